@@ -1,0 +1,56 @@
+#include "common/cpu.hpp"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <system_error>
+#include <thread>
+
+namespace echobench {
+namespace {
+
+using namespace std::chrono_literals;
+
+TEST(cpu, lists_parse_and_format) {
+  EXPECT_EQ(parse_cpu_list("0"), cpu_list({0}));
+  EXPECT_EQ(parse_cpu_list("3,0-1,1"), cpu_list({0, 1, 3}));
+  EXPECT_EQ(format_cpu_list({0, 1, 2, 5, 7, 8}), "0-2,5,7-8");
+  EXPECT_EQ(format_cpu_list({}), "");
+  for (const char* text : {"", ",", "0,", "a", "1-", "-1", "2-1", "99999999", "0;1"}) {
+    EXPECT_EQ(parse_cpu_list(text), std::nullopt) << text;
+  }
+}
+
+TEST(cpu, restriction_holds_for_the_thread_that_asked) {
+  const cpu_list before = allowed_cpus();
+  ASSERT_FALSE(before.empty());
+  std::thread([&] {
+    restrict_to_cpus({before.back()});
+    EXPECT_EQ(allowed_cpus(), cpu_list({before.back()}));
+  }).join();
+  EXPECT_EQ(allowed_cpus(), before);
+}
+
+TEST(cpu, refused_restriction_names_the_cpus) {
+  try {
+    restrict_to_cpus({1023});
+    FAIL() << "CPU 1023 was accepted";
+  } catch (const std::system_error& error) {
+    EXPECT_NE(std::string(error.what()).find("1023"), std::string::npos) << error.what();
+  }
+}
+
+TEST(cpu, time_advances_with_work) {
+  const auto thread_before = thread_cpu_time();
+  std::this_thread::sleep_for(1ms);  // brings the process clock up to date
+  const auto process_before = process_cpu_time(::getpid());
+  ASSERT_TRUE(process_before);
+  while (thread_cpu_time() - thread_before < 5ms) {
+  }
+  std::this_thread::sleep_for(1ms);
+  EXPECT_GE(*process_cpu_time(::getpid()) - *process_before, 4ms);
+  EXPECT_EQ(process_cpu_time(-1), std::nullopt);
+}
+
+}  // namespace
+}  // namespace echobench
