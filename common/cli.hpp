@@ -11,8 +11,10 @@
 
 #include <chrono>
 #include <concepts>
+#include <iostream>
 #include <limits>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace echobench::cli {
@@ -21,11 +23,11 @@ namespace echobench::cli {
 template <std::unsigned_integral Count>
 CLI::Option* add_count(CLI::App& app, const std::string& name, Count& value, const std::string& help,
                        std::uint64_t min = 0, std::uint64_t max = std::numeric_limits<Count>::max()) {
-  const auto parse = [&value, min, max](const std::string& text) {
+  const auto parse = [&value, name, min, max](const std::string& text) {
     const auto count = parse_count(text);
     if (!count || *count < min || *count > max) {
-      throw CLI::ValidationError("'" + text + "' is not a whole number from " + format_count(min) + " to " +
-                                 format_count(max));
+      throw CLI::ValidationError(name, "'" + text + "' is not a whole number from " + format_count(min) +
+                                           " to " + format_count(max));
     }
     value = static_cast<Count>(*count);
   };
@@ -39,11 +41,11 @@ inline CLI::Option* add_duration(CLI::App& app, const std::string& name, std::ch
                                  const std::string& help,
                                  std::chrono::nanoseconds min = std::chrono::nanoseconds(0),
                                  std::chrono::nanoseconds max = std::chrono::hours(24)) {
-  const auto parse = [&value, min, max](const std::string& text) {
+  const auto parse = [&value, name, min, max](const std::string& text) {
     const auto duration = parse_duration(text);
     if (!duration || *duration < min || *duration > max) {
-      throw CLI::ValidationError("'" + text + "' is not a time from " + format_duration(min) + " to " +
-                                 format_duration(max) + " (units ns, us, ms, s, m, h)");
+      throw CLI::ValidationError(name, "'" + text + "' is not a time from " + format_duration(min) + " to " +
+                                           format_duration(max) + " (units ns, us, ms, s, m, h)");
     }
     value = *duration;
   };
@@ -55,17 +57,41 @@ inline CLI::Option* add_duration(CLI::App& app, const std::string& name, std::ch
 // An option that is a list of CPUs, `0,2-3`.
 inline CLI::Option* add_cpus(CLI::App& app, const std::string& name, cpu_list& value,
                              const std::string& help) {
-  const auto parse = [&value](const std::string& text) {
+  const auto parse = [&value, name](const std::string& text) {
     const auto cpus = parse_cpu_list(text);
-    if (!cpus) throw CLI::ValidationError("'" + text + "' is not a list of CPUs, for example 0,2-3");
+    if (!cpus) throw CLI::ValidationError(name, "'" + text + "' is not a list of CPUs, for example 0,2-3");
     value = *cpus;
   };
   return app.add_option_function<std::string>(name, parse, help)->type_name("LIST");
 }
 
+// An option that is one of a few words, each standing for a value.
+template <class Value>
+CLI::Option* add_choice(CLI::App& app, const std::string& name, Value& value,
+                        const std::vector<std::pair<std::string, Value>>& choices, const std::string& help) {
+  std::string words;
+  std::string word;
+  for (const auto& [text, meaning] : choices) {
+    words += (words.empty() ? "" : "|") + text;
+    if (meaning == value) word = text;
+  }
+  const auto parse = [&value, name, choices, words](const std::string& text) {
+    for (const auto& [choice, meaning] : choices) {
+      if (choice == text) {
+        value = meaning;
+        return;
+      }
+    }
+    throw CLI::ValidationError(name, "'" + text + "' is none of " + words);
+  };
+  return app.add_option_function<std::string>(name, parse, help)->type_name(words)->default_str(word);
+}
+
 // Prints what CLI11 has to say (help on stdout, mistakes on stderr) and returns our exit status for it.
 inline int report(const CLI::App& app, const CLI::ParseError& error) {
-  return app.exit(error) == static_cast<int>(CLI::ExitCodes::Success) ? exit_ok : exit_usage;
+  if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) return app.exit(error);
+  std::cerr << app.get_name() << ": " << error.what() << " (--help shows the options)\n";
+  return exit_usage;
 }
 
 }  // namespace echobench::cli

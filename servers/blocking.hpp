@@ -1,0 +1,95 @@
+// Serving with blocking system calls: what every model shares in which a connection owns a thread.
+#pragma once
+
+#include "servers/listener.hpp"
+
+#include <pthread.h>
+
+#include <condition_variable>
+#include <list>
+#include <mutex>
+#include <thread>
+
+namespace echobench {
+
+// Wakes threads that are blocked in a system call when the server stops: with a signal, which makes the call
+// fail with EINTR, sent again and again until the thread has left, because one that comes just before the
+// call is lost.
+class interrupter {
+public:
+  explicit interrupter(const std::stop_token& stop);
+
+  // The calling thread wants to be woken, as long as this exists.
+  class registration {
+  public:
+    explicit registration(interrupter& owner);
+    ~registration();
+    registration(const registration&) = delete;
+    registration& operator=(const registration&) = delete;
+
+  private:
+    interrupter& owner_;
+    std::list<pthread_t>::iterator place_;
+  };
+
+private:
+  struct forwarder {
+    std::stop_source to;
+    void operator()() { to.request_stop(); }
+  };
+  void interrupt_until_all_left(const std::stop_token& stop);
+
+  std::mutex mutex_;
+  std::condition_variable_any changed_;
+  std::list<pthread_t> threads_;
+  std::jthread thread_;  // joined before what it uses goes
+  std::stop_callback<forwarder> on_stop_;
+};
+
+// Waits for connections on all sockets of one listener copy.
+class blocking_acceptor {
+public:
+  blocking_acceptor(const std::vector<unique_fd>& listeners, std::stop_token stop);
+
+  // The next connection, blocking; empty when the server stops. Counts accepted connections and failures.
+  unique_fd next(server_totals& totals);
+  // No connection for a while, because resources lack; returns early when the server stops.
+  void pause();
+
+private:
+  struct signaller {
+    const wake_event* event;
+    void operator()() const noexcept { event->signal(); }
+  };
+
+  const std::vector<unique_fd>& listeners_;
+  wake_event stopped_;
+  std::stop_token stop_;
+  std::stop_callback<signaller> on_stop_;
+};
+
+// A connection whose thread blocks in each of its calls.
+class blocking_connection {
+public:
+  blocking_connection(unique_fd socket, const server_options& options, buffer_pool& pool,
+                      const drain_clock& drain);
+
+  // Serves until either side closes, the connection fails, or the server stops. The thread should be
+  // registered with an interrupter.
+  void serve();
+  void add_to(server_totals& totals) const noexcept;
+
+private:
+  bool send_pending();
+  void carry_out(const deferred_request& request);
+  bool receive();
+  bool failed();  // after a call that returned -1: whether the connection is over
+  void linger();
+
+  unique_fd socket_;
+  const drain_clock& drain_;
+  echo_session session_;
+  std::optional<error_kind> error_;
+};
+
+}  // namespace echobench

@@ -1,0 +1,64 @@
+#include "servers/events.hpp"
+
+#include "servers/variants.hpp"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <unistd.h>
+
+#include <cstdio>
+
+namespace echobench {
+namespace {
+
+using json = nlohmann::ordered_json;
+
+std::string_view to_string(capacity holds) {
+  return holds == capacity::one ? "one" : holds == capacity::threads ? "threads" : "any";
+}
+
+void print_line(const json& line) {
+  fmt::print("{}\n", line.dump());
+  std::fflush(stdout);
+}
+
+}  // namespace
+
+void print_list(server_command::action how) {
+  json rows = json::array();
+  for (const variant* v : variants::all) {
+    const auto reason = v->unavailable_reason();
+    if (how == server_command::action::list_text) {
+      fmt::print("{:<24}{}{}\n", v->name, v->summary,
+                 reason.empty() ? "" : fmt::format(" [unavailable: {}]", reason));
+    }
+    rows.push_back({{"name", v->name},
+                    {"summary", v->summary},
+                    {"holds", to_string(v->holds)},
+                    {"unavailable_reason", reason}});
+  }
+  if (how == server_command::action::list_json) print_line(rows);
+}
+
+void print_listening(const variant& chosen, const any_server& server) {
+  json addresses = json::array();
+  for (const endpoint& where : server.endpoints()) addresses.push_back(where.to_string());
+  print_line(
+      {{"event", "listening"}, {"variant", chosen.name}, {"addresses", addresses}, {"pid", ::getpid()}});
+}
+
+void print_stopped(const variant& chosen, const server_totals& totals) {
+  json errors = json::object();
+  for (std::size_t i = 0; i < totals.errors.size(); ++i) {
+    if (totals.errors[i] > 0) errors[std::string(error_kind_names[i])] = totals.errors[i];
+  }
+  print_line({{"event", "stopped"},
+              {"variant", chosen.name},
+              {"accepted", totals.accepted},
+              {"requests", totals.requests},
+              {"bytes_in", totals.bytes_in},
+              {"bytes_out", totals.bytes_out},
+              {"errors", errors}});
+}
+
+}  // namespace echobench

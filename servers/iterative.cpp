@@ -1,0 +1,45 @@
+// One thread, blocking sockets, one client at a time: whoever comes next waits in the backlog.
+#include "servers/blocking.hpp"
+#include "servers/variants.hpp"
+
+namespace echobench {
+namespace {
+
+class iterative_server {
+public:
+  static constexpr std::string_view name = "iterative";
+  static constexpr std::string_view summary = "one thread, blocking sockets, one client at a time";
+  static constexpr capacity holds = capacity::one;
+  static std::string_view unavailable_reason() { return ""; }
+
+  explicit iterative_server(const server_options& options) : options_(options), listeners_(options, 1) {
+    if (options.threads != 1) throw usage_error("--threads: iterative has a single thread; leave it at 1");
+  }
+
+  const std::vector<endpoint>& endpoints() const noexcept { return listeners_.endpoints(); }
+
+  server_totals run(std::stop_token stop) {
+    server_totals totals;
+    const drain_clock drain(stop, options_.drain_timeout);
+    buffer_pool pool(buffer_pool::use::one_thread);
+    blocking_acceptor acceptor(listeners_.copy(0), stop);
+    interrupter wakes(stop);
+    const interrupter::registration registered(wakes);
+    while (unique_fd socket = acceptor.next(totals)) {
+      blocking_connection connection(std::move(socket), options_, pool, drain);
+      connection.serve();
+      connection.add_to(totals);
+    }
+    return totals;
+  }
+
+private:
+  server_options options_;
+  listener_set listeners_;
+};
+
+}  // namespace
+
+const variant variants::iterative = describe<iterative_server>();
+
+}  // namespace echobench

@@ -1,0 +1,88 @@
+#include "servers/listener.hpp"
+
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <system_error>
+
+namespace echobench {
+namespace {
+
+// The first socket of each address. It is bound without SO_REUSEPORT, which proves that nobody else has the
+// port, and allows sharing only then.
+std::vector<unique_fd> bind_exclusively(std::vector<endpoint>& endpoints, std::uint16_t port, int backlog) {
+  std::vector<unique_fd> sockets;
+  for (endpoint& where : endpoints) {
+    where.set_port(port);
+    sockets.push_back(listen_on(where, backlog, reuse_port::no));
+    where = endpoint::local_of(sockets.back().get());
+    port = where.port();
+    allow_port_sharing(sockets.back().get());
+  }
+  return sockets;
+}
+
+}  // namespace
+
+listener_set::listener_set(const server_options& options, unsigned copies) {
+  for (const std::string& address : options.bind) endpoints_.push_back(resolve(address, options.port));
+
+  // A port that is free at the first address may be in use at the second: then another one is tried.
+  constexpr int attempts = 16;
+  for (int attempt = 1; copies_.empty(); ++attempt) {
+    try {
+      copies_.push_back(bind_exclusively(endpoints_, options.port, static_cast<int>(options.backlog)));
+    } catch (const std::system_error& error) {
+      if (options.port != 0 || error.code() != std::errc::address_in_use || attempt == attempts) throw;
+    }
+  }
+  while (copies_.size() < copies) {
+    std::vector<unique_fd> sockets;
+    for (const endpoint& where : endpoints_) {
+      sockets.push_back(listen_on(where, static_cast<int>(options.backlog), reuse_port::yes));
+    }
+    copies_.push_back(std::move(sockets));
+  }
+}
+
+unique_fd accept_connection(int listener, accepted_socket mode) noexcept {
+  unique_fd fd(::accept4(listener, nullptr, nullptr,
+                         SOCK_CLOEXEC | (mode == accepted_socket::non_blocking ? SOCK_NONBLOCK : 0)));
+  if (fd) set_no_delay(fd.get());
+  return fd;
+}
+
+bool accept_must_pause(int error) noexcept {
+  return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}
+
+std::size_t bytes_readable(int fd) noexcept {
+  int bytes = 0;
+  return ::ioctl(fd, FIONREAD, &bytes) == 0 && bytes > 0 ? static_cast<std::size_t>(bytes) : 0;
+}
+
+discarded discard_input(int fd) noexcept {
+  std::array<std::byte, discard_size> forgotten;
+  for (int turn = 0; turn < 16; ++turn) {
+    const ssize_t n = ::recv(fd, forgotten.data(), forgotten.size(), MSG_DONTWAIT);
+    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) return discarded::end;
+    if (n < 0) break;
+  }
+  return discarded::more;
+}
+
+wake_event::wake_event() : fd_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
+  if (!fd_) throw std::system_error(errno, std::system_category(), "eventfd");
+}
+
+void wake_event::signal() const noexcept { ::eventfd_write(fd_.get(), 1); }
+
+void wake_event::clear() const noexcept {
+  eventfd_t value = 0;
+  ::eventfd_read(fd_.get(), &value);
+}
+
+}  // namespace echobench

@@ -1,0 +1,49 @@
+// What a server counted: printed when it stops. Each connection counts for itself; a server adds it when it
+// ends.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace echobench {
+
+enum class error_kind : std::uint8_t {
+  unknown_op,       // frame: answered, the connection lives
+  param_too_large,  // frame: answered, the connection lives
+  too_large,        // frame: answered, then closed
+  bad_version,      // frame: answered, then closed
+  short_input,      // the peer ended inside a frame
+  line_too_long,    // line: closed
+  reset,            // the transport failed, mostly because the peer reset it
+  idle_timeout,     // nothing came or went for --idle-timeout
+  drain_timeout,    // still busy when --drain-timeout was over
+  accept,           // accepting failed, for example for want of descriptors; it paused
+};
+inline constexpr std::array<std::string_view, 10> error_kind_names{
+    "unknown_op",    "param_too_large", "too_large",    "bad_version",   "short_input",
+    "line_too_long", "reset",           "idle_timeout", "drain_timeout", "accept"};
+
+struct server_totals {
+  std::uint64_t accepted = 0;
+  std::uint64_t requests = 0;  // frames or lines; with raw framing, receives
+  std::uint64_t bytes_in = 0;
+  std::uint64_t bytes_out = 0;
+  std::array<std::uint64_t, error_kind_names.size()> errors{};
+
+  void count(error_kind kind, std::uint64_t times = 1) noexcept {
+    errors[static_cast<std::size_t>(kind)] += times;
+  }
+
+  server_totals& operator+=(const server_totals& other) noexcept {
+    accepted += other.accepted;
+    requests += other.requests;
+    bytes_in += other.bytes_in;
+    bytes_out += other.bytes_out;
+    for (std::size_t i = 0; i < errors.size(); ++i) errors[i] += other.errors[i];
+    return *this;
+  }
+};
+
+}  // namespace echobench

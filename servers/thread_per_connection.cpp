@@ -1,0 +1,110 @@
+// A thread for each connection: code as plain as the iterative server's, and as many stacks as clients.
+#include "servers/blocking.hpp"
+#include "servers/variants.hpp"
+
+#include <boost/thread/thread.hpp>
+
+namespace echobench {
+namespace {
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr std::size_t stack_size = 512 * 1024;  // instrumented frames are several times larger
+#else
+constexpr std::size_t stack_size = 64 * 1024;  // bytes of address space; a page is used when it is touched
+#endif
+
+class thread_per_connection_server {
+public:
+  static constexpr std::string_view name = "thread-per-connection";
+  static constexpr std::string_view summary =
+      "a Boost.Thread with a 64 KiB stack for each connection, blocking sockets";
+  static constexpr capacity holds = capacity::any;
+  static std::string_view unavailable_reason() { return ""; }
+
+  explicit thread_per_connection_server(const server_options& options)
+      : options_(options), listeners_(options, 1), pool_(buffer_pool::use::many_threads) {
+    if (options.threads != 1) {
+      throw usage_error(
+          "--threads: thread-per-connection starts a thread for each connection; leave it at 1");
+    }
+  }
+
+  const std::vector<endpoint>& endpoints() const noexcept { return listeners_.endpoints(); }
+
+  server_totals run(std::stop_token stop) {
+    const drain_clock drain(stop, options_.drain_timeout);
+    interrupter wakes(stop);
+    {
+      blocking_acceptor acceptor(listeners_.copy(0), stop);
+      server_totals accepting;
+      while (unique_fd socket = acceptor.next(accepting)) {
+        if (!start(std::move(socket), drain, wakes)) {
+          accepting.count(error_kind::accept);
+          acceptor.pause();
+        }
+        wait_for_fewer_than(options_.max_connections, stop);
+      }
+      const std::lock_guard lock(mutex_);
+      totals_ += accepting;
+    }
+    listeners_.close(0);
+    wait_for_fewer_than(1, {});
+    return totals_;
+  }
+
+private:
+  // False when the system has no more threads to give: the client is turned away.
+  bool start(unique_fd socket, const drain_clock& drain, interrupter& wakes) {
+    boost::thread::attributes attributes;
+    attributes.set_stack_size(stack_size);
+    {
+      const std::lock_guard lock(mutex_);
+      ++live_;
+    }
+    try {
+      boost::thread(attributes, [this, &drain, &wakes, socket = std::move(socket)]() mutable {
+        serve(std::move(socket), drain, wakes);
+      }).detach();
+      return true;
+    } catch (const boost::thread_resource_error&) {
+      const std::lock_guard lock(mutex_);
+      --live_;
+      return false;
+    }
+  }
+
+  void serve(unique_fd socket, const drain_clock& drain, interrupter& wakes) {
+    server_totals totals;
+    {
+      const interrupter::registration registered(wakes);
+      blocking_connection connection(std::move(socket), options_, pool_, drain);
+      connection.serve();
+      connection.add_to(totals);
+    }
+    const std::lock_guard lock(mutex_);  // the last that this thread touches
+    totals_ += totals;
+    --live_;
+    ended_.notify_all();
+  }
+
+  // Returns at once when `limit` is 0 (none), or when the server stops.
+  void wait_for_fewer_than(std::size_t limit, std::stop_token stop) {
+    if (limit == 0) return;
+    std::unique_lock lock(mutex_);
+    ended_.wait(lock, std::move(stop), [&] { return live_ < limit; });
+  }
+
+  server_options options_;
+  listener_set listeners_;
+  buffer_pool pool_;
+  std::mutex mutex_;
+  std::condition_variable_any ended_;
+  std::size_t live_ = 0;
+  server_totals totals_;
+};
+
+}  // namespace
+
+const variant variants::thread_per_connection = describe<thread_per_connection_server>();
+
+}  // namespace echobench

@@ -1,0 +1,25 @@
+// The list of variants, in the order of the ladder. Each is defined in the last line of its own file,
+// NAME.cpp.
+#pragma once
+
+#include "servers/variant.hpp"
+
+#include <array>
+
+#define ECHOBENCH_VARIANTS(X) \
+  X(iterative)                \
+  X(thread_per_connection)    \
+  X(thread_pool)              \
+  X(epoll)
+
+namespace echobench::variants {
+
+#define ECHOBENCH_DECLARE(name) extern const variant name;
+ECHOBENCH_VARIANTS(ECHOBENCH_DECLARE)
+#undef ECHOBENCH_DECLARE
+
+#define ECHOBENCH_LIST(name) &name,
+inline constexpr std::array all{ECHOBENCH_VARIANTS(ECHOBENCH_LIST)};
+#undef ECHOBENCH_LIST
+
+}  // namespace echobench::variants
