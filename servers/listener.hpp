@@ -7,6 +7,7 @@
 #include <atomic>
 #include <chrono>
 #include <stop_token>
+#include <utility>
 #include <vector>
 
 namespace echobench {
@@ -22,6 +23,8 @@ public:
   // The sockets of one copy, one for each address; they stay open until close().
   const std::vector<unique_fd>& copy(unsigned index) const noexcept { return copies_[index]; }
   void close(unsigned index) noexcept { copies_[index].clear(); }
+  // Hands the sockets of one copy over.
+  std::vector<unique_fd> take(unsigned index) noexcept { return std::exchange(copies_[index], {}); }
 
 private:
   std::vector<endpoint> endpoints_;

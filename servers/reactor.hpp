@@ -3,6 +3,7 @@
 // with a ready connection is the model's.
 #pragma once
 
+#include "servers/connection_count.hpp"
 #include "servers/listener.hpp"
 #include "servers/nonblocking_connection.hpp"
 
@@ -15,19 +16,6 @@
 #include <vector>
 
 namespace echobench {
-
-// How many connections a server has over all its loops; accepting pauses at the limit.
-class connection_count {
-public:
-  explicit connection_count(const server_options& options) noexcept : limit_(options.max_connections) {}
-  bool full() const noexcept { return limit_ > 0 && live_.load(std::memory_order_relaxed) >= limit_; }
-  void add() noexcept { live_.fetch_add(1, std::memory_order_relaxed); }
-  void remove() noexcept { live_.fetch_sub(1, std::memory_order_relaxed); }
-
-private:
-  std::size_t limit_;
-  std::atomic<std::size_t> live_{0};
-};
 
 class reactor {
 public:

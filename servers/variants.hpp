@@ -10,7 +10,9 @@
   X(iterative)                \
   X(thread_per_connection)    \
   X(thread_pool)              \
-  X(epoll)
+  X(epoll)                    \
+  X(asio_callback)            \
+  X(asio_coroutine)
 
 namespace echobench::variants {
 

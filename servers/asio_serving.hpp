@@ -1,0 +1,159 @@
+// What the Asio variants share: an io_context with its listeners and connections, and all of a connection
+// that is not its model. The model is how a variant's own connection is told that an operation has completed.
+#pragma once
+
+#include "servers/connection_count.hpp"
+#include "servers/listener.hpp"
+
+#include <boost/asio/basic_socket_acceptor.hpp>
+#include <boost/asio/basic_stream_socket.hpp>
+#include <boost/asio/basic_waitable_timer.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <boost/intrusive/list.hpp>
+
+#include <deque>
+#include <mutex>
+#include <optional>
+#include <thread>
+
+namespace echobench {
+
+namespace asio = boost::asio;
+using boost::system::error_code;
+
+// A concrete executor: the default one is type-erased, which costs a virtual call for each operation.
+using asio_executor = asio::io_context::executor_type;
+using asio_socket = asio::basic_stream_socket<asio::ip::tcp, asio_executor>;
+using asio_acceptor = asio::basic_socket_acceptor<asio::ip::tcp, asio_executor>;
+using asio_timer = asio::basic_waitable_timer<std::chrono::steady_clock,
+                                              asio::wait_traits<std::chrono::steady_clock>, asio_executor>;
+
+class asio_loop;
+
+// Not thread-safe: everything happens on its loop's thread. An operation that fails or is cancelled reaches
+// the model as the error code of what it awaits.
+class asio_connection : public boost::intrusive::list_base_hook<> {
+public:
+  asio_connection(asio_socket socket, asio_loop& loop);
+  asio_connection(const asio_connection&) = delete;
+  asio_connection& operator=(const asio_connection&) = delete;
+  ~asio_connection();
+
+  void drain();                // the server stops
+  void abort(error_kind why);  // whatever is awaited fails
+  // Aborts if nothing came or went since then; the time of the last activity.
+  std::chrono::steady_clock::time_point abort_if_idle_since(std::chrono::steady_clock::time_point then);
+
+protected:
+  // Receives what is there, after readability was awaited.
+  void receive_available();
+  void sent(std::size_t n);
+  std::optional<deferred_request> take_deferred();
+  void complete_deferred();
+  // Burns here; may be called on another thread.
+  void burn(const deferred_request& work) const;
+  // What was awaited ended with this error: whether the connection is over.
+  bool failed(error_code error);
+  // Ends the sending side and sets the timer; whether the peer may still send, so that its input must be
+  // discarded.
+  bool begin_linger();
+  // Discards what is there, after readability was awaited; whether the peer may still send and there is time
+  // for it.
+  bool discard_available();
+
+  asio_loop& loop_;
+  asio_socket socket_;
+  asio_timer timer_;  // a sleep, or the end of lingering
+  echo_session session_;
+  bool awaits_request_ = false;  // and nothing else, so that draining may cancel it
+
+private:
+  void touch();
+
+  bool idles_ = true;  // not so while it carries something out
+  std::optional<error_kind> error_;
+  std::chrono::steady_clock::time_point last_active_{};
+};
+
+// A listening socket, and the timer of its pauses.
+struct asio_listener {
+  asio_acceptor acceptor;
+  asio_timer timer;
+};
+
+// Threads for work that would block a loop; they start when they are first asked for.
+class asio_offload {
+public:
+  explicit asio_offload(unsigned threads) : wanted_(threads) {}
+  asio::thread_pool& threads() {
+    std::call_once(started_, [this] { threads_.emplace(wanted_); });
+    return *threads_;
+  }
+
+private:
+  unsigned wanted_;
+  std::once_flag started_;
+  std::optional<asio::thread_pool> threads_;
+};
+
+// One thread's io_context, its copy of the listeners, and its connections.
+class asio_loop {
+public:
+  asio_loop(const server_options& options, listener_set& listeners, unsigned copy, connection_count& count,
+            const drain_clock& drain, asio_offload& offload);
+
+  // Runs the context until the server has stopped and the last connection has ended.
+  void run(const std::stop_token& stop);
+
+  // --max-connections is reached: wait for accept_pause.
+  bool full() const noexcept { return count_.full(); }
+  // Accepting failed for want of something that comes back: wait for accept_pause.
+  bool lacks(error_code error);
+  bool stopping() const noexcept { return draining_; }
+
+  const server_options& options;
+  const drain_clock& drain;
+  asio_offload& offload;
+  asio::io_context context{1};  // one thread runs it
+  std::deque<asio_listener> listeners;
+  buffer_pool pool{buffer_pool::use::one_thread};
+  server_totals totals;
+
+private:
+  friend asio_connection;
+
+  void close_idle();
+  void begin_draining();
+  void joined(asio_connection& who);
+  void left(asio_connection& who);
+
+  connection_count& count_;
+  asio_timer watch_{context};                            // of idle connections, then of the drain time-out
+  boost::intrusive::list<asio_connection> connections_;  // the least recently active first
+  bool draining_ = false;
+};
+
+// Runs a loop on each of --threads threads, this one among them; `start(loop)` begins to accept.
+template <class Start>
+server_totals run_asio_loops(const server_options& options, listener_set& listeners,
+                             const std::stop_token& stop, Start start) {
+  connection_count count(options);
+  const drain_clock drain(stop, options.drain_timeout);
+  asio_offload offload(options.offload_threads);
+  std::deque<asio_loop> loops;
+  for (unsigned i = 0; i < options.threads; ++i) {
+    start(loops.emplace_back(options, listeners, i, count, drain, offload));
+  }
+  {
+    std::vector<std::jthread> others;
+    for (unsigned i = 1; i < options.threads; ++i) others.emplace_back([&, i] { loops[i].run(stop); });
+    loops[0].run(stop);
+  }
+  server_totals totals;
+  for (const asio_loop& loop : loops) totals += loop.totals;
+  return totals;
+}
+
+}  // namespace echobench
