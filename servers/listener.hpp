@@ -53,33 +53,32 @@ inline constexpr std::size_t discard_size = 16 * 1024;
 enum class discarded { more, end };
 discarded discard_input(int fd) noexcept;
 
-// The time that draining may take, counted from the request to stop. Safe to ask from any thread.
+// The time that draining may take; it runs from the first question after the request to stop. Safe from any
+// thread.
 class drain_clock {
 public:
   using clock = std::chrono::steady_clock;
 
-  drain_clock(const std::stop_token& stop, std::chrono::nanoseconds timeout)
-      : timeout_(timeout), on_stop_(stop, starter{this}) {}
+  drain_clock(std::stop_token stop, std::chrono::nanoseconds timeout)
+      : stop_(std::move(stop)), timeout_(timeout) {}
 
-  bool stopping() const noexcept { return deadline_.load(std::memory_order_acquire) != never; }
-  bool expired() const noexcept { return clock::now() >= deadline(); }
+  bool stopping() const noexcept { return stop_.stop_requested(); }
+  bool expired() const noexcept { return stopping() && clock::now() >= deadline(); }
+  // The far future until the server stops.
   clock::time_point deadline() const noexcept {
-    return clock::time_point(clock::duration(deadline_.load(std::memory_order_acquire)));
+    if (!stopping()) return clock::time_point::max();
+    clock::rep deadline = unset;
+    const clock::rep mine = (clock::now() + timeout_).time_since_epoch().count();
+    if (deadline_.compare_exchange_strong(deadline, mine)) deadline = mine;
+    return clock::time_point(clock::duration(deadline));
   }
 
 private:
-  static constexpr clock::rep never = clock::time_point::max().time_since_epoch().count();
-  struct starter {
-    drain_clock* self;
-    void operator()() const noexcept {
-      self->deadline_.store((clock::now() + self->timeout_).time_since_epoch().count(),
-                            std::memory_order_release);
-    }
-  };
+  static constexpr clock::rep unset = 0;
 
+  std::stop_token stop_;
   clock::duration timeout_;
-  std::atomic<clock::rep> deadline_{never};
-  std::stop_callback<starter> on_stop_;  // last: it may fire while it is constructed
+  mutable std::atomic<clock::rep> deadline_{unset};
 };
 
 // An eventfd that can be waited for with poll or epoll: written from any thread or from a stop request.
