@@ -43,7 +43,7 @@ enum class service : std::uint8_t { echo, upper };  // for line and raw; with fr
 struct session_options {
   echobench::framing framing = echobench::framing::frame;
   echobench::service service = echobench::service::echo;
-  frame_limits limits;
+  frame_limits limits = {};
   std::chrono::nanoseconds burn{0};  // CPU time to burn for each request
 };
 

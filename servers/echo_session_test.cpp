@@ -1,0 +1,393 @@
+// The protocol without a socket: whatever way the bytes arrive and leave, the same bytes come out.
+#include "servers/echo_session.hpp"
+
+#include <gtest/gtest.h>
+
+#include <random>
+#include <string>
+#include <vector>
+
+namespace echobench {
+namespace {
+
+using namespace std::chrono_literals;
+using bytes = std::string;
+
+bytes encode(const frame_header& header, std::string_view payload = "") {
+  bytes wire(frame_header_size, '\0');
+  encode_header(header, std::as_writable_bytes(std::span(wire)).first<frame_header_size>());
+  return wire.append(payload);
+}
+
+bytes request(std::string_view payload, std::uint32_t sequence, frame_op op = frame_op::echo,
+              std::uint32_t param = 0) {
+  return encode(
+      {.length = static_cast<std::uint32_t>(payload.size()), .op = op, .param = param, .sequence = sequence},
+      payload);
+}
+
+bytes reply(std::string_view payload, std::uint32_t sequence, frame_op op = frame_op::echo,
+            std::uint32_t param = 0, frame_status status = frame_status::ok) {
+  return encode({.length = static_cast<std::uint32_t>(payload.size()),
+                 .op = op,
+                 .flags = flag_reply,
+                 .status = status,
+                 .param = param,
+                 .sequence = sequence},
+                payload);
+}
+
+// A session with its pool, and a transport that moves at most so many bytes at a time.
+struct harness {
+  explicit harness(session_options wanted = {}) : options(wanted) {}
+
+  void flush(std::size_t at_most = 1 << 20) {
+    while (!session.pending().empty()) {
+      const auto out = session.pending().first(std::min(at_most, session.pending().size()));
+      sent.append(reinterpret_cast<const char*>(out.data()), out.size());
+      session.sent(out.size());
+    }
+  }
+  // What a model does, without waiting.
+  void turn(std::size_t at_most = 1 << 20) {
+    for (;;) {
+      flush(at_most);
+      const auto deferred = session.take_deferred();
+      if (!deferred) return;
+      carried_out.push_back(*deferred);
+      session.complete_deferred();
+    }
+  }
+  void feed(std::string_view input, std::size_t at_most = 1 << 20) {
+    while (!input.empty()) {
+      const auto space = session.recv_space();
+      ASSERT_TRUE(!space.empty() || session.finished()) << "nothing to do, and nowhere to receive";
+      if (space.empty()) return;
+      const std::size_t n = std::min({at_most, space.size(), input.size()});
+      std::memcpy(space.data(), input.data(), n);
+      session.received(n);
+      input.remove_prefix(n);
+      turn(at_most);
+    }
+  }
+  server_totals totals() const {
+    server_totals result;
+    session.add_to(result);
+    return result;
+  }
+  std::uint64_t errors(error_kind kind) const { return totals().errors[static_cast<std::size_t>(kind)]; }
+
+  session_options options;
+  buffer_pool pool{buffer_pool::use::one_thread};
+  echo_session session{options, pool};
+  bytes sent;
+  std::vector<deferred_request> carried_out;
+};
+
+// Everything that a frame can ask for, and what it is answered.
+struct dialogue {
+  bytes in;
+  bytes out;
+};
+
+dialogue everything() {
+  const bytes large(150'000, 'x');
+  dialogue d;
+  const auto add = [&d](const bytes& in, const bytes& out) {
+    d.in += in;
+    d.out += out;
+  };
+  add(request("one", 1), reply("one", 1));
+  add(request("", 2), reply("", 2));
+  add(request("MiXed 1", 3, frame_op::upper), reply("MIXED 1", 3, frame_op::upper));
+  add(request("skipped", 4, static_cast<frame_op>(77)),
+      reply("", 4, static_cast<frame_op>(77), 0, frame_status::unknown_op));
+  add(request("zz", 5, frame_op::sleep, 7), reply("zz", 5, frame_op::sleep, 7));
+  add(request(large, 6), reply(large, 6));
+  add(request(large, 7, static_cast<frame_op>(78)),
+      reply("", 7, static_cast<frame_op>(78), 0, frame_status::unknown_op));
+  add(request(large, 8, frame_op::work, 9), reply(large, 8, frame_op::work, 9));
+  add(request("no", 9, frame_op::work, 4'000'000'000),
+      reply("", 9, frame_op::work, 4'000'000'000, frame_status::param_too_large));
+  add(request("last", 10), reply("last", 10));
+  return d;
+}
+
+TEST(echo_session, answers_alike_however_the_bytes_are_cut) {
+  const dialogue d = everything();
+  for (const std::size_t at_most : {1UL, 2UL, 15UL, 16UL, 17UL, 100UL, 512UL, 4096UL, 65'536UL, 1UL << 20}) {
+    harness h;
+    h.feed(d.in, at_most);
+    EXPECT_TRUE(h.sent == d.out) << "pieces of " << at_most;
+    EXPECT_EQ(h.carried_out.size(), 2U);
+    EXPECT_EQ(h.totals().requests, 10U);
+    EXPECT_EQ(h.totals().bytes_in, d.in.size());
+    EXPECT_EQ(h.totals().bytes_out, d.out.size());
+    EXPECT_EQ(h.errors(error_kind::unknown_op), 2U);
+    EXPECT_EQ(h.errors(error_kind::param_too_large), 1U);
+    h.session.peer_finished();
+    EXPECT_TRUE(h.session.finished());
+    EXPECT_EQ(h.errors(error_kind::short_input), 0U);
+  }
+}
+
+// Receives and sends in any order and size, full duplex, with pieces that the transport owns among them.
+TEST(echo_session, answers_alike_in_any_interleaving) {
+  const dialogue d = everything();
+  for (unsigned seed = 1; seed <= 200; ++seed) {
+    std::mt19937 random(seed);
+    const auto up_to = [&random](std::size_t most) {
+      return std::uniform_int_distribution<std::size_t>(1, most)(random);
+    };
+    harness h;
+    std::string_view input = d.in;
+    int stuck = 0;
+    while (h.sent.size() < d.out.size() && stuck < 1000) {
+      ++stuck;
+      const std::string_view piece = input.substr(0, up_to(100'000));
+      switch (random() % 4) {
+        case 0: {
+          const auto space = h.session.recv_space();
+          if (space.empty() || piece.empty()) break;
+          const std::size_t n = std::min(space.size(), piece.size());
+          const auto before = h.session.pending();
+          if (!before.empty() && random() % 2 == 0) {  // a send completes while the receive is under way
+            h.sent.append(reinterpret_cast<const char*>(before.data()), 1);
+            h.session.sent(1);
+          }
+          std::memcpy(space.data(), piece.data(), n);
+          h.session.received(n);
+          input.remove_prefix(n);
+          stuck = 0;
+          break;
+        }
+        case 1: {
+          const std::size_t taken = h.session.offer(std::as_bytes(std::span(piece)));
+          input.remove_prefix(taken);
+          if (taken > 0) stuck = 0;
+          break;
+        }
+        case 2: {
+          const auto out = h.session.pending();
+          if (out.empty()) break;
+          const std::size_t n = std::min(out.size(), up_to(70'000));
+          h.sent.append(reinterpret_cast<const char*>(out.data()), n);
+          h.session.sent(n);
+          stuck = 0;
+          break;
+        }
+        default:
+          if (h.session.take_deferred()) h.session.complete_deferred();
+          h.session.park();
+      }
+    }
+    EXPECT_TRUE(h.sent == d.out) << "seed " << seed << ", " << h.sent.size() << " of " << d.out.size()
+                                 << " bytes";
+  }
+}
+
+TEST(echo_session, earlier_replies_are_sent_before_a_request_is_carried_out) {
+  harness h;
+  const bytes both = request("a", 1) + request("b", 2, frame_op::work, 5) + request("c", 3);
+  const auto space = h.session.recv_space();
+  std::memcpy(space.data(), both.data(), both.size());
+  h.session.received(both.size());
+  EXPECT_EQ(h.session.pending().size(), reply("a", 1).size()) << "c must wait for b";
+  EXPECT_FALSE(h.session.take_deferred()) << "the reply to a is not sent yet";
+  h.session.sent(h.session.pending().size());
+  const auto deferred = h.session.take_deferred();
+  ASSERT_TRUE(deferred);
+  EXPECT_EQ(deferred->what, deferred_request::kind::work);
+  EXPECT_EQ(deferred->duration, 5us);
+  EXPECT_FALSE(h.session.take_deferred()) << "given once";
+  EXPECT_TRUE(h.session.pending().empty());
+  h.session.complete_deferred();
+  h.flush();
+  EXPECT_EQ(h.sent, reply("b", 2, frame_op::work, 5) + reply("c", 3));
+}
+
+TEST(echo_session, offload_is_for_work) {
+  for (const auto& [op, offloads] : {std::pair(frame_op::work, true), std::pair(frame_op::sleep, false)}) {
+    harness h;
+    const bytes wire = encode({.op = op, .flags = flag_offload, .param = 1});
+    const auto space = h.session.recv_space();
+    std::memcpy(space.data(), wire.data(), wire.size());
+    h.session.received(wire.size());
+    EXPECT_EQ(h.session.take_deferred()->offload, offloads);
+  }
+}
+
+TEST(echo_session, a_reply_begins_before_its_request_has_arrived) {
+  harness h;
+  h.feed(request(bytes(1000, 'x'), 1).substr(0, 100));
+  EXPECT_EQ(h.sent.size(), 100U);
+}
+
+TEST(echo_session, does_not_read_while_the_peer_does_not) {
+  harness h;
+  const bytes input = request(bytes(1 << 20, 'x'), 1);
+  std::string_view rest = input;
+  for (auto space = h.session.recv_space(); !space.empty(); space = h.session.recv_space()) {
+    const std::size_t n = std::min(space.size(), rest.size());
+    std::memcpy(space.data(), rest.data(), n);
+    h.session.received(n);
+    rest.remove_prefix(n);
+  }
+  EXPECT_LE(h.session.pending().size(), buffer_pool::large_size);
+  EXPECT_FALSE(h.session.finished());
+  h.flush();
+  EXPECT_FALSE(h.session.recv_space().empty());
+}
+
+TEST(echo_session, pending_stays_where_it_is_while_more_arrives) {
+  harness h;
+  h.feed(bytes());
+  const bytes first = request(bytes(20, 'a'), 1);
+  auto space = h.session.recv_space();
+  std::memcpy(space.data(), first.data(), first.size());
+  h.session.received(first.size());
+  const std::byte* address = h.session.pending().data();
+  h.session.sent(3);
+  const bytes second = request(bytes(400, 'b'), 2);
+  space = h.session.recv_space();
+  const std::size_t n = std::min(space.size(), second.size());
+  std::memcpy(space.data(), second.data(), n);
+  h.session.received(n);
+  EXPECT_EQ(h.session.pending().data(), address + 3);
+}
+
+TEST(echo_session, ends_after_a_lost_frame_boundary) {
+  for (const auto& [header, status, kind] :
+       {std::tuple(frame_header{.length = (1U << 20) + 1}, frame_status::too_large, error_kind::too_large),
+        std::tuple(frame_header{.version = 9}, frame_status::bad_version, error_kind::bad_version)}) {
+    harness h;
+    frame_header answered = header;
+    answered.length = 0;
+    answered.flags = flag_reply;
+    answered.status = status;
+    h.feed(request("fine", 1) + encode(header) + request("not read", 2));
+    EXPECT_EQ(h.sent, reply("fine", 1) + encode(answered));
+    EXPECT_TRUE(h.session.finished());
+    EXPECT_TRUE(h.session.recv_space().empty());
+    EXPECT_FALSE(h.session.peer_has_finished());
+    EXPECT_EQ(h.errors(kind), 1U);
+    const bytes late = "what comes now is forgotten";
+    EXPECT_EQ(h.session.offer(std::as_bytes(std::span(late))), late.size());
+    EXPECT_TRUE(h.session.pending().empty());
+  }
+}
+
+TEST(echo_session, end_of_input_inside_a_frame_is_short) {
+  for (const bytes& part : {request("abc", 1).substr(0, 5), request("abc", 1).substr(0, 17)}) {
+    harness h;
+    h.feed(part);
+    h.session.peer_finished();
+    h.flush();
+    EXPECT_TRUE(h.session.finished());
+    EXPECT_EQ(h.errors(error_kind::short_input), 1U);
+  }
+}
+
+TEST(echo_session, end_of_input_waits_for_what_is_deferred) {
+  harness h;
+  const bytes wire = request("x", 1, frame_op::sleep, 5) + request("y", 2);
+  const auto space = h.session.recv_space();
+  std::memcpy(space.data(), wire.data(), wire.size());
+  h.session.received(wire.size());
+  h.session.peer_finished();
+  EXPECT_FALSE(h.session.finished());
+  h.turn();
+  EXPECT_EQ(h.sent, reply("x", 1, frame_op::sleep, 5) + reply("y", 2));
+  EXPECT_TRUE(h.session.finished());
+  EXPECT_EQ(h.errors(error_kind::short_input), 0U);
+}
+
+TEST(echo_session, finishes_after_what_was_received_when_the_server_stops) {
+  harness h;
+  const bytes first = request("one", 1);
+  const bytes second = request("two", 2);
+  h.feed(first);
+  h.session.finish_after(second.size());
+  EXPECT_FALSE(h.session.finished());
+  EXPECT_EQ(h.session.recv_space().size(), second.size()) << "no more than that is read";
+  h.feed(second + request("three", 3));
+  EXPECT_EQ(h.sent, reply("one", 1) + reply("two", 2));
+  EXPECT_TRUE(h.session.finished());
+  EXPECT_EQ(h.errors(error_kind::short_input), 0U) << "the peer is not to blame";
+}
+
+TEST(echo_session, finishes_at_once_when_idle) {
+  harness h;
+  h.feed(request("one", 1).substr(0, 7));
+  h.session.finish_after(0);
+  EXPECT_TRUE(h.session.finished());
+}
+
+TEST(echo_session, lines) {
+  harness h({.framing = framing::line, .service = service::upper});
+  h.feed("one\ntwo\n\nthr", 2);
+  EXPECT_EQ(h.sent, "ONE\nTWO\n\n");
+  h.session.peer_finished();
+  h.flush();
+  EXPECT_EQ(h.sent, "ONE\nTWO\n\nTHR");
+  EXPECT_EQ(h.totals().requests, 4U);
+}
+
+TEST(echo_session, the_longest_line_fits_and_one_more_does_not) {
+  const bytes longest(echo_session::max_line - 1, 'x');
+  for (const bytes& before : {bytes(), bytes("short\n")}) {
+    harness fits({.framing = framing::line});
+    fits.feed(before + longest + "\n" + "next\n");
+    EXPECT_TRUE(fits.sent == before + longest + "\n" + "next\n");
+    harness too_long({.framing = framing::line});
+    too_long.feed(before + longest + "x\n");
+    EXPECT_EQ(too_long.sent, before);
+    EXPECT_TRUE(too_long.session.finished());
+    EXPECT_EQ(too_long.errors(error_kind::line_too_long), 1U);
+  }
+}
+
+TEST(echo_session, raw_bytes_come_back_whatever_they_are) {
+  harness h({.framing = framing::raw});
+  bytes all;
+  for (int i = 0; i < 70'000; ++i) all += static_cast<char>(i * 7);
+  h.feed(all);
+  EXPECT_TRUE(h.sent == all);
+  harness upper({.framing = framing::raw, .service = service::upper});
+  upper.feed("abc\xe4");
+  EXPECT_EQ(upper.sent, "ABC\xe4");
+}
+
+TEST(echo_session, burns_for_each_request) {
+  harness h({.burn = 1ms});
+  const auto begin = std::chrono::steady_clock::now();
+  h.feed(request("a", 1) + request("b", 2) + request("c", 3));
+  EXPECT_GE(std::chrono::steady_clock::now() - begin, 3ms);
+}
+
+TEST(echo_session, holds_no_buffer_while_parked_and_a_small_one_for_small_requests) {
+  harness h;
+  h.feed(request("a", 1));
+  EXPECT_EQ(h.session.recv_space().size(), buffer_pool::small_size);
+  h.feed(request(bytes(5000, 'x'), 1));
+  EXPECT_EQ(h.session.recv_space().size(), buffer_pool::large_size);
+  h.feed(request("a", 1));
+  EXPECT_EQ(h.session.recv_space().size(), buffer_pool::small_size);
+  h.session.received(0);
+  h.session.park();
+  EXPECT_EQ(h.session.pending().data(), nullptr);
+}
+
+TEST(buffer_pool, lends_again_what_was_returned) {
+  buffer_pool pool(buffer_pool::use::many_threads);
+  std::byte* first = pool.borrow(buffer_pool::small_size);
+  std::byte* second = pool.borrow(buffer_pool::small_size);
+  EXPECT_NE(first, second);
+  pool.give_back(first, buffer_pool::small_size);
+  EXPECT_EQ(pool.borrow(buffer_pool::small_size), first);
+  pool.give_back(first, buffer_pool::small_size);
+  pool.give_back(second, buffer_pool::small_size);
+}
+
+}  // namespace
+}  // namespace echobench
