@@ -1,0 +1,54 @@
+// echo-load: drives echo servers side by side and says whether the figures can be believed.
+#include "common/process.hpp"
+#include "loadgen/hdr_encoding.hpp"
+#include "loadgen/json_report.hpp"
+#include "loadgen/options.hpp"
+#include "loadgen/run.hpp"
+#include "loadgen/text_report.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <cstdio>
+#include <exception>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace {
+
+using namespace echobench;
+
+void write_files(const measurement& measured, const options& asked, std::span<const std::string> argv) {
+  if (!asked.json_file.empty()) write_file(asked.json_file, to_json(measured, asked, argv).dump(1) + '\n');
+  if (asked.hdr_file.empty()) return;
+  std::vector<hdr_log_line> lines;
+  for (const cell& each : measured.cells) {
+    lines.push_back({each.asked.label() + "/service", &each.record.service});
+    if (asked.open_loop()) lines.push_back({each.asked.label() + "/response", &each.record.response});
+  }
+  write_file(asked.hdr_file, format_hdr_log(lines, measured.started, measured.elapsed));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) try {
+  const auto parsed = parse_options(argc, argv);
+  if (const int* status = std::get_if<int>(&parsed)) return *status;
+  const auto& asked = std::get<options>(parsed);
+
+  const measurement measured = run(asked);
+
+  write_files(measured, asked, std::vector<std::string>(argv, argv + argc));
+  std::fputs(summary(measured, asked).c_str(), stdout);
+  for (const cell& each : measured.cells) {
+    if (each.verified() == 0) std::fprintf(stderr, "echo-load: %s\n", explain_silence(each, asked).c_str());
+  }
+  return exit_status_of(measured, asked);
+} catch (const std::invalid_argument& error) {
+  std::fprintf(stderr, "echo-load: %s\n", error.what());
+  return exit_usage;
+} catch (const std::exception& error) {
+  std::fprintf(stderr, "echo-load: %s\n", error.what());
+  return exit_failed;
+}

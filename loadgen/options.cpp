@@ -1,0 +1,216 @@
+#include "loadgen/options.hpp"
+
+#include "common/build_info.hpp"
+#include "common/cli.hpp"
+
+#include <algorithm>
+#include <map>
+
+namespace echobench {
+namespace {
+
+using namespace std::chrono_literals;
+
+[[noreturn]] void refuse(const std::string& why) { throw CLI::ValidationError(why); }
+
+template <class Enum>
+CLI::Option* add_choice(CLI::App& app, const std::string& name, Enum& value, const std::string& help,
+                        std::vector<std::pair<std::string, Enum>> choices) {
+  std::string names;
+  std::string present;
+  for (const auto& [text, choice] : choices) {
+    names += (names.empty() ? "" : "|") + text;
+    if (choice == value) present = text;
+  }
+  const auto parse = [&value, choices, names](const std::string& text) {
+    const auto found =
+        std::find_if(choices.begin(), choices.end(), [&](const auto& c) { return c.first == text; });
+    if (found == choices.end()) refuse("'" + text + "' is none of " + names);
+    value = found->second;
+  };
+  return app.add_option_function<std::string>(name, parse, help)->type_name(names)->default_str(present);
+}
+
+// echo | upper | work:TIME | sleep:TIME
+operation parse_operation(const std::string& text) {
+  if (text == "echo") return {};
+  if (text == "upper") return {.kind = frame_op::upper};
+  const auto colon = text.find(':');
+  const auto name = text.substr(0, colon);
+  if (name == "work" || name == "sleep") {
+    const auto param = colon == std::string::npos ? std::nullopt : parse_duration(text.substr(colon + 1));
+    if (!param || *param % 1us != 0ns || *param > 1h) {
+      refuse("--op: " + name + " needs a time in whole microseconds up to 1h, for example " + name +
+             ":100us");
+    }
+    return {.kind = name == "work" ? frame_op::work : frame_op::sleep,
+            .param = std::chrono::duration_cast<std::chrono::microseconds>(*param)};
+  }
+  refuse("--op: '" + text + "' is none of echo, upper, work:TIME, sleep:TIME");
+}
+
+// [NAME=]HOST:PORT
+target parse_target(const std::string& text) {
+  const auto equals = text.find('=');
+  if (equals == std::string::npos) return {.name = {}, .host_and_port = text, .server_pid = {}};
+  if (equals == 0) refuse("TARGET: '" + text + "' has an empty NAME before '='");
+  return {.name = text.substr(0, equals), .host_and_port = text.substr(equals + 1), .server_pid = {}};
+}
+
+void check(const options& asked) {
+  if (asked.frames != framing::frame) {
+    if (asked.op.kind == frame_op::work || asked.op.kind == frame_op::sleep) {
+      refuse("--op work and --op sleep need --framing frame: other framings cannot carry them");
+    }
+    if (asked.frames == framing::raw && asked.payload == 0) {
+      refuse("--payload 0 needs --framing frame or line: raw would send nothing and await nothing");
+    }
+    if (asked.frames == framing::line && asked.payload >= 64 << 10) {
+      refuse("--payload " + format_count(asked.payload) + " is too long for --framing line: at most 65535");
+    }
+  }
+  if (asked.op.offload && asked.op.kind != frame_op::work) refuse("--offload needs --op work:TIME");
+  if (asked.work == workload::crr && asked.pipeline != 1) {
+    refuse("--pipeline must be 1 with --workload crr: one request per connection");
+  }
+  if (asked.threads > asked.connections) {
+    refuse("--threads " + std::to_string(asked.threads) + " is more than --connections " +
+           std::to_string(asked.connections) + ": a thread would have nothing to do");
+  }
+  if (asked.targets.size() > 1 && asked.warmup == 0ns) {
+    refuse("--warmup must not be 0 with several TARGETs: slices are sized by the rate seen in it");
+  }
+  if (asked.slice && asked.open_loop() && asked.targets.size() > 1 && *asked.slice < 1s) {
+    refuse("--slice " + format_duration(*asked.slice) +
+           " is too short for --rate: open-loop slices last at least 1s, so that queues can build");
+  }
+  if (asked.slice && *asked.slice * asked.targets.size() > asked.duration) {
+    refuse("--slice " + format_duration(*asked.slice) + " times " + std::to_string(asked.targets.size()) +
+           " TARGET(s) is longer than --duration " + format_duration(asked.duration));
+  }
+}
+
+}  // namespace
+
+struct command_line::texts {
+  std::vector<std::string> targets;
+  std::string op = "echo";
+  std::vector<std::uint32_t> server_pids;
+  std::string slice = "auto";
+};
+
+command_line::command_line()
+    : app_(std::make_unique<CLI::App>(
+          "Drives echo servers, checks every reply, and says whether the figures can be believed.\n"
+          "Several TARGETs are driven in turn, in short slices, so that drift of the machine hits all alike.",
+          "echo-load")),
+      texts_(std::make_unique<texts>()) {
+  CLI::App& app = *app_;
+  options& o = result_;
+  app.set_version_flag("--version", std::string(build_info::version));
+  app.get_formatter()->column_width(34);
+  app.footer(
+      "Sizes and counts take k, M, G, Ki, Mi, Gi; times need ns, us, ms, s, m or h.\n"
+      "Exit status: 0 measured; 1 could not run, or not one verified reply from a target; 2 usage;\n"
+      "3 measured but not valid, with --strict; 4 wrong replies.");
+
+  app.add_option("TARGET", texts_->targets, "Server to drive, NAME labels it in results; repeats")
+      ->type_name("[NAME=]HOST:PORT")
+      ->required();
+  cli::add_count(app, "-c,--connections", o.connections, "Connections to each target", 1, 1'000'000);
+  cli::add_duration(app, "-d,--duration", o.duration, "Measured time, shared by the targets", 1ms);
+  cli::add_count(app, "-t,--threads", o.threads, "Client threads; connections are divided over them", 1,
+                 1024);
+  cli::add_count(
+      app, "-R,--rate", o.rate,
+      "Open loop: requests per second to each target, whatever the replies; without it a closed loop", 1,
+      1'000'000'000)
+      ->default_str("closed loop");
+  add_choice(app, "--arrivals", o.arrival, "Open loop: spacing of the requests",
+             {{"uniform", arrivals::uniform}, {"poisson", arrivals::poisson}});
+  cli::add_duration(app, "--warmup", o.warmup, "Time that each target is driven before the measurement");
+  cli::add_count(app, "--payload", o.payload, "Bytes of payload in a request", 0, 1U << 30);
+  cli::add_count(app, "--pipeline", o.pipeline, "Requests outstanding on a connection", 1, 4096);
+  app.add_option(
+         "--op", texts_->op,
+         "What the server does with a request; work and sleep need framing frame, upper with line or raw "
+         "a server started with --service upper")
+      ->type_name("echo|upper|work:TIME|sleep:TIME")
+      ->default_str("echo");
+  app.add_flag("--offload", o.op.offload, "Ask for work to be done on another thread of the server");
+  add_choice(app, "--framing", o.frames, "How messages are told apart",
+             {{"frame", framing::frame}, {"line", framing::line}, {"raw", framing::raw}});
+  add_choice(
+      app, "--workload", o.work,
+      "rr keeps connections; crr opens one per request, counts connecting as part of the response and closes "
+      "by reset (SO_LINGER 0, no TIME_WAIT)",
+      {{"rr", workload::rr}, {"crr", workload::crr}});
+  cli::add_count(app, "--connect-rate", o.connect_rate, "Connections opened per second before the warm-up", 1,
+                 10'000'000)
+      ->default_str("unlimited");
+  cli::add_duration(app, "--timeout", o.timeout, "Longest wait for a connection, or for a reply once sent",
+                    1ms, 1h);
+  cli::add_cpus(app, "--cpus", o.cpus, "CPUs to run on, for example 0,2-3")->default_str("as inherited");
+  app.add_option("--engine", o.engine, "How the client does its I/O; auto takes the best at hand")
+      ->type_name("epoll|auto")
+      ->check([](const std::string& text) {
+        return text == "epoll" || text == "auto" ? "" : "'" + text + "' is none of epoll|auto";
+      })
+      ->default_str("auto");
+  app.add_option(
+         "--slice", texts_->slice,
+         "Length of a target's turn, or with one TARGET of an accounting window; auto: 20 ms or 20 times "
+         "the time of one turn over all connections, whichever is longer; 1 s at least with --rate")
+      ->type_name("auto|TIME")
+      ->default_str("auto");
+  cli::add_count(app, "--seed", o.seed, "Of payloads, of the order of slices and of --arrivals poisson");
+  app.add_option(
+         "--server-pid", texts_->server_pids,
+         "Process id of a target's server, to read its CPU and memory; repeats, in the order of the TARGETs")
+      ->type_name("PID")
+      ->default_str("none");
+  app.add_option("--json", o.json_file, "Write the result to this file")
+      ->type_name("FILE")
+      ->default_str("none");
+  app.add_option("--hdr", o.hdr_file,
+                 "Write the histograms to this file as an HdrHistogram log (V2 encoding, nanoseconds)")
+      ->type_name("FILE")
+      ->default_str("none");
+  app.add_flag("--strict", o.strict, "Exit with status 3 when a target's verdict is not 'valid'");
+}
+
+command_line::~command_line() = default;
+
+options command_line::parse(int argc, const char* const* argv) {
+  app_->parse(argc, argv);
+  options& o = result_;
+  const bool offload = o.op.offload;
+  o.op = parse_operation(texts_->op);
+  o.op.offload = offload;
+  for (const auto& text : texts_->targets) o.targets.push_back(parse_target(text));
+  if (texts_->slice != "auto") {
+    o.slice = parse_duration(texts_->slice);
+    if (!o.slice || *o.slice < 1ms)
+      refuse("--slice: '" + texts_->slice + "' is neither auto nor a time from 1ms on");
+  }
+  if (!texts_->server_pids.empty() && texts_->server_pids.size() != o.targets.size()) {
+    refuse("--server-pid was given " + std::to_string(texts_->server_pids.size()) + " time(s) for " +
+           std::to_string(o.targets.size()) + " TARGET(s): give one for each, in their order");
+  }
+  for (std::size_t i = 0; i < texts_->server_pids.size(); ++i) {
+    o.targets[i].server_pid = static_cast<pid_t>(texts_->server_pids[i]);
+  }
+  check(o);
+  return o;
+}
+
+std::variant<options, int> parse_options(int argc, const char* const* argv) {
+  command_line line;
+  try {
+    return line.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return cli::report(line.app(), error);
+  }
+}
+
+}  // namespace echobench

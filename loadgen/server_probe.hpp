@@ -1,0 +1,56 @@
+// What a server process uses, read from outside: CPU by its clock, the rest from /proc (proc(5)).
+//
+// Processes that it has started count as part of it: those alive at the last refresh() by their own clocks,
+// ended ones by what their parent has collected of them.
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstdint>
+#include <vector>
+
+namespace echobench {
+
+struct server_reading {
+  std::uint64_t rss_bytes = 0;         // resident memory; pages that processes share count once for each
+  std::uint64_t page_table_bytes = 0;  // kernel memory for their page tables
+  std::uint64_t threads = 0;
+  std::uint64_t voluntary_switches = 0;  // of threads alive now
+  std::uint64_t involuntary_switches = 0;
+  std::chrono::nanoseconds cpu_user{0};  // resolution: a clock tick
+  std::chrono::nanoseconds cpu_system{0};
+};
+
+struct server_cpu {
+  std::chrono::nanoseconds total{0};
+  std::chrono::nanoseconds children{0};  // part of total
+};
+
+class server_probe {
+public:
+  // Throws std::system_error that names the pid when there is no such process or its /proc is not readable.
+  explicit server_probe(pid_t pid);
+
+  // Looks for child processes again. Reads all of /proc: not during a slice.
+  void refresh();
+
+  // Reads every thread's status: not during a slice. Zeros when the process has ended.
+  server_reading read() const;
+
+  // CPU used so far; a process that runs is seen as of its last tick.
+  server_cpu cpu() const noexcept;
+
+  // The same when the server sleeps, and so exactly: two equal readings 200 us apart. A server that does not
+  // sleep within 5 ms is taken as it is.
+  server_cpu cpu_at_rest() const noexcept;
+
+  // How many CPUs it can keep busy: those that it may run on, or its threads if they are fewer.
+  std::size_t usable_cpus() const;
+
+private:
+  pid_t pid_;
+  std::vector<pid_t> children_;
+};
+
+}  // namespace echobench

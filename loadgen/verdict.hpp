@@ -1,0 +1,48 @@
+// Whether a cell's figures can be believed: a pure function of numbers.
+#pragma once
+
+#include "loadgen/client_session.hpp"
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace echobench {
+
+// In order of precedence.
+enum class verdict : std::uint8_t { wrong_replies, errors, client_bound, starved, valid };
+
+std::string_view name_of(verdict of) noexcept;
+
+struct evidence {
+  std::array<std::uint64_t, error_kinds> errors{};
+  std::uint64_t replies = 0;  // verified, in the measurement
+  bool open_loop = false;
+  double client_busy = 0;             // busiest client thread: 0 to 1 of the measured time, polling apart
+  std::optional<double> server_busy;  // 0 to 1 of the CPUs that it can use; empty without a pid
+  std::optional<double> on_schedule;  // share of the sends; open loop
+  std::uint64_t unsent = 0;           // open loop: due, never sent
+  std::size_t connections = 0;        // that had a request to carry
+  std::size_t served = 0;             // of them, with a reply
+  double jain_index = 1;
+  double idle_share = 0;               // server CPU outside its slices, of the run's time
+  std::uint64_t beyond_histogram = 0;  // replies slower than it can hold
+};
+
+struct judgement {
+  verdict found = verdict::valid;
+  std::vector<std::string>
+      reasons;  // what was found and what to do, gravest first; a valid cell may have some
+};
+
+judgement judge(const evidence& of);
+
+// (sum x)^2 / (n sum x^2): 1 when all are equal, 1/n when one has everything. 1 when all are 0.
+double jain_index(std::span<const double> shares) noexcept;
+
+}  // namespace echobench
