@@ -4,7 +4,6 @@
 #include "common/cli.hpp"
 
 #include <algorithm>
-#include <map>
 
 namespace echobench {
 namespace {
@@ -12,24 +11,6 @@ namespace {
 using namespace std::chrono_literals;
 
 [[noreturn]] void refuse(const std::string& why) { throw CLI::ValidationError(why); }
-
-template <class Enum>
-CLI::Option* add_choice(CLI::App& app, const std::string& name, Enum& value, const std::string& help,
-                        std::vector<std::pair<std::string, Enum>> choices) {
-  std::string names;
-  std::string present;
-  for (const auto& [text, choice] : choices) {
-    names += (names.empty() ? "" : "|") + text;
-    if (choice == value) present = text;
-  }
-  const auto parse = [&value, choices, names](const std::string& text) {
-    const auto found =
-        std::find_if(choices.begin(), choices.end(), [&](const auto& c) { return c.first == text; });
-    if (found == choices.end()) refuse("'" + text + "' is none of " + names);
-    value = found->second;
-  };
-  return app.add_option_function<std::string>(name, parse, help)->type_name(names)->default_str(present);
-}
 
 // echo | upper | work:TIME | sleep:TIME
 operation parse_operation(const std::string& text) {
@@ -126,8 +107,9 @@ command_line::command_line()
       "Open loop: requests per second to each target, whatever the replies; without it a closed loop", 1,
       1'000'000'000)
       ->default_str("closed loop");
-  add_choice(app, "--arrivals", o.arrival, "Open loop: spacing of the requests",
-             {{"uniform", arrivals::uniform}, {"poisson", arrivals::poisson}});
+  cli::add_choice<arrivals>(app, "--arrivals", o.arrival,
+                            {{"uniform", arrivals::uniform}, {"poisson", arrivals::poisson}},
+                            "Open loop: spacing of the requests");
   cli::add_duration(app, "--warmup", o.warmup, "Time that each target is driven before the measurement");
   cli::add_count(app, "--payload", o.payload, "Bytes of payload in a request", 0, 1U << 30);
   cli::add_count(app, "--pipeline", o.pipeline, "Requests outstanding on a connection", 1, 4096);
@@ -138,13 +120,13 @@ command_line::command_line()
       ->type_name("echo|upper|work:TIME|sleep:TIME")
       ->default_str("echo");
   app.add_flag("--offload", o.op.offload, "Ask for work to be done on another thread of the server");
-  add_choice(app, "--framing", o.frames, "How messages are told apart",
-             {{"frame", framing::frame}, {"line", framing::line}, {"raw", framing::raw}});
-  add_choice(
-      app, "--workload", o.work,
+  cli::add_choice<framing>(app, "--framing", o.frames,
+                           {{"frame", framing::frame}, {"line", framing::line}, {"raw", framing::raw}},
+                           "How messages are told apart");
+  cli::add_choice<workload>(
+      app, "--workload", o.work, {{"rr", workload::rr}, {"crr", workload::crr}},
       "rr keeps connections; crr opens one per request, counts connecting as part of the response and closes "
-      "by reset (SO_LINGER 0, no TIME_WAIT)",
-      {{"rr", workload::rr}, {"crr", workload::crr}});
+      "by reset (SO_LINGER 0, no TIME_WAIT)");
   cli::add_count(app, "--connect-rate", o.connect_rate, "Connections opened per second before the warm-up", 1,
                  10'000'000)
       ->default_str("unlimited");

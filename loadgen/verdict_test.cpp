@@ -1,0 +1,131 @@
+#include "loadgen/verdict.hpp"
+
+#include <gmock/gmock.h>
+
+#include <vector>
+
+namespace echobench {
+namespace {
+
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+evidence healthy() {
+  evidence found;
+  found.replies = 1000;
+  found.client_busy = 0.5;
+  found.server_busy = 0.99;
+  found.connections = found.served = 10;
+  return found;
+}
+
+evidence with_error(error_kind kind) {
+  evidence found = healthy();
+  found.errors[static_cast<std::size_t>(kind)] = 2;
+  return found;
+}
+
+TEST(verdict, a_healthy_cell_is_valid_without_a_word) {
+  EXPECT_EQ(judge(healthy()).found, verdict::valid);
+  EXPECT_THAT(judge(healthy()).reasons, IsEmpty());
+}
+
+TEST(verdict, every_kind_of_error_has_its_verdict_and_a_reason) {
+  for (std::size_t i = 0; i < error_kinds; ++i) {
+    const auto kind = static_cast<error_kind>(i);
+    const auto judged = judge(with_error(kind));
+    EXPECT_EQ(judged.found, is_wrong_reply(kind) ? verdict::wrong_replies : verdict::errors) << name_of(kind);
+    ASSERT_EQ(judged.reasons.size(), 1U);
+    EXPECT_THAT(judged.reasons[0], testing::StartsWith("2 "));
+  }
+  evidence silent = healthy();
+  silent.replies = 0;
+  EXPECT_EQ(judge(silent).found, verdict::errors);
+  evidence behind = healthy();
+  behind.unsent = 1;
+  EXPECT_EQ(judge(behind).found, verdict::errors);
+}
+
+TEST(verdict, closed_loop_is_client_bound_when_the_client_is_busy_and_the_server_is_not) {
+  struct {
+    double client;
+    std::optional<double> server;
+    verdict expected;
+  } table[] = {{0.94, 0.50, verdict::valid},       {0.95, 0.94, verdict::client_bound},
+               {0.95, 0.95, verdict::valid},       {1.00, 1.00, verdict::valid},
+               {0.94, {}, verdict::valid},         {0.95, {}, verdict::client_bound},
+               {0.99, 0.10, verdict::client_bound}};
+  for (const auto& row : table) {
+    evidence found = healthy();
+    found.client_busy = row.client;
+    found.server_busy = row.server;
+    EXPECT_EQ(judge(found).found, row.expected) << row.client << ' ' << row.server.value_or(-1);
+  }
+}
+
+TEST(verdict, open_loop_is_client_bound_by_its_schedule_alone) {
+  evidence found = healthy();
+  found.open_loop = true;
+  found.client_busy = 1;
+  found.server_busy = 0.1;
+  found.on_schedule = 0.95;
+  EXPECT_EQ(judge(found).found, verdict::valid);
+  found.on_schedule = 0.94;
+  const auto judged = judge(found);
+  EXPECT_EQ(judged.found, verdict::client_bound);
+  EXPECT_THAT(judged.reasons[0], HasSubstr("--rate"));
+}
+
+TEST(verdict, starved_is_a_connection_without_reply_or_an_uneven_share) {
+  evidence unserved = healthy();
+  unserved.served = 9;
+  EXPECT_EQ(judge(unserved).found, verdict::starved);
+  EXPECT_THAT(judge(unserved).reasons[0], HasSubstr("1 of 10 connections"));
+  evidence uneven = healthy();
+  uneven.jain_index = 0.89;
+  EXPECT_EQ(judge(uneven).found, verdict::starved);
+}
+
+TEST(verdict, the_gravest_wins_and_stands_first_and_nothing_is_left_out) {
+  evidence found = with_error(error_kind::refused);
+  found.errors[static_cast<std::size_t>(error_kind::corrupt)] = 1;
+  found.client_busy = 1;
+  found.server_busy = 0.2;
+  found.served = 3;
+  found.idle_share = 0.5;
+  const auto judged = judge(found);
+  EXPECT_EQ(judged.found, verdict::wrong_replies);
+  ASSERT_EQ(judged.reasons.size(), 5U);
+  EXPECT_THAT(judged.reasons[0], HasSubstr("wrong replies"));
+  EXPECT_THAT(judged.reasons[1], HasSubstr("refused"));
+  EXPECT_THAT(judged.reasons[2], HasSubstr("client thread"));
+  EXPECT_THAT(judged.reasons[3], HasSubstr("got no reply"));
+  EXPECT_THAT(judged.reasons[4], HasSubstr("not driven"));
+}
+
+TEST(verdict, a_restless_server_is_a_reason_but_no_verdict) {
+  evidence found = healthy();
+  found.idle_share = 0.02;
+  EXPECT_EQ(judge(found).found, verdict::valid);
+  EXPECT_THAT(judge(found).reasons[0], HasSubstr("2.0 %"));
+  found.idle_share = 0.01;
+  EXPECT_THAT(judge(found).reasons, IsEmpty());
+}
+
+TEST(verdict, names_are_those_of_the_result_file) {
+  EXPECT_EQ(name_of(verdict::wrong_replies), "wrong-replies");
+  EXPECT_EQ(name_of(verdict::errors), "errors");
+  EXPECT_EQ(name_of(verdict::client_bound), "client-bound");
+  EXPECT_EQ(name_of(verdict::starved), "starved");
+  EXPECT_EQ(name_of(verdict::valid), "valid");
+}
+
+TEST(jain_index, is_one_for_equal_shares_and_one_nth_for_a_monopoly) {
+  EXPECT_DOUBLE_EQ(jain_index(std::vector<double>{3, 3, 3}), 1);
+  EXPECT_DOUBLE_EQ(jain_index(std::vector<double>{9, 0, 0}), 1.0 / 3);
+  EXPECT_DOUBLE_EQ(jain_index(std::vector<double>{0, 0}), 1);
+  EXPECT_DOUBLE_EQ(jain_index({}), 1);
+}
+
+}  // namespace
+}  // namespace echobench
