@@ -150,6 +150,7 @@ command_line::command_line()
          "--server-pid", texts_->server_pids,
          "Process id of a target's server, to read its CPU and memory; repeats, in the order of the TARGETs")
       ->type_name("PID")
+      ->allow_extra_args(false)
       ->default_str("none");
   app.add_option("--json", o.json_file, "Write the result to this file")
       ->type_name("FILE")

@@ -1,0 +1,83 @@
+// Small echo servers for tests, good and bad, in this process: a thread per connection, blocking sockets.
+#pragma once
+
+#include "common/socket.hpp"
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstddef>
+#include <functional>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace echobench {
+
+class fixture_server {
+public:
+  using message = std::vector<std::byte>;
+
+  // A connection as a behaviour sees it. Calls return false or empty when the peer is gone or the fixture
+  // ends.
+  class connection {
+  public:
+    connection(int fd, std::size_t number) noexcept : fd_(fd), number_(number) {}
+    std::size_t number() const noexcept { return number_; }  // 0 for the first that was accepted
+    int fd() const noexcept { return fd_; }
+    message read_some(std::size_t most = 64U << 10);
+    message read_frame();  // header and payload
+    bool write(const message& bytes);
+
+  private:
+    int fd_;
+    std::size_t number_;
+  };
+  using behaviour = std::function<void(connection&)>;  // until it returns; then the connection is closed
+
+  // Listens on a free port of that address.
+  explicit fixture_server(behaviour serve, const std::string& address = "127.0.0.1");
+  ~fixture_server();  // ends every connection
+
+  std::string address() const { return where_.to_string(); }
+
+private:
+  void accept_all();
+
+  behaviour serve_;
+  unique_fd listener_;
+  endpoint where_;
+  std::mutex mutex_;
+  bool ending_ = false;
+  std::vector<int> open_;  // owned by their threads
+  std::vector<std::jthread> threads_;
+  std::jthread acceptor_;
+};
+
+// The reply to a request frame, as a correct server makes it.
+fixture_server::message frame_reply(fixture_server::message request);
+
+namespace behaviours {
+
+void echo_frames(fixture_server::connection& peer);
+void echo_bytes(fixture_server::connection& peer);
+void close_at_once(fixture_server::connection& peer);
+void never_answer(fixture_server::connection& peer);
+
+// echo_frames with something done to each reply: given the connection's number, the reply's and its bytes,
+// returns the bytes to send instead; none closes the connection.
+using tampering = std::function<fixture_server::message(std::size_t, std::size_t, fixture_server::message)>;
+fixture_server::behaviour tamper(tampering with);
+
+// Stands still for the first `stall` of every `period`, on all connections alike.
+fixture_server::behaviour stalling(std::chrono::nanoseconds stall, std::chrono::nanoseconds period);
+
+// Reads and answers so little at a time that the client's sends come short.
+void read_slowly(fixture_server::connection& peer);
+
+// Two connections get each other's replies.
+fixture_server::behaviour swapping();
+
+}  // namespace behaviours
+}  // namespace echobench
