@@ -170,6 +170,7 @@ json cell_to_json(const cell& of, const options& asked, const slice_plan& plan) 
              {"effective_concurrency", of.effective_concurrency()},
              {"jain_index", of.jain_index},
              {"client_cpu_ns", of.client_cpu.count()},
+             {"client_cpu_wait_ns", of.client_waiting.count()},
              {"client_busy", of.client_busy},
              {"histograms", std::move(histograms)},
              {"slices", slices(of, plan)}};

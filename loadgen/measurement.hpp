@@ -42,7 +42,8 @@ struct cell {
   std::uint64_t due = 0;  // open loop: requests that the schedule held for the measurement
   std::chrono::nanoseconds elapsed{0};
   std::chrono::nanoseconds client_cpu{0};
-  double client_busy = 0;  // of the busiest thread
+  std::chrono::nanoseconds client_waiting{0};  // for a CPU
+  double client_busy = 0;                      // of the busiest thread: CPU and waiting for it, polling apart
   double jain_index = 1;
   target_record record;
   std::vector<slice> slices;

@@ -314,12 +314,13 @@ private:
     driven_[t].total += clock::now() - plan.start;
     own.requests_total += totals.all.requests;
     own.client_cpu += totals.all.cpu;
+    own.client_waiting += totals.all.waiting;
     own.elapsed += std::max<nanoseconds>(totals.stopped - plan.measure_from, 0ns);
     for (std::size_t w = 1; w <= plan.windows; ++w) own.requests += totals.parts[w].requests;
     for (std::size_t i = 0; i < asked_.threads; ++i) {
       const auto& parts = crew_->workers()[i]->counts().parts;
       for (std::size_t w = 1; w <= plan.windows; ++w)
-        busiest_[t * asked_.threads + i] += parts[w].cpu - parts[w].polling;
+        busiest_[t * asked_.threads + i] += parts[w].cpu + parts[w].waiting - parts[w].polling;
     }
     if (probe_of(t) == nullptr) return nanoseconds(0);
     const nanoseconds now = probe_of(t)->cpu_at_rest().total;
@@ -385,7 +386,7 @@ private:
   std::mt19937_64 random_;            // order of slices
   std::vector<server_probe> probes_;  // one per target, or none
   std::vector<driven_time> driven_;
-  std::vector<nanoseconds> busiest_;  // CPU within windows, polling apart, of each target and thread
+  std::vector<nanoseconds> busiest_;  // within windows, of each target and thread; polling apart
   progress_line progress_;
   measurement result_;
   std::unique_ptr<team> crew_;  // last: its threads use what stands above

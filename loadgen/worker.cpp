@@ -45,6 +45,7 @@ error_kind kind_of_connect_error(int error) noexcept {
 part_counts& part_counts::operator+=(const part_counts& other) noexcept {
   requests += other.requests;
   cpu += other.cpu;
+  waiting += other.waiting;
   polling += other.polling;
   service += other.service;
   return *this;
@@ -174,7 +175,7 @@ void worker::drive(const drive_plan& plan) {
   driven_[plan.target] += counts_.stopped - plan.start;
   engine_.stop_requested() ? abandon() : drain();
   account_until(std::max(clock::now(), plan_.stop));
-  counts_.parts[part_].cpu += thread_cpu_time() - cpu_mark_;
+  end_part();
 }
 
 void worker::drain() {
@@ -342,15 +343,24 @@ void worker::start_parts() {
   counts_.parts.assign(plan_.windows + 2, {});
   part_ = 0;
   part_end_ = plan_.end_of(0);
+  if (!run_queue_) run_queue_.emplace();
   cpu_mark_ = thread_cpu_time();
+  waiting_mark_ = run_queue_->now();
+}
+
+void worker::end_part() {
+  const auto cpu = thread_cpu_time();
+  const auto waiting = run_queue_->now();
+  counts_.parts[part_].cpu += cpu - cpu_mark_;
+  counts_.parts[part_].waiting += waiting - waiting_mark_;
+  cpu_mark_ = cpu;
+  waiting_mark_ = waiting;
 }
 
 // Moves on to the part that holds `now`.
 void worker::account_until(clock::time_point now) {
   while (now >= part_end_ && part_ <= plan_.windows) {
-    const auto cpu = thread_cpu_time();
-    counts_.parts[part_].cpu += cpu - cpu_mark_;
-    cpu_mark_ = cpu;
+    end_part();
     ++part_;
     part_end_ = part_ <= plan_.windows ? plan_.end_of(part_) : clock::time_point::max();
   }

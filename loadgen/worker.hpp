@@ -10,6 +10,7 @@
 #include "loadgen/histogram.hpp"
 #include "loadgen/message_plan.hpp"
 #include "loadgen/options.hpp"
+#include "loadgen/run_queue_clock.hpp"
 #include "loadgen/schedule.hpp"
 
 #include <array>
@@ -17,6 +18,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -46,7 +48,8 @@ struct drive_plan {
 struct part_counts {
   std::uint64_t requests = 0;  // verified replies
   std::chrono::nanoseconds cpu{0};
-  std::chrono::nanoseconds polling{0};  // of it, spent looking at the clock
+  std::chrono::nanoseconds waiting{0};  // for a CPU
+  std::chrono::nanoseconds polling{0};  // time spent looking at the clock, part of cpu and waiting
   std::chrono::nanoseconds service{0};  // service times of the requests, added up
 
   part_counts& operator+=(const part_counts& other) noexcept;
@@ -153,6 +156,7 @@ private:
   void wait_until(clock::time_point until);
   clock::time_point next_due() const noexcept;
   void start_parts();
+  void end_part();
   void drain();
   void abandon();
 
@@ -182,7 +186,9 @@ private:
   drive_counts counts_;
   std::size_t part_ = 0;
   clock::time_point part_end_;
-  std::chrono::nanoseconds cpu_mark_{0};  // thread CPU time at the start of the part
+  std::optional<run_queue_clock> run_queue_;  // of the worker's thread
+  std::chrono::nanoseconds cpu_mark_{0};      // thread CPU time at the start of the part
+  std::chrono::nanoseconds waiting_mark_{0};  // likewise
   clock::time_point next_sweep_;
   clock::time_point schedule_origin_;  // due times of the driven target count from here
   std::size_t in_flight_ = 0;          // requests without reply; while connecting, connections
