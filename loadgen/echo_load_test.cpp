@@ -37,7 +37,11 @@ public:
     char name[] = "/tmp/echo-load-test-XXXXXX";
     directory_ = ::mkdtemp(name);
     arguments.insert(arguments.begin(), ECHO_LOAD);
-    arguments.insert(arguments.end(), {"--json", path("json"), "--hdr", path("hdr")});
+    for (const std::string kind : {"json", "hdr"}) {
+      if (std::ranges::find(arguments, "--" + kind) == arguments.end()) {
+        arguments.insert(arguments.end(), {"--" + kind, path(kind)});
+      }
+    }
     if (!shell_prefix.empty()) {
       arguments.insert(arguments.begin(), {"/bin/sh", "-c", shell_prefix + " exec \"$@\"", "sh"});
     }
@@ -419,6 +423,12 @@ TEST(echo_load, a_server_pid_that_does_not_exist_is_named) {
   program run(briefly({"--server-pid", "999999999", server.address()}));
   EXPECT_EQ(run.wait(), exit_failed);
   EXPECT_THAT(run.err(), HasSubstr("--server-pid 999999999"));
+}
+
+TEST(echo_load, a_result_file_that_cannot_be_written_is_named_before_the_run) {
+  program run({"-d", "10m", "--json", "/no/such/folder/x.json", "127.0.0.1:1"});
+  EXPECT_EQ(run.wait(), exit_failed);
+  EXPECT_THAT(run.err(), HasSubstr("/no/such/folder/x.json"));
 }
 
 TEST(echo_load, an_interrupt_keeps_what_was_measured) {

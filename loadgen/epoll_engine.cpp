@@ -12,6 +12,10 @@ epoll_engine::epoll_engine(std::size_t slots, int stop_fd)
   if (!epoll_ || ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, stop_fd, &stop) != 0) {
     throw std::system_error(errno, std::system_category(), "cannot set up epoll");
   }
+  const timespec at_once{};
+  if (::epoll_pwait2(epoll_.get(), events_.data(), 1, &at_once, nullptr) < 0) {
+    throw std::system_error(errno, std::system_category(), "epoll_pwait2 (Linux 5.11 or later)");
+  }
 }
 
 bool epoll_engine::connect(std::size_t slot, const endpoint& to, const endpoint* source) noexcept {

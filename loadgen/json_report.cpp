@@ -207,6 +207,14 @@ json to_json(const measurement& measured, const options& asked, std::span<const 
           {"cells", std::move(cells)}};
 }
 
+void require_writable(const std::string& path) {
+  const auto folder = std::filesystem::absolute(path).parent_path();
+  if (std::filesystem::is_directory(path) || ::access(folder.c_str(), W_OK) != 0) {
+    const int error = std::filesystem::is_directory(path) ? EISDIR : errno;
+    throw std::system_error(error, std::system_category(), "cannot write " + path);
+  }
+}
+
 void write_file(const std::string& path, std::string_view text) {
   const std::string temporary = path + ".part-" + std::to_string(::getpid());
   std::ofstream file(temporary, std::ios::binary);

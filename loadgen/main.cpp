@@ -37,6 +37,9 @@ int main(int argc, char** argv) try {
   if (const int* status = std::get_if<int>(&parsed)) return *status;
   const auto& asked = std::get<options>(parsed);
 
+  for (const auto& file : {asked.json_file, asked.hdr_file}) {
+    if (!file.empty()) require_writable(file);
+  }
   const measurement measured = run(asked);
 
   write_files(measured, asked, std::vector<std::string>(argv, argv + argc));

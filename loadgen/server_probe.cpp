@@ -134,17 +134,18 @@ server_reading server_probe::read() const {
   return sum;
 }
 
-server_cpu server_probe::cpu() const noexcept {
-  server_cpu used;
-  used.total = process_cpu_time(pid_).value_or(0ns);
-  if (children_.empty()) return used;
-  for (const pid_t child : children_) used.children += process_cpu_time(child).value_or(0ns);
-  if (const auto stat = read_stat(pid_)) used.children += from_ticks(stat->children_ticks);
-  used.total += used.children;
-  return used;
+server_cpu server_probe::cpu() noexcept {
+  const auto own = process_cpu_time(pid_);
+  if (!own) return last_;
+  last_ = {.total = *own, .children = 0ns};
+  if (children_.empty()) return last_;
+  for (const pid_t child : children_) last_.children += process_cpu_time(child).value_or(0ns);
+  if (const auto stat = read_stat(pid_)) last_.children += from_ticks(stat->children_ticks);
+  last_.total += last_.children;
+  return last_;
 }
 
-server_cpu server_probe::cpu_at_rest() const noexcept {
+server_cpu server_probe::cpu_at_rest() noexcept {
   server_cpu before = cpu();
   for (nanoseconds waited = 0ns; waited < rest_limit; waited += rest_interval) {
     sleep_for(rest_interval);

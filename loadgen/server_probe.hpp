@@ -38,12 +38,12 @@ public:
   // Reads every thread's status: not during a slice. Zeros when the process has ended.
   server_reading read() const;
 
-  // CPU used so far; a process that runs is seen as of its last tick.
-  server_cpu cpu() const noexcept;
+  // CPU used so far; a process that runs is seen as of its last tick. Once it has ended: what was read last.
+  server_cpu cpu() noexcept;
 
   // The same when the server sleeps, and so exactly: two equal readings 200 us apart. A server that does not
   // sleep within 5 ms is taken as it is.
-  server_cpu cpu_at_rest() const noexcept;
+  server_cpu cpu_at_rest() noexcept;
 
   // How many CPUs it can keep busy: those that it may run on, or its threads if they are fewer.
   std::size_t usable_cpus() const;
@@ -51,6 +51,7 @@ public:
 private:
   pid_t pid_;
   std::vector<pid_t> children_;
+  server_cpu last_;
 };
 
 }  // namespace echobench
