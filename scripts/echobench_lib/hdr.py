@@ -1,0 +1,102 @@
+"""Reads HdrHistogram's V2 encoding: https://github.com/HdrHistogram/HdrHistogram, "AbstractHistogram".
+
+Compressed form: cookie, length, then zlib of: cookie, payload length, normalising offset, significant digits,
+lowest and highest value (64 bit), ratio (double), and the counts as zig-zag LEB128 numbers (the ninth byte whole),
+a negative number standing for so many empty buckets.  All numbers are big-endian.
+"""
+
+import base64
+import struct
+import zlib
+
+import numpy
+
+COMPRESSED_V2 = 0x1C849304  # the low byte may carry a word size in its high nibble
+V2 = 0x1C849303
+LEAST_BEYOND = 100  # samples; with fewer beyond it, a percentile is not told
+
+
+class Histogram:
+    """Counts by the highest equivalent value (in the unit recorded, here nanoseconds)."""
+
+    def __init__(self, values, counts):
+        self.values = values
+        self.counts = counts
+        self.total = int(counts.sum())
+
+    def percentile(self, percent):
+        """The lowest recorded value that `percent` of the samples do not exceed; None with too few samples beyond."""
+        # in hundred-thousandths of a percent, so that 99.9 % of 100,000 leaves exactly 100
+        beyond = self.total * (10_000_000 - round(percent * 100_000)) / 10_000_000
+        return self.at(percent) if beyond >= LEAST_BEYOND else None
+
+    def at(self, percent):
+        """As `percentile`, however few samples there are beyond it."""
+        rank = max(1, -(-self.total * round(percent * 100_000) // 10_000_000))
+        return int(self.values[numpy.searchsorted(numpy.cumsum(self.counts), rank)])
+
+    def most_percent(self):
+        """The highest percentile that may be told."""
+        return max(0.0, 100 * (1 - LEAST_BEYOND / self.total)) if self.total else 0.0
+
+
+def decode(text):
+    """A Histogram from base64 text.  ValueError when it is not one."""
+    data = base64.b64decode(text)
+    cookie, length = struct.unpack_from(">ii", data)
+    if cookie & ~0xF0 != COMPRESSED_V2 & ~0xF0:
+        raise ValueError("not a compressed HdrHistogram V2")
+    data = zlib.decompress(data[8:8 + length])
+    cookie, length, _, digits, lowest, _, _ = struct.unpack_from(">iiiiqqd", data)
+    if cookie & ~0xF0 != V2 & ~0xF0:
+        raise ValueError("not an HdrHistogram V2")
+    indices, counts = [], []
+    index = 0
+    for number in _zigzag_numbers(data[40:40 + length]):
+        if number < 0:
+            index -= number
+        else:
+            if number:
+                indices.append(index)
+                counts.append(number)
+            index += 1
+    return Histogram(_highest_equivalents(numpy.array(indices, dtype=numpy.int64), lowest, digits),
+                     numpy.array(counts, dtype=numpy.int64))
+
+
+def merge(histograms):
+    """One histogram of all samples."""
+    values = numpy.concatenate([histogram.values for histogram in histograms])
+    counts = numpy.concatenate([histogram.counts for histogram in histograms])
+    values, where = numpy.unique(values, return_inverse=True)
+    return Histogram(values, numpy.bincount(where, weights=counts, minlength=len(values)).astype(numpy.int64))
+
+
+def _zigzag_numbers(data):
+    position = 0
+    while position < len(data):
+        value = shift = 0
+        while True:
+            byte = data[position]
+            position += 1
+            if shift == 56:
+                value |= byte << shift
+                break
+            value |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                break
+            shift += 7
+        yield (value >> 1) ^ -(value & 1)
+
+
+def _highest_equivalents(indices, lowest, digits):
+    """Bucket indices to the highest value of each bucket (Gil Tene's layout: sub-buckets of half overlap)."""
+    unit = max(0, lowest.bit_length() - 1)
+    half_bits = (2 * 10**digits - 1).bit_length() - 1
+    half = 1 << half_bits
+    bucket = (indices >> half_bits) - 1
+    sub = (indices & (half - 1)) + half
+    first = bucket < 0
+    sub = numpy.where(first, sub - half, sub)
+    bucket = numpy.where(first, 0, bucket)
+    return ((sub + 1) << (bucket + unit)) - 1
