@@ -1,0 +1,214 @@
+"""The command line: verbs, options, exit statuses."""
+
+import argparse
+import re
+import signal
+import sys
+import time
+from datetime import datetime
+from pathlib import Path
+
+from rich.console import Console
+
+from . import REPOSITORY, Failure, Usage, compare, doctor, experiment, report, result, runner
+from .placement import place, read_cores
+from .programs import list_variants
+from .units import format_seconds
+
+INTERRUPTED = 130
+
+
+def main(arguments=None):
+    options = parser().parse_args(arguments)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(INTERRUPTED))  # so that servers are stopped on the way out
+    try:
+        return options.verb(options, console)
+    except Failure as failure:
+        print(f"echobench: {failure}", file=sys.stderr)
+        return failure.exit_status
+    except KeyboardInterrupt:
+        print("echobench: interrupted; cells that were finished are kept", file=sys.stderr)
+        return INTERRUPTED
+
+
+def parser():
+    text = argparse.RawDescriptionHelpFormatter
+    top = argparse.ArgumentParser(
+        prog="echobench", formatter_class=text, description="Runs experiments over concurrency models and tells what "
+        "can be believed of them.", epilog="exit status: 0 ok, 1 failed or a regression, 2 usage (compare: also a "
+        "missing cell or nothing compared), 130 interrupted")
+    verbs = top.add_subparsers(title="verbs", required=True, metavar="VERB")
+
+    def verb(name, function, **keywords):
+        added = verbs.add_parser(name, formatter_class=text, description=keywords["help"], **keywords)
+        added.set_defaults(verb=function)
+        return added
+
+    run = verb("run", run_experiment, help="measure an experiment, print its tables, write its report",
+               epilog="exit status: 0 every run was measured, 1 some were not, 2 usage, 130 interrupted")
+    run.add_argument("experiment", metavar="EXPERIMENT", help="a name from `echobench list`, or the path of a JSON file")
+    run.add_argument("--out", type=Path, metavar="DIR", help="folder for result.json, charts/ and index.html; must not "
+                     "hold a result yet (default: runs/<time>-<experiment>/)")
+    run.add_argument("--no-report", action="store_true", help="measure and print only: no charts, no page (default: off)")
+
+    show = verb("report", write_report, help="print a result's tables and write its charts and page",
+                epilog="exit status: 0 written, 1 could not be, 2 usage")
+    show.add_argument("result", metavar="RESULT", type=Path, help="a result file, of echobench or of `echo-load --json`, "
+                      "or a folder with result.json")
+    show.add_argument("--reference", metavar="NAME", help="the variant that ratios are to (default: the experiment's, "
+                      "else epoll, else the first)")
+    show.add_argument("--out", type=Path, metavar="DIR", help="folder for charts/ and index.html (default: for a folder "
+                      "or its result.json that folder; otherwise <file name>-report/ beside the file)")
+    show.add_argument("--no-page", action="store_true", help="print the tables only (default: off)")
+
+    against = verb("compare", compare_results, help="set two results side by side, by each cell's ratio to its own "
+                   "file's reference", epilog="exit status: 0 ok, 1 a regression beyond --fail-over, 2 nothing was "
+                   "compared, or, with --fail-over, a cell is missing or none has an interval")
+    against.add_argument("a", metavar="A", type=Path, help="the result before: a file or a folder")
+    against.add_argument("b", metavar="B", type=Path, help="the result after")
+    against.add_argument("--fail-over", type=percentage, metavar="PERCENT", help="fail when CPU per request rose, or "
+                         "throughput fell, by more than this at the near bound of its 95 %% interval, e.g. 10%% "
+                         "(default: never fail)")
+
+    verb("list", list_all, help="experiments, and variants with the reason where one cannot run here")
+    check = verb("doctor", examine, help="what on this host spoils figures, and what to do about it")
+    check.add_argument("--watch", type=positive_seconds, default=1.0, metavar="SECONDS",
+                       help="how long to watch the CPUs (default: 1)")
+    return top
+
+
+def percentage(text):
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", text)
+    if not match:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a percentage, for example 10%")
+    return float(match[1]) / 100
+
+
+def positive_seconds(text):
+    try:
+        if 0 < float(text) <= 600:
+            return float(text)
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError(f"'{text}' is not a number of seconds from 0 to 600")
+
+
+def run_experiment(options, console):
+    name, document = experiment.load_document(options.experiment)
+    expanded = experiment.expand(name, document, list_variants())
+    cpus = document["placement"]
+    placement = place(read_cores(), **cpus)
+    folder = options.out or REPOSITORY / "runs" / f"{datetime.now():%Y%m%d-%H%M%S}-{name}"
+    if (folder / result.FILE_NAME).exists():
+        raise Usage(f"--out {folder}: there is a result already; give another folder")
+    folder.mkdir(parents=True, exist_ok=True)
+
+    measuring = runner.Runner(name, expanded, placement, folder)
+    pairs = expanded.order()
+    console.print(f"{name}: {document['summary']}")
+    console.print(f"{len(expanded.variants)} variants, {len(expanded.blocks)} blocks, {len(pairs)} runs with new servers "
+                  f"each; about {format_seconds(measuring.estimate_s(pairs))} (min:s)")
+    console.print(f"servers on CPU {placement.server_cpus}, client on CPU {placement.client_cpus}"
+                  + (": shared, figures will be poor" if placement.shared else ""))
+    for variant, reason in expanded.unavailable.items():
+        console.print(f"not available here: {variant}: {reason}")
+    begun = time.monotonic()
+    try:
+        measuring.run(Progress(console))
+    finally:
+        console.print(f"measured in {format_seconds(time.monotonic() - begun)} (min:s): {folder / result.FILE_NAME}",
+                      soft_wrap=True)
+    console.print()
+    stored = result.load(folder)
+    groups = report.show(stored, expanded.reference, console)
+    for run in measuring.failures:
+        print(f"echobench: {run['block']}, restart {run['restart'] + 1}: {run['error']}", file=sys.stderr)
+    if not options.no_report:
+        console.print(f"\nreport: {report.write(stored, groups, folder)}", soft_wrap=True)
+    return 1 if measuring.failures else 0
+
+
+class Progress:
+    """One line per run: rewritten in place on a terminal, printed otherwise."""
+
+    def __init__(self, console):
+        self._console = console
+
+    def __call__(self, done, pairs, seconds_left):
+        if done < len(pairs):
+            restart, block = pairs[done]
+            text = (f"[{done + 1}/{len(pairs)}] {format_seconds(seconds_left)} left  {block.name}  "
+                    f"restart {restart + 1} of {block.restarts}")
+        else:
+            text = ""
+        if self._console.is_terminal:
+            self._console.file.write(f"\r\x1b[2K{text[:self._console.width - 1]}")
+            self._console.file.flush()
+        elif text:
+            self._console.print(text, markup=False)
+            self._console.file.flush()
+
+
+def write_report(options, console):
+    file = result.locate(options.result)
+    document = result.load(file)
+    reference = result.reference_of(document, options.reference)
+    if reference is None:
+        raise Usage(f"{file}: it has no cells: nothing was measured")
+    groups = report.show(document, reference, console)
+    if not options.no_page:
+        beside = file.parent if file.name == result.FILE_NAME else file.with_name(f"{file.stem}-report")
+        console.print(f"\nreport: {report.write(document, groups, options.out or beside)}", soft_wrap=True)
+    return 0
+
+
+def compare_results(options, console):
+    first, second = result.load(options.a), result.load(options.b)
+    reason = compare.why_not_comparable(first, second)
+    if reason:
+        console.print(f"not comparable: {reason}", soft_wrap=True)
+        return 2
+    comparison = compare.compare(first, second)
+    compare.show(comparison, console)
+    if not comparison.lines:
+        console.print("not comparable: nothing in common but the reference", soft_wrap=True)
+        return 2
+    if options.fail_over is None:
+        return 0
+    regressions = comparison.regressions(options.fail_over)
+    for text in regressions:
+        console.print(f"regression: {text}", style="red", soft_wrap=True)
+    if regressions:
+        return 1
+    if comparison.missing or comparison.skipped or not comparison.decided:
+        console.print("undecided: " + ("cells are missing" if comparison.missing else "cells could not be compared"
+                                       if comparison.skipped else "no cell has an interval: measure several restarts"))
+        return 2
+    console.print(f"no figure is worse by more than {100 * options.fail_over:g} %, in {comparison.decided} cells")
+    return 0
+
+
+def list_all(_, console):
+    console.print("experiments", style="bold")
+    for name in experiment.names():
+        console.print(f"  {name:<22}{experiment.load_document(name)[1]['summary']}", soft_wrap=True)
+    console.print("variants", style="bold")
+    for entry in list_variants():
+        reason = entry["unavailable_reason"]
+        console.print(f"  {entry['name']:<22}{entry['summary']}; holds {entry['holds']}"
+                      + (f" \\[unavailable: {reason}]" if reason else ""), soft_wrap=True)
+    return 0
+
+
+def examine(options, console):
+    findings = doctor.examine(options.watch)
+    order = ("warning", "note", "ok")
+    for finding in sorted(findings, key=lambda finding: order.index(finding.level)):
+        style = {"warning": "red", "note": "yellow", "ok": "green"}[finding.level]
+        console.print(f"[{style}]{finding.level:<8}[/]{finding.subject}: {finding.what}", soft_wrap=True)
+        if finding.advice:
+            console.print(f"        {finding.advice}", style="dim", soft_wrap=True, markup=False)
+    warnings = sum(finding.level == "warning" for finding in findings)
+    console.print("nothing to mend" if not warnings else f"{warnings} to mend before figures from here are shown to anyone")
+    return 0

@@ -1,0 +1,156 @@
+"""Two result files side by side, by each cell's ratio to its own file's reference.
+
+That ratio was paired slice by slice within a run, so that a slower day or another machine cancels out.  Restarts are
+the unit; absolute figures are shown, without interval."""
+
+import math
+from dataclasses import dataclass
+
+from . import tables
+from .result import reference_of, workload_of
+from .statistics import Interval, change, trimmed_mean
+from .summary import log_ratios, slice_cpu, slice_rate, summarise
+
+RATE_TOLERANCE = 0.25  # open loops at rates further apart were not asked the same
+
+
+@dataclass(frozen=True)
+class Line:
+    """One variant under one workload in both files: how its CPU and throughput ratios changed, B over A."""
+
+    variant: str
+    workload: object
+    cpu: Interval | None
+    throughput: Interval | None
+    absolute: tuple
+    bound: bool  # client-bound in either file: its throughput says nothing of the server
+
+
+@dataclass
+class Comparison:
+    reference: str
+    lines: list
+    missing: list      # cells that only one file has
+    skipped: list      # cells that both have, and why they cannot be compared
+    remarks: list
+
+    def regressions(self, limit):
+        """Sentences for every figure that is worse by more than `limit` (0.1: ten per cent) even at the bound of its
+        interval that is nearest to no change.  Without an interval nothing is proven."""
+        found = []
+        for line in self.lines:
+            where = f"{line.variant}, {line.workload.describe()}"
+            if line.cpu and line.cpu.has_bounds and line.cpu.low > 1 + limit:
+                found.append(f"{where}: CPU per request {tables.change_text(line.cpu)}")
+            if line.throughput and line.throughput.has_bounds and line.throughput.high < 1 - limit:
+                found.append(f"{where}: throughput {tables.change_text(line.throughput)}")
+        return found
+
+    @property
+    def decided(self):
+        """How many lines carry an interval: only they can pass or fail."""
+        return sum(1 for line in self.lines if any(i and i.has_bounds for i in (line.cpu, line.throughput)))
+
+
+def why_not_comparable(first, second):
+    """Why two documents have nothing to say about each other; empty when they have."""
+    references = [reference_of(document) for document in (first, second)]
+    if None in references:
+        return "a file has no cells"
+    if references[0] != references[1]:
+        return f"ratios are to {references[0]} in one and to {references[1]} in the other"
+    workloads = [{workload_of(cell) for cell in document["cells"]} for document in (first, second)]
+    if not workloads[0] & workloads[1]:
+        names = [", ".join(sorted(workload.name for workload in side)) for side in workloads]
+        return f"no workload is in both: {names[0]} against {names[1]}"
+    threads = [document.get("placement", {}).get("server_threads") for document in (first, second)]
+    if threads[0] != threads[1]:
+        return f"servers had {threads[0]} threads in one and {threads[1]} in the other"
+    return ""
+
+
+def compare(first, second):
+    """A Comparison of two documents for which why_not_comparable is empty."""
+    reference = reference_of(first)
+    sides = [{group.workload: group for group in summarise(document, reference)} for document in (first, second)]
+    result = Comparison(reference, [], [], [], _remarks(first, second))
+    for workload in sorted(sides[0].keys() | sides[1].keys(), key=lambda workload: workload.order):
+        groups = [side.get(workload) for side in sides]
+        variants = dict.fromkeys(row.variant for group in groups if group for row in group.rows)
+        for variant in variants:
+            rows = [group.row(variant) if group else None for group in groups]
+            where = f"{variant}, {workload.describe()}"
+            if None in rows:
+                result.missing.append(f"{where}: only in {'A' if rows[0] else 'B'}")
+            elif not _same_rate(groups):
+                result.skipped.append(f"{where}: {groups[0].rate:,.0f} requests/s in A, {groups[1].rate:,.0f} in B")
+            elif "wrong-replies" in (rows[0].verdict, rows[1].verdict):
+                result.skipped.append(f"{where}: wrong replies")
+            elif variant != reference:
+                _add_line(result, variant, workload, groups, rows)
+    return result
+
+
+def _add_line(result, variant, workload, groups, rows):
+    def changed(figure):
+        sides = [[trimmed_mean(rounds) for rounds in
+                  log_ratios([cell for row in group.rows for cell in row.cells], variant, group.reference,
+                             figure).values()] for group in groups]
+        return change(*sides) if all(sides) else None
+    bound = any(row.is_bound or group.row(group.reference).is_bound for row, group in zip(rows, groups))
+    cpu, throughput = changed(slice_cpu), None if bound else changed(slice_rate)
+    if cpu is None and throughput is None:
+        result.skipped.append(f"{variant}, {workload.describe()}: no slice shared with {result.reference}")
+        return
+    result.lines.append(Line(variant, workload, cpu, throughput,
+                             tuple((row.cpu_ns, row.throughput) for row in rows), bound))
+
+
+def _same_rate(groups):
+    rates = [group.rate for group in groups]
+    if None in rates:
+        return rates[0] == rates[1]
+    return abs(math.log(rates[0] / rates[1])) <= math.log(1 + RATE_TOLERANCE)
+
+
+def _remarks(first, second):
+    """What differs between the files without making them incomparable."""
+    remarks = []
+    for key, what in (("cpu_model", "CPU"), ("kernel", "kernel")):
+        values = [document["host"].get(key) for document in (first, second)]
+        if values[0] != values[1]:
+            remarks.append(f"different {what}: {values[0]} against {values[1]}; ratios can be compared, absolute figures "
+                           "cannot")
+    commits = [document["tool"].get("commit") for document in (first, second)]
+    if commits[0] != commits[1]:
+        remarks.append(f"commits: {commits[0]} against {commits[1]}")
+    for side, document in (("A", first), ("B", second)):
+        if document["tool"].get("dirty"):
+            remarks.append(f"{side} was built from a changed tree")
+        if document.get("complete") is False:
+            remarks.append(f"{side} was not finished")
+    return remarks
+
+
+def show(comparison, console):
+    """Prints one table per workload, then what could not be compared."""
+    for workload in dict.fromkeys(line.workload for line in comparison.lines):
+        table = tables.plain_table(f"{workload.describe()}: B against A, by the ratio to {comparison.reference}",
+                                   (("variant", "left"), ("CPU per request", "left"), ("throughput", "left"),
+                                    ("A: µs, req/s", "right"), ("B: µs, req/s", "right")))
+        for line in comparison.lines:
+            if line.workload == workload:
+                table.add_row(line.variant, tables.change_text(line.cpu) if line.cpu else tables.ABSENT,
+                              tables.change_text(line.throughput) if line.throughput else
+                              "client-bound" if line.bound else tables.ABSENT,
+                              *(_absolute(*figures) for figures in line.absolute))
+        console.print(table)
+        console.print()
+    for title, texts in (("missing", comparison.missing), ("not comparable", comparison.skipped),
+                         ("note", comparison.remarks)):
+        for text in texts:
+            console.print(f"{title}: {text}", highlight=False, soft_wrap=True)
+
+
+def _absolute(cpu_ns, throughput):
+    return (f"{cpu_ns / 1000:.2f}" if cpu_ns is not None else tables.ABSENT) + f", {throughput:,.0f}"

@@ -1,0 +1,178 @@
+"""What on this host spoils figures, and what to do about it; the same facts go into every result."""
+
+import ctypes
+import errno
+import os
+import resource
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from .placement import read_cores
+
+LEAST_DESCRIPTORS = 15_200   # a sliced run of 15,000 connections and what the programs need beside
+LEAST_BACKLOG = 4096         # what echo-server asks listen(2) for
+SYS_IO_URING_SETUP = 425     # the same on every architecture
+
+
+@dataclass(frozen=True)
+class Finding:
+    """`level`: ok, note (know it when you read figures) or warning (mend it first)."""
+
+    level: str
+    subject: str
+    what: str
+    advice: str = ""
+
+
+def host_facts():
+    """Facts beside those that echo-load records of the host."""
+    return {"virtualised": virtualised(), "cores": len(read_cores()), "cpus_allowed": len(os.sched_getaffinity(0)),
+            "memory_bytes": psutil.virtual_memory().total, "load_average_1m": os.getloadavg()[0],
+            "io_uring": io_uring_reason() or "allowed", "cpu_quota": cpu_quota()}
+
+
+def examine(seconds=1.0):
+    """All findings; watches the CPUs for `seconds`."""
+    return [*_cpus(), *_activity(seconds), *_power(), _mitigations(), *_limits(), *_network(), _io_uring(), _memory()]
+
+
+def _cpus():
+    cores, allowed = read_cores(), len(os.sched_getaffinity(0))
+    if len(cores) == 1:
+        yield Finding("warning", "cores", "one core: client and server compete for it",
+                      "use a machine with two cores or more; no figure from here can be believed")
+    elif len(cores) < 4:
+        yield Finding("note", "cores", f"{len(cores)} cores: one each for client and server, none for the system",
+                      "read CPU per request and ratios, not requests/s: the fastest servers are client-bound here")
+    else:
+        yield Finding("ok", "cores", f"{len(cores)} cores, {allowed} hardware threads")
+    if quota := cpu_quota():
+        yield Finding("warning", "CPU quota", f"this control group gets {quota} CPUs' worth of time",
+                      "run outside the container's limit (docker: without --cpus)")
+    if virtualised():
+        yield Finding("note", "virtual machine", "other guests share the hardware, unseen",
+                      "compare only within one run (ratios); use bare metal for absolute figures")
+
+
+def _activity(seconds):
+    before = psutil.cpu_times()
+    time.sleep(seconds)
+    after = psutil.cpu_times()
+    passed = sum(after) - sum(before) or 1
+    steal = 100 * (getattr(after, "steal", 0) - getattr(before, "steal", 0)) / passed
+    busy = 100 * (1 - ((after.idle + after.iowait) - (before.idle + before.iowait)) / passed)
+    if steal > 1:
+        yield Finding("warning", "steal", f"{steal:.1f} % of CPU time was taken by the hypervisor",
+                      "wait, or move to a machine of your own")
+    if busy > 10:
+        worst = ", ".join(f"{p.info['name']} ({p.info['pid']})" for p in _busiest())
+        yield Finding("warning", "load", f"the CPUs are {busy:.0f} % busy before anything runs; most used so far by {worst}",
+                      "stop what is running and measure again")
+    else:
+        yield Finding("ok", "load", f"CPUs {busy:.0f} % busy, steal {steal:.1f} %")
+
+
+def _busiest():
+    def used(process):
+        times = process.info["cpu_times"]
+        return times.user + times.system if times else 0
+    others = [p for p in psutil.process_iter(["name", "pid", "cpu_times"]) if p.info["pid"] != os.getpid()]
+    return sorted(others, key=used)[-3:][::-1]
+
+
+def _power():
+    governors = {text for cpu in Path("/sys/devices/system/cpu").glob("cpu[0-9]*/cpufreq/scaling_governor")
+                 if (text := _read(cpu))}
+    if not governors:
+        yield Finding("note", "governor", "the kernel does not say how the CPU's clock is governed",
+                      "on a virtual machine it is the host's affair; expect the clock to move")
+    elif governors != {"performance"}:
+        yield Finding("warning", "governor", f"CPU frequency governor: {', '.join(sorted(governors))}",
+                      "cpupower frequency-set -g performance")
+    else:
+        yield Finding("ok", "governor", "performance")
+    no_turbo, boost = _read("/sys/devices/system/cpu/intel_pstate/no_turbo"), _read("/sys/devices/system/cpu/cpufreq/boost")
+    if no_turbo == "0" or boost == "1":
+        yield Finding("note", "turbo", "the clock rises when few cores work",
+                      "echo 1 > /sys/devices/system/cpu/intel_pstate/no_turbo (or 0 > .../cpufreq/boost) for steadier figures")
+
+
+def _mitigations():
+    active = sorted(path.name for path in Path("/sys/devices/system/cpu/vulnerabilities").glob("*")
+                    if (_read(path) or "").startswith("Mitigation"))
+    if not active:
+        return Finding("ok", "mitigations", "none active")
+    return Finding("note", "mitigations", f"{len(active)} active: {', '.join(active)}",
+                   "they make system calls dearer; leave them on, and compare only hosts with the same ones")
+
+
+def _limits():
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if hard != resource.RLIM_INFINITY and hard < LEAST_DESCRIPTORS:
+        yield Finding("warning", "descriptors", f"a process may open {hard:,} files; sliced runs need {LEAST_DESCRIPTORS:,}",
+                      "raise the hard limit: ulimit -Hn, /etc/security/limits.conf, docker --ulimit nofile=20000")
+    else:
+        yield Finding("ok", "descriptors", "unlimited" if hard == resource.RLIM_INFINITY else f"{hard:,} per process")
+
+
+def _network():
+    backlog = int(_read("/proc/sys/net/core/somaxconn") or 0)
+    if 0 < backlog < LEAST_BACKLOG:
+        yield Finding("warning", "somaxconn", f"listen queues are cut to {backlog}; connecting will stall by seconds",
+                      f"sysctl net.core.somaxconn={LEAST_BACKLOG}")
+    else:
+        yield Finding("ok", "somaxconn", f"{backlog:,}")
+    low, high = map(int, (_read("/proc/sys/net/ipv4/ip_local_port_range") or "32768 60999").split())
+    if high - low < 15_000:
+        yield Finding("warning", "ports", f"only {high - low:,} local ports", 
+                      'sysctl net.ipv4.ip_local_port_range="32768 60999"')
+
+
+def _io_uring():
+    reason = io_uring_reason()
+    if reason:
+        return Finding("note", "io_uring", reason, "variants on io_uring will be listed as unavailable; "
+                       "sysctl kernel.io_uring_disabled=0, or a seccomp profile that allows it")
+    return Finding("ok", "io_uring", "allowed")
+
+
+def _memory():
+    memory, swap = psutil.virtual_memory(), psutil.swap_memory()
+    if swap.used > 64 << 20:
+        return Finding("warning", "memory", f"{swap.used >> 20:,} MiB swapped out", "swapoff -a, or free memory")
+    if memory.available < 2 << 30:
+        return Finding("warning", "memory", f"{memory.available >> 20:,} MiB available",
+                       "5,000 threads and 15,000 connections want 2 GiB")
+    return Finding("ok", "memory", f"{memory.available >> 30:,} GiB available")
+
+
+def io_uring_reason():
+    """Why io_uring cannot be used here; empty when it can.  Asks the kernel for a ring with no parameters: EFAULT
+    means that it would have looked at them."""
+    if (setting := _read("/proc/sys/kernel/io_uring_disabled")) in ("1", "2"):
+        return f"io_uring is disabled: sysctl kernel.io_uring_disabled is {setting}"
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.syscall(SYS_IO_URING_SETUP, 1, None) == -1 and ctypes.get_errno() != errno.EFAULT:
+        return f"io_uring is refused: {os.strerror(ctypes.get_errno())}"
+    return ""
+
+
+def virtualised():
+    flags = _read("/proc/cpuinfo") or ""
+    return any(line.startswith("flags") and " hypervisor" in line for line in flags.splitlines())
+
+
+def cpu_quota():
+    """CPUs' worth of time that the control group allows, None without a limit."""
+    quota = (_read("/sys/fs/cgroup/cpu.max") or "max").split()
+    return None if quota[0] == "max" else round(int(quota[0]) / int(quota[1]), 2)
+
+
+def _read(path):
+    try:
+        return Path(path).read_text().strip()
+    except OSError:
+        return None

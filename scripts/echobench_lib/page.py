@@ -1,0 +1,159 @@
+"""The report as one HTML file that needs no network: styles, data and libraries are in it."""
+
+import html
+import json
+
+from . import charts, tables
+
+VERDICTS = {
+    "valid": "Nothing speaks against the figures of this row.",
+    "client-bound": "The load generator was the bottleneck (closed loop: its CPU was busy while the server's was not; "
+                    "open loop: sends fell behind schedule). Throughput is a lower bound, printed with ≥, and is not "
+                    "ranked. CPU per request stays true: it is measured on the server.",
+    "starved": "Some connection got no reply, or replies were spread unevenly (Jain index below 0.9): the mean hides "
+               "that some clients were not served.",
+    "errors": "Connections failed, timed out or were cut; figures describe only what was answered.",
+    "wrong-replies": "A reply was not byte for byte what was sent. A wrong answer yields no figure.",
+}
+
+_STYLE = """
+:root { --ink:#1b1f24; --soft:#57606a; --line:#d8dee4; --faint:#f6f8fa; }
+* { box-sizing:border-box }
+body { margin:0; font:15px/1.55 system-ui,-apple-system,"Segoe UI","DejaVu Sans",sans-serif; color:var(--ink); background:#fff }
+main { max-width:1040px; margin:0 auto; padding:32px 24px 64px }
+h1 { font-size:28px; line-height:1.2; margin:0 0 6px } h2 { font-size:20px; margin:44px 0 12px; padding-top:12px; border-top:1px solid var(--line) }
+h3 { font-size:15px; margin:26px 0 6px } p { margin:8px 0; max-width:80ch } .soft { color:var(--soft) }
+nav { margin:14px 0 0; display:flex; gap:18px; flex-wrap:wrap } a { color:#0969da; text-decoration:none } a:hover { text-decoration:underline }
+.scroll { overflow-x:auto } table { border-collapse:collapse; font-size:13.5px; font-variant-numeric:tabular-nums; width:100% }
+th { text-align:left; font-weight:600; color:var(--soft); border-bottom:1px solid var(--line); padding:5px 10px 5px 0; white-space:nowrap }
+td { border-bottom:1px solid #eef1f4; padding:5px 10px 5px 0; white-space:nowrap } .right { text-align:right }
+tr.reference td { background:var(--faint) } .swatch { display:inline-block; width:10px; height:10px; border-radius:3px; margin-right:8px }
+.valid { color:#1a7f37 } .client-bound { color:#9a6700 } .starved,.errors,.wrong-replies { color:#cf222e; font-weight:600 }
+.chart { margin:18px 0 30px; overflow-x:auto } .chart svg { max-width:none } .vega-embed { width:auto }
+dl { display:grid; grid-template-columns:max-content 1fr; gap:3px 20px; margin:8px 0; font-size:13.5px } dt { color:var(--soft) } dd { margin:0; overflow-wrap:anywhere }
+pre { background:var(--faint); padding:12px 14px; overflow-x:auto; font-size:12.5px; border-radius:6px } ul { padding-left:20px; max-width:90ch } li { margin:3px 0 }
+details summary { cursor:pointer; color:#0969da; font-size:13.5px } .warn { background:#fff8c5; border:1px solid #eac54f; border-radius:6px; padding:8px 12px }
+#vg-tooltip-element { font-family:inherit }
+"""
+
+_SCRIPT = """
+const charts = JSON.parse(document.getElementById('charts').textContent);
+for (const {name, spec} of charts) {
+  vegaEmbed('#chart-' + name, spec, {renderer: 'svg', actions: {export: true, source: false, compiled: false, editor: false}})
+    .catch(error => console.error(name, error));
+}
+"""
+
+
+def render(document, groups, drawn, specs, libraries):
+    """The page.  `drawn` maps a chart's name to its SVG: shown until, or instead of, the interactive one."""
+    palette = charts.colours(dict.fromkeys(row.variant for group in groups for row in group.rows))
+    experiment = document.get("experiment", {})
+    name = experiment.get("name", "echo-load")
+    parts = [f"<h1>echobench: {_text(name)}</h1>", f'<p class="soft">{_text(_subtitle(document))}</p>', _NAV]
+    if document.get("complete") is False:
+        parts.append('<p class="warn">This run was not finished: it holds the cells that were measured until then.</p>')
+    failed = [run for run in document.get("runs", []) if "error" in run]
+    if failed:
+        parts.append('<div class="warn">Runs without a result:<ul>' + "".join(
+            f"<li>{_text(run['block'])}, restart {run['restart'] + 1}: {_text(run['error'])}</li>" for run in failed)
+            + "</ul></div>")
+    parts += ['<h2 id="charts-part">Charts</h2>',
+              *(f'<div class="chart" id="chart-{chart}">{svg}</div>' for chart, svg in drawn.items()),
+              '<h2 id="tables">Tables</h2>', *(_table(group, palette) for group in groups),
+              "<ul class=soft>" + "".join(f"<li>{_text(note)}</li>" for note in tables.notes(groups, document)) + "</ul>",
+              '<h2 id="verdicts">Verdicts that are not valid, and why</h2>', _doubts(groups),
+              '<h2 id="reading">How to read this</h2>', _reading(),
+              '<h2 id="host">Where and how it was measured</h2>', _host(document)]
+    inlined = "\n".join(f"<script>{_script(text)}</script>" for text in libraries)
+    return (f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+            f'<meta name="viewport" content="width=device-width,initial-scale=1">'
+            f"<title>echobench: {_text(name)}</title><style>{_STYLE}</style></head>\n<body><main>\n"
+            + "\n".join(parts)
+            + f'\n</main>\n<script type="application/json" id="charts">{_script(json.dumps(specs))}</script>\n'
+            + f"{inlined}\n<script>{_SCRIPT}</script>\n</body></html>\n")
+
+
+_NAV = ('<nav><a href="#charts-part">Charts</a><a href="#tables">Tables</a><a href="#verdicts">Verdicts</a>'
+        '<a href="#reading">How to read</a><a href="#host">Host and commands</a></nav>')
+
+
+def _text(value):
+    return html.escape(str(value))
+
+
+def _script(text):
+    """Text that cannot end the script element it stands in."""
+    return text.replace("</", "<\\/")
+
+
+def _subtitle(document):
+    when = document.get("started_at", "")[:16].replace("T", " ")
+    host = document["host"]
+    cpu = host.get("cpu_model") or host.get("cpu") or ""
+    what = document.get("experiment", {}).get("summary", "")
+    return " · ".join(str(part) for part in (what, when and f"{when} UTC", cpu, host.get("kernel", "")) if part)
+
+
+def _table(group, palette):
+    head = "".join(f'<th class="{justify}">{_text(name)}</th>' for name, justify in tables.COLUMNS)
+    rows = []
+    for row in group.rows:
+        cells = tables.texts(row, group)
+        first = f'<td><span class="swatch" style="background:{palette[row.variant]}"></span>{_text(cells[0])}</td>'
+        middle = "".join(f'<td class="{justify}">{_text(cell)}</td>'
+                         for cell, (_, justify) in zip(cells[1:-1], tables.COLUMNS[1:-1]))
+        marked = ' class="reference"' if row.variant == group.reference else ""
+        rows.append(f'<tr{marked}>{first}{middle}<td class="{row.verdict}">{_text(cells[-1])}</td></tr>')
+    return (f'<h3>{_text(tables.title(group))}</h3><div class="scroll"><table><thead><tr>{head}</tr></thead>'
+            f"<tbody>{''.join(rows)}</tbody></table></div>")
+
+
+def _doubts(groups):
+    items = []
+    for group, row in tables.doubts(groups):
+        reasons = "".join(f"<li>{_text(reason)}</li>" for reason in row.reasons) or "<li>no reason was recorded</li>"
+        items.append(f'<details><summary>{_text(row.variant)}, {_text(tables.title(group))}: '
+                     f'<span class="{row.verdict}">{row.verdict}</span></summary><ul>{reasons}</ul></details>')
+    return "".join(items) or "<p>Every row is valid.</p>"
+
+
+def _reading():
+    verdicts = "".join(f'<dt class="{name}">{name}</dt><dd>{_text(meaning)}</dd>' for name, meaning in VERDICTS.items())
+    return ("<p><b>Server CPU per request</b> is the headline: it stays true when the client is the bottleneck, as it "
+            "must be for the fastest servers where client and server have one CPU each.</p>"
+            "<p><b>Ratios</b> come from runs in which all targets are driven in turn, slice by slice, so that drift of "
+            "the machine hits all alike: the 10 % trimmed mean of the log ratios paired by round, one figure per "
+            "restart; the 95 % interval is over restarts. An interval that holds 1 means: not told apart here.</p>"
+            "<p><b>Latency</b> in open loop counts from the moment when the request should have been sent, so that a "
+            "server that stalls cannot hide it; in closed loop and for connect-request-close it is the service time, "
+            "which flatters a slow server. Every reply was compared byte for byte.</p>"
+            f"<p>The verdict of a row is the worst of its restarts:</p><dl>{verdicts}</dl>")
+
+
+def _host(document):
+    def facts(values):
+        rows = "".join(f"<dt>{_text(key)}</dt><dd>{_text(_plain(value))}</dd>" for key, value in values.items()
+                       if value not in ("", None, {}, []))
+        return f"<dl>{rows}</dl>"
+    parts = []
+    for title, key in (("Host", "host"), ("Placement", "placement"), ("Built from", "tool")):
+        if document.get(key):
+            parts.append(f"<h3>{title}</h3>{facts(document[key])}")
+    if "experiment" in document:
+        settings = {key: value for key, value in document["experiment"].items() if key != "summary"}
+        parts.append(f"<details><summary>The experiment</summary><pre>{_text(json.dumps(settings, indent=1))}</pre></details>")
+    commands = [" ".join(run["argv"]) for run in document.get("runs", []) if run["argv"]] or [" ".join(document["argv"])]
+    servers = dict.fromkeys(" ".join(cell["server"]["command"]) for cell in document["cells"]
+                            if "command" in cell.get("server", {}))
+    parts.append("<details><summary>Commands</summary><pre>" + _text("\n".join([*servers, *commands])) + "</pre></details>")
+    return "".join(parts)
+
+
+def _plain(value):
+    """A fact as short text."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {_plain(item)}" for key, item in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(_plain, value))
+    return f"{value:,.4g}" if isinstance(value, float) else str(value)

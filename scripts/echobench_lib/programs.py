@@ -1,0 +1,149 @@
+"""The programs that are measured with: where they are, and how a server is started, watched and stopped."""
+
+import contextlib
+import json
+import os
+import resource
+import selectors
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from . import REPOSITORY, Failure, Usage
+from .placement import parse_cpu_list
+
+BUILD_ENV = "ECHOBENCH_BUILD"
+START_S = 20  # a server that has not begun to listen by then has failed
+STOP_S = 20   # of waiting after SIGTERM: echo-server's drain time-out is shorter
+
+
+def build_folder():
+    return Path(os.environ.get(BUILD_ENV, REPOSITORY / "build" / "release"))
+
+
+def program(folder, name):
+    """The path of a built program, or a Failure that says how to build it."""
+    path = build_folder() / folder / name
+    if not os.access(path, os.X_OK):
+        raise Failure(f"{path}: not built; run scripts/quickstart, or: cmake --preset release && "
+                      f"cmake --build --preset release (or set {BUILD_ENV} to another build folder)")
+    return path
+
+
+def list_variants():
+    """What `echo-server --list=json` says of every variant in this build."""
+    command = [str(program("servers", "echo-server")), "--list=json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=START_S)
+    try:
+        if done.returncode == 0:
+            return json.loads(done.stdout)
+    except json.JSONDecodeError:
+        pass
+    raise Failure(f"{' '.join(command)}: exit status {done.returncode}: {last_line(done.stderr) or 'no JSON'}")
+
+
+def last_line(text):
+    lines = text.strip().splitlines()
+    return lines[-1] if lines else ""
+
+
+class Server:
+    """A server process that listens on 127.0.0.1 for as long as the `with` block lasts."""
+
+    def __init__(self, variant, framing, placement):
+        self.variant = variant
+        self.stopped = None  # the totals that echo-server printed
+        self._placement = placement
+        self._stderr = tempfile.TemporaryFile(mode="w+")
+        if variant.command is None:
+            self.command = [str(program("servers", "echo-server")), "--variant", variant.name, "--port", "0",
+                            "--threads", str(placement.server_threads), "--cpus", placement.server_cpus,
+                            "--framing", framing]
+        else:
+            self._port = free_port()
+            self.command = [part.replace("{port}", str(self._port)) for part in variant.command]
+
+    def __enter__(self):
+        try:
+            self._process = subprocess.Popen(self.command, cwd=REPOSITORY, stdin=subprocess.DEVNULL,
+                                             stdout=subprocess.PIPE, stderr=self._stderr, text=True,
+                                             preexec_fn=self._prepare)
+        except OSError as error:
+            raise Failure(f"{self.variant.name}: cannot start {self.command[0]}: {error.strerror}") from None
+        try:
+            self.address = self._address() if self.variant.command is None else self._answering_address()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        """Asks the process to stop; ends it when it does not."""
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            output, _ = self._process.communicate(timeout=STOP_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            output, _ = self._process.communicate()
+        self._stderr.close()
+        with contextlib.suppress(json.JSONDecodeError, AttributeError):
+            event = json.loads(last_line(output))
+            if event.get("event") == "stopped":
+                self.stopped = event
+
+    @property
+    def pid(self):
+        return self._process.pid
+
+    def _prepare(self):
+        """In the child: a foreign server gets the same CPUs and descriptors as echo-server takes for itself."""
+        os.sched_setaffinity(0, parse_cpu_list(self._placement.server_cpus))
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+    def _address(self):
+        """From the line that echo-server prints when it listens."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._process.stdout, selectors.EVENT_READ)
+            line = self._process.stdout.readline() if selector.select(START_S) else ""
+        try:
+            event = json.loads(line)
+            if event["event"] == "listening":
+                return event["addresses"][0]
+        except (json.JSONDecodeError, KeyError, TypeError):
+            pass
+        raise self._failure(f"printed no listening line within {START_S} s")
+
+    def _answering_address(self):
+        """A foreign server says nothing: it listens when it accepts a connection."""
+        deadline = time.monotonic() + START_S
+        while time.monotonic() < deadline and self._process.poll() is None:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self._port), timeout=1):
+                return f"127.0.0.1:{self._port}"
+            time.sleep(0.01)
+        raise self._failure(f"did not accept on 127.0.0.1:{self._port} within {START_S} s")
+
+    def _failure(self, what):
+        status = self._process.poll()
+        self._stderr.seek(0)
+        said = last_line(self._stderr.read())
+        ended = f"ended with status {status}" if status is not None else what
+        return Failure(f"{self.variant.name}: {' '.join(self.command)}: {ended}" + (f": {said}" if said else ""))
+
+
+def free_port():
+    """A port of 127.0.0.1 that is free now; for servers that cannot choose one themselves."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def require_descriptors(connections):
+    """Raises Usage when this process could not hold so many connections (children inherit the hard limit)."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if hard != resource.RLIM_INFINITY and connections + 200 > hard:
+        raise Usage(f"{connections:,} connections need more than the {hard:,} descriptors that a process may have here; "
+                    "raise the hard limit (ulimit -Hn, /etc/security/limits.conf) or lower the experiment's connections")

@@ -1,0 +1,121 @@
+"""A result file: reading, checking, writing, and what identifies a cell."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import jsonschema
+
+from . import REPOSITORY, Usage
+from .experiment import explain
+
+SCHEMA_FILE = REPOSITORY / "results" / "result.schema.json"
+FILE_NAME = "result.json"
+_LOAD_ORDER = ("closed", "open", "crr")
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What every variant was asked to do in a group of cells; the rate stands apart, for it may be measured."""
+
+    load: str
+    connections: int
+    payload_bytes: int
+    framing: str
+    op: str = "echo"
+    pipeline: int = 1
+
+    @property
+    def order(self):
+        return (_LOAD_ORDER.index(self.load), self.framing, self.payload_bytes, self.op, self.pipeline,
+                self.connections)
+
+    @property
+    def name(self):
+        return f"{self.load}/c{self.connections}/{self.payload_bytes}B/{self.framing}"
+
+    def describe(self, rate=None):
+        """For people: `closed loop, 1,000 connections, 64-byte frame`."""
+        loads = {"closed": "closed loop", "open": "open loop", "crr": "connect, request, close"}
+        text = loads[self.load]
+        if rate:
+            text += f" at {rate:,.0f} requests/s"
+        text += f", {self.connections:,} connection{'s' if self.connections != 1 else ''}"
+        text += f", {self.payload_bytes:,}-byte {self.framing}"
+        if self.op != "echo":
+            text += f", op {self.op}"
+        return text + (f", pipeline {self.pipeline}" if self.pipeline != 1 else "")
+
+
+def locate(path):
+    """The result file that `path` names: itself, or result.json in that folder."""
+    path = Path(path)
+    file = path / FILE_NAME if path.is_dir() else path
+    if not file.is_file():
+        raise Usage(f"{path}: no result there: give a result file, or a folder with a {FILE_NAME}")
+    return file
+
+
+def load(path):
+    """The document of a result file, valid by the schema, with what only `echobench run` records filled in."""
+    file = locate(path)
+    try:
+        document = json.loads(file.read_text())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise Usage(f"{file}: not JSON: {error}") from None
+    validate(document, file)
+    for cell in document["cells"]:
+        _complete(cell, document["config"])
+    return document
+
+
+def validate(document, path):
+    """Raises Usage that names the place when the document is not valid by results/result.schema.json."""
+    schema = json.loads(SCHEMA_FILE.read_text())
+    explain(jsonschema.Draft202012Validator(schema).iter_errors(document), path)
+
+
+def save(document, path):
+    """Writes the whole file or leaves the one before: a run that is cut short keeps what it had."""
+    validate(document, path)
+    beside = path.with_name(path.name + ".part")
+    with beside.open("w") as file:
+        json.dump(document, file, indent=1)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+
+
+def _complete(cell, config):
+    """A cell straight from echo-load tells its workload in the file's config only."""
+    rate = config.get("rate_per_s")
+    cell.setdefault("restart", 0)
+    cell.setdefault("block", "")
+    cell.setdefault("load", "crr" if config.get("workload") == "crr" else "open" if rate else "closed")
+    workload = cell.setdefault("workload", {"payload_bytes": config.get("payload_bytes", 0),
+                                            "framing": config.get("framing", "frame"),
+                                            "pipeline": config.get("pipeline", 1), "op": config.get("op", "echo")})
+    if rate:
+        workload.setdefault("rate_per_s", rate)
+
+
+def workload_of(cell):
+    workload = cell["workload"]
+    return Workload(cell["load"], cell["connections"]["asked"], workload["payload_bytes"], workload["framing"],
+                    workload.get("op", "echo"), workload["pipeline"])
+
+
+def reference_of(document, wanted=None):
+    """The variant that ratios are to: `wanted`, the experiment's, epoll, or the first."""
+    names = list(dict.fromkeys(cell["variant"] for cell in document["cells"]))
+    if wanted is not None:
+        if wanted not in names:
+            raise Usage(f"--reference {wanted}: not in the result; there are {', '.join(names)}")
+        return wanted
+    of_experiment = document.get("experiment", {}).get("reference")
+    for name in (of_experiment, "epoll"):
+        if name in names:
+            return name
+    return names[0] if names else None

@@ -1,0 +1,194 @@
+"""Runs an experiment: block after block, restart after restart, each with new server processes."""
+
+import contextlib
+import json
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import datetime, timezone
+from pathlib import Path
+
+from . import Failure, doctor
+from .experiment import HALF_CAPACITY
+from .programs import Server, last_line, program, require_descriptors
+from .result import FILE_NAME, save, validate
+from .units import NS_PER_S, parse_time_ns
+
+CONNECTS_PER_S = 10_000    # guess until a run was timed: connections set up per second
+START_AND_STOP_S = 0.6     # likewise: starting and stopping one block's programs
+MEASURED = (0, 4)          # exit statuses of echo-load that come with cells; 4: wrong replies
+
+
+class Runner:
+    """Measures an expanded experiment and keeps its result file up to date."""
+
+    def __init__(self, name, experiment, placement, folder):
+        self._experiment = experiment
+        self._placement = placement
+        self._file = folder / FILE_NAME
+        self._rates = {}          # (load, workload) -> lowest requests/s seen
+        self._chosen_rates = {}   # workload -> rate of its open loop
+        self._overrun = []        # measured seconds beyond the duration, over what was guessed
+        self.document = {
+            "schema_version": 1, "tool": {}, "host": doctor.host_facts(),
+            "config": {"seed": experiment.document["seed"],
+                       "warmup_ns": parse_time_ns(experiment.document["warmup"])},
+            "argv": sys.argv, "started_at": now(), "complete": False,
+            "experiment": {"name": name, **experiment.document},
+            "placement": placement.as_json(), "unavailable": experiment.unavailable,
+            "unserved": list(experiment.unserved), "runs": [], "cells": []}
+
+    @property
+    def failures(self):
+        return [run for run in self.document["runs"] if "error" in run]
+
+    def estimate_s(self, pairs):
+        """Seconds that (restart, block) pairs will take."""
+        seen, guessed = (sum(column) for column in zip(*self._overrun, strict=True)) if self._overrun else (1, 1)
+        scale = max(0, seen / guessed)
+        return sum(self._duration_ns(block) / NS_PER_S + scale * self._guess_s(block) for _, block in pairs)
+
+    def run(self, progress):
+        """Measures everything; `progress(done, pairs, seconds_left)` is called before each run and at the end.
+        Cells of finished runs are in the file whatever happens to later ones."""
+        for block in self._experiment.blocks:
+            if block.load != "crr":
+                require_descriptors(block.connections * len(block.variants))
+        pairs = self._experiment.order()
+        for done, (restart, block) in enumerate(pairs):
+            progress(done, pairs, self.estimate_s(pairs[done:]))
+            self._measure(restart, block)
+            save(self.document, self._file)
+        self.document["complete"] = True
+        self.document["finished_at"] = now()
+        save(self.document, self._file)
+        progress(len(pairs), pairs, 0)
+
+    def _measure(self, restart, block):
+        started, begun = now(), time.monotonic()
+        run = {"block": block.name, "restart": restart, "argv": [], "exit_status": 1, "started_at": started}
+        try:
+            rate = self._rate(block)
+            duration_ns = self._duration_ns(block)
+            document = self._drive(block, restart, rate, duration_ns, run)
+            run["config"] = document["config"]
+            run["host"] = document["host"]
+            self.document["tool"] = document["tool"]
+            self.document["host"] = {**document["host"], **self.document["host"]}
+            self.document["cells"] += document["cells"]
+            for cell in document["cells"]:
+                key = (block.load, block.workload)
+                self._rates[key] = min(self._rates.get(key, float("inf")), cell["throughput_per_s"] or float("inf"))
+            self._overrun.append((time.monotonic() - begun - duration_ns / NS_PER_S, self._guess_s(block)))
+        except Failure as failure:
+            run["error"] = str(failure)
+        run["finished_at"] = now()
+        self.document["runs"].append(run)
+
+    def _drive(self, block, restart, rate, duration_ns, run):
+        """Starts the block's servers, runs echo-load against them, stops them; returns echo-load's document with
+        what only we know added to each cell."""
+        variants = [self._experiment.variants[name] for name in block.variants]
+        with tempfile.TemporaryDirectory(prefix="echobench-") as scratch:
+            file = Path(scratch) / "load.json"
+            with contextlib.ExitStack() as stack:
+                servers = [stack.enter_context(Server(variant, block.framing, self._placement))
+                           for variant in variants]
+                run["argv"] = self._command(block, restart, rate, duration_ns, servers, file)
+                run["exit_status"] = run_load(run["argv"], duration_ns)
+            document = json.loads(file.read_text())
+        validate(document, "the output of echo-load")
+        for server, cell in zip(servers, document["cells"], strict=True):
+            workload = {"payload_bytes": block.payload_bytes, "framing": block.framing, "op": "echo",
+                        "pipeline": self._experiment.document["pipeline"]}
+            if rate:
+                workload["rate_per_s"] = rate
+            cell.update(block=block.name, restart=restart, load=block.load, workload=workload)
+            cell.setdefault("server", {}).update(command=server.command, stopped=server.stopped)
+            cell["checks"] = check_totals(cell, server)
+        return document
+
+    def _command(self, block, restart, rate, duration_ns, servers, file):
+        document, placement = self._experiment.document, self._placement
+        command = [str(program("loadgen", "echo-load")), "-c", str(block.connections), "-d", f"{duration_ns}ns",
+                   "--warmup", document["warmup"].replace("min", "m"), "-t", str(min(placement.client_threads, block.connections)),
+                   "--payload", str(block.payload_bytes), "--framing", block.framing,
+                   "--pipeline", str(document["pipeline"]), "--cpus", placement.client_cpus,
+                   "--workload", "crr" if block.load == "crr" else "rr",
+                   "--seed", str(document["seed"] + restart), "--json", str(file)]
+        if rate:
+            command += ["-R", str(rate)]
+        for server in servers:
+            command += ["--server-pid", str(server.pid)]
+        return command + [f"{server.variant.name}={server.address}" for server in servers]
+
+    def _rate(self, block):
+        """The open loop's rate for each target; half of the lowest capacity is settled once, from the first closed
+        loop over the same connections, and rounded to two digits."""
+        if block.rate != HALF_CAPACITY:
+            return block.rate
+        if block.workload not in self._chosen_rates:
+            lowest = self._rates.get(("closed", block.workload))
+            if not lowest:
+                raise Failure(f"{block.name}: no rate: it is half of the lowest capacity in closed loop over "
+                              f"{block.connections:,} connections, and nothing was measured there")
+            self._chosen_rates[block.workload] = max(1, int(float(f"{lowest / 2:.2g}")))
+        return self._chosen_rates[block.workload]
+
+    def _duration_ns(self, block):
+        rate = self._chosen_rates.get(block.workload) if block.rate == HALF_CAPACITY else block.rate
+        return block.duration_ns(rate or self._rates.get((block.load, block.workload)))
+
+    def _guess_s(self, block):
+        """Seconds of a run beside its duration: starting, connecting, warming up each target, stopping."""
+        warmup_s = parse_time_ns(self._experiment.document["warmup"]) / NS_PER_S
+        targets = len(block.variants)
+        held = 0 if block.load == "crr" else targets * block.connections
+        return START_AND_STOP_S + targets * warmup_s + held / CONNECTS_PER_S
+
+
+def run_load(command, duration_ns):
+    """Runs echo-load to its end and returns its exit status; a Failure when it measured nothing."""
+    limit_s = 120 + 3 * duration_ns / NS_PER_S
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                          text=True) as process:
+        try:
+            _, said = process.communicate(timeout=limit_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise Failure(f"{shlex.join(command)}: ended after {limit_s:.0f} s without a result") from None
+        except BaseException:
+            process.terminate()
+            raise
+    if process.returncode not in MEASURED:
+        raise Failure(f"{shlex.join(command)}: exit status {process.returncode}: {last_line(said) or 'no message'}")
+    return process.returncode
+
+
+def check_totals(cell, server):
+    """Where the server's own count contradicts the client's: a list of sentences, empty when they agree.  The server
+    sees warm-up too, so it must have counted at least what the client did."""
+    if server.variant.command is not None:
+        return []
+    stopped = server.stopped
+    if stopped is None:
+        return ["the server did not print its totals when it was stopped"]
+    checks = []
+    sent = sum(piece["requests_total"] for piece in cell["slices"])
+    if cell["workload"]["framing"] != "raw" and stopped["requests"] < sent:
+        checks.append(f"the server counted {stopped['requests']:,} requests, the client had {sent:,} answered")
+    if stopped["accepted"] < cell["connections"]["opened"]:
+        checks.append(f"the server accepted {stopped['accepted']:,} connections, the client opened "
+                      f"{cell['connections']['opened']:,}")
+    # echo-load ends crr connections by a reset, so that no port stays in TIME_WAIT
+    errors = {kind: count for kind, count in stopped["errors"].items()
+              if count and not (kind == "reset" and cell["load"] == "crr")}
+    if errors:
+        checks.append("the server counted errors: " + ", ".join(f"{count:,} {kind}" for kind, count in errors.items()))
+    return checks
+
+
+def now():
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
