@@ -66,7 +66,7 @@ def _set_colours(node, palette):
             _set_colours(child, palette)
     elif isinstance(node, dict):
         for key, child in node.items():
-            if key in ("color", "fill") and isinstance(child, dict) and child.get("field") == "variant":
+            if key == "color" and isinstance(child, dict) and child.get("field") == "variant":
                 child["scale"] = {"domain": list(palette), "range": list(palette.values())}
             elif key != "data":
                 _set_colours(child, palette)

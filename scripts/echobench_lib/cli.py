@@ -1,6 +1,7 @@
 """The command line: verbs, options, exit statuses."""
 
 import argparse
+import os
 import re
 import signal
 import sys
@@ -30,6 +31,9 @@ def main(arguments=None):
     except KeyboardInterrupt:
         print("echobench: interrupted; cells that were finished are kept", file=sys.stderr)
         return INTERRUPTED
+    except BrokenPipeError:  # the reader has seen enough: `echobench report R | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
 
 
 def parser():

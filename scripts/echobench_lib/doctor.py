@@ -58,7 +58,7 @@ def _cpus():
 
 
 def _activity(seconds):
-    before = psutil.cpu_times()
+    before, used_before = psutil.cpu_times(), _used_by_process()
     time.sleep(seconds)
     after = psutil.cpu_times()
     passed = sum(after) - sum(before) or 1
@@ -68,19 +68,19 @@ def _activity(seconds):
         yield Finding("warning", "steal", f"{steal:.1f} % of CPU time was taken by the hypervisor",
                       "wait, or move to a machine of your own")
     if busy > 10:
-        worst = ", ".join(f"{p.info['name']} ({p.info['pid']})" for p in _busiest())
-        yield Finding("warning", "load", f"the CPUs are {busy:.0f} % busy before anything runs; most used so far by {worst}",
+        used = {key: total - used_before.get(key, 0) for key, total in _used_by_process().items()}
+        worst = ", ".join(f"{name} ({pid})" for pid, name in sorted(used, key=used.get)[:-4:-1])
+        yield Finding("warning", "load", f"the CPUs are {busy:.0f} % busy before anything runs; most by {worst}",
                       "stop what is running and measure again")
     else:
         yield Finding("ok", "load", f"CPUs {busy:.0f} % busy, steal {steal:.1f} %")
 
 
-def _busiest():
-    def used(process):
-        times = process.info["cpu_times"]
-        return times.user + times.system if times else 0
-    others = [p for p in psutil.process_iter(["name", "pid", "cpu_times"]) if p.info["pid"] != os.getpid()]
-    return sorted(others, key=used)[-3:][::-1]
+def _used_by_process():
+    """{(pid, name): CPU seconds} of every other process."""
+    infos = [process.info for process in psutil.process_iter(["pid", "name", "cpu_times"])]
+    return {(info["pid"], info["name"]): info["cpu_times"].user + info["cpu_times"].system
+            for info in infos if info["cpu_times"] and info["pid"] != os.getpid()}
 
 
 def _power():
@@ -127,7 +127,7 @@ def _network():
         yield Finding("ok", "somaxconn", f"{backlog:,}")
     low, high = map(int, (_read("/proc/sys/net/ipv4/ip_local_port_range") or "32768 60999").split())
     if high - low < 15_000:
-        yield Finding("warning", "ports", f"only {high - low:,} local ports", 
+        yield Finding("warning", "ports", f"only {high - low:,} local ports",
                       'sysctl net.ipv4.ip_local_port_range="32768 60999"')
 
 

@@ -129,7 +129,8 @@ def explain(errors, path):
     if errors:
         error = max(errors, key=lambda error: len(error.absolute_path))
         where = "/".join(str(part) for part in error.absolute_path) or "top level"
-        raise Usage(f"{path}: at {where}: {error.message}")
+        meant = error.schema.get("description", "") if isinstance(error.schema, dict) else ""
+        raise Usage(f"{path}: at {where}: {error.message[:300]}" + (f" ({meant})" if meant else ""))
 
 
 def fill_defaults(value, schema, root):

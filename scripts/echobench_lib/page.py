@@ -20,7 +20,7 @@ _STYLE = """
 :root { --ink:#1b1f24; --soft:#57606a; --line:#d8dee4; --faint:#f6f8fa; }
 * { box-sizing:border-box }
 body { margin:0; font:15px/1.55 system-ui,-apple-system,"Segoe UI","DejaVu Sans",sans-serif; color:var(--ink); background:#fff }
-main { max-width:1040px; margin:0 auto; padding:32px 24px 64px }
+main { max-width:1120px; margin:0 auto; padding:32px 24px 64px }
 h1 { font-size:28px; line-height:1.2; margin:0 0 6px } h2 { font-size:20px; margin:44px 0 12px; padding-top:12px; border-top:1px solid var(--line) }
 h3 { font-size:15px; margin:26px 0 6px } p { margin:8px 0; max-width:80ch } .soft { color:var(--soft) }
 nav { margin:14px 0 0; display:flex; gap:18px; flex-wrap:wrap } a { color:#0969da; text-decoration:none } a:hover { text-decoration:underline }

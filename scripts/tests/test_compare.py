@@ -1,0 +1,124 @@
+"""`compare`: what it says of two results, and its exit statuses."""
+
+import json
+
+import pytest
+from conftest import SMALL
+
+FOUR = {**SMALL, "restarts": 4}
+
+
+@pytest.fixture
+def before(measure):
+    return measure("before", FOUR)
+
+
+def edited(folder, change, tmp_path):
+    """A copy of a result with `change` applied to its document."""
+    document = json.loads((folder / "result.json").read_text())
+    change(document)
+    path = tmp_path / "edited.json"
+    path.write_text(json.dumps(document))
+    return path
+
+
+def test_like_results_do_not_differ(echobench, before, measure):
+    done = echobench("compare", before, measure("after", {**FOUR, "seed": 100}), "--fail-over", "10%")
+    assert done.returncode == 0, done.stdout
+    assert "closed loop, 1,000 connections" in done.stdout and "asio-callback" in done.stdout
+    assert " to +" in done.stdout and "no figure is worse by more than 10 %" in done.stdout
+
+
+def test_a_regression_fails(echobench, before, measure):
+    after = measure("after", FOUR, FAKE_SLOWER="thread-pool=1.3")
+    done = echobench("compare", before, after, "--fail-over", "10%")
+    assert done.returncode == 1
+    regressions = [line for line in done.stdout.splitlines() if line.startswith("regression:")]
+    assert len(regressions) == 4 and all("thread-pool" in line for line in regressions)
+    assert sum("CPU per request +30" in line or "CPU per request +29" in line for line in regressions) == 2
+    assert echobench("compare", before, after, "--fail-over", "50%").returncode == 0
+    assert echobench("compare", before, after).returncode == 0, "told, but no gate was asked for"
+
+
+def test_an_improvement_does_not_fail(echobench, before, measure):
+    after = measure("after", FOUR, FAKE_SLOWER="thread-pool=0.7")
+    assert echobench("compare", before, after, "--fail-over", "10%").returncode == 0
+
+
+def test_the_near_bound_decides_not_the_estimate(echobench, before, measure):
+    after = measure("after", FOUR, FAKE_SLOWER="thread-pool=1.102")
+    assert echobench("compare", before, after, "--fail-over", "10%").returncode == 0
+
+
+def test_one_restart_has_no_interval_and_decides_nothing(echobench, before, measure):
+    after = measure("after", {**SMALL, "restarts": 1}, FAKE_SLOWER="thread-pool=3")
+    done = echobench("compare", before, after, "--fail-over", "10%")
+    assert "one run: no interval" in done.stdout
+    assert done.returncode == 2 and "no cell has an interval" in done.stdout
+    assert echobench("compare", before, after).returncode == 0
+
+
+def test_a_missing_cell_is_told_and_undecided(echobench, before, measure):
+    after = measure("after", {**FOUR, "variants": ["thread-pool", "epoll"]})
+    done = echobench("compare", before, after, "--fail-over", "10%")
+    assert done.returncode == 2
+    assert "missing: asio-callback, closed loop, 10 connections" in done.stdout
+    assert "only in A" in done.stdout
+
+
+def test_a_regression_outranks_a_missing_cell(echobench, before, measure):
+    after = measure("after", {**FOUR, "variants": ["thread-pool", "epoll"]}, FAKE_SLOWER="thread-pool=2")
+    assert echobench("compare", before, after, "--fail-over", "10%").returncode == 1
+
+
+@pytest.mark.parametrize("change, reason", [
+    ({"payloads": [1024]}, "no workload is in both"),
+    ({"loads": [{"load": "closed", "connections": [7], "duration": "1s"}]}, "no workload is in both"),
+    ({"reference": "thread-pool"}, "ratios are to epoll in one and to thread-pool in the other")])
+def test_what_was_asked_differently_is_not_comparable(echobench, before, measure, change, reason):
+    done = echobench("compare", before, measure("after", {**FOUR, **change}))
+    assert done.returncode == 2
+    assert done.stdout.startswith("not comparable: ") and reason in done.stdout
+
+
+def test_other_server_threads_are_not_comparable(echobench, before, tmp_path):
+    other = edited(before, lambda document: document["placement"].update(server_threads=4), tmp_path)
+    done = echobench("compare", before, other)
+    assert done.returncode == 2 and "threads" in done.stdout
+
+
+def test_another_host_is_comparable_by_ratio_and_said(echobench, before, tmp_path):
+    other = edited(before, lambda document: document["host"].update(cpu_model="another"), tmp_path)
+    done = echobench("compare", before, other, "--fail-over", "10%")
+    assert done.returncode == 0
+    assert "different CPU: fake against another" in done.stdout
+
+
+def test_a_slower_machine_is_no_regression(echobench, before, tmp_path):
+    def slow_down(document):
+        for cell in document["cells"]:
+            cell["throughput_per_s"] /= 2
+            for piece in cell["slices"]:
+                piece["server_cpu_ns"] *= 2
+                piece["elapsed_ns"] *= 2
+    assert echobench("compare", before, edited(before, slow_down, tmp_path), "--fail-over", "5%").returncode == 0
+
+
+def test_throughput_of_a_bottlenecked_client_is_not_compared(echobench, measure):
+    experiment = {**FOUR, "loads": [{"load": "closed", "connections": [100], "duration": "1s"}]}
+    done = echobench("compare", measure("a", experiment), measure("b", experiment))
+    assert done.returncode == 0 and "client-bound" in done.stdout
+
+
+def test_open_loops_at_other_rates_are_not_compared(echobench, measure):
+    def at(rate):
+        return {**FOUR, "loads": [{"load": "open", "connections": [10], "rate": rate, "duration": "1s"}]}
+    done = echobench("compare", measure("a", at(1000)), measure("b", at(2000)))
+    assert done.returncode == 2 and "1,000 requests/s in A, 2,000 in B" in done.stdout
+    assert echobench("compare", measure("c", at(1000)), measure("d", at(1100))).returncode == 0
+
+
+def test_a_file_that_is_no_result_is_refused_with_the_place(echobench, before, tmp_path):
+    broken = edited(before, lambda document: document["cells"][0].update(verdict="splendid"), tmp_path)
+    done = echobench("compare", before, broken)
+    assert done.returncode == 2 and "cells/0/verdict" in done.stderr and "splendid" in done.stderr

@@ -1,0 +1,188 @@
+"""Tables, charts and page, from a measured result and from plain echo-load output."""
+
+import json
+import re
+import subprocess
+import xml.etree.ElementTree as ElementTree
+
+import pytest
+from conftest import FAKES, SMALL
+
+from echobench_lib import charts, page, result, summary
+
+EVERYTHING = {**SMALL, "restarts": 2, "variants": ["iterative", "asio-callback", "thread-per-connection", "epoll"], "loads": [
+    {"load": "closed", "connections": [1, 100, 1000], "duration": "1s"},
+    {"load": "open", "connections": [1000], "rate": "half of the lowest capacity", "duration": "1s"},
+    {"load": "crr", "connections": [100], "duration": "1s"}]}
+
+
+@pytest.fixture(scope="session")
+def reported(tmp_path_factory):
+    """A measured result with its report: measured once, since every test only reads it."""
+    import os
+    from conftest import SCRIPTS
+    folder = tmp_path_factory.mktemp("reported")
+    experiment = folder / "everything.json"
+    experiment.write_text(json.dumps(EVERYTHING))
+    done = subprocess.run([SCRIPTS / "echobench", "run", experiment, "--out", folder / "r"], capture_output=True,
+                          text=True, env={**os.environ, "ECHOBENCH_BUILD": str(FAKES)})
+    assert done.returncode == 0, done.stderr
+    return folder / "r", done.stdout
+
+
+def groups_of(folder):
+    document = result.load(folder)
+    return document, summary.summarise(document, "epoll")
+
+
+def test_every_chart_is_drawn_and_shows_every_variant(reported):
+    folder, _ = reported
+    for name in charts.NAMES:
+        svg = (folder / "charts" / f"{name}.svg").read_text()
+        ElementTree.fromstring(svg)
+        without = {"memory": {"iterative"}}.get(name, set())
+        for variant in set(EVERYTHING["variants"]) - without:
+            assert variant in svg, f"{variant} is not in {name}"
+
+
+def test_a_variant_has_one_colour_everywhere(reported):
+    folder, _ = reported
+    _, groups = groups_of(folder)
+    scales = []
+
+    def collect(node):
+        if isinstance(node, dict):
+            if node.get("field") == "variant" and "scale" in node:
+                scales.append(dict(zip(node["scale"]["domain"], node["scale"]["range"])))
+            for key, child in node.items():
+                if key != "data":
+                    collect(child)
+        elif isinstance(node, list):
+            for child in node:
+                collect(child)
+
+    collect(charts.build(groups))
+    assert len(scales) >= len(charts.NAMES)
+    for variant in EVERYTHING["variants"]:
+        assert {scale[variant] for scale in scales if variant in scale} == {charts.COLOURS[variant]}
+    assert len(set(charts.COLOURS.values())) == len(charts.COLOURS)
+
+
+def test_the_page_needs_no_network(reported):
+    folder, _ = reported
+    text = (folder / "index.html").read_text()
+    libraries = charts.libraries()
+    assert all(page._script(library) in text for library in libraries), "the libraries are in the page"
+    for library in libraries:
+        text = text.replace(page._script(library), "")
+    loads = re.findall(r"""(?:src|href|xlink:href)\s*=\s*["']?\s*((?:https?:)?//[^"'\s>]+)""", text)
+    loads += re.findall(r"""(?:url\(|@import)\s*["']?((?:https?:)?//[^"')\s]+)""", text)
+    assert loads == []
+    names = {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink",
+             "https://vega.github.io/schema/vega-lite/v5.json"}
+    assert set(re.findall(r"""https?://[^"'\s<>\\)]+""", text)) <= names
+
+
+def test_the_page_has_tables_charts_reasons_and_host(reported):
+    folder, _ = reported
+    text = (folder / "index.html").read_text()
+    for variant in EVERYTHING["variants"]:
+        assert f"</span>{variant}</td>" in text
+    for expected in ("open loop at", "connect, request, close", "the client was busy for 99 % of the time", "Placement",
+                     "How to read this", "echo-load", "≥ "):
+        assert expected in text
+    for name in charts.NAMES:
+        assert f'id="chart-{name}"' in text
+    specs = json.loads(re.search(r'<script type="application/json" id="charts">(.*?)</script>', text, re.S)[1])
+    assert [chart["name"] for chart in specs] == list(charts.NAMES)
+
+
+def test_a_lower_bound_is_marked_wherever_it_stands(reported):
+    folder, output = reported
+    epoll = next(line for line in output.split("100 connections, 64")[1].splitlines() if line.startswith("epoll"))
+    assert "≥ " in epoll and "client-bound" in epoll
+    _, groups = groups_of(folder)
+    throughput = next(chart for chart in charts.build(groups) if chart["name"] == "throughput")
+    bound = {(point["variant"], point["connections"]) for point in throughput["spec"]["data"]["values"] if point["bound"]}
+    assert bound == {("epoll", 100)}
+
+
+def test_ratios_come_from_the_slices_of_one_block(reported):
+    folder, _ = reported
+    _, groups = groups_of(folder)
+    group = next(group for group in groups if group.workload.connections == 1000 and group.workload.load == "closed")
+    row = group.row("asio-callback")
+    assert row.cpu_ratio.estimate == pytest.approx(1.1, rel=0.03)
+    assert (row.cpu_ratio.unit, row.cpu_ratio.units) == ("restart", 2)
+    assert group.row("epoll").cpu_ratio is None
+    assert [row.variant for row in group.rows] == ["epoll", "asio-callback", "thread-per-connection"]
+
+
+def test_memory_per_connection_counts_what_it_says(reported):
+    folder, _ = reported
+    _, groups = groups_of(folder)
+    by_load = {(group.workload.load, group.workload.connections): group for group in groups}
+    group = by_load["closed", 1000]
+    assert group.row("epoll").memory_bytes == 700
+    assert group.row("thread-per-connection").memory_bytes == 700 + 16 * 1024
+    assert by_load["closed", 1].row("epoll").memory_bytes is None
+    assert by_load["crr", 100].row("epoll").memory_bytes is None
+
+
+def test_restarts_are_merged_in_latency(reported):
+    folder, _ = reported
+    _, groups = groups_of(folder)
+    row = groups[0].row("epoll")
+    assert row.latency_from == "merged" and row.histogram.total == 2 * 100_003
+    assert row.latency_ns["p99.9"] == 99942399
+
+
+def test_latency_is_response_time_in_open_loop_only(reported):
+    _, groups = groups_of(reported[0])
+    assert {(group.workload.load, row.latency_kind) for group in groups for row in group.rows} == {
+        ("closed", "service"), ("open", "response"), ("crr", "service")}
+
+
+def test_percentiles_without_histogram_are_medians_and_absent_where_one_is(reported):
+    document, _ = groups_of(reported[0])
+    for cell in document["cells"]:
+        del cell["histograms"]
+    row = summary.summarise(document, "epoll")[0].row("epoll")
+    assert row.latency_from == "median" and row.latency_ns == {"p50": 45_000, "p99": 100_000}
+
+
+def test_the_verdict_of_a_row_is_the_worst_of_its_restarts(reported):
+    document, _ = groups_of(reported[0])
+    cells = [cell for cell in document["cells"] if cell["variant"] == "epoll" and cell["connections"]["asked"] == 1]
+    cells[0].update(verdict="starved", reasons=["one got nothing"])
+    row = summary.summarise(document, "epoll")[0].row("epoll")
+    assert row.verdict == "starved" and row.reasons == ["restart 1: one got nothing"]
+
+
+def test_plain_echo_load_output_is_reported_too(echobench, reported, tmp_path):
+    """What echo-load writes itself: no restarts, no experiment, workload in its config only."""
+    document = json.loads((reported[0] / "result.json").read_text())
+    cells = [cell for cell in document["cells"] if cell["restart"] == 0 and cell["block"] == "closed/c1000/64B/frame"]
+    for cell in cells:
+        for key in ("restart", "block", "load", "workload", "checks"):
+            del cell[key]
+    plain = {key: document[key] for key in ("schema_version", "tool", "host", "argv")}
+    plain.update(config={"payload_bytes": 64, "framing": "frame", "pipeline": 1}, cells=cells)
+    path = tmp_path / "load.json"
+    path.write_text(json.dumps(plain))
+    done = echobench("report", path, "--reference", "asio-callback")
+    assert done.returncode == 0, done.stderr
+    assert "closed loop, 1,000 connections, 64-byte frame" in done.stdout
+    assert re.search(r"^asio-callback +\S+ +1 +reference", done.stdout, re.M)
+    assert re.search(r"^epoll +\S+ +0\.9\d\d +0\.9\d\d to ", done.stdout, re.M)
+    assert "the interval is over the rounds within it" in done.stdout
+    assert (tmp_path / "load-report" / "index.html").exists()
+    assert echobench("report", path, "--reference", "nosuch").returncode == 2
+
+
+def test_a_target_name_cannot_write_into_the_page(reported):
+    document, _ = groups_of(reported[0])
+    for cell in document["cells"]:
+        cell["reasons"] = ["</script><script>alert(1)</script>"]
+    groups = summary.summarise(document, "epoll")
+    assert "<script>alert(1)" not in page.render(document, groups, {}, [], [])

@@ -1,0 +1,158 @@
+"""`run`, end to end, against the fakes."""
+
+import os
+import signal
+import subprocess
+import time
+
+import psutil
+import pytest
+from conftest import FAKES, SCRIPTS, SMALL
+
+from echobench_lib import result
+
+
+def load(folder):
+    return result.load(folder)
+
+
+def test_a_run_stores_every_cell_with_what_produced_it(measure):
+    document = load(measure("a"))
+    cells = {(cell["load"], cell["connections"]["asked"], cell["variant"], cell["restart"]) for cell in document["cells"]}
+    assert cells == {("closed", c, v, r) for c in (10, 1000) for v in SMALL["variants"] for r in range(3)}
+    assert document["complete"] and document["finished_at"] >= document["started_at"]
+    assert document["experiment"]["name"] == "a-experiment"
+    for cell in document["cells"]:
+        assert cell["server"]["stopped"]["event"] == "stopped"
+        assert cell["variant"] in cell["server"]["command"]
+        assert cell["workload"] == {"payload_bytes": 64, "framing": "frame", "op": "echo", "pipeline": 1}
+        assert cell["checks"] == []
+    pids = [cell["server"]["pid"] for cell in document["cells"]]
+    assert len(set(pids)) == len(pids), "every restart has a new process"
+
+
+def test_it_prints_progress_then_tables(echobench, write, tmp_path):
+    done = echobench("run", write(SMALL), "--out", tmp_path / "r", "--no-report")
+    assert done.returncode == 0
+    assert "[1/6]" in done.stdout and "left" in done.stdout
+    assert "closed loop, 1,000 connections, 64-byte frame" in done.stdout
+    assert "asio-callback" in done.stdout and "reference" in done.stdout and "mem/conn" in done.stdout
+
+
+def test_servers_are_gone_afterwards(measure):
+    for cell in load(measure("a"))["cells"]:
+        assert not psutil.pid_exists(cell["server"]["pid"])
+
+
+def test_an_open_loop_gets_half_of_the_lowest_capacity(measure):
+    experiment = {**SMALL, "loads": [
+        {"load": "open", "connections": [100], "rate": "half of the lowest capacity", "duration": "1s"},
+        {"load": "closed", "connections": [100], "duration": "1s"}]}
+    document = load(measure("open", experiment))
+    slowest = min(cell["throughput_per_s"] for cell in document["cells"]
+                  if cell["load"] == "closed" and cell["restart"] == 0)
+    rates = {cell["workload"]["rate_per_s"] for cell in document["cells"] if cell["load"] == "open"}
+    assert len(rates) == 1, "one rate for all, in every restart"
+    assert rates.pop() == pytest.approx(slowest / 2, rel=0.05)
+
+
+def test_a_failed_run_is_told_and_the_others_are_kept(echobench, write, tmp_path):
+    done = echobench("run", write(SMALL), "--out", tmp_path / "r", "--no-report", FAKE_LOAD_FAILS_AT="1000")
+    assert done.returncode == 1
+    assert "closed/c1000/64B/frame" in done.stderr and "made to fail" in done.stderr
+    document = load(tmp_path / "r")
+    assert {cell["connections"]["asked"] for cell in document["cells"]} == {10}
+    assert sum("error" in run for run in document["runs"]) == 3
+
+
+def test_a_server_that_cannot_start_is_told_with_its_own_words(echobench, write, tmp_path):
+    done = echobench("run", write(SMALL), "--out", tmp_path / "r", "--no-report", FAKE_BROKEN_SERVER="thread-pool")
+    assert done.returncode == 1
+    assert "thread-pool" in done.stderr and "cannot listen: made to fail" in done.stderr
+
+
+def test_wrong_replies_give_no_figure(echobench, write, tmp_path):
+    done = echobench("run", write(SMALL), "--out", tmp_path / "r", "--no-report", FAKE_WRONG="thread-pool")
+    row = next(line for line in done.stdout.splitlines() if line.startswith("thread-pool "))
+    assert "wrong-replies" in row and not any(figure in row for figure in ".,")
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_keeps_its_cells_and_leaves_no_server(write, tmp_path, stop):
+    experiment = {**SMALL, "restarts": 1, "loads": [
+        {"load": "closed", "connections": [10], "duration": "1s"},
+        {"load": "open", "connections": [10], "rate": "half of the lowest capacity", "duration": "1s"}]}
+    with subprocess.Popen([SCRIPTS / "echobench", "run", write(experiment), "--out", tmp_path / "r", "--no-report"],
+                          env={**os.environ, "ECHOBENCH_BUILD": str(FAKES), "FAKE_LOAD_WAITS": "in open loop"},
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        waiting = None
+        while waiting is None and process.poll() is None:
+            children = psutil.Process(process.pid).children(recursive=True)
+            waiting = next((child for child in children if "-R" in _words(child)), None)
+            time.sleep(0.02)
+        children = psutil.Process(process.pid).children(recursive=True)
+        assert len(children) == 4, "three servers and echo-load"
+        process.send_signal(stop)
+        process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+    document = load(tmp_path / "r")
+    assert document["complete"] is False
+    assert [cell["load"] for cell in document["cells"]] == ["closed"] * 3
+
+
+def _words(process):
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
+def test_a_foreign_server_joins_by_its_command_line(measure, tmp_path):
+    server = tmp_path / "mine.py"
+    server.write_text("import socket, sys\ns = socket.create_server(('127.0.0.1', int(sys.argv[1])))\nwhile True: s.accept()\n")
+    experiment = {**SMALL, "restarts": 1, "variants": [
+        "epoll", {"name": "mine", "command": ["/usr/bin/python3", str(server), "{port}"], "framing": "raw"}]}
+    cells = load(measure("foreign", experiment))["cells"]
+    mine = [cell for cell in cells if cell["variant"] == "mine"]
+    assert mine and all(cell["workload"]["framing"] == "raw" for cell in mine)
+    assert {cell["variant"] for cell in cells if cell["block"] == mine[0]["block"]} == {"epoll", "mine"}
+
+
+@pytest.mark.parametrize("arguments, status, complaint", [
+    (["run", "nosuch"], 2, "there are quick"), (["run"], 2, "EXPERIMENT"), (["walk"], 2, "invalid choice"),
+    (["report", "/nonexistent"], 2, "no result there"), (["compare", "/nonexistent", "/nonexistent"], 2, "no result"),
+    (["compare", "a", "b", "--fail-over", "ten"], 2, "not a percentage")])
+def test_mistakes_on_the_command_line(echobench, arguments, status, complaint):
+    done = echobench(*arguments)
+    assert done.returncode == status and complaint in done.stderr
+
+
+def test_programs_that_are_not_built(echobench, tmp_path):
+    done = echobench("run", "quick", ECHOBENCH_BUILD=str(tmp_path))
+    assert done.returncode == 1 and "scripts/quickstart" in done.stderr
+
+
+def test_a_result_is_never_written_over(echobench, measure, write):
+    folder = measure("a")
+    done = echobench("run", write(SMALL), "--out", folder)
+    assert done.returncode == 2 and "already" in done.stderr
+
+
+def test_list_tells_why_a_variant_cannot_run(echobench):
+    done = echobench("list", FAKE_UNAVAILABLE="thread-pool")
+    assert done.returncode == 0 and "quick" in done.stdout
+    assert next(line for line in done.stdout.splitlines() if "thread-pool" in line).endswith("[unavailable: not here]")
+
+
+def test_doctor_examines_this_host(echobench):
+    done = echobench("doctor", "--watch", "0.1")
+    assert done.returncode == 0
+    for subject in ("cores", "descriptors", "somaxconn", "io_uring", "mitigations", "governor", "load"):
+        assert f"{subject}:" in done.stdout
+
+
+@pytest.mark.parametrize("verb", ["", "run", "report", "compare", "list", "doctor"])
+def test_help_exists_for_every_verb(echobench, verb):
+    done = echobench(*([verb] if verb else []), "--help")
+    assert done.returncode == 0 and "usage: echobench" in done.stdout
