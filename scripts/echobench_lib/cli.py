@@ -124,10 +124,12 @@ def run_experiment(options, console):
         console.print(f"measured in {format_seconds(time.monotonic() - begun)} (min:s): {folder / result.FILE_NAME}",
                       soft_wrap=True)
     console.print()
-    stored = result.load(folder)
-    groups = report.show(stored, expanded.reference, console)
     for run in measuring.failures:
         print(f"echobench: {run['block']}, restart {run['restart'] + 1}: {run['error']}", file=sys.stderr)
+    stored = result.load(folder)
+    if not stored["cells"]:
+        raise Failure(f"experiment {name}: nothing could be measured; the lines above say why")
+    groups = report.show(stored, expanded.reference, console)
     if not options.no_report:
         console.print(f"\nreport: {report.write(stored, groups, folder)}", soft_wrap=True)
     return 1 if measuring.failures else 0

@@ -116,7 +116,7 @@ def _same_rate(groups):
 def _remarks(first, second):
     """What differs between the files without making them incomparable."""
     remarks = []
-    for key, what in (("cpu_model", "CPU"), ("kernel", "kernel")):
+    for key, what in (("cpu", "CPU"), ("kernel", "kernel")):
         values = [document["host"].get(key) for document in (first, second)]
         if values[0] != values[1]:
             remarks.append(f"different {what}: {values[0]} against {values[1]}; ratios can be compared, absolute figures "

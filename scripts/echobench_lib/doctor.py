@@ -29,9 +29,8 @@ class Finding:
 
 def host_facts():
     """Facts beside those that echo-load records of the host."""
-    return {"virtualised": virtualised(), "cores": len(read_cores()), "cpus_allowed": len(os.sched_getaffinity(0)),
-            "memory_bytes": psutil.virtual_memory().total, "load_average_1m": os.getloadavg()[0],
-            "io_uring": io_uring_reason() or "allowed", "cpu_quota": cpu_quota()}
+    return {"physical_cores": len(read_cores()), "cpu_quota": cpu_quota(),
+            "load_average_before": round(os.getloadavg()[0], 2)}
 
 
 def examine(seconds=1.0):

@@ -63,17 +63,17 @@ class Block:
         """What this block shares with its other parts, and with the blocks of other loads on the same servers."""
         return (self.connections, self.payload_bytes, self.framing)
 
-    def duration_ns(self, slowest_rate=None):
-        """Long enough for `rounds` slices of every target, the slowest answering `slowest_rate` per second."""
-        round_ns = len(self.variants) * slice_ns(self.load, self.connections, slowest_rate or self.assumed_rate)
-        return max(self.least_duration_ns, math.ceil(self.rounds * round_ns))
+    def slice_ns(self, stretch=1):
+        """Length of one target's turn, whole milliseconds: echo-load's rule for `--slice auto`, applied to the rate that
+        the experiment assumes, so that the time of a run is known beforehand.  `stretch` lengthens it where the
+        servers turn out to be slower."""
+        turn_ns = stretch * self.connections * NS_PER_S / self.assumed_rate
+        least_ns = NS_PER_S if self.load == "open" else 20_000_000
+        return math.ceil(max(least_ns, 20 * turn_ns) / 1_000_000) * 1_000_000
 
-
-def slice_ns(load, connections, rate):
-    """Length of echo-load's `--slice auto`: the longer of 20 ms and 20 turns over all connections, at least 1 s in
-    open loop (nanoseconds, for `rate` requests per second)."""
-    least_ns = NS_PER_S if load == "open" else 20_000_000
-    return max(least_ns, 20 * connections * NS_PER_S / rate)
+    def duration_ns(self, stretch=1):
+        """Long enough for `rounds` slices of every target."""
+        return max(self.least_duration_ns, self.rounds * len(self.variants) * self.slice_ns(stretch))
 
 
 @dataclass(frozen=True)

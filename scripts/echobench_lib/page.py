@@ -90,7 +90,7 @@ def _script(text):
 def _subtitle(document):
     when = document.get("started_at", "")[:16].replace("T", " ")
     host = document["host"]
-    cpu = host.get("cpu_model") or host.get("cpu") or ""
+    cpu = host.get("cpu", "")
     what = document.get("experiment", {}).get("summary", "")
     return " · ".join(str(part) for part in (what, when and f"{when} UTC", cpu, host.get("kernel", "")) if part)
 

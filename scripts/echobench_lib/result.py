@@ -76,9 +76,10 @@ def validate(document, path):
     explain(jsonschema.Draft202012Validator(schema).iter_errors(document), path)
 
 
-def save(document, path):
-    """Writes the whole file or leaves the one before: a run that is cut short keeps what it had."""
-    validate(document, path)
+def save(document, path, new=0):
+    """Writes the whole file or leaves the one before: a run that is cut short keeps what it had.  Cells before index
+    `new` were checked when they were first saved."""
+    validate({**document, "cells": document["cells"][new:]}, path)
     beside = path.with_name(path.name + ".part")
     with beside.open("w") as file:
         json.dump(document, file, indent=1)

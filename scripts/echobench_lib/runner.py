@@ -16,9 +16,11 @@ from .programs import Server, last_line, program, require_descriptors
 from .result import FILE_NAME, save, validate
 from .units import NS_PER_S, parse_time_ns
 
-CONNECTS_PER_S = 10_000    # guess until a run was timed: connections set up per second
-START_AND_STOP_S = 0.6     # likewise: starting and stopping one block's programs
+CONNECTS_PER_S = 15_000    # guess until a run was timed: connections set up per second
+START_AND_STOP_S = 0.3     # likewise: starting and stopping one block's programs
 MEASURED = (0, 4)          # exit statuses of echo-load that come with cells; 4: wrong replies
+REFUSED = 2                # ... that tells of an option it cannot take: a slice shorter than five turns
+STRETCH = 4                # how much longer slices become when they are refused: then any rate down to 1/16 will do
 
 
 class Runner:
@@ -28,9 +30,10 @@ class Runner:
         self._experiment = experiment
         self._placement = placement
         self._file = folder / FILE_NAME
-        self._rates = {}          # (load, workload) -> lowest requests/s seen
-        self._chosen_rates = {}   # workload -> rate of its open loop
-        self._overrun = []        # measured seconds beyond the duration, over what was guessed
+        self._capacities = {}    # workload -> lowest requests/s in closed loop
+        self._chosen_rates = {}  # workload -> rate of its open loop
+        self._stretches = {}     # block -> how much longer its slices had to be
+        self._overrun = []       # (seconds of a run beyond its duration, what was guessed)
         self.document = {
             "schema_version": 1, "tool": {}, "host": doctor.host_facts(),
             "config": {"seed": experiment.document["seed"],
@@ -48,7 +51,7 @@ class Runner:
         """Seconds that (restart, block) pairs will take."""
         seen, guessed = (sum(column) for column in zip(*self._overrun, strict=True)) if self._overrun else (1, 1)
         scale = max(0, seen / guessed)
-        return sum(self._duration_ns(block) / NS_PER_S + scale * self._guess_s(block) for _, block in pairs)
+        return sum(self._duration_s(block) + scale * self._guess_s(block) for _, block in pairs)
 
     def run(self, progress):
         """Measures everything; `progress(done, pairs, seconds_left)` is called before each run and at the end.
@@ -59,45 +62,54 @@ class Runner:
         pairs = self._experiment.order()
         for done, (restart, block) in enumerate(pairs):
             progress(done, pairs, self.estimate_s(pairs[done:]))
+            known = len(self.document["cells"])
             self._measure(restart, block)
-            save(self.document, self._file)
-        self.document["complete"] = True
-        self.document["finished_at"] = now()
+            save(self.document, self._file, known)
+        self.document.update(complete=True, finished_at=now())
         save(self.document, self._file)
         progress(len(pairs), pairs, 0)
 
     def _measure(self, restart, block):
-        started, begun = now(), time.monotonic()
-        run = {"block": block.name, "restart": restart, "argv": [], "exit_status": 1, "started_at": started}
+        begun = time.monotonic()
+        run = {"block": block.name, "restart": restart, "argv": [], "exit_status": 1, "started_at": now()}
         try:
-            rate = self._rate(block)
-            duration_ns = self._duration_ns(block)
-            document = self._drive(block, restart, rate, duration_ns, run)
-            run["config"] = document["config"]
-            run["host"] = document["host"]
-            self.document["tool"] = document["tool"]
-            self.document["host"] = {**document["host"], **self.document["host"]}
-            self.document["cells"] += document["cells"]
-            for cell in document["cells"]:
-                key = (block.load, block.workload)
-                self._rates[key] = min(self._rates.get(key, float("inf")), cell["throughput_per_s"] or float("inf"))
-            self._overrun.append((time.monotonic() - begun - duration_ns / NS_PER_S, self._guess_s(block)))
+            document = self._drive(block, restart, run)
+            if run["exit_status"] == REFUSED:
+                self._stretches[block] = STRETCH
+                document = self._drive(block, restart, run)
+            if run["exit_status"] not in MEASURED:
+                raise Failure(f"{shlex.join(run['argv'])}: exit status {run['exit_status']}: {document}")
+            self._store(document, block, run)
+            self._overrun.append((time.monotonic() - begun - self._duration_s(block), self._guess_s(block)))
         except Failure as failure:
             run["error"] = str(failure)
         run["finished_at"] = now()
         self.document["runs"].append(run)
 
-    def _drive(self, block, restart, rate, duration_ns, run):
-        """Starts the block's servers, runs echo-load against them, stops them; returns echo-load's document with
-        what only we know added to each cell."""
+    def _store(self, document, block, run):
+        self.document["tool"] = document["tool"]
+        self.document["host"] = {**document["host"], **self.document["host"]}
+        run["config"] = document["config"]
+        run["host"] = {key: value for key, value in document["host"].items() if value != self.document["host"][key]}
+        self.document["cells"] += document["cells"]
+        if block.load == "closed":
+            capacity = min(cell["throughput_per_s"] for cell in document["cells"])
+            self._capacities[block.workload] = min(capacity, self._capacities.get(block.workload, capacity))
+
+    def _drive(self, block, restart, run):
+        """Starts the block's servers, runs echo-load against them, stops them.  Returns echo-load's document with what
+        only we know added to each cell, or its last words when it measured nothing."""
+        rate = self._rate(block)
         variants = [self._experiment.variants[name] for name in block.variants]
         with tempfile.TemporaryDirectory(prefix="echobench-") as scratch:
             file = Path(scratch) / "load.json"
             with contextlib.ExitStack() as stack:
                 servers = [stack.enter_context(Server(variant, block.framing, self._placement))
                            for variant in variants]
-                run["argv"] = self._command(block, restart, rate, duration_ns, servers, file)
-                run["exit_status"] = run_load(run["argv"], duration_ns)
+                run["argv"] = self._command(block, restart, rate, servers, file)
+                run["exit_status"], said = run_load(run["argv"], self._duration_s(block))
+            if run["exit_status"] not in MEASURED:
+                return last_line(said) or "no message"
             document = json.loads(file.read_text())
         validate(document, "the output of echo-load")
         for server, cell in zip(servers, document["cells"], strict=True):
@@ -110,18 +122,22 @@ class Runner:
             cell["checks"] = check_totals(cell, server)
         return document
 
-    def _command(self, block, restart, rate, duration_ns, servers, file):
+    def _command(self, block, restart, rate, servers, file):
         document, placement = self._experiment.document, self._placement
-        command = [str(program("loadgen", "echo-load")), "-c", str(block.connections), "-d", f"{duration_ns}ns",
-                   "--warmup", document["warmup"].replace("min", "m"), "-t", str(min(placement.client_threads, block.connections)),
-                   "--payload", str(block.payload_bytes), "--framing", block.framing,
-                   "--pipeline", str(document["pipeline"]), "--cpus", placement.client_cpus,
-                   "--workload", "crr" if block.load == "crr" else "rr",
-                   "--seed", str(document["seed"] + restart), "--json", str(file)]
-        if rate:
-            command += ["-R", str(rate)]
+        stretch = self._stretches.get(block, 1)
+        command = [str(program("loadgen", "echo-load"))]
         for server in servers:
             command += ["--server-pid", str(server.pid)]
+        command += ["-c", str(block.connections), "-d", milliseconds(block.duration_ns(stretch)),
+                    "--warmup", document["warmup"].replace("min", "m"),
+                    "-t", str(min(placement.client_threads, block.connections)), "--cpus", placement.client_cpus,
+                    "--payload", str(block.payload_bytes), "--framing", block.framing,
+                    "--pipeline", str(document["pipeline"]), "--workload", "crr" if block.load == "crr" else "rr",
+                    "--seed", str(document["seed"] + restart), "--json", str(file)]
+        if len(servers) > 1:
+            command += ["--slice", milliseconds(block.slice_ns(stretch))]
+        if rate:
+            command += ["-R", str(rate)]
         return command + [f"{server.variant.name}={server.address}" for server in servers]
 
     def _rate(self, block):
@@ -130,16 +146,15 @@ class Runner:
         if block.rate != HALF_CAPACITY:
             return block.rate
         if block.workload not in self._chosen_rates:
-            lowest = self._rates.get(("closed", block.workload))
+            lowest = self._capacities.get(block.workload)
             if not lowest:
                 raise Failure(f"{block.name}: no rate: it is half of the lowest capacity in closed loop over "
                               f"{block.connections:,} connections, and nothing was measured there")
             self._chosen_rates[block.workload] = max(1, int(float(f"{lowest / 2:.2g}")))
         return self._chosen_rates[block.workload]
 
-    def _duration_ns(self, block):
-        rate = self._chosen_rates.get(block.workload) if block.rate == HALF_CAPACITY else block.rate
-        return block.duration_ns(rate or self._rates.get((block.load, block.workload)))
+    def _duration_s(self, block):
+        return block.duration_ns(self._stretches.get(block, 1)) / NS_PER_S
 
     def _guess_s(self, block):
         """Seconds of a run beside its duration: starting, connecting, warming up each target, stopping."""
@@ -149,9 +164,9 @@ class Runner:
         return START_AND_STOP_S + targets * warmup_s + held / CONNECTS_PER_S
 
 
-def run_load(command, duration_ns):
-    """Runs echo-load to its end and returns its exit status; a Failure when it measured nothing."""
-    limit_s = 120 + 3 * duration_ns / NS_PER_S
+def run_load(command, duration_s):
+    """Runs echo-load to its end; its exit status and what it said on stderr."""
+    limit_s = 120 + 3 * duration_s
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
                           text=True) as process:
         try:
@@ -162,9 +177,11 @@ def run_load(command, duration_ns):
         except BaseException:
             process.terminate()
             raise
-    if process.returncode not in MEASURED:
-        raise Failure(f"{shlex.join(command)}: exit status {process.returncode}: {last_line(said) or 'no message'}")
-    return process.returncode
+    return process.returncode, said
+
+
+def milliseconds(ns):
+    return f"{ns // 1_000_000}ms"
 
 
 def check_totals(cell, server):

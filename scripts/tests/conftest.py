@@ -1,10 +1,13 @@
-"""Fixtures: the command line run for real, against fake programs that speak the contracts (no build, no load)."""
+"""Fixtures: the command line run against fake programs that speak the contracts (no build, no load)."""
 
+import contextlib
+import io
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from unittest import mock
 
 import pytest
 
@@ -12,20 +15,29 @@ SCRIPTS = Path(__file__).resolve().parents[1]
 FAKES = Path(__file__).resolve().parent / "fakes"
 sys.path.insert(0, str(SCRIPTS))
 
+from echobench_lib import cli  # noqa: E402
+
 SMALL = {
     "summary": "three models, two sizes", "variants": ["asio-callback", "thread-pool", "epoll"],
     "loads": [{"load": "closed", "connections": [10, 1000], "duration": "1s"}], "restarts": 3, "warmup": "100ms"}
 
 
+def run_echobench(*arguments, **environment):
+    """The command line in this process, with the fakes as programs; keyword arguments are environment variables of
+    theirs.  As subprocess.run would: returncode, stdout, stderr."""
+    stdout, stderr = io.StringIO(), io.StringIO()
+    with mock.patch.dict(os.environ, {"ECHOBENCH_BUILD": str(FAKES), **environment}), \
+            contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
+        try:
+            status = cli.main([str(argument) for argument in arguments])
+        except SystemExit as exit_request:
+            status = exit_request.code
+    return SimpleNamespace(returncode=status, stdout=stdout.getvalue(), stderr=stderr.getvalue())
+
+
 @pytest.fixture
 def echobench():
-    """Runs scripts/echobench; keyword arguments become environment variables of the fakes."""
-
-    def run(*arguments, **environment):
-        return subprocess.run([SCRIPTS / "echobench", *map(str, arguments)], capture_output=True, text=True, timeout=100,
-                              env={**os.environ, "ECHOBENCH_BUILD": str(FAKES), **environment})
-
-    return run
+    return run_echobench
 
 
 @pytest.fixture

@@ -3,14 +3,18 @@
 import json
 
 import pytest
-from conftest import SMALL
+from conftest import SMALL, run_echobench
 
 FOUR = {**SMALL, "restarts": 4}
 
 
-@pytest.fixture
-def before(measure):
-    return measure("before", FOUR)
+@pytest.fixture(scope="module")
+def before(tmp_path_factory):
+    """Measured once: every test only reads it."""
+    folder = tmp_path_factory.mktemp("before")
+    (folder / "experiment.json").write_text(json.dumps(FOUR))
+    assert run_echobench("run", folder / "experiment.json", "--out", folder / "r", "--no-report").returncode == 0
+    return folder / "r"
 
 
 def edited(folder, change, tmp_path):
@@ -88,7 +92,7 @@ def test_other_server_threads_are_not_comparable(echobench, before, tmp_path):
 
 
 def test_another_host_is_comparable_by_ratio_and_said(echobench, before, tmp_path):
-    other = edited(before, lambda document: document["host"].update(cpu_model="another"), tmp_path)
+    other = edited(before, lambda document: document["host"].update(cpu="another"), tmp_path)
     done = echobench("compare", before, other, "--fail-over", "10%")
     assert done.returncode == 0
     assert "different CPU: fake against another" in done.stdout

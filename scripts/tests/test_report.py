@@ -2,11 +2,10 @@
 
 import json
 import re
-import subprocess
 import xml.etree.ElementTree as ElementTree
 
 import pytest
-from conftest import FAKES, SMALL
+from conftest import SMALL, run_echobench
 
 from echobench_lib import charts, page, result, summary
 
@@ -16,16 +15,12 @@ EVERYTHING = {**SMALL, "restarts": 2, "variants": ["iterative", "asio-callback",
     {"load": "crr", "connections": [100], "duration": "1s"}]}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def reported(tmp_path_factory):
-    """A measured result with its report: measured once, since every test only reads it."""
-    import os
-    from conftest import SCRIPTS
+    """A measured result with its report, and what was printed; measured once: every test only reads it."""
     folder = tmp_path_factory.mktemp("reported")
-    experiment = folder / "everything.json"
-    experiment.write_text(json.dumps(EVERYTHING))
-    done = subprocess.run([SCRIPTS / "echobench", "run", experiment, "--out", folder / "r"], capture_output=True,
-                          text=True, env={**os.environ, "ECHOBENCH_BUILD": str(FAKES)})
+    (folder / "everything.json").write_text(json.dumps(EVERYTHING))
+    done = run_echobench("run", folder / "everything.json", "--out", folder / "r")
     assert done.returncode == 0, done.stderr
     return folder / "r", done.stdout
 

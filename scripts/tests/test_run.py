@@ -65,6 +65,18 @@ def test_a_failed_run_is_told_and_the_others_are_kept(echobench, write, tmp_path
     assert sum("error" in run for run in document["runs"]) == 3
 
 
+def test_slices_that_are_too_short_for_slow_servers_are_stretched(measure):
+    document = load(measure("slow", {**SMALL, "restarts": 2}, FAKE_LEAST_SLICE_MS="40"))
+    assert len(document["cells"]) == 12
+    slices = {run["argv"][run["argv"].index("--slice") + 1] for run in document["runs"] if "/c10/" in run["block"]}
+    assert slices == {"40ms"}
+
+
+def test_a_refusal_that_stretching_does_not_mend_is_told(echobench, write, tmp_path):
+    done = echobench("run", write(SMALL), "--out", tmp_path / "r", "--no-report", FAKE_LEAST_SLICE_MS="100000000")
+    assert done.returncode == 1 and "made to be refused" in done.stderr and "nothing could be measured" in done.stderr
+
+
 def test_a_server_that_cannot_start_is_told_with_its_own_words(echobench, write, tmp_path):
     done = echobench("run", write(SMALL), "--out", tmp_path / "r", "--no-report", FAKE_BROKEN_SERVER="thread-pool")
     assert done.returncode == 1
@@ -150,6 +162,18 @@ def test_doctor_examines_this_host(echobench):
     assert done.returncode == 0
     for subject in ("cores", "descriptors", "somaxconn", "io_uring", "mitigations", "governor", "load"):
         assert f"{subject}:" in done.stdout
+
+
+def test_the_launcher_finds_a_python_that_can(tmp_path):
+    done = subprocess.run([SCRIPTS / "echobench", "--help"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0 and "usage: echobench" in done.stdout
+    lacking = tmp_path / "python"
+    lacking.write_text("#!/bin/sh\nexec /usr/bin/python3 -S -E \"$@\"\n")
+    lacking.chmod(0o755)
+    done = subprocess.run([SCRIPTS / "echobench", "--help"], capture_output=True, text=True,
+                          env={**os.environ, "ECHOBENCH_PYTHON": str(lacking)})
+    assert done.returncode == 1
+    assert "python3-mpmath" in done.stderr and "scripts/dependencies" in done.stderr
 
 
 @pytest.mark.parametrize("verb", ["", "run", "report", "compare", "list", "doctor"])
