@@ -1,17 +1,14 @@
 """The charts of a report.  One Vega-Lite spec in scripts/charts/specs gives the static SVG (drawn by Node) and the
 interactive chart of the page; here they get their data, and every variant its colour."""
 
-import hashlib
 import json
 import math
-import shutil
 import subprocess
 
 from . import REPOSITORY, Failure
 
 FOLDER = REPOSITORY / "scripts" / "charts"
 MODULES = FOLDER / "node_modules"
-STAMP = MODULES / ".lock-installed"
 LIBRARIES = ("vega/build/vega.min.js", "vega-lite/build/vega-lite.min.js", "vega-embed/build/vega-embed.min.js")
 NAMES = ("cpu-ratio", "cpu", "throughput", "latency", "memory")
 
@@ -134,16 +131,10 @@ def _memory_data(groups):
 
 
 def install():
-    """`npm ci`, when what the lock file asks for is not there."""
-    wanted = hashlib.sha256((FOLDER / "package-lock.json").read_bytes()).hexdigest()
-    if STAMP.is_file() and STAMP.read_text() == wanted:
-        return
-    if not shutil.which("npm"):
-        raise Failure("charts: npm is missing: run scripts/dependencies")
-    done = subprocess.run(["npm", "ci", "--no-audit", "--no-fund"], cwd=FOLDER, capture_output=True, text=True)
+    """Brings the libraries that the lock file asks for, when they are not there."""
+    done = subprocess.run([FOLDER / "install"], capture_output=True, text=True)
     if done.returncode:
-        raise Failure(f"charts: npm ci in scripts/charts failed: {done.stderr.strip()[-600:]}")
-    STAMP.write_text(wanted)
+        raise Failure(f"charts: scripts/charts/install failed: {done.stderr.strip()[-600:]}")
 
 
 def draw(charts, folder):

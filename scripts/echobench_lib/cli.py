@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from . import REPOSITORY, Failure, Usage, compare, doctor, experiment, report, result, runner
+from . import REPOSITORY, Failure, Usage, charts, compare, doctor, experiment, report, result, runner
 from .placement import place, read_cores
 from .programs import list_variants
 from .units import format_seconds
@@ -108,6 +108,8 @@ def run_experiment(options, console):
         raise Usage(f"--out {folder}: there is a result already; give another folder")
     folder.mkdir(parents=True, exist_ok=True)
 
+    if not options.no_report:
+        charts.install()  # before minutes are spent on measuring
     measuring = runner.Runner(name, expanded, placement, folder)
     pairs = expanded.order()
     console.print(f"{name}: {document['summary']}")
