@@ -14,7 +14,7 @@ from rich.console import Console
 from . import REPOSITORY, Failure, Usage, charts, compare, doctor, experiment, report, result, runner
 from .placement import place, read_cores
 from .programs import list_variants
-from .units import format_seconds
+from .units import NS_PER_S, format_seconds, parse_time_ns
 
 INTERRUPTED = 130
 
@@ -117,6 +117,8 @@ def run_experiment(options, console):
                   f"each; about {format_seconds(measuring.estimate_s(pairs))} (min:s)")
     console.print(f"servers on CPU {placement.server_cpus}, client on CPU {placement.client_cpus}"
                   + (": shared, figures will be poor" if placement.shared else ""))
+    if "budget" in document and measuring.estimate_s(pairs) > parse_time_ns(document["budget"]) / NS_PER_S:
+        console.print(f"that is more than the {document['budget']} that the experiment is meant to take")
     for variant, reason in expanded.unavailable.items():
         console.print(f"not available here: {variant}: {reason}")
     begun = time.monotonic()

@@ -17,6 +17,7 @@ from .units import NS_PER_S, parse_count, parse_time_ns
 FOLDER = REPOSITORY / "scripts" / "experiments"
 SCHEMA_FILE = FOLDER / "experiment.schema.json"
 MAX_CONNECTIONS = 15_000  # of one sliced run, all targets together: a process has 20,000 descriptors
+DRAIN = 1.15  # a slice and its drain, by the slice: a drain takes about one turn of the twenty
 HALF_CAPACITY = "half of the lowest capacity"
 
 
@@ -72,8 +73,10 @@ class Block:
         return math.ceil(max(least_ns, 20 * turn_ns) / 1_000_000) * 1_000_000
 
     def duration_ns(self, stretch=1):
-        """Long enough for `rounds` slices of every target."""
-        return max(self.least_duration_ns, self.rounds * len(self.variants) * self.slice_ns(stretch))
+        """Long enough for `rounds` slices of every target and the drains between them: echo-load begins a round only
+        when all of it fits."""
+        rounds_ns = self.rounds * len(self.variants) * self.slice_ns(stretch)
+        return max(self.least_duration_ns, math.ceil(DRAIN * rounds_ns))
 
 
 @dataclass(frozen=True)

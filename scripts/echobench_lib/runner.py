@@ -32,7 +32,6 @@ class Runner:
         self._file = folder / FILE_NAME
         self._capacities = {}    # workload -> lowest requests/s in closed loop
         self._chosen_rates = {}  # workload -> rate of its open loop
-        self._stretches = {}     # block -> how much longer its slices had to be
         self._overrun = []       # (seconds of a run beyond its duration, what was guessed)
         self.document = {
             "schema_version": 1, "tool": {}, "host": doctor.host_facts(),
@@ -51,7 +50,7 @@ class Runner:
         """Seconds that (restart, block) pairs will take."""
         seen, guessed = (sum(column) for column in zip(*self._overrun, strict=True)) if self._overrun else (1, 1)
         scale = max(0, seen / guessed)
-        return sum(self._duration_s(block) + scale * self._guess_s(block) for _, block in pairs)
+        return sum(block.duration_ns() / NS_PER_S + scale * self._guess_s(block) for _, block in pairs)
 
     def run(self, progress):
         """Measures everything; `progress(done, pairs, seconds_left)` is called before each run and at the end.
@@ -73,14 +72,13 @@ class Runner:
         begun = time.monotonic()
         run = {"block": block.name, "restart": restart, "argv": [], "exit_status": 1, "started_at": now()}
         try:
-            document = self._drive(block, restart, run)
+            document = self._drive(block, restart, run, 1)
             if run["exit_status"] == REFUSED:
-                self._stretches[block] = STRETCH
-                document = self._drive(block, restart, run)
+                document = self._drive(block, restart, run, STRETCH)
             if run["exit_status"] not in MEASURED:
                 raise Failure(f"{shlex.join(run['argv'])}: exit status {run['exit_status']}: {document}")
             self._store(document, block, run)
-            self._overrun.append((time.monotonic() - begun - self._duration_s(block), self._guess_s(block)))
+            self._overrun.append((time.monotonic() - begun - block.duration_ns() / NS_PER_S, self._guess_s(block)))
         except Failure as failure:
             run["error"] = str(failure)
         run["finished_at"] = now()
@@ -96,7 +94,7 @@ class Runner:
             capacity = min(cell["throughput_per_s"] for cell in document["cells"])
             self._capacities[block.workload] = min(capacity, self._capacities.get(block.workload, capacity))
 
-    def _drive(self, block, restart, run):
+    def _drive(self, block, restart, run, stretch):
         """Starts the block's servers, runs echo-load against them, stops them.  Returns echo-load's document with what
         only we know added to each cell, or its last words when it measured nothing."""
         rate = self._rate(block)
@@ -106,8 +104,8 @@ class Runner:
             with contextlib.ExitStack() as stack:
                 servers = [stack.enter_context(Server(variant, block.framing, self._placement))
                            for variant in variants]
-                run["argv"] = self._command(block, restart, rate, servers, file)
-                run["exit_status"], said = run_load(run["argv"], self._duration_s(block))
+                run["argv"] = self._command(block, restart, rate, stretch, servers, file)
+                run["exit_status"], said = run_load(run["argv"], block.duration_ns(stretch) / NS_PER_S)
             if run["exit_status"] not in MEASURED:
                 return last_line(said) or "no message"
             document = json.loads(file.read_text())
@@ -122,9 +120,8 @@ class Runner:
             cell["checks"] = check_totals(cell, server)
         return document
 
-    def _command(self, block, restart, rate, servers, file):
+    def _command(self, block, restart, rate, stretch, servers, file):
         document, placement = self._experiment.document, self._placement
-        stretch = self._stretches.get(block, 1)
         command = [str(program("loadgen", "echo-load"))]
         for server in servers:
             command += ["--server-pid", str(server.pid)]
@@ -152,9 +149,6 @@ class Runner:
                               f"{block.connections:,} connections, and nothing was measured there")
             self._chosen_rates[block.workload] = max(1, int(float(f"{lowest / 2:.2g}")))
         return self._chosen_rates[block.workload]
-
-    def _duration_s(self, block):
-        return block.duration_ns(self._stretches.get(block, 1)) / NS_PER_S
 
     def _guess_s(self, block):
         """Seconds of a run beside its duration: starting, connecting, warming up each target, stopping."""
