@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from . import REPOSITORY, Failure, Usage, charts, compare, doctor, experiment, report, result, runner
+from . import REPOSITORY, Failure, Usage, charts, compare, doctor, experiment, report, result, runner, tables
 from .placement import place, read_cores
 from .programs import list_variants
 from .units import NS_PER_S, format_seconds, parse_time_ns
@@ -21,7 +21,8 @@ INTERRUPTED = 130
 
 def main(arguments=None):
     options = parser().parse_args(arguments)
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+    console = Console(highlight=False)
+    console.width = max(console.width, tables.WIDTH)  # a table that wraps is ugly, one that is cut is useless
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(INTERRUPTED))  # so that servers are stopped on the way out
     try:
         return options.verb(options, console)

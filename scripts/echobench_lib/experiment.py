@@ -196,7 +196,7 @@ def _blocks_of(name, document, variants, load, connections, payload):
     """The blocks of one load, connection count and payload; and which variants cannot serve it."""
     threads = document["placement"]["server_threads"]
     reference = document["reference"]
-    unserved = [f"{v.name} holds {v.holds}: not measured at {connections:,} connections, {load['load']}"
+    unserved = [f"{v.name} holds {v.holds}: not measured over {connections:,} connections, {load['load']}"
                 for v in variants.values() if not v.serves(load["load"], connections, threads)]
     able = [v for v in variants.values() if v.serves(load["load"], connections, threads)]
     by_framing = {}

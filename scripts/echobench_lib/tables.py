@@ -7,6 +7,7 @@ from .units import format_bytes, format_time_ns
 COLUMNS = (("variant", "left"), ("CPU µs/req", "right"), ("ratio", "right"), ("95 % interval", "left"),
            ("requests/s", "right"), ("p50", "right"), ("p99", "right"), ("p99.9", "right"), ("mem/conn", "right"),
            ("threads", "right"), ("verdict", "left"))
+WIDTH = 130  # columns of a terminal that the widest table needs
 ABSENT = "–"
 
 
@@ -16,7 +17,7 @@ def texts(row, group):
             *(format_time_ns(row.latency_ns[name]) if name in row.latency_ns else ABSENT
               for name in ("p50", "p99", "p99.9")),
             format_bytes(row.memory_bytes) if row.memory_bytes is not None else ABSENT,
-            str(row.threads) if row.threads is not None else ABSENT, row.verdict]
+            f"{row.threads:,}" if row.threads is not None else ABSENT, row.verdict]
 
 
 def cpu_text(row):
