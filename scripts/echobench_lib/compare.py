@@ -22,7 +22,7 @@ class Line:
     workload: object
     cpu: Interval | None
     throughput: Interval | None
-    absolute: tuple
+    rows: tuple
     bound: bool  # client-bound in either file: its throughput says nothing of the server
 
 
@@ -84,8 +84,8 @@ def compare(first, second):
                 result.missing.append(f"{where}: only in {'A' if rows[0] else 'B'}")
             elif not _same_rate(groups):
                 result.skipped.append(f"{where}: {groups[0].rate:,.0f} requests/s in A, {groups[1].rate:,.0f} in B")
-            elif "wrong-replies" in (rows[0].verdict, rows[1].verdict):
-                result.skipped.append(f"{where}: wrong replies")
+            elif doubt := _doubt(variant, groups):
+                result.skipped.append(f"{where}: {doubt}")
             elif variant != reference:
                 _add_line(result, variant, workload, groups, rows)
     return result
@@ -102,8 +102,17 @@ def _add_line(result, variant, workload, groups, rows):
     if cpu is None and throughput is None:
         result.skipped.append(f"{variant}, {workload.describe()}: no slice shared with {result.reference}")
         return
-    result.lines.append(Line(variant, workload, cpu, throughput,
-                             tuple((row.cpu_ns, row.throughput) for row in rows), bound))
+    result.lines.append(Line(variant, workload, cpu, throughput, tuple(rows), bound))
+
+
+def _doubt(variant, groups):
+    """The verdict, of the variant or of the reference, that forbids to compare a cell; empty when there is none."""
+    for side, group in zip("AB", groups):
+        for name in (variant, group.reference):
+            verdict = group.row(name).verdict if group.row(name) else "not measured"
+            if verdict not in ("valid", "client-bound"):
+                return f"{name} is {verdict} in {side}"
+    return ""
 
 
 def _same_rate(groups):
@@ -143,7 +152,7 @@ def show(comparison, console):
                 table.add_row(line.variant, tables.change_text(line.cpu) if line.cpu else tables.ABSENT,
                               tables.change_text(line.throughput) if line.throughput else
                               "client-bound" if line.bound else tables.ABSENT,
-                              *(_absolute(*figures) for figures in line.absolute))
+                              *(f"{tables.cpu_text(row)}, {tables.throughput_text(row)}" for row in line.rows))
         console.print(table)
         console.print()
     for title, texts in (("missing", comparison.missing), ("not comparable", comparison.skipped),
@@ -151,6 +160,3 @@ def show(comparison, console):
         for text in texts:
             console.print(f"{title}: {text}", highlight=False, soft_wrap=True)
 
-
-def _absolute(cpu_ns, throughput):
-    return (f"{cpu_ns / 1000:.2f}" if cpu_ns is not None else tables.ABSENT) + f", {throughput:,.0f}"

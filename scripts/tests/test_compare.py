@@ -114,6 +114,17 @@ def test_throughput_of_a_bottlenecked_client_is_not_compared(echobench, measure)
     assert done.returncode == 0 and "client-bound" in done.stdout
 
 
+@pytest.mark.parametrize("variant", ["thread-pool", "epoll"])
+def test_a_cell_with_errors_cannot_pass_a_gate(echobench, before, tmp_path, variant):
+    def fail(document):
+        for cell in document["cells"]:
+            if cell["variant"] == variant and cell["connections"]["asked"] == 10:
+                cell.update(verdict="errors", reasons=["refused"])
+    done = echobench("compare", before, edited(before, fail, tmp_path), "--fail-over", "10%")
+    assert done.returncode == 2
+    assert f"not comparable: thread-pool, closed loop, 10 connections, 64-byte frame: {variant} is errors in B" in done.stdout
+
+
 def test_open_loops_at_other_rates_are_not_compared(echobench, measure):
     def at(rate):
         return {**FOUR, "loads": [{"load": "open", "connections": [10], "rate": rate, "duration": "1s"}]}
