@@ -52,19 +52,21 @@ def parser():
 
     run = verb("run", run_experiment, help="measure an experiment, print its tables, write its report",
                epilog="exit status: 0 every run was measured, 1 some were not, 2 usage, 130 interrupted")
-    run.add_argument("experiment", metavar="EXPERIMENT", help="a name from `echobench list`, or the path of a JSON file")
+    run.add_argument("experiment", metavar="EXPERIMENT",
+                     help="a name from `echobench list`, or the path of a JSON file")
     run.add_argument("--out", type=Path, metavar="DIR", help="folder for result.json, charts/ and index.html; must not "
                      "hold a result yet (default: runs/<time>-<experiment>/)")
-    run.add_argument("--no-report", action="store_true", help="measure and print only: no charts, no page (default: off)")
+    run.add_argument("--no-report", action="store_true",
+                     help="measure and print only: no charts, no page (default: off)")
 
     show = verb("report", write_report, help="print a result's tables and write its charts and page",
                 epilog="exit status: 0 written, 1 could not be, 2 usage")
-    show.add_argument("result", metavar="RESULT", type=Path, help="a result file, of echobench or of `echo-load --json`, "
-                      "or a folder with result.json")
+    show.add_argument("result", metavar="RESULT", type=Path,
+                      help="a result file, of echobench or of `echo-load --json`, or a folder with result.json")
     show.add_argument("--reference", metavar="NAME", help="the variant that ratios are to (default: the experiment's, "
                       "else epoll, else the first)")
-    show.add_argument("--out", type=Path, metavar="DIR", help="folder for charts/ and index.html (default: for a folder "
-                      "or its result.json that folder; otherwise <file name>-report/ beside the file)")
+    show.add_argument("--out", type=Path, metavar="DIR", help="folder for charts/ and index.html (default: for a "
+                      "folder or its result.json that folder; otherwise <file name>-report/ beside the file)")
     show.add_argument("--no-page", action="store_true", help="print the tables only (default: off)")
 
     against = verb("compare", compare_results, help="set two results side by side, by each cell's ratio to its own "
@@ -114,8 +116,8 @@ def run_experiment(options, console):
     measuring = runner.Runner(name, expanded, placement, folder)
     pairs = expanded.order()
     console.print(f"{name}: {document['summary']}")
-    console.print(f"{len(expanded.variants)} variants, {len(expanded.blocks)} blocks, {len(pairs)} runs with new servers "
-                  f"each; about {format_seconds(measuring.estimate_s(pairs))} (min:s)")
+    console.print(f"{len(expanded.variants)} variants, {len(expanded.blocks)} blocks, {len(pairs)} runs with new "
+                  f"servers each; about {format_seconds(measuring.estimate_s(pairs))} (min:s)")
     console.print(f"servers on CPU {placement.server_cpus}, client on CPU {placement.client_cpus}"
                   + (": shared, figures will be poor" if placement.shared else ""))
     if "budget" in document and measuring.estimate_s(pairs) > parse_time_ns(document["budget"]) / NS_PER_S:
@@ -221,5 +223,5 @@ def examine(options, console):
         if finding.advice:
             console.print(f"        {finding.advice}", style="dim", soft_wrap=True, markup=False)
     warnings = sum(finding.level == "warning" for finding in findings)
-    console.print("nothing to mend" if not warnings else f"{warnings} to mend before figures from here are shown to anyone")
+    console.print(f"{warnings} to mend before figures from here are shown to anyone" if warnings else "nothing to mend")
     return 0

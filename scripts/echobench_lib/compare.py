@@ -128,8 +128,8 @@ def _remarks(first, second):
     for key, what in (("cpu", "CPU"), ("kernel", "kernel")):
         values = [document["host"].get(key) for document in (first, second)]
         if values[0] != values[1]:
-            remarks.append(f"different {what}: {values[0]} against {values[1]}; ratios can be compared, absolute figures "
-                           "cannot")
+            remarks.append(f"different {what}: {values[0]} against {values[1]}; ratios can be compared, "
+                           "absolute figures cannot")
     commits = [document["tool"].get("commit") for document in (first, second)]
     if commits[0] != commits[1]:
         remarks.append(f"commits: {commits[0]} against {commits[1]}")

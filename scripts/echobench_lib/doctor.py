@@ -93,10 +93,10 @@ def _power():
                       "cpupower frequency-set -g performance")
     else:
         yield Finding("ok", "governor", "performance")
-    no_turbo, boost = _read("/sys/devices/system/cpu/intel_pstate/no_turbo"), _read("/sys/devices/system/cpu/cpufreq/boost")
-    if no_turbo == "0" or boost == "1":
+    turbo = (_read("/sys/devices/system/cpu/intel_pstate/no_turbo"), _read("/sys/devices/system/cpu/cpufreq/boost"))
+    if turbo[0] == "0" or turbo[1] == "1":
         yield Finding("note", "turbo", "the clock rises when few cores work",
-                      "echo 1 > /sys/devices/system/cpu/intel_pstate/no_turbo (or 0 > .../cpufreq/boost) for steadier figures")
+                      "for steadier figures: echo 1 > /sys/devices/system/cpu/intel_pstate/no_turbo (or 0 > .../cpufreq/boost)")
 
 
 def _mitigations():
@@ -111,7 +111,8 @@ def _mitigations():
 def _limits():
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     if hard != resource.RLIM_INFINITY and hard < LEAST_DESCRIPTORS:
-        yield Finding("warning", "descriptors", f"a process may open {hard:,} files; sliced runs need {LEAST_DESCRIPTORS:,}",
+        yield Finding("warning", "descriptors",
+                      f"a process may open {hard:,} files; sliced runs need {LEAST_DESCRIPTORS:,}",
                       "raise the hard limit: ulimit -Hn, /etc/security/limits.conf, docker --ulimit nofile=20000")
     else:
         yield Finding("ok", "descriptors", "unlimited" if hard == resource.RLIM_INFINITY else f"{hard:,} per process")

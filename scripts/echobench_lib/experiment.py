@@ -65,9 +65,9 @@ class Block:
         return (self.connections, self.payload_bytes, self.framing)
 
     def slice_ns(self, stretch=1):
-        """Length of one target's turn, whole milliseconds: echo-load's rule for `--slice auto`, applied to the rate that
-        the experiment assumes, so that the time of a run is known beforehand.  `stretch` lengthens it where the
-        servers turn out to be slower."""
+        """Length of one target's turn, whole milliseconds: echo-load's rule for `--slice auto`, applied to the rate
+        that the experiment assumes, so that the time of a run is known beforehand.  `stretch` lengthens it where
+        the servers turn out to be slower."""
         turn_ns = stretch * self.connections * NS_PER_S / self.assumed_rate
         least_ns = NS_PER_S if self.load == "open" else 20_000_000
         return math.ceil(max(least_ns, 20 * turn_ns) / 1_000_000) * 1_000_000

@@ -23,6 +23,10 @@ REFUSED = 2                # ... that tells of an option it cannot take: a slice
 STRETCH = 4                # how much longer slices become when they are refused: then any rate down to 1/16 will do
 
 
+class Refused(Failure):
+    """echo-load cannot take its options."""
+
+
 class Runner:
     """Measures an expanded experiment and keeps its result file up to date."""
 
@@ -72,11 +76,10 @@ class Runner:
         begun = time.monotonic()
         run = {"block": block.name, "restart": restart, "argv": [], "exit_status": 1, "started_at": now()}
         try:
-            document = self._drive(block, restart, run, 1)
-            if run["exit_status"] == REFUSED:
+            try:
+                document = self._drive(block, restart, run, 1)
+            except Refused:
                 document = self._drive(block, restart, run, STRETCH)
-            if run["exit_status"] not in MEASURED:
-                raise Failure(f"{shlex.join(run['argv'])}: exit status {run['exit_status']}: {document}")
             self._store(document, block, run)
             self._overrun.append((time.monotonic() - begun - block.duration_ns() / NS_PER_S, self._guess_s(block)))
         except Failure as failure:
@@ -96,7 +99,7 @@ class Runner:
 
     def _drive(self, block, restart, run, stretch):
         """Starts the block's servers, runs echo-load against them, stops them.  Returns echo-load's document with what
-        only we know added to each cell, or its last words when it measured nothing."""
+        only we know added to each cell."""
         rate = self._rate(block)
         variants = [self._experiment.variants[name] for name in block.variants]
         with tempfile.TemporaryDirectory(prefix="echobench-") as scratch:
@@ -107,8 +110,10 @@ class Runner:
                 run["argv"] = self._command(block, restart, rate, stretch, servers, file)
                 run["exit_status"], said = run_load(run["argv"], block.duration_ns(stretch) / NS_PER_S)
             if run["exit_status"] not in MEASURED:
-                return last_line(said) or "no message"
-            document = json.loads(file.read_text())
+                failure = Refused if run["exit_status"] == REFUSED else Failure
+                raise failure(f"{shlex.join(run['argv'])}: exit status {run['exit_status']}: "
+                              f"{last_line(said) or 'no message'}")
+            document = read_json(file)
         validate(document, "the output of echo-load")
         for server, cell in zip(servers, document["cells"], strict=True):
             workload = {"payload_bytes": block.payload_bytes, "framing": block.framing, "op": "echo",
@@ -172,6 +177,13 @@ def run_load(command, duration_s):
             process.terminate()
             raise
     return process.returncode, said
+
+
+def read_json(file):
+    try:
+        return json.loads(file.read_text())
+    except (OSError, ValueError) as error:
+        raise Failure(f"echo-load left no JSON: {error}") from None
 
 
 def milliseconds(ns):
