@@ -70,7 +70,7 @@ def render(document, groups, drawn, specs, libraries):
             f'<meta name="viewport" content="width=device-width,initial-scale=1">'
             f"<title>echobench: {_text(name)}</title><style>{_STYLE}</style></head>\n<body><main>\n"
             + "\n".join(parts)
-            + f'\n</main>\n<script type="application/json" id="charts">{_script(json.dumps(specs))}</script>\n'
+            + f'\n</main>\n<script type="application/json" id="charts">{_json(specs)}</script>\n'
             + f"{inlined}\n<script>{_SCRIPT}</script>\n</body></html>\n")
 
 
@@ -83,8 +83,13 @@ def _text(value):
 
 
 def _script(text):
-    """Text that cannot end the script element it stands in."""
-    return text.replace("</", "<\\/")
+    """JavaScript that cannot end the script element it stands in: the word can only be in a string there."""
+    return text.replace("</script", "<\\/script")
+
+
+def _json(value):
+    """JSON that cannot either."""
+    return json.dumps(value).replace("<", "\\u003c")
 
 
 def _subtitle(document):

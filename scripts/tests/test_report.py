@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 import xml.etree.ElementTree as ElementTree
 
 import pytest
@@ -76,6 +77,16 @@ def test_the_page_needs_no_network(reported):
     names = {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink",
              "https://vega.github.io/schema/vega-lite/v5.json"}
     assert set(re.findall(r"""https?://[^"'\s<>\\)]+""", text)) <= names
+
+
+def test_the_scripts_of_the_page_are_whole(reported, tmp_path):
+    """Inlining must not break them: V8 reads each, and in the end the page has its drawing function."""
+    scripts = re.findall(r"<script>(.*?)</script>", (reported[0] / "index.html").read_text(), re.S)
+    assert len(scripts) == len(charts.LIBRARIES) + 1 and "vegaEmbed('#chart-'" in scripts[-1]
+    for number, script in enumerate(scripts):
+        (tmp_path / f"{number}.js").write_text(script)
+        done = subprocess.run(["node", "--check", tmp_path / f"{number}.js"], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
 
 
 def test_the_page_has_tables_charts_reasons_and_host(reported):
