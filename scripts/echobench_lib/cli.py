@@ -42,7 +42,8 @@ def parser():
     top = argparse.ArgumentParser(
         prog="echobench", formatter_class=text, description="Runs experiments over concurrency models and tells what "
         "can be believed of them.", epilog="exit status: 0 ok, 1 failed or a regression, 2 usage (compare: also a "
-        "missing cell or nothing compared), 130 interrupted")
+        "missing cell or nothing compared), 130 interrupted\n"
+        "environment: ECHOBENCH_BUILD, the build folder that is measured (default: build/release)")
     verbs = top.add_subparsers(title="verbs", required=True, metavar="VERB")
 
     def verb(name, function, **keywords):
