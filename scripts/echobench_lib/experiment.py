@@ -189,15 +189,24 @@ def expand(name, document, listed):
         raise Usage(f"experiment {name}: no variant can serve any of its cells")
     if len({block.name for block in blocks}) < len(blocks):
         raise Usage(f"experiment {name}: two loads describe the same cells")
-    return Experiment(name, document, reference, variants, tuple(blocks), unavailable, tuple(dict.fromkeys(unserved)))
+    return Experiment(name, document, reference, variants, tuple(blocks), unavailable, _sentences(unserved))
+
+
+def _sentences(unserved):
+    """What is left out, one sentence per variant and load."""
+    sizes = {}
+    for variant, load, connections in unserved:
+        sizes.setdefault((variant, load), {})[f"{connections:,}"] = None
+    return tuple(f"{variant.name} holds {variant.holds}: not measured over {', '.join(at)} connections, {load}"
+                 for (variant, load), at in sizes.items())
 
 
 def _blocks_of(name, document, variants, load, connections, payload):
     """The blocks of one load, connection count and payload; and which variants cannot serve it."""
     threads = document["placement"]["server_threads"]
     reference = document["reference"]
-    unserved = [f"{v.name} holds {v.holds}: not measured over {connections:,} connections, {load['load']}"
-                for v in variants.values() if not v.serves(load["load"], connections, threads)]
+    unserved = [(v, load["load"], connections) for v in variants.values()
+                if not v.serves(load["load"], connections, threads)]
     able = [v for v in variants.values() if v.serves(load["load"], connections, threads)]
     by_framing = {}
     for variant in able:
