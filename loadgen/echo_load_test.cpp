@@ -169,6 +169,14 @@ TEST(echo_load, drives_ipv6) {
   EXPECT_EQ(run.wait(), exit_ok) << run.err();
 }
 
+TEST(echo_load, connects_no_faster_than_told) {
+  fixture_server server(behaviours::echo_frames);
+  const auto start = std::chrono::steady_clock::now();
+  program run(briefly({"-c", "21", "-t", "2", "--connect-rate", "50", server.address()}));
+  ASSERT_EQ(run.wait(), exit_ok) << run.err();
+  EXPECT_GE(std::chrono::steady_clock::now() - start, 400ms + 250ms) << "20 gaps, warm-up and measurement";
+}
+
 TEST(echo_load, crr_opens_a_connection_for_each_request) {
   std::atomic<std::uint64_t> accepted = 0;
   fixture_server server([&](auto& peer) {
@@ -269,6 +277,18 @@ TEST(echo_load, targets_take_turns_in_rounds) {
     }
     EXPECT_GE(cell["server"]["threads"], 8) << "a thread for each connection of both";
     EXPECT_GT(cell["cpu_ns_per_request"], 0.0);
+  }
+}
+
+TEST(echo_load, targets_take_turns_in_the_open_loop_too) {
+  fixture_server one(behaviours::echo_frames);
+  fixture_server two(behaviours::echo_frames);
+  program run({"-c", "4", "-R", "200", "-d", "2s", "--warmup", "100ms", one.address(), two.address()});
+  ASSERT_EQ(run.wait(), exit_ok) << run.err();
+  for (const json& cell : run.result()["cells"]) {
+    EXPECT_EQ(cell["slices"].size(), 1U);
+    EXPECT_NEAR(cell["requests_due"].get<double>(), 200, 1);
+    EXPECT_EQ(cell["requests_total"], cell["requests_due"]);
   }
 }
 

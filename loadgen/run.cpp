@@ -217,6 +217,7 @@ private:
     crew_->start([plan](worker& own) { own.drive(plan); });
     for (std::size_t w = 1; w <= plan.windows && sleep_until(plan.end_of(w), stop_fd_.get()); ++w) {
       if (probe != nullptr) cpu.push_back(probe->cpu().total);
+      if (progress() == 0) continue;
       progress_.show([&] {
         const auto seconds = std::chrono::duration<double>(clock::now() - plan.start).count();
         return fmt::format("{} {:.0f} s of {:.0f} s, {:.0f} requests/s", only.asked.label(), seconds,
@@ -236,7 +237,7 @@ private:
       each.requests = each.requests_total = totals.parts[w + 1].requests;
       each.elapsed = end - begin;
       each.client_cpu = totals.parts[w + 1].cpu;
-      if (w + 1 < cpu.size()) each.server_cpu = cpu[w + 1] - cpu[w];
+      if (w + 1 < cpu.size()) each.server_cpu = std::max<nanoseconds>(cpu[w + 1] - cpu[w], 0ns);
     }
   }
 
@@ -285,7 +286,7 @@ private:
     each.elapsed = totals.stopped - plan.measure_from;
     each.requests_total = totals.all.requests;
     each.client_cpu = totals.all.cpu;
-    if (probe_of(t) != nullptr) each.server_cpu = cpu_after - cpu;
+    if (probe_of(t) != nullptr) each.server_cpu = std::max<nanoseconds>(cpu_after - cpu, 0ns);
     result_.cells[t].slices.push_back(each);
   }
 
@@ -338,7 +339,7 @@ private:
     begin_slice(t);  // what it used since its last slice
     server_use& use = *result_.cells[t].server;
     use.end = probe_of(t)->read();
-    use.cpu_children += probe_of(t)->cpu().children;
+    use.cpu_children = std::max<nanoseconds>(use.cpu_children + probe_of(t)->cpu().children, 0ns);
     use.busy = ratio(use.cpu, driven_[t].total * probe_of(t)->usable_cpus());
   }
 
