@@ -67,7 +67,7 @@ std::string endpoint::to_string() const {
   char text[INET6_ADDRSTRLEN] = "";
   if (family() == AF_INET6) {
     ::inet_ntop(AF_INET6, &reinterpret_cast<const sockaddr_in6*>(&storage_)->sin6_addr, text, sizeof text);
-    return "[" + std::string(text) + "]:" + std::to_string(port());
+    return std::string("[").append(text).append("]:").append(std::to_string(port()));
   }
   ::inet_ntop(AF_INET, &reinterpret_cast<const sockaddr_in*>(&storage_)->sin_addr, text, sizeof text);
   return std::string(text) + ":" + std::to_string(port());
