@@ -285,7 +285,9 @@ TEST(echo_load, targets_take_turns_in_the_open_loop_too) {
   fixture_server two(behaviours::echo_frames);
   program run({"-c", "4", "-R", "200", "-d", "2s", "--warmup", "100ms", one.address(), two.address()});
   ASSERT_EQ(run.wait(), exit_ok) << run.err();
-  for (const json& cell : run.result()["cells"]) {
+  const json cells = run.result()["cells"];
+  ASSERT_EQ(cells.size(), 2U);
+  for (const json& cell : cells) {
     EXPECT_EQ(cell["slices"].size(), 1U);
     EXPECT_NEAR(cell["requests_due"].get<double>(), 200, 1);
     EXPECT_EQ(cell["requests_total"], cell["requests_due"]);
