@@ -55,8 +55,9 @@ TEST(server_probe, reads_cpu_and_memory_of_a_process) {
   const server_reading reading = probe.read();
   EXPECT_GT(reading.rss_bytes, 0U);
   EXPECT_GT(reading.page_table_bytes, 0U);
-  EXPECT_EQ(reading.threads, 1U);
-  EXPECT_EQ(probe.usable_cpus(), 1U) << "one thread keeps one CPU busy at most";
+  EXPECT_GE(reading.threads, 1U) << "ThreadSanitizer adds one of its own";
+  EXPECT_GE(probe.usable_cpus(), 1U);
+  EXPECT_LE(probe.usable_cpus(), reading.threads) << "a thread keeps one CPU busy at most";
 }
 
 TEST(server_probe, counts_children_alive_and_ended) {
