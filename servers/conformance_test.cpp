@@ -41,8 +41,9 @@ struct subject {
 };
 
 std::vector<subject> subjects(const std::vector<std::string>& framings) {
+  static const nlohmann::json rows = list_variants();
   std::vector<subject> all;
-  for (const auto& row : list_variants()) {
+  for (const auto& row : rows) {
     for (const auto& framing : framings) {
       all.push_back({row.at("name"), row.at("holds"), row.at("unavailable_reason"), framing});
     }
