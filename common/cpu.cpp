@@ -50,7 +50,8 @@ std::string format_cpu_list(const cpu_list& cpus) {
     while (last + 1 < cpus.size() && cpus[last + 1] == cpus[last] + 1) ++last;
     if (!text.empty()) text += ',';
     text += std::to_string(cpus[i]);
-    if (last > i) text.append("-").append(std::to_string(cpus[last]));  // GCC 12 warns falsely of char + string
+    if (last > i)
+      text.append("-").append(std::to_string(cpus[last]));  // GCC 12 warns falsely of char + string
     i = last + 1;
   }
   return text;
