@@ -52,7 +52,7 @@ def parser():
         return added
 
     run = verb("run", run_experiment, help="measure an experiment, print its tables, write its report",
-               epilog="exit status: 0 every run was measured, 1 some were not, 2 usage, 130 interrupted")
+               epilog="exit status: 0 every cell was measured, 1 some were not, 2 usage, 130 interrupted")
     run.add_argument("experiment", metavar="EXPERIMENT",
                      help="a name from `echobench list`, or the path of a JSON file")
     run.add_argument("--out", type=Path, metavar="DIR", help="folder for result.json, charts/ and index.html; must not "
@@ -134,13 +134,15 @@ def run_experiment(options, console):
     console.print()
     for run in measuring.failures:
         print(f"echobench: {run['block']}, restart {run['restart'] + 1}: {run['error']}", file=sys.stderr)
+    for run in measuring.remarks:
+        print(f"echobench: {run['block']}, restart {run['restart'] + 1}: {run['remark']}", file=sys.stderr)
     stored = result.load(folder)
     if not stored["cells"]:
         raise Failure(f"experiment {name}: nothing could be measured; the lines above say why")
     groups = report.show(stored, expanded.reference, console)
     if not options.no_report:
         console.print(f"\nreport: {report.write(stored, groups, folder)}", soft_wrap=True)
-    return 1 if measuring.failures else 0
+    return 1 if measuring.failures or measuring.remarks else 0
 
 
 class Progress:

@@ -19,6 +19,7 @@ from .units import NS_PER_S, parse_time_ns
 CONNECTS_PER_S = 15_000    # guess until a run was timed: connections set up per second
 START_AND_STOP_S = 0.3     # likewise: starting and stopping one block's programs
 MEASURED = (0, 4)          # exit statuses of echo-load that come with cells; 4: wrong replies
+SILENT = 1                 # ... that may: a target gave not one verified reply, or nothing could be run
 REFUSED = 2                # ... that tells of an option it cannot take: a slice shorter than five turns
 STRETCH = 4                # how much longer slices become when they are refused: then any rate down to 1/16 will do
 
@@ -49,6 +50,11 @@ class Runner:
     @property
     def failures(self):
         return [run for run in self.document["runs"] if "error" in run]
+
+    @property
+    def remarks(self):
+        """Runs that have their cells, but of which something must be said."""
+        return [run for run in self.document["runs"] if "remark" in run]
 
     def estimate_s(self, pairs):
         """Seconds that (restart, block) pairs will take."""
@@ -109,12 +115,15 @@ class Runner:
                            for variant in variants]
                 run["argv"] = self._command(block, restart, rate, stretch, servers, file)
                 run["exit_status"], said = run_load(run["argv"], block.duration_ns(stretch) / NS_PER_S)
-            if run["exit_status"] not in MEASURED:
+            silent = run["exit_status"] == SILENT and file.exists()
+            if run["exit_status"] not in MEASURED and not silent:
                 failure = Refused if run["exit_status"] == REFUSED else Failure
                 raise failure(f"{shlex.join(run['argv'])}: exit status {run['exit_status']}: "
                               f"{last_line(said) or 'no message'}")
             document = read_json(file)
         validate(document, "the output of echo-load")
+        if silent:  # the other targets were measured: one dead server must not discard them
+            run["remark"] = last_line(said) or "a target gave not one verified reply"
         for server, cell in zip(servers, document["cells"], strict=True):
             workload = {"payload_bytes": block.payload_bytes, "framing": block.framing, "op": "echo",
                         "pipeline": self._experiment.document["pipeline"]}

@@ -65,6 +65,16 @@ def test_a_failed_run_is_told_and_the_others_are_kept(echobench, write, tmp_path
     assert sum("error" in run for run in document["runs"]) == 3
 
 
+def test_one_silent_target_does_not_discard_its_block(echobench, write, tmp_path):
+    done = echobench("run", write(SMALL), "--out", tmp_path / "r", "--no-report", FAKE_SILENT="thread-pool")
+    assert done.returncode == 1 and "thread-pool: not one verified reply" in done.stderr
+    document = load(tmp_path / "r")
+    assert {(cell["variant"], cell["verdict"]) for cell in document["cells"]} == {
+        ("epoll", "valid"), ("asio-callback", "valid"), ("thread-pool", "errors")}
+    assert len(document["cells"]) == 18 and not any("error" in run for run in document["runs"])
+    assert "thread-pool, closed loop, 10 connections, 64-byte frame: errors: " in done.stdout
+
+
 def test_slices_that_are_too_short_for_slow_servers_are_stretched(measure):
     document = load(measure("slow", {**SMALL, "restarts": 2}, FAKE_LEAST_SLICE_MS="40"))
     assert len(document["cells"]) == 12
