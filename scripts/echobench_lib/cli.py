@@ -52,7 +52,8 @@ def parser():
         return added
 
     run = verb("run", run_experiment, help="measure an experiment, print its tables, write its report",
-               epilog="exit status: 0 every cell was measured, 1 some were not, 2 usage, 130 interrupted")
+               epilog="exit status: 0 every cell was measured, 1 some were not or a reply was "
+               "wrong, 2 usage, 130 interrupted")
     run.add_argument("experiment", metavar="EXPERIMENT",
                      help="a name from `echobench list`, or the path of a JSON file")
     run.add_argument("--out", type=Path, metavar="DIR", help="folder for result.json, charts/ and index.html; must not "

@@ -18,8 +18,9 @@ from .units import NS_PER_S, parse_time_ns
 
 CONNECTS_PER_S = 15_000    # guess until a run was timed: connections set up per second
 START_AND_STOP_S = 0.3     # likewise: starting and stopping one block's programs
-MEASURED = (0, 4)          # exit statuses of echo-load that come with cells; 4: wrong replies
+MEASURED = (0, 4)          # exit statuses of echo-load that come with cells
 SILENT = 1                 # ... that may: a target gave not one verified reply, or nothing could be run
+WRONG = 4                  # ... that tells of wrong replies
 REFUSED = 2                # ... that tells of an option it cannot take: a slice shorter than five turns
 STRETCH = 4                # how much longer slices become when they are refused: then any rate down to 1/16 will do
 
@@ -124,6 +125,9 @@ class Runner:
         validate(document, "the output of echo-load")
         if silent:  # the other targets were measured: one dead server must not discard them
             run["remark"] = last_line(said) or "a target gave not one verified reply"
+        if run["exit_status"] == WRONG:
+            wrong = [cell["variant"] for cell in document["cells"] if cell["verdict"] == "wrong-replies"]
+            run["remark"] = f"wrong replies from {', '.join(wrong)}: a reply was not byte for byte what was sent"
         for server, cell in zip(servers, document["cells"], strict=True):
             workload = {"payload_bytes": block.payload_bytes, "framing": block.framing, "op": "echo",
                         "pipeline": self._experiment.document["pipeline"]}

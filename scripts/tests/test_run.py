@@ -97,6 +97,8 @@ def test_wrong_replies_give_no_figure(echobench, write, tmp_path):
     done = echobench("run", write(SMALL), "--out", tmp_path / "r", "--no-report", FAKE_WRONG="thread-pool")
     row = next(line for line in done.stdout.splitlines() if line.startswith("thread-pool "))
     assert "wrong-replies" in row and not any(figure in row for figure in ".,")
+    assert done.returncode == 1, "whoever only looks at the status must learn of it"
+    assert "closed/c10/64B/frame, restart 1: wrong replies from thread-pool" in done.stderr
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
