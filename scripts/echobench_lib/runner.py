@@ -22,6 +22,7 @@ MEASURED = (0, 4)          # exit statuses of echo-load that come with cells
 SILENT = 1                 # ... that may: a target gave not one verified reply, or nothing could be run
 WRONG = 4                  # ... that tells of wrong replies
 REFUSED = 2                # ... that tells of an option it cannot take: a slice shorter than five turns
+SOUND = ("valid", "client-bound")  # verdicts of cells whose throughput says what a server can do
 STRETCH = 4                # how much longer slices become when they are refused: then any rate down to 1/16 will do
 
 
@@ -101,8 +102,11 @@ class Runner:
         run["host"] = {key: value for key, value in document["host"].items() if value != self.document["host"][key]}
         self.document["cells"] += document["cells"]
         if block.load == "closed":
-            capacity = min(cell["throughput_per_s"] for cell in document["cells"])
-            self._capacities[block.workload] = min(capacity, self._capacities.get(block.workload, capacity))
+            measured = [cell["throughput_per_s"] for cell in document["cells"] if cell["verdict"] in SOUND]
+            if block.workload in self._capacities:
+                measured.append(self._capacities[block.workload])
+            if measured:
+                self._capacities[block.workload] = min(measured)
 
     def _drive(self, block, restart, run, stretch):
         """Starts the block's servers, runs echo-load against them, stops them.  Returns echo-load's document with what

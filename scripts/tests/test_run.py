@@ -56,6 +56,19 @@ def test_an_open_loop_gets_half_of_the_lowest_capacity(measure):
     assert rates.pop() == pytest.approx(slowest / 2, rel=0.05)
 
 
+@pytest.mark.parametrize("fault", ["FAKE_SILENT", "FAKE_WRONG"])
+def test_a_server_that_failed_does_not_settle_the_rate_of_the_open_loop(echobench, write, tmp_path, fault):
+    experiment = {**SMALL, "restarts": 1, "loads": [
+        {"load": "closed", "connections": [100], "duration": "1s"},
+        {"load": "open", "connections": [100], "rate": "half of the lowest capacity", "duration": "1s"}]}
+    echobench("run", write(experiment), "--out", tmp_path / "r", "--no-report", **{fault: "thread-pool"})
+    cells = load(tmp_path / "r")["cells"]
+    slowest = min(cell["throughput_per_s"] for cell in cells
+                  if cell["load"] == "closed" and cell["variant"] != "thread-pool")
+    rates = {cell["workload"]["rate_per_s"] for cell in cells if cell["load"] == "open"}
+    assert len(rates) == 1 and rates.pop() == pytest.approx(slowest / 2, rel=0.05)
+
+
 def test_a_failed_run_is_told_and_the_others_are_kept(echobench, write, tmp_path):
     done = echobench("run", write(SMALL), "--out", tmp_path / "r", "--no-report", FAKE_LOAD_FAILS_AT="1000")
     assert done.returncode == 1
