@@ -127,6 +127,8 @@ class Runner:
                               f"{last_line(said) or 'no message'}")
             document = read_json(file)
         validate(document, "the output of echo-load")
+        if document.get("interrupted"):
+            raise Failure("echo-load was interrupted: what it had until then is not a whole run")
         if silent:  # the other targets were measured: one dead server must not discard them
             run["remark"] = last_line(said) or "a target gave not one verified reply"
         if run["exit_status"] == WRONG:

@@ -88,6 +88,14 @@ def test_one_silent_target_does_not_discard_its_block(echobench, write, tmp_path
     assert "thread-pool, closed loop, 10 connections, 64-byte frame: errors: " in done.stdout
 
 
+def test_an_interrupted_measurement_is_no_run(echobench, write, tmp_path):
+    done = echobench("run", write(SMALL), "--out", tmp_path / "r", "--no-report", FAKE_INTERRUPTED_AT="1000")
+    assert done.returncode == 1 and "closed/c1000/64B/frame, restart 1: echo-load was interrupted" in done.stderr
+    document = load(tmp_path / "r")
+    assert {cell["connections"]["asked"] for cell in document["cells"]} == {10}
+    assert sum("error" in run for run in document["runs"]) == 3
+
+
 def test_slices_that_are_too_short_for_slow_servers_are_stretched(measure):
     document = load(measure("slow", {**SMALL, "restarts": 2}, FAKE_LEAST_SLICE_MS="40"))
     assert len(document["cells"]) == 12
