@@ -68,8 +68,10 @@ class Server:
 
     def __enter__(self):
         try:
+            # what a foreign server prints is nobody's: in a pipe that is not read it would block once that is full
+            stdout = subprocess.PIPE if self.variant.command is None else subprocess.DEVNULL
             self._process = subprocess.Popen(self.command, cwd=REPOSITORY, stdin=subprocess.DEVNULL,
-                                             stdout=subprocess.PIPE, stderr=self._stderr, text=True,
+                                             stdout=stdout, stderr=self._stderr, text=True,
                                              preexec_fn=self._prepare)
         except OSError as error:
             raise Failure(f"{self.variant.name}: cannot start {self.command[0]}: {error.strerror}") from None
@@ -90,7 +92,7 @@ class Server:
             output, _ = self._process.communicate()
         self._stderr.close()
         with contextlib.suppress(json.JSONDecodeError, AttributeError):
-            event = json.loads(last_line(output))
+            event = json.loads(last_line(output or ""))
             if event.get("event") == "stopped":
                 self.stopped = event
 

@@ -164,6 +164,14 @@ def test_a_foreign_server_joins_by_its_command_line(measure, tmp_path):
     assert {cell["variant"] for cell in cells if cell["block"] == mine[0]["block"]} == {"epoll", "mine"}
 
 
+def test_a_foreign_server_may_print_as_much_as_it_likes(measure, tmp_path):
+    server = tmp_path / "chatty.py"
+    server.write_text("import socket, sys\nprint('x' * 1_000_000, flush=True)\n"
+                      "s = socket.create_server(('127.0.0.1', int(sys.argv[1])))\nwhile True: s.accept()\n")
+    measure("chatty", {**SMALL, "restarts": 1, "variants": [
+        "epoll", {"name": "mine", "command": ["/usr/bin/python3", str(server), "{port}"], "framing": "raw"}]})
+
+
 @pytest.mark.parametrize("arguments, status, complaint", [
     (["run", "nosuch"], 2, "there are quick"), (["run"], 2, "EXPERIMENT"), (["walk"], 2, "invalid choice"),
     (["report", "/nonexistent"], 2, "no result there"), (["compare", "/nonexistent", "/nonexistent"], 2, "no result"),
