@@ -17,6 +17,7 @@ from .placement import parse_cpu_list
 
 BUILD_ENV = "ECHOBENCH_BUILD"
 START_S = 20  # a server that has not begun to listen by then has failed
+LAST_BYTES = 8192  # of stderr in which its last line is looked for
 STOP_S = 20   # of waiting after SIGTERM: echo-server's drain time-out is shorter
 
 
@@ -57,7 +58,7 @@ class Server:
         self.variant = variant
         self.stopped = None  # the totals that echo-server printed
         self._placement = placement
-        self._stderr = tempfile.TemporaryFile(mode="w+")
+        self._stderr = tempfile.TemporaryFile()
         if variant.command is None:
             self.command = [str(program("servers", "echo-server")), "--variant", variant.name, "--port", "0",
                             "--threads", str(placement.server_threads), "--cpus", placement.server_cpus,
@@ -128,12 +129,21 @@ class Server:
             time.sleep(0.01)
         raise self._failure(f"did not accept on 127.0.0.1:{self._port} within {START_S} s")
 
-    def _failure(self, what):
+    def end(self):
+        """How the process ended, and its last line on stderr; empty while it runs."""
         status = self._process.poll()
-        self._stderr.seek(0)
-        said = last_line(self._stderr.read())
-        ended = f"ended with status {status}" if status is not None else what
-        return Failure(f"{self.variant.name}: {' '.join(self.command)}: {ended}" + (f": {said}" if said else ""))
+        if status is None:
+            return ""
+        return (f"ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}") + self._said()
+
+    def _said(self):
+        self._stderr.seek(0, os.SEEK_END)
+        self._stderr.seek(max(0, self._stderr.tell() - LAST_BYTES))
+        said = last_line(self._stderr.read().decode(errors="replace"))
+        return f": {said}" if said else ""
+
+    def _failure(self, what):
+        return Failure(f"{self.variant.name}: {' '.join(self.command)}: {self.end() or what + self._said()}")
 
 
 def free_port():

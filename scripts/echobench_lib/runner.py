@@ -119,12 +119,16 @@ class Runner:
                 servers = [stack.enter_context(Server(variant, block.framing, self._placement))
                            for variant in variants]
                 run["argv"] = self._command(block, restart, rate, stretch, servers, file)
-                run["exit_status"], said = run_load(run["argv"], block.duration_ns(stretch) / NS_PER_S)
+                try:
+                    run["exit_status"], said = run_load(run["argv"], block.duration_ns(stretch) / NS_PER_S)
+                except Failure as failure:
+                    raise Failure("; ".join([str(failure), *deaths(servers)])) from None
+                ends, died = [server.end() for server in servers], deaths(servers)
             silent = run["exit_status"] == SILENT and file.exists()
             if run["exit_status"] not in MEASURED and not silent:
                 failure = Refused if run["exit_status"] == REFUSED else Failure
-                raise failure(f"{shlex.join(run['argv'])}: exit status {run['exit_status']}: "
-                              f"{last_line(said) or 'no message'}")
+                raise failure("; ".join([f"{shlex.join(run['argv'])}: exit status {run['exit_status']}: "
+                                         f"{last_line(said) or 'no message'}", *died]))
             document = read_json(file)
         validate(document, "the output of echo-load")
         if document.get("interrupted"):
@@ -134,14 +138,16 @@ class Runner:
         if run["exit_status"] == WRONG:
             wrong = [cell["variant"] for cell in document["cells"] if cell["verdict"] == "wrong-replies"]
             run["remark"] = f"wrong replies from {', '.join(wrong)}: a reply was not byte for byte what was sent"
-        for server, cell in zip(servers, document["cells"], strict=True):
+        if died:
+            run["remark"] = "; ".join([*([run["remark"]] if "remark" in run else []), *died])
+        for server, end, cell in zip(servers, ends, document["cells"], strict=True):
             workload = {"payload_bytes": block.payload_bytes, "framing": block.framing, "op": "echo",
                         "pipeline": self._experiment.document["pipeline"]}
             if rate:
                 workload["rate_per_s"] = rate
             cell.update(block=block.name, restart=restart, load=block.load, workload=workload)
             cell.setdefault("server", {}).update(command=server.command, stopped=server.stopped)
-            cell["checks"] = check_totals(cell, server)
+            cell["checks"] = [f"the server died during the run: it {end}"] if end else check_totals(cell, server)
         return document
 
     def _command(self, block, restart, rate, stretch, servers, file):
@@ -180,6 +186,11 @@ class Runner:
         targets = len(block.variants)
         held = 0 if block.load == "crr" else targets * block.connections
         return START_AND_STOP_S + targets * warmup_s + held / CONNECTS_PER_S
+
+
+def deaths(servers):
+    """A sentence for each server that ended before it was asked to."""
+    return [f"{server.variant.name} died during the run: it {end}" for server in servers if (end := server.end())]
 
 
 def run_load(command, duration_s):

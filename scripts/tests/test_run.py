@@ -114,6 +114,19 @@ def test_a_server_that_cannot_start_is_told_with_its_own_words(echobench, write,
     assert "thread-pool" in done.stderr and "cannot listen: made to fail" in done.stderr
 
 
+def test_a_server_that_dies_on_the_way_is_told_with_its_own_words(echobench, write, tmp_path):
+    experiment = {**SMALL, "restarts": 1}
+    death = "thread-pool died during the run: it ended with status 3: echo-server: out of memory: made to die"
+    done = echobench("run", write(experiment), "--out", tmp_path / "a", "--no-report", FAKE_DYING_SERVER="thread-pool",
+                     FAKE_SILENT="thread-pool")
+    assert done.returncode == 1 and f"not one verified reply; {death}" in done.stderr
+    checks = [cell["checks"] for cell in load(tmp_path / "a")["cells"] if cell["variant"] == "thread-pool"]
+    assert checks == [["the server" + death.removeprefix("thread-pool")]] * 2
+    done = echobench("run", write(experiment), "--out", tmp_path / "b", "--no-report", FAKE_DYING_SERVER="thread-pool",
+                     FAKE_DIES_BY="signal")
+    assert done.returncode == 1 and "thread-pool died during the run: it ended by SIGKILL: " in done.stderr
+
+
 def test_wrong_replies_give_no_figure(echobench, write, tmp_path):
     done = echobench("run", write(SMALL), "--out", tmp_path / "r", "--no-report", FAKE_WRONG="thread-pool")
     row = next(line for line in done.stdout.splitlines() if line.startswith("thread-pool "))
