@@ -73,7 +73,8 @@ def parser():
 
     against = verb("compare", compare_results, help="set two results side by side, by each cell's ratio to its own "
                    "file's reference", epilog="exit status: 0 ok, 1 a regression beyond --fail-over, 2 nothing was "
-                   "compared, or, with --fail-over, a cell is missing or none has an interval")
+                   "compared, or, with --fail-over, a cell is missing, or has no "
+                   "interval to judge it by")
     against.add_argument("a", metavar="A", type=Path, help="the result before: a file or a folder")
     against.add_argument("b", metavar="B", type=Path, help="the result after")
     against.add_argument("--fail-over", type=percentage, metavar="PERCENT", help="fail when CPU per request rose, or "
@@ -196,13 +197,23 @@ def compare_results(options, console):
     regressions = comparison.regressions(options.fail_over)
     for text in regressions:
         console.print(f"regression: {text}", style="red", soft_wrap=True)
+    cells = len(comparison.lines)
+    if comparison.bound:
+        console.print(f"throughput not judged in {comparison.bound} of {cells} cells (client-bound)")
+    undecided = comparison.undecided
+    for text in undecided:
+        console.print(f"undecided: {text}", soft_wrap=True)
+    if undecided:
+        console.print("an interval needs several restarts in both files")
+    for what, texts in (("missing", comparison.missing), ("not comparable", comparison.skipped)):
+        if texts:
+            console.print(f"undecided: cells that are {what}: {len(texts)}, named above")
     if regressions:
         return 1
-    if comparison.missing or comparison.skipped or not comparison.decided:
-        console.print("undecided: " + ("cells are missing" if comparison.missing else "cells could not be compared"
-                                       if comparison.skipped else "no cell has an interval: measure several restarts"))
+    if undecided or comparison.missing or comparison.skipped:
         return 2
-    console.print(f"no figure is worse by more than {100 * options.fail_over:g} %, in {comparison.decided} cells")
+    console.print(f"no figure is shown to be worse by more than {100 * options.fail_over:g} %: CPU per request judged in "
+                  f"{cells} cells, throughput in {cells - comparison.bound}", soft_wrap=True)
     return 0
 
 

@@ -47,9 +47,22 @@ class Comparison:
         return found
 
     @property
-    def decided(self):
-        """How many lines carry an interval: only they can pass or fail."""
-        return sum(1 for line in self.lines if any(i and i.has_bounds for i in (line.cpu, line.throughput)))
+    def undecided(self):
+        """Sentences for every figure that should have been judged and has no interval to judge it by.  CPU per request
+        must have one in each line, throughput wherever the client was not the bottleneck."""
+        found = []
+        for line in self.lines:
+            judged = {"CPU per request": line.cpu, **({} if line.bound else {"throughput": line.throughput})}
+            without = [f"{what} {'has no interval' if interval else 'is missing'}"
+                       for what, interval in judged.items() if not (interval and interval.has_bounds)]
+            if without:
+                found.append(f"{line.variant}, {line.workload.describe()}: {', '.join(without)}")
+        return found
+
+    @property
+    def bound(self):
+        """How many lines have no throughput to judge, because the client was the bottleneck."""
+        return sum(line.bound for line in self.lines)
 
 
 def why_not_comparable(first, second):

@@ -30,7 +30,8 @@ def test_like_results_do_not_differ(echobench, before, measure):
     done = echobench("compare", before, measure("after", {**FOUR, "seed": 100}), "--fail-over", "10%")
     assert done.returncode == 0, done.stdout
     assert "closed loop, 1,000 connections" in done.stdout and "asio-callback" in done.stdout
-    assert " to +" in done.stdout and "no figure is worse by more than 10 %" in done.stdout
+    assert " to +" in done.stdout and "no figure is shown to be worse by more than 10 %" in done.stdout
+    assert "CPU per request judged in 4 cells, throughput in 4\n" in done.stdout
 
 
 def test_a_regression_fails(echobench, before, measure):
@@ -58,7 +59,10 @@ def test_one_restart_has_no_interval_and_decides_nothing(echobench, before, meas
     after = measure("after", {**SMALL, "restarts": 1}, FAKE_SLOWER="thread-pool=3")
     done = echobench("compare", before, after, "--fail-over", "10%")
     assert "one run: no interval" in done.stdout
-    assert done.returncode == 2 and "no cell has an interval" in done.stdout
+    assert done.returncode == 2
+    for variant in ("asio-callback", "thread-pool"):
+        assert (f"undecided: {variant}, closed loop, 10 connections, 64-byte frame: CPU per request has no interval, "
+                "throughput has no interval") in done.stdout
     assert echobench("compare", before, after).returncode == 0
 
 
@@ -110,8 +114,36 @@ def test_a_slower_machine_is_no_regression(echobench, before, tmp_path):
 
 def test_throughput_of_a_bottlenecked_client_is_not_compared(echobench, measure):
     experiment = {**FOUR, "loads": [{"load": "closed", "connections": [100], "duration": "1s"}]}
-    done = echobench("compare", measure("a", experiment), measure("b", experiment))
-    assert done.returncode == 0 and "client-bound" in done.stdout
+    done = echobench("compare", measure("a", experiment), measure("b", experiment), "--fail-over", "10%")
+    assert done.returncode == 0 and "throughput not judged in 2 of 2 cells (client-bound)" in done.stdout
+    assert "CPU per request judged in 2 cells, throughput in 0" in done.stdout
+
+
+def only_thread_pool_over_10(document, change):
+    for cell in document["cells"]:
+        if cell["variant"] == "thread-pool" and cell["connections"]["asked"] == 10:
+            change(cell)
+
+
+def test_one_cell_without_an_interval_cannot_hide_behind_the_others(echobench, before, tmp_path):
+    def keep_one(document):
+        document["cells"] = [cell for cell in document["cells"] if cell["restart"] == 0 or
+                             (cell["variant"], cell["connections"]["asked"]) != ("thread-pool", 10)]
+    done = echobench("compare", before, edited(before, keep_one, tmp_path), "--fail-over", "10%")
+    assert done.returncode == 2 and "no figure is" not in done.stdout
+    assert [line.split(":")[1] for line in done.stdout.splitlines() if line.startswith("undecided")] == [
+        " thread-pool, closed loop, 10 connections, 64-byte frame"]
+
+
+@pytest.mark.parametrize("key, what", [("server_cpu_ns", "CPU per request"), ("requests", "throughput")])
+def test_a_figure_that_is_missing_cannot_pass(echobench, before, tmp_path, key, what):
+    def forget(cell):
+        for piece in cell["slices"]:
+            piece[key] = 0
+    after = edited(before, lambda document: only_thread_pool_over_10(document, forget), tmp_path)
+    done = echobench("compare", before, after, "--fail-over", "10%")
+    assert done.returncode == 2
+    assert f"undecided: thread-pool, closed loop, 10 connections, 64-byte frame: {what} is missing" in done.stdout
 
 
 @pytest.mark.parametrize("variant", ["thread-pool", "epoll"])
