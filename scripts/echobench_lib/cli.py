@@ -212,8 +212,8 @@ def compare_results(options, console):
         return 1
     if undecided or comparison.missing or comparison.skipped:
         return 2
-    console.print(f"no figure is shown to be worse by more than {100 * options.fail_over:g} %: CPU per request judged in "
-                  f"{cells} cells, throughput in {cells - comparison.bound}", soft_wrap=True)
+    console.print(f"no figure is shown to be worse by more than {100 * options.fail_over:g} % relative to "
+                  f"{comparison.reference}: CPU per request judged in {cells} cells, throughput in {cells - comparison.bound}", soft_wrap=True)
     return 0
 
 

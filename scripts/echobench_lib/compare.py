@@ -33,6 +33,7 @@ class Comparison:
     missing: list      # cells that only one file has
     skipped: list      # cells that both have, and why they cannot be compared
     remarks: list
+    references: dict   # workload -> the reference's rows in A and B, None where it has none
 
     def regressions(self, limit):
         """Sentences for every figure that is worse by more than `limit` (0.1: ten per cent) even at the bound of its
@@ -86,9 +87,10 @@ def compare(first, second):
     """A Comparison of two documents for which why_not_comparable is empty."""
     reference = reference_of(first)
     sides = [{group.workload: group for group in summarise(document, reference)} for document in (first, second)]
-    result = Comparison(reference, [], [], [], _remarks(first, second))
+    result = Comparison(reference, [], [], [], _remarks(first, second), {})
     for workload in sorted(sides[0].keys() | sides[1].keys(), key=lambda workload: workload.order):
         groups = [side.get(workload) for side in sides]
+        result.references[workload] = tuple(group.row(reference) if group else None for group in groups)
         variants = dict.fromkeys(row.variant for group in groups if group for row in group.rows)
         for variant in variants:
             rows = [group.row(variant) if group else None for group in groups]
@@ -165,11 +167,21 @@ def show(comparison, console):
                 table.add_row(line.variant, tables.change_text(line.cpu) if line.cpu else tables.ABSENT,
                               tables.change_text(line.throughput) if line.throughput else
                               "client-bound" if line.bound else tables.ABSENT,
-                              *(f"{tables.cpu_text(row)}, {tables.throughput_text(row)}" for row in line.rows))
+                              *map(_absolute, line.rows))
+        table.add_row(comparison.reference, "reference", "reference", *map(_absolute, comparison.references[workload]))
         console.print(table)
         console.print()
     for title, texts in (("missing", comparison.missing), ("not comparable", comparison.skipped),
                          ("note", comparison.remarks)):
         for text in texts:
             console.print(f"{title}: {text}", highlight=False, soft_wrap=True)
+    if comparison.lines:
+        name = comparison.reference
+        console.print(f"changes are of ratios to {name}: a change of {name} itself, or of code that all variants share, "
+                      f"does not show in them; the rows of {name} are absolute, and judged by nothing",
+                      highlight=False, soft_wrap=True)
+
+
+def _absolute(row):
+    return f"{tables.cpu_text(row)}, {tables.throughput_text(row)}" if row else tables.ABSENT
 

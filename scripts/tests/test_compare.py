@@ -112,6 +112,20 @@ def test_a_slower_machine_is_no_regression(echobench, before, tmp_path):
     assert echobench("compare", before, edited(before, slow_down, tmp_path), "--fail-over", "5%").returncode == 0
 
 
+def test_what_a_ratio_to_the_reference_cannot_show_is_said(echobench, before, tmp_path):
+    def slow_down_everything(document):
+        for cell in document["cells"]:
+            for piece in cell["slices"]:
+                piece["server_cpu_ns"] *= 2
+    done = echobench("compare", before, edited(before, slow_down_everything, tmp_path), "--fail-over", "10%")
+    assert done.returncode == 0 and "by more than 10 % relative to epoll" in done.stdout
+    assert "a change of epoll itself, or of code that all variants share, does not show" in done.stdout
+    rows = [line.split() for line in done.stdout.splitlines() if line.startswith("epoll ")]
+    assert len(rows) == 2 and all(row[1:3] == ["reference", "reference"] for row in rows)
+    for row in rows:
+        assert float(row[5].strip(",")) == pytest.approx(2 * float(row[3].strip(",")), rel=0.01)
+
+
 def test_throughput_of_a_bottlenecked_client_is_not_compared(echobench, measure):
     experiment = {**FOUR, "loads": [{"load": "closed", "connections": [100], "duration": "1s"}]}
     done = echobench("compare", measure("a", experiment), measure("b", experiment), "--fail-over", "10%")
