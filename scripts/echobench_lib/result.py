@@ -23,17 +23,21 @@ class Workload:
     connections: int
     payload_bytes: int
     framing: str
-    op: str = "echo"
+    op: str = "echo"       # with its time: work:100us
     pipeline: int = 1
+    offload: bool = False  # work is done on another thread of the server
 
     @property
     def order(self):
-        return (_LOAD_ORDER.index(self.load), self.framing, self.payload_bytes, self.op, self.pipeline,
-                self.connections)
+        return (_LOAD_ORDER.index(self.load), self.framing, self.payload_bytes, self.op, self.offload,
+                self.pipeline, self.connections)
 
     @property
     def name(self):
-        return f"{self.load}/c{self.connections}/{self.payload_bytes}B/{self.framing}"
+        name = f"{self.load}/c{self.connections}/{self.payload_bytes}B/{self.framing}"
+        if self.op != "echo":
+            name += f"/{self.op}" + ("/offload" if self.offload else "")
+        return name + (f"/pipeline{self.pipeline}" if self.pipeline != 1 else "")
 
     def describe(self, rate=None):
         """For people: `closed loop, 1,000 connections, 64-byte frame`."""
@@ -44,7 +48,7 @@ class Workload:
         text += f", {self.connections:,} connection{'s' if self.connections != 1 else ''}"
         text += f", {self.payload_bytes:,}-byte {self.framing}"
         if self.op != "echo":
-            text += f", op {self.op}"
+            text += f", op {self.op}" + (" offloaded" if self.offload else "")
         return text + (f", pipeline {self.pipeline}" if self.pipeline != 1 else "")
 
 
@@ -97,15 +101,25 @@ def _complete(cell, config):
     cell.setdefault("load", "crr" if config.get("workload") == "crr" else "open" if rate else "closed")
     workload = cell.setdefault("workload", {"payload_bytes": config.get("payload_bytes", 0),
                                             "framing": config.get("framing", "frame"),
-                                            "pipeline": config.get("pipeline", 1), "op": config.get("op", "echo")})
+                                            "pipeline": config.get("pipeline", 1), "op": _operation(config)})
+    if config.get("offload"):
+        workload.setdefault("offload", True)
     if rate:
         workload.setdefault("rate_per_s", rate)
+
+
+def _operation(config):
+    """`work:100us`: work of another length is another workload."""
+    op, time_us = config.get("op", "echo"), config.get("op_param_us")
+    if time_us is None:
+        return op
+    return f"{op}:{time_us}us" if time_us % 1000 else f"{op}:{time_us // 1000}ms"
 
 
 def workload_of(cell):
     workload = cell["workload"]
     return Workload(cell["load"], cell["connections"]["asked"], workload["payload_bytes"], workload["framing"],
-                    workload.get("op", "echo"), workload["pipeline"])
+                    workload.get("op", "echo"), workload["pipeline"], workload.get("offload", False))
 
 
 def reference_of(document, wanted=None):

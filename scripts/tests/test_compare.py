@@ -89,6 +89,25 @@ def test_what_was_asked_differently_is_not_comparable(echobench, before, measure
     assert done.stdout.startswith("not comparable: ") and reason in done.stdout
 
 
+@pytest.mark.parametrize("change, name", [({"op_param_us": 1000}, "/work:1ms"), ({"offload": True}, "/work:100us/offload"),
+                                          ({"pipeline": 4}, "/work:100us/pipeline4")])
+def test_another_operation_is_another_workload(echobench, before, tmp_path, change, name):
+    config = {"payload_bytes": 64, "framing": "frame", "pipeline": 1, "op": "work", "op_param_us": 100, "offload": False}
+
+    def plain(config, file):
+        document = json.loads((before / "result.json").read_text())
+        cells = [{key: value for key, value in cell.items() if key not in ("restart", "block", "load", "workload")}
+                 for cell in document["cells"] if cell["block"] == "closed/c10/64B/frame" and cell["restart"] == 0]
+        (tmp_path / file).write_text(json.dumps({"schema_version": 1, "tool": {}, "host": {}, "argv": [],
+                                                 "config": config, "cells": cells}))
+        return tmp_path / file
+    a, b = plain(config, "a.json"), plain({**config, **change}, "b.json")
+    assert echobench("compare", a, a).returncode == 0
+    done = echobench("compare", a, b)
+    assert done.returncode == 2
+    assert f"no workload is in both: closed/c10/64B/frame/work:100us against closed/c10/64B/frame{name}\n" in done.stdout
+
+
 def test_other_server_threads_are_not_comparable(echobench, before, tmp_path):
     other = edited(before, lambda document: document["placement"].update(server_threads=4), tmp_path)
     done = echobench("compare", before, other)
