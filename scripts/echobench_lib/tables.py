@@ -39,7 +39,12 @@ def ratio_texts(row, group):
 def interval_text(interval):
     if not interval.has_bounds:
         return "one run: no interval"
-    return f"{interval.low:.3f} to {interval.high:.3f}"
+    return f"{interval.low:.3f} to {interval.high:.3f}" + (" *" if over_rounds(interval) else "")
+
+
+def over_rounds(interval):
+    """The interval is over the rounds of one restart: narrower than what restarts would show."""
+    return interval.has_bounds and interval.unit == "round"
 
 
 def title(group):
@@ -71,10 +76,10 @@ def notes(groups, document):
     lines = [f"ratio: server CPU per request against {reference}, paired slice by slice within a run; "
              "absolute figures are medians over restarts, without interval."]
     units = {(row.cpu_ratio.unit, row.cpu_ratio.units) for row in rows if row.cpu_ratio}
-    if {unit for unit, _ in units} == {"round"}:
-        lines.append("one restart only: the interval is over the rounds within it and does not cover how restarts "
+    if any(row.cpu_ratio and over_rounds(row.cpu_ratio) for row in rows):
+        lines.append("*: one restart only: the interval is over the rounds within it and does not cover how restarts "
                      "scatter.")
-    elif few := sorted({count for unit, count in units if unit == "restart" and count < 5}):
+    if few := sorted({count for unit, count in units if unit == "restart" and count < 5}):
         lines.append(f"intervals are over restarts; some have only {', '.join(map(str, few))}, hence their width.")
     if any(row.is_bound for row in rows):
         lines.append("≥: the client was the bottleneck; the server could do at least this. Not for ranking.")

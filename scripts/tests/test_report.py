@@ -8,7 +8,7 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 from conftest import SMALL, run_echobench
 
-from echobench_lib import charts, page, result, summary
+from echobench_lib import charts, page, result, summary, tables
 
 EVERYTHING = {**SMALL, "restarts": 2, "variants": ["iterative", "asio-callback", "thread-per-connection", "epoll"], "loads": [
     {"load": "closed", "connections": [1, 100, 1000], "duration": "1s"},
@@ -155,6 +155,19 @@ def test_percentiles_without_histogram_are_medians_and_absent_where_one_is(repor
         del cell["histograms"]
     row = summary.summarise(document, "epoll")[0].row("epoll")
     assert row.latency_from == "median" and row.latency_ns == {"p50": 45_000, "p99": 100_000}
+
+
+def test_an_interval_over_rounds_is_marked_beside_others_over_restarts(reported):
+    document, _ = groups_of(reported[0])
+    document["cells"] = [cell for cell in document["cells"] if cell["restart"] == 0 or
+                         (cell["variant"], cell["load"], cell["connections"]["asked"]) != ("asio-callback", "closed", 1000)]
+    groups = summary.summarise(document, "epoll")
+    intervals = {(group.workload.name, row.variant): tables.texts(row, group)[3] for group in groups for row in group.rows}
+    marked = {where for where, text in intervals.items() if text.endswith(" *")}
+    assert marked == {("closed/c1000/64B/frame", "asio-callback")}
+    notes = tables.notes(groups, document)
+    assert any(note.startswith("*: one restart only") for note in notes)
+    assert any("some have only 2" in note for note in notes)
 
 
 def test_the_verdict_of_a_row_is_the_worst_of_its_restarts(reported):
