@@ -30,7 +30,7 @@ def main(arguments=None):
         print(f"echobench: {failure}", file=sys.stderr)
         return failure.exit_status
     except KeyboardInterrupt:
-        print("echobench: interrupted; cells that were finished are kept", file=sys.stderr)
+        print("echobench: interrupted", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:  # the reader has seen enough: `echobench report R | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -131,8 +131,9 @@ def run_experiment(options, console):
     try:
         measuring.run(Progress(console))
     finally:
-        console.print(f"measured in {format_seconds(time.monotonic() - begun)} (min:s): {folder / result.FILE_NAME}",
-                      soft_wrap=True)
+        file = folder / result.FILE_NAME
+        console.print(f"measured in {format_seconds(time.monotonic() - begun)} (min:s): {file}" if file.exists() else
+                      "stopped before the first block was finished: there is no result", soft_wrap=True)
     console.print()
     for run in measuring.failures:
         print(f"echobench: {run['block']}, restart {run['restart'] + 1}: {run['error']}", file=sys.stderr)

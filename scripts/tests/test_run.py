@@ -159,6 +159,20 @@ def test_an_interrupted_run_keeps_its_cells_and_leaves_no_server(write, tmp_path
     assert [cell["load"] for cell in document["cells"]] == ["closed"] * 3
 
 
+def test_a_run_that_is_interrupted_at_once_claims_no_result(write, tmp_path):
+    experiment = {**SMALL, "restarts": 1, "loads": [{"load": "open", "connections": [10], "rate": 9, "duration": "1s"}]}
+    with subprocess.Popen([SCRIPTS / "echobench", "run", write(experiment), "--out", tmp_path / "r", "--no-report"],
+                          env={**os.environ, "ECHOBENCH_BUILD": str(FAKES), "FAKE_LOAD_WAITS": "in open loop"},
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        while process.poll() is None and not any(
+                "-R" in _words(child) for child in psutil.Process(process.pid).children(recursive=True)):
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        output, complaint = process.communicate(timeout=30)
+    assert process.returncode == 130 and complaint == "echobench: interrupted\n"
+    assert "there is no result" in output and "result.json" not in output and not (tmp_path / "r" / "result.json").exists()
+
+
 def _words(process):
     try:
         return process.cmdline()
