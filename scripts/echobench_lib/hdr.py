@@ -8,11 +8,13 @@ a negative number standing for so many empty buckets.  All numbers are big-endia
 import base64
 import struct
 import zlib
+from functools import lru_cache
 
 import numpy
 
 COMPRESSED_V2 = 0x1C849304  # the low byte may carry a word size in its high nibble
 V2 = 0x1C849303
+MOST_DIGITS = 5  # the format's limit
 LEAST_BEYOND = 100  # samples; with fewer beyond it, a percentile is not told
 
 
@@ -40,8 +42,16 @@ class Histogram:
         return max(0.0, 100 * (1 - LEAST_BEYOND / self.total)) if self.total else 0.0
 
 
+@lru_cache(maxsize=None)  # a file's histograms are checked when it is read and used when it is shown
 def decode(text):
     """A Histogram from base64 text.  ValueError when it is not one."""
+    try:
+        return _decode(text)
+    except (struct.error, zlib.error, IndexError, OverflowError) as error:
+        raise ValueError(f"damaged HdrHistogram: {error}") from None
+
+
+def _decode(text):
     data = base64.b64decode(text)
     cookie, length = struct.unpack_from(">ii", data)
     if cookie & ~0xF0 != COMPRESSED_V2 & ~0xF0:
@@ -50,6 +60,8 @@ def decode(text):
     cookie, length, _, digits, lowest, _, _ = struct.unpack_from(">iiiiqqd", data)
     if cookie & ~0xF0 != V2 & ~0xF0:
         raise ValueError("not an HdrHistogram V2")
+    if not 0 <= digits <= MOST_DIGITS or lowest < 1:
+        raise ValueError(f"an HdrHistogram of {digits} digits from {lowest} on")
     indices, counts = [], []
     index = 0
     for number in _zigzag_numbers(data[40:40 + length]):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import jsonschema
 
-from . import REPOSITORY, Usage
+from . import REPOSITORY, Usage, hdr
 from .experiment import explain
 
 SCHEMA_FILE = REPOSITORY / "results" / "result.schema.json"
@@ -69,8 +69,13 @@ def load(path):
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise Usage(f"{file}: not JSON: {error}") from None
     validate(document, file)
-    for cell in document["cells"]:
+    for number, cell in enumerate(document["cells"]):
         _complete(cell, document["config"])
+        for kind, text in cell.get("histograms", {}).items():
+            try:
+                hdr.decode(text)
+            except ValueError as error:
+                raise Usage(f"{file}: at cells/{number}/histograms/{kind}: {error}") from None
     return document
 
 

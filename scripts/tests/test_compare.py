@@ -202,3 +202,12 @@ def test_a_file_that_is_no_result_is_refused_with_the_place(echobench, before, t
     broken = edited(before, lambda document: document["cells"][0].update(verdict="splendid"), tmp_path)
     done = echobench("compare", before, broken)
     assert done.returncode == 2 and "cells/0/verdict" in done.stderr and "splendid" in done.stderr
+
+
+def test_a_damaged_histogram_is_refused_with_the_file_and_the_place(echobench, before, tmp_path):
+    def damage(document):
+        document["cells"][1]["histograms"]["service"] = document["cells"][1]["histograms"]["service"][:100]
+    broken = edited(before, damage, tmp_path)
+    for arguments in (("compare", before, broken), ("report", broken, "--no-page")):
+        done = echobench(*arguments)
+        assert done.returncode == 2 and f"{broken}: at cells/1/histograms/service: " in done.stderr

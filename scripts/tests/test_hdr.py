@@ -1,5 +1,7 @@
 """Against what hdr-histogram-js 3.0.1 encoded and said of the same samples."""
 
+import base64
+
 import pytest
 
 from echobench_lib import hdr
@@ -34,6 +36,8 @@ def test_merging_adds_samples():
     assert merged.percentile(99.94) is not None
 
 
-def test_what_is_not_a_histogram_is_refused():
+@pytest.mark.parametrize("text", ["", "A", "AAAA", "AAAAAAAAAAAAAAAA", LONG[:100], LONG[:40] + "AAAA" + LONG[44:],
+                                  base64.b64encode(base64.b64decode(LONG)[:30]).decode()])
+def test_what_is_not_a_histogram_is_refused(text):
     with pytest.raises(ValueError):
-        hdr.decode("AAAAAAAAAAAAAAAA")
+        hdr.decode(text)
