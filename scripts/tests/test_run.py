@@ -200,7 +200,7 @@ def test_a_foreign_server_may_print_as_much_as_it_likes(measure, tmp_path):
 
 
 @pytest.mark.parametrize("arguments, status, complaint", [
-    (["run", "nosuch"], 2, "there are quick"), (["run"], 2, "EXPERIMENT"), (["walk"], 2, "invalid choice"),
+    (["run", "nosuch"], 2, "there are calibration, quick"), (["run"], 2, "EXPERIMENT"), (["walk"], 2, "invalid choice"),
     (["report", "/nonexistent"], 2, "no result there"), (["compare", "/nonexistent", "/nonexistent"], 2, "no result"),
     (["compare", "a", "b", "--fail-over", "ten"], 2, "not a percentage")])
 def test_mistakes_on_the_command_line(echobench, arguments, status, complaint):
