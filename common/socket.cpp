@@ -85,8 +85,11 @@ endpoint resolve(std::string_view host, std::uint16_t port) {
                             "no address for host '" + name + "' (" + ::gai_strerror(error) + ")");
   }
   const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owner(found, &::freeaddrinfo);
+  const addrinfo* chosen = found;
+  while (chosen->ai_next != nullptr && chosen->ai_family != AF_INET) chosen = chosen->ai_next;
+  if (chosen->ai_family != AF_INET) chosen = found;
   endpoint result;
-  std::memcpy(result.address(), found->ai_addr, found->ai_addrlen);
+  std::memcpy(result.address(), chosen->ai_addr, chosen->ai_addrlen);
   result.set_port(port);
   return result;
 }

@@ -54,7 +54,8 @@ private:
   sockaddr_storage storage_{};
 };
 
-// The first address of a host: numeric, or a name looked up. `host` may carry the brackets of IPv6.
+// An address of a host: numeric, or a name looked up, whose IPv4 address is preferred because servers listen
+// there by default. `host` may carry the brackets of IPv6.
 endpoint resolve(std::string_view host, std::uint16_t port);
 
 // `HOST:PORT`, `[V6]:PORT`; throws std::invalid_argument when it is not of that form, else as resolve().
