@@ -19,6 +19,9 @@
 
 namespace echobench {
 
+// How a connection's bytes are cut into requests: by the header below, by '\n', or not at all.
+enum class framing : std::uint8_t { frame, line, raw };
+
 inline constexpr std::size_t frame_header_size = 16;
 inline constexpr std::uint8_t frame_version = 1;
 inline constexpr std::uint32_t default_max_frame = 1U << 20;  // payload bytes

@@ -57,7 +57,7 @@ client_session::verdict client_session::take_header(std::span<const std::byte>& 
     receiving_.offset += count;
     return verdict::good;
   }
-  const auto expected = plan_.reply_header(receiving_.sequence);
+  const auto expected = plan_.reply_header(connection_, receiving_.sequence);
   if (header_ == expected) {
     receiving_.advance(count, plan_.size());
     return verdict::good;

@@ -23,15 +23,19 @@ message_plan::message_plan(framing kind, const operation& op, std::size_t payloa
   encode_header(reply_to(request, frame_status::ok), reply_header_);
 }
 
-void message_plan::put_sequence(wire_header& header, std::uint64_t sequence) noexcept {
+void message_plan::put_sequence(wire_header& header, std::uint32_t connection,
+                                std::uint64_t sequence) noexcept {
+  constexpr std::uint32_t spread = 0x9E37'79B1;  // odd: distinct for distinct connections; large: far apart
+  const std::uint32_t field = static_cast<std::uint32_t>(sequence) + connection * spread;
   for (std::size_t byte = 0; byte < 4; ++byte) {
-    header[12 + byte] = static_cast<std::byte>(sequence >> (24 - 8 * byte));
+    header[12 + byte] = static_cast<std::byte>(field >> (24 - 8 * byte));
   }
 }
 
-message_plan::wire_header message_plan::reply_header(std::uint64_t sequence) const noexcept {
+message_plan::wire_header message_plan::reply_header(std::uint32_t connection,
+                                                     std::uint64_t sequence) const noexcept {
   wire_header header = reply_header_;
-  put_sequence(header, sequence);
+  put_sequence(header, connection, sequence);
   return header;
 }
 
@@ -49,7 +53,7 @@ std::size_t message_plan::copy_request(std::uint32_t connection, std::uint64_t s
   };
   if (offset < header_size_) {
     wire_header header = request_header_;
-    put_sequence(header, sequence);
+    put_sequence(header, connection, sequence);
     append(header, 0);
   }
   if (offset < tag_end_) {

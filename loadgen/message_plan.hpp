@@ -15,8 +15,6 @@
 
 namespace echobench {
 
-enum class framing : std::uint8_t { frame, line, raw };
-
 struct operation {
   frame_op kind = frame_op::echo;
   std::chrono::microseconds param{0};  // work, sleep
@@ -32,7 +30,8 @@ public:
   std::size_t size() const noexcept { return size_; }                // whole message, never 0
   std::size_t header_size() const noexcept { return header_size_; }  // 16 for frame, else 0
 
-  std::array<std::byte, frame_header_size> reply_header(std::uint64_t sequence) const noexcept;
+  std::array<std::byte, frame_header_size> reply_header(std::uint32_t connection,
+                                                        std::uint64_t sequence) const noexcept;
 
   // Writes the request's bytes from `offset` on, as many as fit; returns how many.
   std::size_t copy_request(std::uint32_t connection, std::uint64_t sequence, std::size_t offset,
@@ -51,7 +50,9 @@ public:
 private:
   using wire_header = std::array<std::byte, frame_header_size>;
 
-  static void put_sequence(wire_header& header, std::uint64_t sequence) noexcept;
+  // The sequence field differs between connections, too, so that a reply to another one cannot pass for want
+  // of payload.
+  static void put_sequence(wire_header& header, std::uint32_t connection, std::uint64_t sequence) noexcept;
 
   const payload_pool& pool_;
   wire_header request_header_{};

@@ -50,6 +50,11 @@ void check(const options& asked) {
       refuse("--payload " + format_count(asked.payload) + " is too long for --framing line: at most 65535");
     }
   }
+  if (asked.op.kind == frame_op::upper && asked.payload <= payload_pool::tag_size) {
+    refuse("--payload " + format_count(asked.payload) +
+           " is too short for --op upper: " + format_count(payload_pool::tag_size + 1) +
+           " at least, so that a reply that is not mapped cannot pass");
+  }
   if (asked.op.offload && asked.op.kind != frame_op::work) refuse("--offload needs --op work:TIME");
   if (asked.work == workload::crr && asked.pipeline != 1) {
     refuse("--pipeline must be 1 with --workload crr: one request per connection");

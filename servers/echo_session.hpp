@@ -37,7 +37,6 @@
 
 namespace echobench {
 
-enum class framing : std::uint8_t { frame, line, raw };
 enum class service : std::uint8_t { echo, upper };  // for line and raw; with frame each request names its op
 
 struct session_options {
