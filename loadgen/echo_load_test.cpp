@@ -140,7 +140,7 @@ TEST(echo_load, every_framing_operation_and_size_is_checked_and_served) {
   fixture_server bytes(behaviours::echo_bytes);
   const std::vector<std::vector<std::string>> table{
       {"--payload", "0", frames.address()},
-      {"--op", "upper", "--payload", "1", frames.address()},
+      {"--op", "upper", "--payload", "13", frames.address()},
       {"--op", "sleep:1us", "--pipeline", "16", frames.address()},
       {"--payload", "300k", frames.address()},
       {"--framing", "line", bytes.address()},
@@ -366,6 +366,14 @@ TEST(echo_load, replies_swapped_between_connections_are_wrong) {
   program run(briefly({"-c", "2", server.address()}));
   EXPECT_EQ(run.wait(), exit_wrong_replies);
   EXPECT_EQ(run.cell()["errors"]["corrupt"], 2);
+}
+
+TEST(echo_load, a_server_that_speaks_first_is_wrong) {
+  fixture_server server(behaviours::greet);
+  program run(briefly({"-c", "50", server.address()}));
+  EXPECT_EQ(run.wait(), exit_wrong_replies);
+  const json errors = run.cell()["errors"];  // corrupt where a request had gone out before the greeting came
+  EXPECT_EQ(errors.value("unsolicited", 0) + errors.value("corrupt", 0), 50);
 }
 
 TEST(echo_load, a_reply_given_twice_is_wrong) {

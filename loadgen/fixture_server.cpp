@@ -109,6 +109,12 @@ void never_answer(fixture_server::connection& peer) {
   }
 }
 
+void greet(fixture_server::connection& peer) {
+  constexpr std::string_view greeting = "220 mail.example.org is ready\r\n";
+  const auto bytes = std::as_bytes(std::span(greeting));
+  if (peer.write(message(bytes.begin(), bytes.end()))) never_answer(peer);
+}
+
 fixture_server::behaviour tamper(tampering with) {
   return [with = std::move(with)](fixture_server::connection& peer) {
     for (std::size_t number = 0;; ++number) {

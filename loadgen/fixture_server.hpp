@@ -64,6 +64,7 @@ void echo_frames(fixture_server::connection& peer);
 void echo_bytes(fixture_server::connection& peer);
 void close_at_once(fixture_server::connection& peer);
 void never_answer(fixture_server::connection& peer);
+void greet(fixture_server::connection& peer);  // speaks first, as SSH and SMTP servers do
 
 // echo_frames with something done to each reply: given the connection's number, the reply's and its bytes,
 // returns the bytes to send instead; none closes the connection.

@@ -45,7 +45,8 @@ int main(int argc, char** argv) try {
   write_files(measured, asked, std::vector<std::string>(argv, argv + argc));
   std::fputs(summary(measured, asked).c_str(), stdout);
   for (const cell& each : measured.cells) {
-    if (each.verified() == 0) std::fprintf(stderr, "echo-load: %s\n", explain_silence(each, asked).c_str());
+    if (each.verified() == 0)
+      std::fprintf(stderr, "echo-load: %s\n", explain_silence(each, asked, measured.interrupted).c_str());
   }
   return exit_status_of(measured, asked);
 } catch (const std::invalid_argument& error) {

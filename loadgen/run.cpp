@@ -22,6 +22,9 @@ namespace {
 using std::chrono::nanoseconds;
 using namespace std::chrono_literals;
 
+// Accounting windows of a run against a single target: longer runs have longer windows, not larger results.
+constexpr std::int64_t most_windows = 1000;
+
 // Descriptors beside the connections: standard streams, epoll instances, signals, result files.
 constexpr std::size_t spare_descriptors = 32;
 
@@ -208,8 +211,8 @@ private:
     server_probe* probe = probe_of(0);
     drive_plan plan;
     plan.recorded = true;
-    plan.windows =
-        static_cast<std::size_t>(std::max<std::int64_t>(asked_.duration / result_.slices.length, 1));
+    plan.windows = static_cast<std::size_t>(
+        std::clamp<std::int64_t>(asked_.duration / result_.slices.length, 1, most_windows));
     result_.slices.length = asked_.duration / static_cast<std::int64_t>(plan.windows);
     std::vector<nanoseconds> cpu{begin_slice(0)};
     plan.start = plan.measure_from = clock::now();
@@ -283,7 +286,7 @@ private:
     const drive_totals totals(*crew_);
     const nanoseconds cpu_after = end_slice(t, plan, totals);
     each.requests = totals.parts[1].requests;
-    each.elapsed = totals.stopped - plan.measure_from;
+    each.elapsed = std::max<nanoseconds>(totals.stopped - plan.measure_from, 0ns);
     each.requests_total = totals.all.requests;
     each.client_cpu = totals.all.cpu;
     if (probe_of(t) != nullptr) each.server_cpu = std::max<nanoseconds>(cpu_after - cpu, 0ns);

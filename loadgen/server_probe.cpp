@@ -43,8 +43,7 @@ struct process_stat {
   std::uint64_t children_ticks = 0;  // ended and waited for
 };
 
-std::optional<process_stat> read_stat(pid_t pid) {
-  const auto text = read_file(proc_of(pid) / "stat");
+std::optional<process_stat> parse_stat(const std::string& text) {
   const auto command_end = text.rfind(')');
   if (command_end == std::string::npos) return std::nullopt;
   std::istringstream fields(text.substr(command_end + 1));
@@ -58,6 +57,8 @@ std::optional<process_stat> read_stat(pid_t pid) {
   stat.children_ticks = children_user + children_system;
   return fields ? std::optional(stat) : std::nullopt;
 }
+
+std::optional<process_stat> read_stat(pid_t pid) { return parse_stat(read_file(proc_of(pid) / "stat")); }
 
 nanoseconds from_ticks(std::uint64_t ticks) {
   static const auto per_second = static_cast<std::uint64_t>(::sysconf(_SC_CLK_TCK));
@@ -89,6 +90,17 @@ void add_process(server_reading& sum, pid_t pid) {
     sum.cpu_user += from_ticks(stat->user_ticks);
     sum.cpu_system += from_ticks(stat->system_ticks);
   }
+}
+
+// Threads that have used a tick of CPU at least: one that waits for a signal is no capacity.
+std::size_t used_threads(pid_t pid) {
+  std::size_t count = 0;
+  std::error_code ended;
+  for (const auto& thread : fs::directory_iterator(proc_of(pid) / "task", ended)) {
+    const auto stat = parse_stat(read_file(thread.path() / "stat"));
+    count += stat && stat->user_ticks + stat->system_ticks > 0;
+  }
+  return count;
 }
 
 void sleep_for(nanoseconds duration) noexcept {
@@ -138,7 +150,6 @@ server_cpu server_probe::cpu() noexcept {
   const auto own = process_cpu_time(pid_);
   if (!own) return last_;
   last_ = {.total = *own, .children = 0ns};
-  if (children_.empty()) return last_;
   for (const pid_t child : children_) last_.children += process_cpu_time(child).value_or(0ns);
   if (const auto stat = read_stat(pid_)) last_.children += from_ticks(stat->children_ticks);
   last_.total += last_.children;
@@ -160,8 +171,9 @@ std::size_t server_probe::usable_cpus() const {
   cpu_set_t set;
   CPU_ZERO(&set);
   const auto allowed = ::sched_getaffinity(pid_, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
-  const auto threads = std::max<std::uint64_t>(read().threads, 1);
-  return std::min(static_cast<std::size_t>(allowed), static_cast<std::size_t>(threads));
+  std::size_t threads = used_threads(pid_);
+  for (const pid_t child : children_) threads += used_threads(child);
+  return std::clamp<std::size_t>(threads, 1, static_cast<std::size_t>(allowed));
 }
 
 }  // namespace echobench

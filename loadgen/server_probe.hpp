@@ -45,7 +45,8 @@ public:
   // sleep within 5 ms is taken as it is.
   server_cpu cpu_at_rest() noexcept;
 
-  // How many CPUs it can keep busy: those that it may run on, or its threads if they are fewer.
+  // How many CPUs it can keep busy: those that it may run on, or if they are fewer its threads that have used
+  // any. Reads every thread's stat: not during a slice.
   std::size_t usable_cpus() const;
 
 private:

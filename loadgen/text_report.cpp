@@ -95,12 +95,14 @@ std::string details(const cell& of, const options& asked) {
       grouped(static_cast<double>(of.requests_total)), of.effective_concurrency(),
       asked.connections * asked.pipeline, of.jain_index, of.client_busy * 100);
   if (of.server) {
-    const auto grown =
-        of.server->end.rss_bytes - std::min(of.server->end.rss_bytes, of.server->base.rss_bytes);
-    text += fmt::format(
-        ", server busy {:.0f} %, {} threads, {:.1f} KiB a connection", of.server->busy * 100,
-        of.server->end.threads,
-        static_cast<double>(grown) / 1024 / static_cast<double>(std::max<std::size_t>(of.opened, 1)));
+    text += fmt::format(", server busy {:.0f} %, {} threads", of.server->busy * 100, of.server->end.threads);
+    if (asked.work == workload::rr &&
+        of.opened >= 100) {  // fewer, and the first pages of the heap are all there is
+      const auto grown =
+          of.server->end.rss_bytes - std::min(of.server->end.rss_bytes, of.server->base.rss_bytes);
+      text += fmt::format(", {:.1f} KiB a connection",
+                          static_cast<double>(grown) / 1024 / static_cast<double>(of.opened));
+    }
   }
   text += '\n';
   if (const auto share = of.on_schedule()) {
@@ -141,9 +143,9 @@ std::string summary(const measurement& measured, const options& asked) {
   return text;
 }
 
-std::string explain_silence(const cell& of, const options& asked) {
+std::string explain_silence(const cell& of, const options& asked, bool interrupted) {
   const auto seen = [&](error_kind kind) { return of.record.errors[static_cast<std::size_t>(kind)] > 0; };
-  std::string why = "not one verified reply";
+  std::string why = interrupted ? "interrupted before its first verified reply" : "not one verified reply";
   if (seen(error_kind::corrupt) || seen(error_kind::unsolicited)) {
     why = "its replies are wrong: is it an echo server with this --framing and --op?";
   } else if (seen(error_kind::rejected)) {

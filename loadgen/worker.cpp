@@ -359,6 +359,7 @@ void worker::end_part() {
 
 // Moves on to the part that holds `now`.
 void worker::account_until(clock::time_point now) {
+  if (counts_.parts.empty()) return;  // connecting: whatever comes now is unsolicited
   while (now >= part_end_ && part_ <= plan_.windows) {
     end_part();
     ++part_;
