@@ -72,7 +72,8 @@ private:
 
   void linger() {
     timer_.async_wait([self = shared_from_this()](error_code error) {
-      if (!error) self->socket_.cancel();
+      error_code ignored;
+      if (!error) self->socket_.cancel(ignored);
     });
     discard();
   }

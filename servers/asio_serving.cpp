@@ -34,19 +34,16 @@ void asio_connection::drain() {
 }
 
 void asio_connection::abort(error_kind why) {
-  if (!error_) error_ = why;
+  if (!error_ && !session_.finished()) error_ = why;
+  closed_ = true;
   error_code ignored;
   socket_.close(ignored);
   timer_.cancel();
 }
 
-steady_clock::time_point asio_connection::abort_if_idle_since(steady_clock::time_point then) {
-  if (idles_ && last_active_ <= then) abort(error_kind::idle_timeout);
-  return last_active_;
-}
-
 void asio_connection::receive_available() {
   const auto space = session_.recv_space();
+  if (space.empty()) return;  // draining has ended the session meanwhile
   const ssize_t n = ::recv(socket_.native_handle(), space.data(), space.size(), 0);
   if (n > 0) {
     session_.received(static_cast<std::size_t>(n));
@@ -80,7 +77,7 @@ void asio_connection::burn(const deferred_request& work) const {
 }
 
 bool asio_connection::failed(error_code error) {
-  if (error_) return true;
+  if (closed_) return true;
   if (!error || (error == asio::error::operation_aborted && loop_.stopping())) return false;
   error_ = error_kind::reset;
   return true;
@@ -97,7 +94,7 @@ bool asio_connection::begin_linger() {
 }
 
 bool asio_connection::discard_available() {
-  return !error_ && steady_clock::now() < timer_.expiry() &&
+  return !closed_ && steady_clock::now() < timer_.expiry() &&
          discard_input(socket_.native_handle()) == discarded::more;
 }
 
@@ -130,13 +127,17 @@ bool asio_loop::lacks(error_code error) {
   return lacking;
 }
 
-// Closes what has been idle for too long, and looks again when the next one may be.
+// Closes what has been idle for too long, and looks again when the next one may be. What is carrying
+// something out does not idle, and begins anew when it is done.
 void asio_loop::close_idle() {
   const auto now = steady_clock::now();
   auto oldest = now;
   for (asio_connection& who : connections_) {
-    oldest = who.abort_if_idle_since(now - options.idle_timeout);
-    if (oldest > now - options.idle_timeout) break;
+    if (who.last_active() > now - options.idle_timeout) {
+      oldest = who.last_active();
+      break;
+    }
+    if (who.idles()) who.abort(error_kind::idle_timeout);
   }
   watch_.expires_at(oldest + options.idle_timeout);
   watch_.async_wait([this](error_code) {

@@ -43,8 +43,8 @@ public:
 
   void drain();                // the server stops
   void abort(error_kind why);  // whatever is awaited fails
-  // Aborts if nothing came or went since then; the time of the last activity.
-  std::chrono::steady_clock::time_point abort_if_idle_since(std::chrono::steady_clock::time_point then);
+  std::chrono::steady_clock::time_point last_active() const noexcept { return last_active_; }
+  bool idles() const noexcept { return idles_; }
 
 protected:
   // Receives what is there, after readability was awaited.
@@ -73,6 +73,7 @@ private:
   void touch();
 
   bool idles_ = true;  // not so while it carries something out
+  bool closed_ = false;
   std::optional<error_kind> error_;
   std::chrono::steady_clock::time_point last_active_{};
 };
