@@ -12,9 +12,9 @@ namespace {
 constexpr int wake_signal = SIGUSR1;
 
 void set_timeouts(int fd, std::chrono::nanoseconds timeout) {
-  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(timeout);
-  const auto rest = std::chrono::ceil<std::chrono::microseconds>(timeout - seconds);
-  const timeval value{.tv_sec = seconds.count(), .tv_usec = rest.count()};
+  const auto rounded = std::chrono::ceil<std::chrono::microseconds>(timeout);
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(rounded);
+  const timeval value{.tv_sec = seconds.count(), .tv_usec = (rounded - seconds).count()};
   ::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &value, sizeof value);
   ::setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &value, sizeof value);
 }
@@ -27,19 +27,19 @@ int milliseconds_until(drain_clock::clock::time_point deadline) {
 }  // namespace
 
 interrupter::interrupter(const std::stop_token& stop)
-    : thread_([this](const std::stop_token& wake) { interrupt_until_all_left(wake); }),
-      on_stop_(stop, forwarder{thread_.get_stop_source()}) {
+    : thread_([this](const std::stop_token& end) { interrupt(end); }), on_stop_(stop, starter{this}) {
   struct sigaction nothing {};
   nothing.sa_handler = [](int) {};  // without SA_RESTART: the interrupted call fails
   ::sigaction(wake_signal, &nothing, nullptr);
 }
 
-void interrupter::interrupt_until_all_left(const std::stop_token& stop) {
+void interrupter::interrupt(const std::stop_token& end) {
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, stop, [] { return false; });
-  while (!threads_.empty()) {
+  changed_.wait(lock, end, [this] { return stopping_; });
+  while (!end.stop_requested()) {
     for (const pthread_t thread : threads_) ::pthread_kill(thread, wake_signal);
-    changed_.wait_for(lock, std::chrono::milliseconds(10));
+    const auto pause = std::chrono::milliseconds(10) + threads_.size() * std::chrono::microseconds(10);
+    changed_.wait_for(lock, end, pause, [] { return false; });
   }
 }
 
@@ -51,7 +51,6 @@ interrupter::registration::registration(interrupter& owner) : owner_(owner) {
 interrupter::registration::~registration() {
   const std::lock_guard lock(owner_.mutex_);
   owner_.threads_.erase(place_);
-  owner_.changed_.notify_all();
 }
 
 blocking_acceptor::blocking_acceptor(const std::vector<unique_fd>& listeners, std::stop_token stop)

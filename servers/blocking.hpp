@@ -13,7 +13,7 @@
 namespace echobench {
 
 // Wakes threads that are blocked in a system call when the server stops: with a signal, which makes the call
-// fail with EINTR, sent again and again until the thread has left, because one that comes just before the
+// fail with EINTR, sent again and again as long as this exists, because one that comes just before the
 // call is lost.
 class interrupter {
 public:
@@ -33,17 +33,22 @@ public:
   };
 
 private:
-  struct forwarder {
-    std::stop_source to;
-    void operator()() { to.request_stop(); }
+  struct starter {
+    interrupter* self;
+    void operator()() const {
+      const std::lock_guard lock(self->mutex_);
+      self->stopping_ = true;
+      self->changed_.notify_one();
+    }
   };
-  void interrupt_until_all_left(const std::stop_token& stop);
+  void interrupt(const std::stop_token& end);
 
   std::mutex mutex_;
   std::condition_variable_any changed_;
-  std::list<pthread_t> threads_;
-  std::jthread thread_;  // joined before what it uses goes
-  std::stop_callback<forwarder> on_stop_;
+  bool stopping_ = false;         // guarded by mutex_
+  std::list<pthread_t> threads_;  // guarded by mutex_
+  std::jthread thread_;           // joined before what it uses goes
+  std::stop_callback<starter> on_stop_;
 };
 
 // Waits for connections on all sockets of one listener copy.

@@ -49,7 +49,7 @@ server_command parse_server_command(CLI::App& app, int argc, const char* const* 
   cli::add_count(app, "--offload-threads", server.offload_threads, "Threads for work that is offloaded", 1,
                  1024);
   cli::add_duration(app, "--burn", session.burn, "CPU time to burn for each request: a known slow-down", 0ns,
-                    1s);
+                    1ms);
   cli::add_duration(app, "--idle-timeout", server.idle_timeout,
                     "Close a connection on which nothing came or went for so long; 0: never");
   cli::add_duration(app, "--drain-timeout", server.drain_timeout, "How long stopping may take", 0ns, 1h);
