@@ -91,6 +91,9 @@ public:
   std::optional<deferred_request> take_deferred() noexcept;
   void complete_deferred() noexcept;
 
+  // Input is held that has not been answered yet.
+  bool has_input() const noexcept { return in_ != end_; }
+
   // All is flushed and nothing more will be accepted: close.
   bool finished() const noexcept { return ended_ && sent_ == out_; }
   // The peer has ended its side, so that closing need not wait for it.

@@ -24,9 +24,10 @@ public:
 
   server_totals run(std::stop_token stop) {
     const drain_clock drain(stop, options_.drain_timeout);
-    offload_pool offload(options_.offload_threads);
     std::deque<loop> loops;
     for (unsigned i = 0; i < options_.threads; ++i) loops.emplace_back(*this, i, drain);
+    offload_pool offload(
+        options_.offload_threads);  // ends before the loops that it hands connections back to
     {
       std::vector<std::jthread> others;
       for (unsigned i = 1; i < options_.threads; ++i)

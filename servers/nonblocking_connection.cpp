@@ -5,11 +5,12 @@
 namespace echobench {
 
 nonblocking_connection::nonblocking_connection(unique_fd socket, const server_options& options,
-                                               buffer_pool& pool, const drain_clock& drain)
+                                               buffer_pool& pool, const drain_clock& drain, work where)
     : socket_(std::move(socket)),
       drain_(drain),
       session_(options.session, pool),
-      idle_timeout_(options.idle_timeout) {
+      idle_timeout_(options.idle_timeout),
+      where_(where) {
   touch();
 }
 
@@ -87,11 +88,12 @@ nonblocking_connection::wait nonblocking_connection::proceed() {
       }
       deadline_ = never;
       work_ = request->duration;
-      if (request->offload) return waits_for_ = wait::offload;
+      if (request->offload || where_ == work::offloaded) return waits_for_ = wait::offload;
       burn();
       phase_ = phase::open;
       session_.complete_deferred();
       touch();
+      if (session_.has_input()) return waits_for_ = wait::writable;  // others first, before it may work again
     } else if (session_.finished()) {
       if (session_.peer_has_finished()) return wait::nothing;
       ::shutdown(fd(), SHUT_WR);

@@ -21,8 +21,12 @@ public:
     nothing,   // it is over: destroy the connection
   };
 
+  // Where work without the offload flag is burnt: by the thread that advances the connection, or, where that
+  // must not be held up, by whoever calls burn() and complete() when the connection waits for offload.
+  enum class work { here, offloaded };
+
   nonblocking_connection(unique_fd socket, const server_options& options, buffer_pool& pool,
-                         const drain_clock& drain);
+                         const drain_clock& drain, work where);
 
   int fd() const noexcept { return socket_.get(); }
   // When due() is to be called, whatever else is awaited; `never` for none.
@@ -38,7 +42,9 @@ public:
   // connection.
   void burn() const;
   // The drain time-out has passed.
-  void abort() noexcept { error_ = error_kind::drain_timeout; }
+  void abort() noexcept {
+    if (!session_.finished()) error_ = error_kind::drain_timeout;
+  }
 
   void add_to(server_totals& totals) const noexcept;
 
@@ -54,6 +60,7 @@ private:
   const drain_clock& drain_;
   echo_session session_;
   std::chrono::nanoseconds idle_timeout_;
+  work where_;
   std::chrono::microseconds work_{0};
   clock::time_point deadline_ = never;
   phase phase_ = phase::open;

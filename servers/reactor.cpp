@@ -25,7 +25,7 @@ reactor::reactor(const server_options& options, listener_set& listeners, unsigne
   if (!control(EPOLL_CTL_ADD, wake_.fd(), EPOLLIN, &wake_)) {
     throw std::system_error(errno, std::system_category(), "epoll_ctl");
   }
-  open_accepting();
+  if (!open_accepting()) throw std::system_error(errno, std::system_category(), "epoll_ctl for a listener");
 }
 
 server_totals reactor::run(const std::stop_token& stop, const std::function<void(connection&)>& on_ready,
@@ -35,6 +35,7 @@ server_totals reactor::run(const std::stop_token& stop, const std::function<void
   std::array<epoll_event, 512> events;
   while (!draining_ || !connections_.empty()) {
     const int ready = wait_for_events(events);
+    if (ready < 0 && errno != EINTR) throw std::system_error(errno, std::system_category(), "epoll_wait");
     bool woken = false;
     bool acceptable = false;
     for (int i = 0; i < ready; ++i) {
@@ -107,7 +108,7 @@ bool reactor::control(int operation, int fd, std::uint32_t events, void* tag) no
 // Until the next alarm, the end of draining, or the end of a pause in accepting.
 int reactor::wait_for_events(std::span<epoll_event> events) const {
   auto until = accept_at_;
-  if (draining_) until = std::min(until, std::max(drain_.deadline(), clock::now() + accept_pause));
+  if (draining_) until = std::min(until, drain_.expired() ? clock::now() + accept_pause : drain_.deadline());
   if (!alarms_.empty()) until = std::min(until, (*alarms_.begin())->alarm);
   const int capacity = static_cast<int>(events.size());
   if (until == clock::time_point::max()) return ::epoll_wait(epoll_.get(), events.data(), capacity, -1);
@@ -131,18 +132,22 @@ void reactor::accept_all() {
       }
       ++totals_.accepted;
       count_.add();
-      auto* who = new connection(std::move(socket), options_, pool_, drain_);
+      auto* who =
+          new connection(std::move(socket), options_, pool_, drain_,
+                         report_ == report::once ? connection::work::offloaded : connection::work::here);
       connections_.push_back(*who);
       resume(*who, wait::readable);
     }
   }
 }
 
-void reactor::open_accepting() {
-  for (const unique_fd& listener : listeners_.copy(copy_))
-    control(EPOLL_CTL_ADD, listener.get(), EPOLLIN, &listeners_);
+bool reactor::open_accepting() {
   accepting_ = true;
   accept_at_ = clock::time_point::max();
+  for (const unique_fd& listener : listeners_.copy(copy_)) {
+    if (!control(EPOLL_CTL_ADD, listener.get(), EPOLLIN, &listeners_)) return false;
+  }
+  return true;
 }
 
 void reactor::pause_accepting() {
@@ -201,8 +206,7 @@ void reactor::call_due() {
     }
   }
   if (!draining_ && accept_at_ <= now) {
-    open_accepting();
-    accept_all();
+    open_accepting() ? accept_all() : pause_accepting();
   }
 }
 

@@ -63,7 +63,7 @@ private:
   bool control(int operation, int fd, std::uint32_t events, void* tag) noexcept;
   int wait_for_events(std::span<epoll_event> events) const;
   void accept_all();
-  void open_accepting();
+  bool open_accepting();
   void pause_accepting();
   bool watch(connection& who, std::uint32_t events) noexcept;
   void set_alarm(connection& who, clock::time_point when);

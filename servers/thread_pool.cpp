@@ -46,9 +46,13 @@ private:
     while (const auto item = ready.pop(end)) {
       connection& who = **item;
       auto next = who.advance();
-      while (next == connection::wait::offload) {  // this thread keeps no loop from turning
+      if (next == connection::wait::offload) {  // this thread keeps no loop from turning
         who.burn();
         next = who.complete();
+      }
+      if (next == connection::wait::offload) {  // again: others first
+        ready.push(&who);
+        continue;
       }
       loop.hand_back(who, next);
     }
