@@ -3,39 +3,26 @@
 #include "common/process.hpp"
 #include "servers/events.hpp"
 #include "servers/options.hpp"
+#include "servers/stop_on_signal.hpp"
 #include "servers/variants.hpp"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include <cstdio>
-#include <thread>
+#include <system_error>
 
 namespace echobench {
 namespace {
 
-// Turns SIGINT and SIGTERM, which every thread blocks, into a request to stop.
-class stop_on_signal {
-public:
-  explicit stop_on_signal(const sigset_t& signals)
-      : waiter_([this, signals] {
-          int signal = 0;
-          ::sigwait(&signals, &signal);
-          stop_.request_stop();
-        }) {}
-  ~stop_on_signal() { ::pthread_kill(waiter_.native_handle(), SIGTERM); }  // in case none has come
-
-  std::stop_token token() const noexcept { return stop_.get_token(); }
-
-private:
-  std::stop_source stop_;
-  std::jthread waiter_;
-};
+int fail(exit_status status, std::string_view why) {
+  fmt::print(stderr, "echo-server: {}\n", why);
+  return status;
+}
 
 int serve(const variant& chosen, const server_options& options, const sigset_t& stop_signals) {
   if (const auto reason = chosen.unavailable_reason(); !reason.empty()) {
-    fmt::print(stderr, "echo-server: {} is unavailable here: {}\n", chosen.name, reason);
-    return exit_unavailable;
+    return fail(exit_unavailable, fmt::format("{} is unavailable here: {}", chosen.name, reason));
   }
   if (!options.cpus.empty()) restrict_to_cpus(options.cpus);
   raise_descriptor_limit();
@@ -62,16 +49,17 @@ int main(int argc, char** argv) {
     for (const variant* v : variants::all) {
       if (v->name == command.server.variant) return serve(*v, command.server, stop_signals);
     }
-    fmt::print(stderr, "echo-server: --variant: there is no '{}'; --list shows those that exist\n",
-               command.server.variant);
-    return exit_usage;
+    return fail(exit_usage, fmt::format("--variant: there is no '{}'; --list shows those that exist",
+                                        command.server.variant));
   } catch (const CLI::ParseError& error) {
     return cli::report(app, error);
   } catch (const usage_error& error) {
-    fmt::print(stderr, "echo-server: {}\n", error.what());
-    return exit_usage;
+    return fail(exit_usage, error.what());
+  } catch (const std::system_error& error) {
+    const bool in_use = error.code() == std::errc::address_in_use;
+    return fail(exit_failed,
+                fmt::format("{}{}", error.what(), in_use ? "; --port 0 takes any free port" : ""));
   } catch (const std::exception& error) {
-    fmt::print(stderr, "echo-server: {}\n", error.what());
-    return exit_failed;
+    return fail(exit_failed, error.what());
   }
 }

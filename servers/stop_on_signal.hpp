@@ -1,0 +1,30 @@
+// How a server is told to stop.
+#pragma once
+
+#include <pthread.h>
+
+#include <csignal>
+#include <stop_token>
+#include <thread>
+
+namespace echobench {
+
+// Turns SIGINT and SIGTERM, which every thread blocks, into a request to stop.
+class stop_on_signal {
+public:
+  explicit stop_on_signal(const sigset_t& signals)
+      : waiter_([this, signals] {
+          int signal = 0;
+          ::sigwait(&signals, &signal);
+          stop_.request_stop();
+        }) {}
+  ~stop_on_signal() { ::pthread_kill(waiter_.native_handle(), SIGTERM); }  // in case none has come
+
+  std::stop_token token() const noexcept { return stop_.get_token(); }
+
+private:
+  std::stop_source stop_;
+  std::jthread waiter_;
+};
+
+}  // namespace echobench
