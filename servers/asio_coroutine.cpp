@@ -15,7 +15,7 @@
 namespace echobench {
 namespace {
 
-using asio::experimental::awaitable_operators::operator||;
+using asio::experimental::awaitable_operators::operator||;  // NOLINT(misc-unused-using-decls): used below
 template <class Result>
 using awaitable = asio::awaitable<Result, asio_executor>;
 

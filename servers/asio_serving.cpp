@@ -20,7 +20,7 @@ asio_connection::asio_connection(asio_socket socket, asio_loop& loop)
   touch();
 }
 
-asio_connection::~asio_connection() {
+asio_connection::~asio_connection() {  // NOLINT(bugprone-exception-escape)
   session_.add_to(loop_.totals);
   if (error_) loop_.totals.count(*error_);
   loop_.left(*this);

@@ -22,7 +22,7 @@ public:
 
   const std::vector<endpoint>& endpoints() const noexcept { return listeners_.endpoints(); }
 
-  server_totals run(std::stop_token stop) {
+  server_totals run(const std::stop_token& stop) {
     const drain_clock drain(stop, options_.drain_timeout);
     std::deque<loop> loops;
     for (unsigned i = 0; i < options_.threads; ++i) loops.emplace_back(*this, i, drain);

@@ -47,7 +47,7 @@ std::size_t bytes_readable(int fd) noexcept;
 inline constexpr std::chrono::seconds linger_time{1};
 
 // A server may use this much memory for discarding; every thread has one of its own.
-inline constexpr std::size_t discard_size = 16 * 1024;
+inline constexpr std::size_t discard_size = std::size_t{16} * 1024;
 
 // Reads and forgets what has arrived, a bounded amount. `more` when the peer may still send.
 enum class discarded { more, end };

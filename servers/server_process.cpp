@@ -163,7 +163,7 @@ bytes client::receive_to_end() {
     const bytes more = receive(1);
     if (more.empty()) return all;
     all += more;
-    bytes chunk(64 * 1024, '\0');
+    bytes chunk(std::size_t{64} * 1024, '\0');
     const ssize_t n = ::recv(fd_.get(), chunk.data(), chunk.size(), MSG_DONTWAIT);
     if (n > 0) all.append(chunk.data(), static_cast<std::size_t>(n));
   }

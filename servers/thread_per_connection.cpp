@@ -8,9 +8,10 @@ namespace echobench {
 namespace {
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr std::size_t stack_size = 512 * 1024;  // instrumented frames are several times larger
+constexpr std::size_t stack_size = std::size_t{512} * 1024;  // instrumented frames are several times larger
 #else
-constexpr std::size_t stack_size = 64 * 1024;  // bytes of address space; a page is used when it is touched
+constexpr std::size_t stack_size =
+    std::size_t{64} * 1024;  // bytes of address space; a page is used when it is touched
 #endif
 
 class thread_per_connection_server {
@@ -31,7 +32,7 @@ public:
 
   const std::vector<endpoint>& endpoints() const noexcept { return listeners_.endpoints(); }
 
-  server_totals run(std::stop_token stop) {
+  server_totals run(const std::stop_token& stop) {
     const drain_clock drain(stop, options_.drain_timeout);
     interrupter wakes(stop);
     {

@@ -25,7 +25,7 @@ public:
 
   const std::vector<endpoint>& endpoints() const noexcept { return listeners_.endpoints(); }
 
-  server_totals run(std::stop_token stop) {
+  server_totals run(const std::stop_token& stop) {
     const drain_clock drain(stop, options_.drain_timeout);
     buffer_pool pool(buffer_pool::use::many_threads);
     reactor loop(options_, listeners_, 0, count_, pool, drain, reactor::report::once);

@@ -16,7 +16,7 @@
 
 namespace echobench::variants {
 
-#define ECHOBENCH_DECLARE(name) extern const variant name;
+#define ECHOBENCH_DECLARE(name) extern const variant name;  // NOLINT(bugprone-macro-parentheses)
 ECHOBENCH_VARIANTS(ECHOBENCH_DECLARE)
 #undef ECHOBENCH_DECLARE
 
