@@ -18,7 +18,10 @@ public:
           ::sigwait(&signals, &signal);
           stop_.request_stop();
         }) {}
-  ~stop_on_signal() { ::pthread_kill(waiter_.native_handle(), SIGTERM); }  // in case none has come
+  ~stop_on_signal() {
+    // In case no signal has come; it is blocked and waited for, so that it ends the waiting and no thread.
+    ::pthread_kill(waiter_.native_handle(), SIGTERM);  // NOLINT(bugprone-bad-signal-to-kill-thread)
+  }
 
   std::stop_token token() const noexcept { return stop_.get_token(); }
 
