@@ -26,7 +26,6 @@ namespace {
 using nlohmann::json;
 using testing::AllOf;
 using testing::HasSubstr;
-using testing::Not;
 using message = fixture_server::message;
 using namespace std::chrono_literals;
 
@@ -46,6 +45,7 @@ public:
       arguments.insert(arguments.begin(), {"/bin/sh", "-c", shell_prefix + " exec \"$@\"", "sh"});
     }
     std::vector<char*> argv;
+    argv.reserve(arguments.size() + 1);
     for (auto& argument : arguments) argv.push_back(argument.data());
     argv.push_back(nullptr);
 
@@ -396,7 +396,7 @@ TEST(echo_load, failures_to_reply_are_counted_by_kind) {
   const struct {
     const char* kind;
     fixture_server::behaviour serve;
-  } table[] = {{"short", first_only([](message) { return message(); })},
+  } table[] = {{"short", first_only([](const message&) { return message(); })},
                {"rejected", first_only([](message reply) {
                   reply.resize(frame_header_size);
                   const auto wire = std::span(reply).first<frame_header_size>();

@@ -9,6 +9,7 @@
 #include <cmath>
 #include <stdexcept>
 #include <string>
+#include <set>
 #include <vector>
 
 namespace echobench {
@@ -120,17 +121,15 @@ TEST(slice_plan, too_short_a_slice_is_refused_with_the_minimum_named) {
 TEST(slice_plan, every_round_visits_every_target_once_in_seeded_random_order) {
   std::mt19937_64 random(1);
   std::mt19937_64 same(1);
-  std::vector<std::vector<std::size_t>> orders;
+  std::set<std::vector<std::size_t>> orders;
   for (int i = 0; i < 50; ++i) {
     auto order = next_round(4, random);
     EXPECT_EQ(order, next_round(4, same));
-    orders.push_back(order);
+    orders.insert(order);
     std::ranges::sort(order);
     EXPECT_EQ(order, (std::vector<std::size_t>{0, 1, 2, 3}));
   }
-  std::ranges::sort(orders);
-  const auto repeats = std::ranges::unique(orders);
-  EXPECT_GT(repeats.begin() - orders.begin(), 10) << "the order hardly changes";
+  EXPECT_GT(orders.size(), 10) << "the order hardly changes";
 }
 
 }  // namespace
