@@ -29,10 +29,8 @@ public:
 
 private:
   void receive() {
-    session_.park();
-    awaits_request_ = true;
+    await_request();
     socket_.async_wait(asio_socket::wait_read, [self = shared_from_this()](error_code error) {
-      self->awaits_request_ = false;
       if (self->failed(error)) return;
       self->receive_available();
       self->serve();

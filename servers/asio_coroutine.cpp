@@ -6,7 +6,6 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/deferred.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
@@ -38,10 +37,8 @@ public:
         sent(n);
         if (failed(error)) co_return;
       } else if (!session_.finished()) {
-        session_.park();
-        awaits_request_ = true;
+        await_request();
         const auto [error] = co_await socket_.async_wait(asio_socket::wait_read, as_value);
-        awaits_request_ = false;
         if (failed(error)) co_return;
         receive_available();
       } else {
@@ -95,7 +92,9 @@ public:
   server_totals run(const std::stop_token& stop) {
     return run_asio_loops(options_, listeners_, stop, [](asio_loop& loop) {
       for (asio_listener& listener : loop.listeners) {
-        asio::co_spawn(loop.context, accept(loop, listener), asio::detached);
+        asio::co_spawn(loop.context, accept(loop, listener), [](const std::exception_ptr& error) {
+          if (error) std::rethrow_exception(error);  // out of run(): nothing would accept any more
+        });
       }
     });
   }

@@ -1,5 +1,7 @@
 #include "servers/asio_serving.hpp"
 
+#include "servers/session_io.hpp"
+
 #include <boost/asio/post.hpp>
 
 #include <cerrno>
@@ -30,29 +32,27 @@ void asio_connection::drain() {
   const std::size_t readable = bytes_readable(socket_.native_handle());
   session_.finish_after(readable);
   error_code ignored;
-  if (awaits_request_ && readable == 0) socket_.cancel(ignored);
+  if (phase_ == phase::awaiting_request && readable == 0) socket_.cancel(ignored);
 }
 
 void asio_connection::abort(error_kind why) {
   if (!error_ && !session_.finished()) error_ = why;
-  closed_ = true;
+  phase_ = phase::closed;
   error_code ignored;
   socket_.close(ignored);
   timer_.cancel();
 }
 
+void asio_connection::await_request() {
+  session_.park();
+  if (phase_ == phase::serving) phase_ = phase::awaiting_request;
+}
+
+// Draining may have ended the session meanwhile; then nothing is received.
 void asio_connection::receive_available() {
-  const auto space = session_.recv_space();
-  if (space.empty()) return;  // draining has ended the session meanwhile
-  const ssize_t n = ::recv(socket_.native_handle(), space.data(), space.size(), 0);
-  if (n > 0) {
-    session_.received(static_cast<std::size_t>(n));
-    touch();
-  } else if (n == 0) {
-    session_.peer_finished();
-  } else if (errno != EAGAIN && errno != EINTR) {
-    abort(error_kind::reset);
-  }
+  const ssize_t n = receive_into(session_, socket_.native_handle());
+  if (n > 0) touch();
+  if (n < 0 && !may_try_again(errno)) abort(error_kind::reset);
 }
 
 void asio_connection::sent(std::size_t n) {
@@ -62,13 +62,12 @@ void asio_connection::sent(std::size_t n) {
 
 std::optional<deferred_request> asio_connection::take_deferred() {
   auto request = session_.take_deferred();
-  if (request) idles_ = false;
+  if (request) phase_ = phase::carrying_out;
   return request;
 }
 
 void asio_connection::complete_deferred() {
   session_.complete_deferred();
-  idles_ = true;
   touch();
 }
 
@@ -77,7 +76,8 @@ void asio_connection::burn(const deferred_request& work) const {
 }
 
 bool asio_connection::failed(error_code error) {
-  if (closed_) return true;
+  if (phase_ == phase::closed) return true;
+  phase_ = phase::serving;
   if (!error || (error == asio::error::operation_aborted && loop_.stopping())) return false;
   error_ = error_kind::reset;
   return true;
@@ -86,7 +86,7 @@ bool asio_connection::failed(error_code error) {
 bool asio_connection::begin_linger() {
   if (session_.peer_has_finished()) return false;
   session_.park();
-  idles_ = false;
+  phase_ = phase::lingering;
   error_code ignored;
   socket_.shutdown(asio_socket::shutdown_send, ignored);
   timer_.expires_after(linger_time);
@@ -94,7 +94,7 @@ bool asio_connection::begin_linger() {
 }
 
 bool asio_connection::discard_available() {
-  return !closed_ && steady_clock::now() < timer_.expiry() &&
+  return phase_ != phase::closed && steady_clock::now() < timer_.expiry() &&
          discard_input(socket_.native_handle()) == discarded::more;
 }
 

@@ -4,6 +4,7 @@
 
 #include "servers/connection_count.hpp"
 #include "servers/listener.hpp"
+#include "servers/run_on_threads.hpp"
 
 #include <boost/asio/basic_socket_acceptor.hpp>
 #include <boost/asio/basic_stream_socket.hpp>
@@ -16,7 +17,6 @@
 #include <deque>
 #include <mutex>
 #include <optional>
-#include <thread>
 
 namespace echobench {
 
@@ -45,17 +45,19 @@ public:
   void drain();                // the server stops
   void abort(error_kind why);  // whatever is awaited fails
   std::chrono::steady_clock::time_point last_active() const noexcept { return last_active_; }
-  bool idles() const noexcept { return idles_; }
+  // Nothing is being carried out for it: the idle time-out applies.
+  bool idles() const noexcept { return phase_ == phase::serving || phase_ == phase::awaiting_request; }
 
 protected:
-  // Receives what is there, after readability was awaited.
+  // It waits for readability and nothing else, so that draining may cancel that; then receive_available().
+  void await_request();
   void receive_available();
   void sent(std::size_t n);
   std::optional<deferred_request> take_deferred();
   void complete_deferred();
   // Burns here; may be called on another thread.
   void burn(const deferred_request& work) const;
-  // What was awaited ended with this error: whether the connection is over.
+  // What was awaited has ended, with this error: whether the connection is over.
   bool failed(error_code error);
   // Ends the sending side and sets the timer; whether the peer may still send, so that its input must be
   // discarded.
@@ -68,13 +70,13 @@ protected:
   asio_socket socket_;
   asio_timer timer_;  // a sleep, or the end of lingering
   echo_session session_;
-  bool awaits_request_ = false;  // and nothing else, so that draining may cancel it
 
 private:
+  enum class phase : std::uint8_t { serving, awaiting_request, carrying_out, lingering, closed };
+
   void touch();
 
-  bool idles_ = true;  // not so while it carries something out
-  bool closed_ = false;
+  phase phase_ = phase::serving;
   std::optional<error_kind> error_;
   std::chrono::steady_clock::time_point last_active_{};
 };
@@ -106,6 +108,10 @@ public:
   asio_loop(const server_options& options, listener_set& listeners, unsigned copy, connection_count& count,
             const drain_clock& drain, asio_offload& offload);
 
+  asio_loop(const asio_loop&) = delete;
+  asio_loop& operator=(const asio_loop&) = delete;
+  ~asio_loop() { draining_ = false; }  // or connections that end with the context would cancel a dead timer
+
   // Runs the context until the server has stopped and the last connection has ended.
   void run(const std::stop_token& stop);
 
@@ -118,8 +124,6 @@ public:
   const server_options& options;
   const drain_clock& drain;
   asio_offload& offload;
-  asio::io_context context{1};  // one thread runs it
-  std::deque<asio_listener> listeners;
   buffer_pool pool{buffer_pool::use::one_thread};
   server_totals totals;
 
@@ -132,9 +136,15 @@ private:
   void left(asio_connection& who);
 
   connection_count& count_;
-  asio_timer watch_{context};                            // of idle connections, then of the drain time-out
   boost::intrusive::list<asio_connection> connections_;  // the least recently active first
   bool draining_ = false;
+
+public:
+  asio::io_context context{1};  // one thread runs it; its handlers own the connections, which use the above
+  std::deque<asio_listener> listeners;
+
+private:
+  asio_timer watch_{context};  // of idle connections, then of the drain time-out
 };
 
 // Runs a loop on each of --threads threads, this one among them; `start(loop)` begins to accept.
@@ -148,11 +158,7 @@ server_totals run_asio_loops(const server_options& options, listener_set& listen
   for (unsigned i = 0; i < options.threads; ++i) {
     start(loops.emplace_back(options, listeners, i, count, drain, offload));
   }
-  {
-    std::vector<std::jthread> others;
-    for (unsigned i = 1; i < options.threads; ++i) others.emplace_back([&, i] { loops[i].run(stop); });
-    loops[0].run(stop);
-  }
+  run_on_threads(options.threads, [&](unsigned i) { loops[i].run(stop); });
   server_totals totals;
   for (const asio_loop& loop : loops) totals += loop.totals;
   return totals;

@@ -1,5 +1,7 @@
 #include "servers/blocking.hpp"
 
+#include "servers/session_io.hpp"
+
 #include <poll.h>
 #include <signal.h>
 
@@ -25,6 +27,12 @@ int milliseconds_until(drain_clock::clock::time_point deadline) {
 }
 
 }  // namespace
+
+const server_options& without_threads(const server_options& options, std::string_view variant) {
+  if (options.threads == 1) return options;
+  throw usage_error("--threads: the number of threads of " + std::string(variant) +
+                    " is part of the model; leave it at 1");
+}
 
 interrupter::interrupter(const std::stop_token& stop)
     : thread_([this](const std::stop_token& end) { interrupt(end); }), on_stop_(stop, starter{this}) {
@@ -63,8 +71,10 @@ unique_fd blocking_acceptor::next(server_totals& totals) {
   }
   while (!stop_.stop_requested()) {
     if (::poll(waiting.data(), waiting.size(), -1) < 0) continue;
-    for (const pollfd& ready : waiting) {
-      if (ready.revents == 0 || ready.fd == stopped_.fd()) continue;
+    for (std::size_t i = 0; i < listeners_.size(); ++i) {
+      const pollfd& ready = waiting[1 + next_];
+      next_ = (next_ + 1) % listeners_.size();
+      if (ready.revents == 0) continue;
       if (unique_fd socket = accept_connection(ready.fd, accepted_socket::blocking)) {
         ++totals.accepted;
         return socket;
@@ -136,16 +146,7 @@ bool blocking_connection::receive() {
     session_.finish_after(bytes_readable(socket_.get()));
     if (session_.finished()) return true;
   }
-  const auto space = session_.recv_space();
-  const ssize_t n = ::recv(socket_.get(), space.data(), space.size(), 0);
-  if (n > 0) {
-    session_.received(static_cast<std::size_t>(n));
-  } else if (n == 0) {
-    session_.peer_finished();
-  } else {
-    return !failed();
-  }
-  return true;
+  return receive_into(session_, socket_.get()) >= 0 || !failed();
 }
 
 bool blocking_connection::failed() {

@@ -12,6 +12,9 @@
 
 namespace echobench {
 
+// Throws usage_error when --threads asks for what a model without a number of threads cannot give.
+const server_options& without_threads(const server_options& options, std::string_view variant);
+
 // Wakes threads that are blocked in a system call when the server stops: with a signal, which makes the call
 // fail with EINTR, sent again and again as long as this exists, because one that comes just before the
 // call is lost.
@@ -68,6 +71,7 @@ private:
   };
 
   const std::vector<unique_fd>& listeners_;
+  std::size_t next_ = 0;  // whose turn it is, so that no address starves another
   wake_event stopped_;
   std::stop_token stop_;
   std::stop_callback<signaller> on_stop_;

@@ -8,7 +8,8 @@
 
 namespace echobench {
 
-// Safe from any thread.
+// Safe from any thread. Each loop asks before it accepts, so that n loops which accept at the same time
+// exceed the limit by n - 1 at most.
 class connection_count {
 public:
   explicit connection_count(const server_options& options) noexcept : limit_(options.max_connections) {}

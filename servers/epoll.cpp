@@ -1,10 +1,10 @@
 // The reactor: one level-triggered epoll loop for each thread, which share the port and nothing else.
 #include "servers/offload_pool.hpp"
 #include "servers/reactor.hpp"
+#include "servers/run_on_threads.hpp"
 #include "servers/variants.hpp"
 
 #include <deque>
-#include <thread>
 
 namespace echobench {
 namespace {
@@ -28,12 +28,7 @@ public:
     for (unsigned i = 0; i < options_.threads; ++i) loops.emplace_back(*this, i, drain);
     offload_pool offload(
         options_.offload_threads);  // ends before the loops that it hands connections back to
-    {
-      std::vector<std::jthread> others;
-      for (unsigned i = 1; i < options_.threads; ++i)
-        others.emplace_back([&, i] { loops[i].run(stop, offload); });
-      loops[0].run(stop, offload);
-    }
+    run_on_threads(options_.threads, [&](unsigned i) { loops[i].run(stop, offload); });
     server_totals totals;
     for (const loop& each : loops) totals += each.totals;
     return totals;

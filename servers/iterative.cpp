@@ -12,9 +12,8 @@ public:
   static constexpr capacity holds = capacity::one;
   static std::string_view unavailable_reason() { return ""; }
 
-  explicit iterative_server(const server_options& options) : options_(options), listeners_(options, 1) {
-    if (options.threads != 1) throw usage_error("--threads: iterative has a single thread; leave it at 1");
-  }
+  explicit iterative_server(const server_options& options)
+      : options_(without_threads(options, name)), listeners_(options, 1) {}
 
   const std::vector<endpoint>& endpoints() const noexcept { return listeners_.endpoints(); }
 

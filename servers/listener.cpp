@@ -1,10 +1,8 @@
 #include "servers/listener.hpp"
 
 #include <sys/eventfd.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <system_error>
 
@@ -57,21 +55,6 @@ unique_fd accept_connection(int listener, accepted_socket mode) noexcept {
 
 bool accept_must_pause(int error) noexcept {
   return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
-}
-
-std::size_t bytes_readable(int fd) noexcept {
-  int bytes = 0;
-  return ::ioctl(fd, FIONREAD, &bytes) == 0 && bytes > 0 ? static_cast<std::size_t>(bytes) : 0;
-}
-
-discarded discard_input(int fd) noexcept {
-  std::array<std::byte, discard_size> forgotten;
-  for (int turn = 0; turn < 16; ++turn) {
-    const ssize_t n = ::recv(fd, forgotten.data(), forgotten.size(), MSG_DONTWAIT);
-    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) return discarded::end;
-    if (n < 0) break;
-  }
-  return discarded::more;
 }
 
 wake_event::wake_event() : fd_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {

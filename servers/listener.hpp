@@ -39,20 +39,6 @@ unique_fd accept_connection(int listener, accepted_socket mode) noexcept;
 bool accept_must_pause(int error) noexcept;
 inline constexpr std::chrono::milliseconds accept_pause{100};
 
-// Bytes that the system has received and nobody has read (tcp(7), SIOCINQ).
-std::size_t bytes_readable(int fd) noexcept;
-
-// A connection that has sent everything is shut down for sending, and input is discarded until its end or
-// this long, so that the last reply is not lost to a reset (which close(2) sends when unread input is left).
-inline constexpr std::chrono::seconds linger_time{1};
-
-// A server may use this much memory for discarding; every thread has one of its own.
-inline constexpr std::size_t discard_size = std::size_t{16} * 1024;
-
-// Reads and forgets what has arrived, a bounded amount. `more` when the peer may still send.
-enum class discarded { more, end };
-discarded discard_input(int fd) noexcept;
-
 // The time that draining may take; it runs from the first question after the request to stop. Safe from any
 // thread.
 class drain_clock {

@@ -1,5 +1,7 @@
 #include "servers/nonblocking_connection.hpp"
 
+#include "servers/session_io.hpp"
+
 #include <cerrno>
 
 namespace echobench {
@@ -52,16 +54,9 @@ void nonblocking_connection::burn() const {
 }
 
 nonblocking_connection::wait nonblocking_connection::receive() {
-  const auto space = session_.recv_space();
-  const ssize_t n = ::recv(fd(), space.data(), space.size(), 0);
-  if (n > 0) {
-    session_.received(static_cast<std::size_t>(n));
-    touch();
-  } else if (n == 0) {
-    session_.peer_finished();
-  } else if (errno != EAGAIN && errno != EINTR) {
-    return fail(error_kind::reset);
-  }
+  const ssize_t n = receive_into(session_, fd());
+  if (n < 0 && !may_try_again(errno)) return fail(error_kind::reset);
+  if (n > 0) touch();
   return proceed();
 }
 

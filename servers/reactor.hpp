@@ -40,7 +40,8 @@ public:
           buffer_pool& pool, const drain_clock& drain, report how);
 
   // Waits until the server stops and the last connection has ended. `on_ready` gets each connection that is
-  // ready; it either advances and resumes it, or hands it out.
+  // ready; it either advances and resumes it, or hands it out. `on_offload` gets each that waits for
+  // offload, handed out already.
   server_totals run(const std::stop_token& stop, const std::function<void(connection&)>& on_ready,
                     const std::function<void(connection&)>& on_offload);
 

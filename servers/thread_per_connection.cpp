@@ -23,12 +23,9 @@ public:
   static std::string_view unavailable_reason() { return ""; }
 
   explicit thread_per_connection_server(const server_options& options)
-      : options_(options), listeners_(options, 1), pool_(buffer_pool::use::many_threads) {
-    if (options.threads != 1) {
-      throw usage_error(
-          "--threads: thread-per-connection starts a thread for each connection; leave it at 1");
-    }
-  }
+      : options_(without_threads(options, name)),
+        listeners_(options, 1),
+        pool_(buffer_pool::use::many_threads) {}
 
   const std::vector<endpoint>& endpoints() const noexcept { return listeners_.endpoints(); }
 

@@ -34,11 +34,12 @@ public:
     for (unsigned i = 0; i < options_.threads; ++i) {
       workers.emplace_back([&](const std::stop_token& end) { work(ready, loop, end); });
     }
+    const auto push = [&](connection& who) { ready.push(&who); };
     const auto hand_out = [&](connection& who) {
       loop.hand_out(who);
-      ready.push(&who);
+      push(who);
     };
-    return loop.run(stop, hand_out, hand_out);
+    return loop.run(stop, hand_out, push);
   }
 
 private:
