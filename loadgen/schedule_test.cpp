@@ -7,9 +7,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 #include <stdexcept>
 #include <string>
-#include <set>
 #include <vector>
 
 namespace echobench {

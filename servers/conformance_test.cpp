@@ -25,8 +25,7 @@ constexpr bool sanitized = true;
 constexpr bool sanitized = false;
 #endif
 
-// ---- what is tested
-// ---------------------------------------------------------------------------------------------
+// ---- what is tested ----
 
 struct subject {
   std::string variant;
@@ -57,8 +56,7 @@ std::string test_name(const ::testing::TestParamInfo<subject>& info) {
   return name;
 }
 
-// ---- the wire
-// ---------------------------------------------------------------------------------------------------
+// ---- the wire ----
 
 bytes encode(const frame_header& header, std::string_view payload) {
   bytes wire(frame_header_size, '\0');
@@ -93,7 +91,9 @@ exchange refused(std::string_view payload, frame_header request, frame_status st
   return {encode(request, payload), encode(reply, "")};
 }
 
-exchange operator+(exchange a, const exchange& b) { return {a.request + b.request, a.reply + b.reply}; }
+exchange operator+(const exchange& a, const exchange& b) {
+  return {a.request + b.request, a.reply + b.reply};
+}
 
 // Text that differs at every place and for every seed.
 bytes text(std::size_t size, std::uint32_t seed) {
@@ -144,8 +144,7 @@ bool eventually(Condition condition) {
   return condition();
 }
 
-// ---- fixtures
-// ---------------------------------------------------------------------------------------------------
+// ---- fixtures ----
 
 class conformance : public ::testing::TestWithParam<subject> {
 protected:
@@ -166,6 +165,11 @@ protected:
     return server_.emplace(arguments(std::move(more)), descriptors);
   }
   client& connect(std::size_t address = 0) { return peers_.emplace_back(server_->address(address)); }
+  std::vector<client*> connect_many(std::size_t n) {
+    std::vector<client*> many(n);
+    for (client*& each : many) each = &connect();
+    return many;
+  }
   static exchange message(std::size_t size, std::uint32_t seed) {
     return testing::message(GetParam().framing, size, seed);
   }
@@ -184,7 +188,7 @@ protected:
     const exit_report report = stop();
     EXPECT_EQ(report.status, 0) << report.errors;
     EXPECT_EQ(report.errors, "");
-    const auto totals = report.totals();
+    auto totals = report.totals();
     EXPECT_EQ(totals.at("event"), "stopped");
     EXPECT_EQ(totals.at("errors"), errors);
     return totals;
@@ -205,8 +209,7 @@ INSTANTIATE_TEST_SUITE_P(variants, frame_conformance, ::testing::ValuesIn(subjec
 INSTANTIATE_TEST_SUITE_P(variants, line_conformance, ::testing::ValuesIn(subjects({"line"})), test_name);
 INSTANTIATE_TEST_SUITE_P(variants, process_conformance, ::testing::ValuesIn(subjects({"frame"})), test_name);
 
-// ---- the protocol, whatever the framing
-// -------------------------------------------------------------------------
+// ---- the protocol, whatever the framing ----
 
 TEST_P(conformance, one_message) {
   serve();
@@ -333,8 +336,7 @@ TEST_P(conformance, reset_by_a_peer_that_does_not_read) {
 TEST_P(conformance, two_hundred_clients_at_once) {
   NEEDS_MANY_CLIENTS();
   serve();
-  std::vector<client*> peers;
-  for (int i = 0; i < 200; ++i) peers.push_back(&connect());
+  const std::vector<client*> peers = connect_many(200);
   for (std::uint32_t round = 0; round < 3; ++round) {
     for (std::uint32_t i = 0; i < peers.size(); ++i) peers[i]->send(message(100, i * 10 + round).request);
     for (std::uint32_t i = 0; i < peers.size(); ++i) {
@@ -397,8 +399,7 @@ TEST_P(conformance, stop_while_busy) {
   }
 }
 
-// ---- frame
-// ------------------------------------------------------------------------------------------------------
+// ---- frame ----
 
 TEST_P(frame_conformance, upper) {
   serve();
@@ -575,8 +576,7 @@ TEST_P(frame_conformance, a_thousand_half_sent_frames_cost_bounded_memory) {
   EXPECT_EQ(stop().status, 0);
 }
 
-// ---- line
-// -------------------------------------------------------------------------------------------------------
+// ---- line ----
 
 TEST_P(line_conformance, an_unterminated_last_line_is_answered_as_it_is) {
   serve({"--service", "upper"});
@@ -607,8 +607,7 @@ TEST_P(line_conformance, too_long_is_counted_and_closed) {
   expect_clean_stop({{"line_too_long", 1}});
 }
 
-// ---- the process
-// ------------------------------------------------------------------------------------------------
+// ---- the process ----
 
 TEST_P(process_conformance, says_what_it_listens_on) {
   server_process& server = serve({"--bind", "127.0.0.1", "--bind", "::1"});
@@ -768,8 +767,7 @@ TEST_P(process_conformance, waits_for_descriptors_without_spinning) {
   GTEST_SKIP() << "AddressSanitizer ends a process that has no descriptor left when it starts a thread";
 #endif
   server_process& server = serve({}, sanitized ? 40 : 30);
-  std::vector<client*> peers;
-  for (int i = 0; i < 60; ++i) peers.push_back(&connect());
+  const std::vector<client*> peers = connect_many(60);
   for (client* peer : peers) peer->send(frame("hello", 1).request);
   const auto before = *process_cpu_time(server.pid());
   std::this_thread::sleep_for(500ms);
@@ -823,14 +821,12 @@ TEST_P(process_conformance, threads_serve_together) {
     EXPECT_NE(report.errors.find("--threads"), std::string::npos) << report.errors;
     return;
   }
-  std::vector<client*> peers;
-  for (int i = 0; i < 30; ++i) peers.push_back(&connect());
+  const std::vector<client*> peers = connect_many(30);
   for (client* peer : peers) expect_exchange(*peer, frame(text(1000, 1), 1));
   EXPECT_EQ(expect_clean_stop().at("accepted"), 30);
 }
 
-// ---- the command line
-// -------------------------------------------------------------------------------------------
+// ---- the command line ----
 
 struct refusal {
   std::vector<std::string> arguments;
