@@ -15,8 +15,9 @@
 namespace echobench {
 namespace {
 
-int fail(exit_status status, std::string_view why) {
-  fmt::print(stderr, "echo-server: {}\n", why);
+int fail(exit_status status, std::string_view why, std::string_view advice = "") noexcept {
+  std::fprintf(stderr, "echo-server: %.*s%.*s\n", static_cast<int>(why.size()), why.data(),
+               static_cast<int>(advice.size()), advice.data());
   return status;
 }
 
@@ -33,12 +34,7 @@ int serve(const variant& chosen, const server_options& options, const sigset_t& 
   return exit_ok;
 }
 
-}  // namespace
-}  // namespace echobench
-
-int main(int argc, char** argv) {
-  using namespace echobench;
-  const sigset_t stop_signals = block_stop_signals();  // before any thread
+int run(int argc, char** argv, const sigset_t& stop_signals) {
   CLI::App app("A TCP echo server, by the concurrency model of your choice", "echo-server");
   try {
     const server_command command = parse_server_command(app, argc, argv);
@@ -49,17 +45,24 @@ int main(int argc, char** argv) {
     for (const variant* v : variants::all) {
       if (v->name == command.server.variant) return serve(*v, command.server, stop_signals);
     }
-    return fail(exit_usage, fmt::format("--variant: there is no '{}'; --list shows those that exist",
-                                        command.server.variant));
+    throw usage_error(
+        fmt::format("--variant: there is no '{}'; --list shows those that exist", command.server.variant));
   } catch (const CLI::ParseError& error) {
     return cli::report(app, error);
-  } catch (const usage_error& error) {
-    return fail(exit_usage, error.what());
-  } catch (const std::system_error& error) {
-    const bool in_use = error.code() == std::errc::address_in_use;
-    return fail(exit_failed,
-                fmt::format("{}{}", error.what(), in_use ? "; --port 0 takes any free port" : ""));
-  } catch (const std::exception& error) {
-    return fail(exit_failed, error.what());
   }
+}
+
+}  // namespace
+}  // namespace echobench
+
+int main(int argc, char** argv) try {
+  return echobench::run(argc, argv, echobench::block_stop_signals());  // before any thread
+} catch (const echobench::usage_error& error) {
+  return echobench::fail(echobench::exit_usage, error.what());
+} catch (const std::system_error& error) {
+  const bool in_use = error.code() == std::errc::address_in_use;
+  return echobench::fail(echobench::exit_failed, error.what(),
+                         in_use ? "; --port 0 takes any free port" : "");
+} catch (const std::exception& error) {
+  return echobench::fail(echobench::exit_failed, error.what());
 }

@@ -20,7 +20,7 @@ namespace echobench::variants {
 ECHOBENCH_VARIANTS(ECHOBENCH_DECLARE)
 #undef ECHOBENCH_DECLARE
 
-#define ECHOBENCH_LIST(name) &name,
+#define ECHOBENCH_LIST(name) &(name),
 inline constexpr std::array all{ECHOBENCH_VARIANTS(ECHOBENCH_LIST)};
 #undef ECHOBENCH_LIST
 
