@@ -1,20 +1,47 @@
 // echo-microbench: what the primitives under the models cost. The command line is Google Benchmark's.
+#include "bench/support.hpp"
 #include "common/build_info.hpp"
-#include "common/cpu.hpp"
 
-#include <benchmark/benchmark.h>
+#include <boost/version.hpp>
+#include <fmt/format.h>
+#include <sys/utsname.h>
 
+#include <fstream>
 #include <string>
+
+namespace {
+
+std::string first_line(const char* path) {
+  std::ifstream file(path);
+  std::string line;
+  return std::getline(file, line) ? line : "unknown";
+}
+
+std::string kernel() {
+  utsname system{};
+  return ::uname(&system) == 0 ? system.release : "unknown";
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
   using namespace echobench;
+  using benchmark::AddCustomContext;
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
-  benchmark::AddCustomContext("commit",
-                              std::string(build_info::commit) + (build_info::dirty ? "-dirty" : ""));
-  benchmark::AddCustomContext("compiler", std::string(build_info::compiler));
-  benchmark::AddCustomContext("flags", std::string(build_info::flags));
-  benchmark::AddCustomContext("allowed_cpus", format_cpu_list(allowed_cpus()));
+  const cpu_list all = bench::all_cpus();  // before this thread is bound to one of them
+  restrict_to_cpus(bench::home());
+  AddCustomContext("commit", std::string(build_info::commit) + (build_info::dirty ? "-dirty" : ""));
+  AddCustomContext("compiler", std::string(build_info::compiler));
+  AddCustomContext("flags", std::string(build_info::flags));
+  AddCustomContext("boost", BOOST_LIB_VERSION);
+  AddCustomContext("kernel", kernel());
+  AddCustomContext("clock_source",
+                   first_line("/sys/devices/system/clocksource/clocksource0/current_clocksource"));
+  AddCustomContext("placement",
+                   fmt::format("own thread on CPU {}, others on {}", format_cpu_list(bench::home()),
+                               format_cpu_list(bench::others())));
+  AddCustomContext("allowed_cpus", format_cpu_list(all));
   benchmark::RunSpecifiedBenchmarks();
   benchmark::Shutdown();
 }
