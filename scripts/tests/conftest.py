@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +17,9 @@ FAKES = Path(__file__).resolve().parent / "fakes"
 sys.path.insert(0, str(SCRIPTS))
 
 from echobench_lib import cli  # noqa: E402
+
+# A shell starts what it puts in the background with SIGINT ignored, and the programs under test would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SMALL = {
     "summary": "three models, two sizes", "variants": ["asio-callback", "thread-pool", "epoll"],
