@@ -44,16 +44,20 @@ def build(groups):
     data = {"cpu-ratio": _ratio_data(groups), "latency": _latency_data(groups), "memory": _memory_data(groups)}
     data["cpu"] = [point for point in _scaling_data(groups) if point["cpu_us"] is not None]
     data["throughput"] = _scaling_data(groups)
-    config = json.loads((FOLDER / "config.json").read_text())
     charts = []
     for name in NAMES:
         if data[name]:
-            spec = json.loads((FOLDER / "specs" / f"{name}.vl.json").read_text())
-            spec.update(data={"values": data[name]}, config=config)
+            spec = complete(name, data[name])
             shown = {point["variant"] for point in data[name]}
             _set_colours(spec, {variant: colour for variant, colour in palette.items() if variant in shown})
             charts.append({"name": name, "spec": spec})
     return charts
+
+
+def complete(name, values):
+    """The spec NAME with its data and the style that all charts share."""
+    spec = json.loads((FOLDER / "specs" / f"{name}.vl.json").read_text())
+    return {**spec, "data": {"values": values}, "config": json.loads((FOLDER / "config.json").read_text())}
 
 
 def _set_colours(node, palette):

@@ -6,14 +6,14 @@ import re
 import signal
 import sys
 import time
-from datetime import datetime
 from pathlib import Path
 
 from rich.console import Console
 
-from . import REPOSITORY, Failure, Usage, charts, compare, doctor, experiment, report, result, runner, tables
+from . import Failure, Usage, charts, compare, doctor, experiment, report, result, runner, tables
 from .placement import place, read_cores
 from .programs import list_variants
+from .progress import Progress
 from .units import NS_PER_S, format_seconds, parse_time_ns
 
 INTERRUPTED = 130
@@ -109,11 +109,7 @@ def run_experiment(options, console):
     expanded = experiment.expand(name, document, list_variants())
     cpus = document["placement"]
     placement = place(read_cores(), **cpus)
-    folder = options.out or REPOSITORY / "runs" / f"{datetime.now():%Y%m%d-%H%M%S}-{name}"
-    if (folder / result.FILE_NAME).exists():
-        raise Usage(f"--out {folder}: there is a result already; give another folder")
-    folder.mkdir(parents=True, exist_ok=True)
-
+    folder = result.new_folder(options.out, name)
     if not options.no_report:
         charts.install()  # before minutes are spent on measuring
     measuring = runner.Runner(name, expanded, placement, folder)
@@ -127,10 +123,12 @@ def run_experiment(options, console):
         console.print(f"that is more than the {document['budget']} that the experiment is meant to take")
     for variant, reason in expanded.unavailable.items():
         console.print(f"not available here: {variant}: {reason}")
+    progress = Progress(console, lambda restart, block: f"{block.name}  restart {restart + 1} of {block.restarts}")
     begun = time.monotonic()
     try:
-        measuring.run(Progress(console))
+        measuring.run(progress)
     finally:
+        progress.clear()
         file = folder / result.FILE_NAME
         console.print(f"measured in {format_seconds(time.monotonic() - begun)} (min:s): {file}" if file.exists() else
                       "stopped before the first block was finished: there is no result", soft_wrap=True)
@@ -148,27 +146,6 @@ def run_experiment(options, console):
     return 1 if measuring.failures or measuring.remarks else 0
 
 
-class Progress:
-    """One line per run: rewritten in place on a terminal, printed otherwise."""
-
-    def __init__(self, console):
-        self._console = console
-
-    def __call__(self, done, pairs, seconds_left):
-        if done < len(pairs):
-            restart, block = pairs[done]
-            text = (f"[{done + 1}/{len(pairs)}] {format_seconds(seconds_left)} left  {block.name}  "
-                    f"restart {restart + 1} of {block.restarts}")
-        else:
-            text = ""
-        if self._console.is_terminal:
-            self._console.file.write(f"\r\x1b[2K{text[:self._console.width - 1]}")
-            self._console.file.flush()
-        elif text:
-            self._console.print(text, markup=False)
-            self._console.file.flush()
-
-
 def write_report(options, console):
     file = result.locate(options.result)
     document = result.load(file)
@@ -177,8 +154,8 @@ def write_report(options, console):
         raise Usage(f"{file}: it has no cells: nothing was measured")
     groups = report.show(document, reference, console)
     if not options.no_page:
-        beside = file.parent if file.name == result.FILE_NAME else file.with_name(f"{file.stem}-report")
-        console.print(f"\nreport: {report.write(document, groups, options.out or beside)}", soft_wrap=True)
+        folder = options.out or result.folder_of_report(file)
+        console.print(f"\nreport: {report.write(document, groups, folder)}", soft_wrap=True)
     return 0
 
 

@@ -61,7 +61,7 @@ def _activity(seconds):
     time.sleep(seconds)
     after = psutil.cpu_times()
     passed = sum(after) - sum(before) or 1
-    steal = 100 * (getattr(after, "steal", 0) - getattr(before, "steal", 0)) / passed
+    steal = steal_percent(before, after)
     busy = 100 * (1 - ((after.idle + after.iowait) - (before.idle + before.iowait)) / passed)
     if steal > 1:
         yield Finding("warning", "steal", f"{steal:.1f} % of CPU time was taken by the hypervisor",
@@ -73,6 +73,12 @@ def _activity(seconds):
                       "stop what is running and measure again")
     else:
         yield Finding("ok", "load", f"CPUs {busy:.0f} % busy, steal {steal:.1f} %")
+
+
+def steal_percent(before, after):
+    """How much of the CPUs' time between two of psutil.cpu_times() the hypervisor took."""
+    passed = sum(after) - sum(before) or 1
+    return 100 * (getattr(after, "steal", 0) - getattr(before, "steal", 0)) / passed
 
 
 def _used_by_process():
@@ -163,6 +169,12 @@ def io_uring_reason():
 def virtualised():
     flags = _read("/proc/cpuinfo") or ""
     return any(line.startswith("flags") and " hypervisor" in line for line in flags.splitlines())
+
+
+def cpu_model():
+    """What the kernel calls the processor, None where it does not say."""
+    lines = (_read("/proc/cpuinfo") or "").splitlines()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), None)
 
 
 def cpu_quota():

@@ -28,7 +28,7 @@ nav { margin:14px 0 0; display:flex; gap:18px; flex-wrap:wrap } a { color:#0969d
 th { text-align:left; font-weight:600; color:var(--soft); border-bottom:1px solid var(--line); padding:5px 10px 5px 0; white-space:nowrap }
 td { border-bottom:1px solid #eef1f4; padding:5px 10px 5px 0; white-space:nowrap } .right { text-align:right }
 tr.reference td { background:var(--faint) } .swatch { display:inline-block; width:10px; height:10px; border-radius:3px; margin-right:8px }
-.valid { color:#1a7f37 } .client-bound { color:#9a6700 } .starved,.errors,.wrong-replies { color:#cf222e; font-weight:600 }
+.valid { color:#1a7f37 } .client-bound,.unavailable { color:#9a6700 } .starved,.errors,.wrong-replies,.wrong { color:#cf222e; font-weight:600 }
 .chart { margin:18px 0 30px; overflow-x:auto } .chart svg { max-width:none } .vega-embed { width:auto }
 dl { display:grid; grid-template-columns:max-content 1fr; gap:3px 20px; margin:8px 0; font-size:13.5px } dt { color:var(--soft) } dd { margin:0; overflow-wrap:anywhere }
 pre { background:var(--faint); padding:12px 14px; overflow-x:auto; font-size:12.5px; border-radius:6px } ul { padding-left:20px; max-width:90ch } li { margin:3px 0 }
@@ -50,36 +50,69 @@ def render(document, groups, drawn, specs, libraries):
     palette = charts.colours(dict.fromkeys(row.variant for group in groups for row in group.rows))
     experiment = document.get("experiment", {})
     name = experiment.get("name", "echo-load")
-    parts = [f"<h1>echobench: {_text(name)}</h1>", f'<p class="soft">{_text(_subtitle(document))}</p>', _NAV]
+    parts = [f"<h1>echobench: {escape(name)}</h1>", f'<p class="soft">{escape(_subtitle(document))}</p>', nav(_NAV)]
     if document.get("complete") is False:
         parts.append('<p class="warn">This run was not finished: it holds the cells that were measured until then.</p>')
     failed = [run for run in document.get("runs", []) if "error" in run]
     if failed:
         parts.append('<div class="warn">Runs without a result:<ul>' + "".join(
-            f"<li>{_text(run['block'])}, restart {run['restart'] + 1}: {_text(run['error'])}</li>" for run in failed)
+            f"<li>{escape(run['block'])}, restart {run['restart'] + 1}: {escape(run['error'])}</li>" for run in failed)
             + "</ul></div>")
     parts += ['<h2 id="charts-part">Charts</h2>',
-              *(f'<div class="chart" id="chart-{chart}">{svg}</div>' for chart, svg in drawn.items()),
+              *(chart(name, svg) for name, svg in drawn.items()),
               '<h2 id="tables">Tables</h2>', *(_table(group, palette) for group in groups),
-              "<ul class=soft>" + "".join(f"<li>{_text(note)}</li>" for note in tables.notes(groups, document)) + "</ul>",
+              "<ul class=soft>" + "".join(f"<li>{escape(note)}</li>" for note in tables.notes(groups, document)) + "</ul>",
               '<h2 id="verdicts">Verdicts that are not valid, and why</h2>', _doubts(groups),
               '<h2 id="reading">How to read this</h2>', _reading(),
               '<h2 id="host">Where and how it was measured</h2>', _host(document)]
+    return whole(f"echobench: {name}", parts, specs, libraries)
+
+
+def whole(title, parts, specs, libraries):
+    """A page of these parts, with all that its charts need."""
     inlined = "\n".join(f"<script>{_script(text)}</script>" for text in libraries)
     return (f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
             f'<meta name="viewport" content="width=device-width,initial-scale=1">'
-            f"<title>echobench: {_text(name)}</title><style>{_STYLE}</style></head>\n<body><main>\n"
+            f"<title>{escape(title)}</title><style>{_STYLE}</style></head>\n<body><main>\n"
             + "\n".join(parts)
             + f'\n</main>\n<script type="application/json" id="charts">{_json(specs)}</script>\n'
             + f"{inlined}\n<script>{_SCRIPT}</script>\n</body></html>\n")
 
 
-_NAV = ('<nav><a href="#charts-part">Charts</a><a href="#tables">Tables</a><a href="#verdicts">Verdicts</a>'
-        '<a href="#reading">How to read</a><a href="#host">Host and commands</a></nav>')
+_NAV = {"charts-part": "Charts", "tables": "Tables", "verdicts": "Verdicts", "reading": "How to read",
+        "host": "Host and commands"}
 
 
-def _text(value):
+def escape(value):
     return html.escape(str(value))
+
+
+def nav(links):
+    """Links to the headings of a page: {id: text}."""
+    return "<nav>" + "".join(f'<a href="#{where}">{escape(text)}</a>' for where, text in links.items()) + "</nav>"
+
+
+def chart(name, svg):
+    """The place of a chart: its SVG is shown until, or instead of, the interactive one."""
+    return f'<div class="chart" id="chart-{name}">{svg}</div>'
+
+
+def table(columns, rows):
+    """`columns` are (name, class) pairs; `rows` are (class, cells) pairs whose cells are HTML, with a class of their own
+    where they are a pair."""
+    def cells(row):
+        pairs = (cell if isinstance(cell, tuple) else (cell, name) for cell, (_, name) in zip(row, columns))
+        return "".join(f'<td class="{name}">{cell}</td>' for cell, name in pairs)
+    head = "".join(f'<th class="{name}">{escape(text)}</th>' for text, name in columns)
+    body = "".join(f'<tr class="{name}">{cells(row)}</tr>' for name, row in rows)
+    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def facts(values):
+    """What is known, as a list of names and values; what is not known is left out."""
+    rows = "".join(f"<dt>{escape(key)}</dt><dd>{escape(_plain(value))}</dd>" for key, value in values.items()
+                   if value not in ("", None, {}, []))
+    return f"<dl>{rows}</dl>"
 
 
 def _script(text):
@@ -101,30 +134,26 @@ def _subtitle(document):
 
 
 def _table(group, palette):
-    head = "".join(f'<th class="{justify}">{_text(name)}</th>' for name, justify in tables.COLUMNS)
     rows = []
     for row in group.rows:
-        cells = tables.texts(row, group)
-        first = f'<td><span class="swatch" style="background:{palette[row.variant]}"></span>{_text(cells[0])}</td>'
-        middle = "".join(f'<td class="{justify}">{_text(cell)}</td>'
-                         for cell, (_, justify) in zip(cells[1:-1], tables.COLUMNS[1:-1]))
-        marked = ' class="reference"' if row.variant == group.reference else ""
-        rows.append(f'<tr{marked}>{first}{middle}<td class="{row.verdict}">{_text(cells[-1])}</td></tr>')
-    return (f'<h3>{_text(tables.title(group))}</h3><div class="scroll"><table><thead><tr>{head}</tr></thead>'
-            f"<tbody>{''.join(rows)}</tbody></table></div>")
+        first, *middle, last = map(escape, tables.texts(row, group))
+        swatch = f'<span class="swatch" style="background:{palette[row.variant]}"></span>'
+        rows.append(("reference" if row.variant == group.reference else "",
+                     [swatch + first, *middle, (last, row.verdict)]))
+    return f"<h3>{escape(tables.title(group))}</h3>" + table(tables.COLUMNS, rows)
 
 
 def _doubts(groups):
     items = []
     for group, row in tables.doubts(groups):
-        reasons = "".join(f"<li>{_text(reason)}</li>" for reason in row.reasons) or "<li>no reason was recorded</li>"
-        items.append(f'<details><summary>{_text(row.variant)}, {_text(tables.title(group))}: '
+        reasons = "".join(f"<li>{escape(reason)}</li>" for reason in row.reasons) or "<li>no reason was recorded</li>"
+        items.append(f'<details><summary>{escape(row.variant)}, {escape(tables.title(group))}: '
                      f'<span class="{row.verdict}">{row.verdict}</span></summary><ul>{reasons}</ul></details>')
     return "".join(items) or "<p>Every row is valid.</p>"
 
 
 def _reading():
-    verdicts = "".join(f'<dt class="{name}">{name}</dt><dd>{_text(meaning)}</dd>' for name, meaning in VERDICTS.items())
+    verdicts = "".join(f'<dt class="{name}">{name}</dt><dd>{escape(meaning)}</dd>' for name, meaning in VERDICTS.items())
     return ("<p><b>Server CPU per request</b> is the headline: it stays true when the client is the bottleneck, as it "
             "must be for the fastest servers where client and server have one CPU each.</p>"
             "<p><b>Ratios</b> come from runs in which all targets are driven in turn, slice by slice, so that drift of "
@@ -137,21 +166,17 @@ def _reading():
 
 
 def _host(document):
-    def facts(values):
-        rows = "".join(f"<dt>{_text(key)}</dt><dd>{_text(_plain(value))}</dd>" for key, value in values.items()
-                       if value not in ("", None, {}, []))
-        return f"<dl>{rows}</dl>"
     parts = []
     for title, key in (("Host", "host"), ("Placement", "placement"), ("Built from", "tool")):
         if document.get(key):
             parts.append(f"<h3>{title}</h3>{facts(document[key])}")
     if "experiment" in document:
         settings = {key: value for key, value in document["experiment"].items() if key != "summary"}
-        parts.append(f"<details><summary>The experiment</summary><pre>{_text(json.dumps(settings, indent=1))}</pre></details>")
+        parts.append(f"<details><summary>The experiment</summary><pre>{escape(json.dumps(settings, indent=1))}</pre></details>")
     commands = [" ".join(run["argv"]) for run in document.get("runs", []) if run["argv"]] or [" ".join(document["argv"])]
     servers = dict.fromkeys(" ".join(cell["server"]["command"]) for cell in document["cells"]
                             if "command" in cell.get("server", {}))
-    parts.append("<details><summary>Commands</summary><pre>" + _text("\n".join([*servers, *commands])) + "</pre></details>")
+    parts.append("<details><summary>Commands</summary><pre>" + escape("\n".join([*servers, *commands])) + "</pre></details>")
     return "".join(parts)
 
 

@@ -5,6 +5,7 @@ import json
 import os
 import resource
 import selectors
+import shlex
 import signal
 import socket
 import subprocess
@@ -44,6 +45,34 @@ def list_variants():
     except json.JSONDecodeError:
         pass
     raise Failure(f"{' '.join(command)}: exit status {done.returncode}: {last_line(done.stderr) or 'no JSON'}")
+
+
+def run_to_end(command, limit_s):
+    """Runs a program that ends by itself, within `limit_s` seconds; its exit status and what it said on stderr."""
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                          text=True) as process:
+        try:
+            _, said = process.communicate(timeout=limit_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise Failure(f"{shlex.join(command)}: ended after {limit_s:.0f} s without a result") from None
+        except BaseException:
+            process.terminate()
+            raise
+    return process.returncode, said
+
+
+def read_json(file, writer):
+    """What a program wrote."""
+    try:
+        return json.loads(file.read_text())
+    except (OSError, ValueError) as error:
+        raise Failure(f"{writer} left no JSON: {error}") from None
+
+
+def describe_end(status):
+    """How a process ended, by subprocess's return code."""
+    return f"ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
 
 
 def last_line(text):
@@ -134,7 +163,7 @@ class Server:
         status = self._process.poll()
         if status is None:
             return ""
-        return (f"ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}") + self._said()
+        return describe_end(status) + self._said()
 
     def _said(self):
         self._stderr.seek(0, os.SEEK_END)

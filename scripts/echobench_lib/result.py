@@ -3,6 +3,7 @@
 import json
 import os
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import jsonschema
@@ -52,22 +53,41 @@ class Workload:
         return text + (f", pipeline {self.pipeline}" if self.pipeline != 1 else "")
 
 
-def locate(path):
-    """The result file that `path` names: itself, or result.json in that folder."""
+def locate(path, name=FILE_NAME):
+    """The result file that `path` names: itself, or the one called `name` in that folder."""
     path = Path(path)
-    file = path / FILE_NAME if path.is_dir() else path
+    file = path / name if path.is_dir() else path
     if not file.is_file():
-        raise Usage(f"{path}: no result there: give a result file, or a folder with a {FILE_NAME}")
+        raise Usage(f"{path}: no result there: give a result file, or a folder with a {name}")
     return file
+
+
+def new_folder(wanted, name, file_name=FILE_NAME):
+    """The folder for the result of a new run: what the user wanted, else one of runs/ with the time and `name`."""
+    folder = wanted or REPOSITORY / "runs" / f"{datetime.now():%Y%m%d-%H%M%S}-{name}"
+    if (folder / file_name).exists():
+        raise Usage(f"--out {folder}: there is a result already; give another folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def folder_of_report(file, name=FILE_NAME):
+    """Where the report of a result file goes: beside the result in the folder of a run, else into a folder of its own."""
+    return file.parent if file.name == name else file.with_name(f"{file.stem}-report")
+
+
+def read(file):
+    """The JSON in a file that the user named."""
+    try:
+        return json.loads(file.read_text())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise Usage(f"{file}: not JSON: {error}") from None
 
 
 def load(path):
     """The document of a result file, valid by the schema, with what only `echobench run` records filled in."""
     file = locate(path)
-    try:
-        document = json.loads(file.read_text())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise Usage(f"{file}: not JSON: {error}") from None
+    document = read(file)
     validate(document, file)
     for number, cell in enumerate(document["cells"]):
         _complete(cell, document["config"])
@@ -86,9 +106,13 @@ def validate(document, path):
 
 
 def save(document, path, new=0):
-    """Writes the whole file or leaves the one before: a run that is cut short keeps what it had.  Cells before index
-    `new` were checked when they were first saved."""
+    """Checks and writes a document.  Cells before index `new` were checked when they were first saved."""
     validate({**document, "cells": document["cells"][new:]}, path)
+    write(document, path)
+
+
+def write(document, path):
+    """Writes the whole file or leaves the one before: a run that is cut short keeps what it had."""
     beside = path.with_name(path.name + ".part")
     with beside.open("w") as file:
         json.dump(document, file, indent=1)

@@ -1,9 +1,7 @@
 """Runs an experiment: block after block, restart after restart, each with new server processes."""
 
 import contextlib
-import json
 import shlex
-import subprocess
 import sys
 import tempfile
 import time
@@ -12,7 +10,7 @@ from pathlib import Path
 
 from . import Failure, doctor
 from .experiment import HALF_CAPACITY
-from .programs import Server, last_line, program, require_descriptors
+from .programs import Server, last_line, program, read_json, require_descriptors, run_to_end
 from .result import FILE_NAME, save, validate
 from .units import NS_PER_S, parse_time_ns
 
@@ -23,6 +21,7 @@ SILENT = 1                 # ... that may: a target gave not one verified reply,
 WRONG = 4                  # ... that tells of wrong replies
 REFUSED = 2                # ... that tells of an option it cannot take: a slice shorter than five turns
 SOUND = ("valid", "client-bound")  # verdicts of cells whose throughput says what a server can do
+LEAST_LIMIT_S = 120        # after which echo-load is ended, beside three times its duration
 STRETCH = 4                # how much longer slices become when they are refused: then any rate down to 1/16 will do
 
 
@@ -120,7 +119,8 @@ class Runner:
                            for variant in variants]
                 run["argv"] = self._command(block, restart, rate, stretch, servers, file)
                 try:
-                    run["exit_status"], said = run_load(run["argv"], block.duration_ns(stretch) / NS_PER_S)
+                    limit_s = LEAST_LIMIT_S + 3 * block.duration_ns(stretch) / NS_PER_S
+                    run["exit_status"], said = run_to_end(run["argv"], limit_s)
                 except Failure as failure:
                     raise Failure("; ".join([str(failure), *deaths(servers)])) from None
                 ends, died = [server.end() for server in servers], deaths(servers)
@@ -129,7 +129,7 @@ class Runner:
                 failure = Refused if run["exit_status"] == REFUSED else Failure
                 raise failure("; ".join([f"{shlex.join(run['argv'])}: exit status {run['exit_status']}: "
                                          f"{last_line(said) or 'no message'}", *died]))
-            document = read_json(file)
+            document = read_json(file, "echo-load")
         validate(document, "the output of echo-load")
         if document.get("interrupted"):
             raise Failure("echo-load was interrupted: what it had until then is not a whole run")
@@ -191,29 +191,6 @@ class Runner:
 def deaths(servers):
     """A sentence for each server that ended before it was asked to."""
     return [f"{server.variant.name} died during the run: it {end}" for server in servers if (end := server.end())]
-
-
-def run_load(command, duration_s):
-    """Runs echo-load to its end; its exit status and what it said on stderr."""
-    limit_s = 120 + 3 * duration_s
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                          text=True) as process:
-        try:
-            _, said = process.communicate(timeout=limit_s)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            raise Failure(f"{shlex.join(command)}: ended after {limit_s:.0f} s without a result") from None
-        except BaseException:
-            process.terminate()
-            raise
-    return process.returncode, said
-
-
-def read_json(file):
-    try:
-        return json.loads(file.read_text())
-    except (OSError, ValueError) as error:
-        raise Failure(f"echo-load left no JSON: {error}") from None
 
 
 def milliseconds(ns):

@@ -27,19 +27,19 @@ def parse_count(text):
     return int(value)
 
 
-def format_time_ns(ns):
-    """Three significant digits: `812 ns`, `42.3 µs`, `1.25 s`."""
+def format_time_ns(ns, digits=3):
+    """`3.41 ns`, `812 ns`, `42.3 µs`, `1.25 s`."""
     for unit, scale in (("s", NS_PER_S), ("ms", 1_000_000), ("µs", 1_000)):
         if ns >= scale:
-            return f"{significant(ns / scale)} {unit}"
-    return f"{ns:.0f} ns"
+            return f"{significant(ns / scale, digits)} {unit}"
+    return f"{significant(ns, digits)} ns"
 
 
-def format_bytes(size):
+def format_bytes(size, digits=3):
     """`312 B`, `8.61 KiB`, `1.20 MiB`; negative sizes keep their sign."""
-    for unit, scale in (("MiB", 1 << 20), ("KiB", 1 << 10)):
+    for unit, scale in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
         if abs(size) >= scale:
-            return f"{significant(size / scale)} {unit}"
+            return f"{significant(size / scale, digits)} {unit}"
     return f"{size:.0f} B"
 
 
@@ -53,5 +53,5 @@ def significant(value, digits=3):
     """`value` with `digits` significant digits, thousands separated, never in exponent form."""
     if value == 0:
         return "0"
-    whole = len(str(int(abs(value)))) if abs(value) >= 1 else 0
-    return f"{value:,.{max(0, digits - whole)}f}"
+    exponent = int(f"{value:.{digits - 1}e}".split("e")[1])
+    return f"{value:,.{max(0, digits - 1 - exponent)}f}"

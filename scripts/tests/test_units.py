@@ -23,9 +23,17 @@ def test_what_is_no_quantity_is_refused(parse, text):
 
 def test_figures_keep_three_digits():
     assert units.format_time_ns(812) == "812 ns"
+    assert units.format_time_ns(3.414) == "3.41 ns"
     assert units.format_time_ns(42_345) == "42.3 µs"
     assert units.format_time_ns(1_250_000_000) == "1.25 s"
     assert units.format_bytes(209) == "209 B"
     assert units.format_bytes(26_764) == "26.1 KiB"
     assert units.format_bytes(-2048) == "-2.00 KiB"
+    assert units.format_bytes(5 << 30) == "5.00 GiB"
     assert units.format_seconds(245) == "4:05"
+
+
+@pytest.mark.parametrize("value, digits, text", [(0.01234, 2, "0.012"), (9.996, 3, "10.0"), (0, 3, "0"), (-0.5, 2, "-0.50"),
+                                                 (12_345, 2, "12,345")])
+def test_significant_digits(value, digits, text):
+    assert units.significant(value, digits) == text
