@@ -11,6 +11,7 @@ Knows the programs echo-server and echo-load only by their command lines and the
     report      tables, charts, index.html
     compare     two result files side by side
     doctor      what on this host spoils figures
+    micro       another kind of result: what the primitives under the models cost
 """
 
 from pathlib import Path

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from . import Failure, Usage, charts, compare, doctor, experiment, report, result, runner, tables
+from . import Failure, Usage, charts, compare, doctor, experiment, micro, report, result, runner, tables
 from .placement import place, read_cores
 from .programs import list_variants
 from .progress import Progress
@@ -42,7 +42,7 @@ def parser():
     top = argparse.ArgumentParser(
         prog="echobench", formatter_class=text, description="Runs experiments over concurrency models and tells what "
         "can be believed of them.", epilog="exit status: 0 ok, 1 failed or a regression, 2 usage (compare: also a "
-        "missing cell or nothing compared), 130 interrupted\n"
+        "missing cell or nothing compared), 4 a wrong answer of a primitive (micro), 130 interrupted\n"
         "environment: ECHOBENCH_BUILD, the build folder that is measured (default: build/release)")
     verbs = top.add_subparsers(title="verbs", required=True, metavar="VERB")
 
@@ -81,6 +81,26 @@ def parser():
                          "throughput fell, by more than this at the near bound of its 95 %% interval, e.g. 10%% "
                          "(default: never fail)")
 
+    small = verb("micro", micro.run, help="measure what the primitives under the models cost, or report it again",
+                 epilog="exit status: 0 ok, 1 failed, 2 usage, 4 a row gave a wrong answer, 130 interrupted (complete "
+                 "rounds are kept)")
+    small.add_argument("--rounds", type=whole_number, metavar="N", help="how often each row is measured, every time in a "
+                       f"new process (default: {micro.ROUNDS})")
+    small.add_argument("--min-time", type=positive_seconds, metavar="SECONDS", help="how long a row runs at least, "
+                       f"each time (default: {micro.MIN_TIME_S})")
+    small.add_argument("--filter", metavar="REGEX", help="only rows that match, e.g. '^BM_Switch_'; "
+                       "--filter=-REGEX: only the others (default: all rows)")
+    small.add_argument("--seed", type=whole_number, metavar="N", help="of the order of files in each round "
+                       "(default: drawn anew, and printed)")
+    small.add_argument("--out", type=Path, metavar="DIR", help="folder for micro.json, charts/ and index.html; must not "
+                       "hold a result yet (default: runs/<time>-micro/; with --from: beside the result)")
+    small.add_argument("--no-report", action="store_true", help="no charts, no page (default: off)")
+    small.add_argument("--readme", action="store_true", help="write bench/README.md, too (default: off)")
+    small.add_argument("--from", type=Path, metavar="A", dest="source", help="measure nothing: take this result, a file or "
+                       "a folder; also from plain `echo-microbench --benchmark_out` (default: measure)")
+    small.add_argument("--against", type=Path, metavar="B", help="with --from A: only print which medians of B are within "
+                       f"{100 * micro.LIMIT:g} %% of A's, and which are not (default: off)")
+
     verb("list", list_all, help="experiments, and variants with the reason where one cannot run here")
     check = verb("doctor", examine, help="what on this host spoils figures, and what to do about it")
     check.add_argument("--watch", type=positive_seconds, default=1.0, metavar="SECONDS",
@@ -93,6 +113,15 @@ def percentage(text):
     if not match:
         raise argparse.ArgumentTypeError(f"'{text}' is not a percentage, for example 10%")
     return float(match[1]) / 100
+
+
+def whole_number(text):
+    try:
+        if int(text) >= 1:
+            return int(text)
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from 1")
 
 
 def positive_seconds(text):

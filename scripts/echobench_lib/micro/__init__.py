@@ -1,0 +1,19 @@
+"""echobench micro: what the primitives under the models cost.
+
+Knows the program echo-microbench only by Google Benchmark's command line and JSON.  From data to figures:
+
+    questions   which question each file of bench/ answers, and what the name of a row says
+    measure     rounds over all files, one process per file and round
+    document    a result: Google Benchmark's own JSON, with its aggregates
+    figures     the rows of a table: all repetitions of one benchmark put together
+    answers     sentences with figures in them
+    report      tables, charts, index.html
+    readme      bench/README.md
+    agreement   how the medians of two results agree
+    verb        what the command line asks for
+"""
+
+from .agreement import LIMIT
+from .verb import MIN_TIME_S, ROUNDS, run
+
+__all__ = ["LIMIT", "MIN_TIME_S", "ROUNDS", "run"]

@@ -1,0 +1,69 @@
+"""A result of `echobench micro`: Google Benchmark's JSON as its version 1.7.1 writes it for repetitions, so that its
+own tools read it, and so that its own output can be read here."""
+
+import numpy
+
+from .. import Usage
+from ..result import locate, read, write
+
+FILE_NAME = "micro.json"
+OF_EVERY_ROW = {"name", "family_index", "per_family_instance_index", "run_name", "run_type", "repetitions",
+                "repetition_index", "threads", "aggregate_name", "aggregate_unit", "error_occurred", "error_message",
+                "iterations", "real_time", "cpu_time", "time_unit", "label"}
+STATISTICS = {"mean": numpy.mean, "median": numpy.median, "stddev": lambda values: numpy.std(values, ddof=1),
+              "cv": lambda values: numpy.std(values, ddof=1) / mean if (mean := numpy.mean(values)) else numpy.nan}
+
+
+def load(path):
+    """The document of a result file, or of a folder that has one."""
+    file = locate(path, FILE_NAME)
+    document = read(file)
+    if not isinstance(document, dict) or not {"context", "benchmarks"} <= document.keys():
+        raise Usage(f"{file}: not a result of micro, nor JSON of Google Benchmark")
+    return document
+
+
+def is_partial(document):
+    """Whether rows may be missing: --filter left them out, or it was not `echobench micro` that measured."""
+    return "filter" in document["context"] or "rounds" not in document["context"]
+
+
+def save(context, rounds, file):
+    """Writes complete rounds, each {question: rows of its process}."""
+    families = {}
+    rows = []
+    for question in rounds[-1]:
+        for repetitions in zip(*(measured[question] for measured in rounds)):
+            family = families.setdefault((question, repetitions[0]["family_index"]), len(families))
+            rows.append([{**row, "family_index": family, "repetitions": len(rounds), "repetition_index": index}
+                         for index, row in enumerate(repetitions)])
+    write({"context": context, "benchmarks": [entry for repetitions in rows
+                                              for entry in [*repetitions, *aggregates(repetitions)]]}, file)
+
+
+def counters(row):
+    """What a row tells beside its times."""
+    return {key: value for key, value in row.items() if key not in OF_EVERY_ROW}
+
+
+def aggregates(repetitions):
+    """What Google Benchmark adds to the repetitions of a row, in its order and with its keys; nothing when fewer than
+    two have figures."""
+    sound = [row for row in repetitions if not row.get("error_occurred")]
+    return [_aggregate(name, repetitions, sound) for name in STATISTICS] if len(sound) > 1 else []
+
+
+def _aggregate(name, repetitions, sound):
+    first = repetitions[0]
+    known = ("family_index", "per_family_instance_index", "run_name")
+    labels = {row.get("label") for row in repetitions}
+    figures = dict.fromkeys(key for row in sound for key in counters(row))
+
+    def over(key):
+        return float(STATISTICS[name]([row[key] for row in sound if key in row]))
+    return {"name": f"{first['run_name']}_{name}", **{key: first[key] for key in known}, "run_type": "aggregate",
+            "repetitions": first["repetitions"], "threads": first["threads"], "aggregate_name": name,
+            "aggregate_unit": "percentage" if name == "cv" else "time", "iterations": len(repetitions),
+            "real_time": over("real_time"), "cpu_time": over("cpu_time"), "time_unit": first["time_unit"],
+            **{key: over(key) for key in figures},
+            **({"label": first["label"]} if len(labels) == 1 and "label" in first else {})}

@@ -1,0 +1,73 @@
+"""Which question each file of bench/ answers (bench/questions.json), and what the name of a row says.
+
+A row is a benchmark with its arguments, `BM_Topic_What/key:value`; Google Benchmark appends to its name how it is
+timed, `/process_time/real_time`."""
+
+import json
+import re
+from dataclasses import dataclass
+
+import jsonschema
+
+from .. import REPOSITORY, Failure, Usage
+from ..experiment import explain
+from ..result import read
+
+FILE = REPOSITORY / "bench" / "questions.json"
+SCHEMA_FILE = REPOSITORY / "bench" / "questions.schema.json"
+
+_TOPIC = re.compile(r"BM_([A-Za-z0-9]+)_")
+_HOW = re.compile(r"/(?:process_time|real_time|manual_time|iterations:\d+|repeats:\d+|min_(?:warmup_)?time:[\d.]+)(?=/|$)")
+
+
+@dataclass(frozen=True)
+class Question:
+    """A file of bench/, without its suffix; `answer` is a template (see answers), empty until it is written."""
+
+    file: str
+    topics: tuple[str, ...]
+    question: str
+    answer: str = ""
+    caveat: str = ""
+    floor: str = ""  # the topic whose Null is the floor of topics that have none of their own
+
+    def label(self, name):
+        """A row's name as short as it is clear among the rows of this file."""
+        return plain(name).removeprefix(f"BM_{self.topics[0]}_").removeprefix("BM_")
+
+
+def load():
+    """All questions, in the order of the file.  Usage errors say where and what."""
+    entries = read(FILE)
+    explain(jsonschema.Draft202012Validator(json.loads(SCHEMA_FILE.read_text())).iter_errors(entries), FILE)
+    questions = [Question(**{**entry, "topics": tuple(entry["topics"])}) for entry in entries]
+    topics = [topic for question in questions for topic in question.topics]
+    if twice := sorted({topic for topic in topics if topics.count(topic) > 1}):
+        raise Usage(f"{FILE}: topics that belong to two files: {', '.join(twice)}")
+    return questions
+
+
+def group(names, questions):
+    """{question: its rows}, in the order of the questions; a row that belongs to none is a Failure."""
+    of_topic = {own: question for question in questions for own in question.topics}
+    rows = {question: [] for question in questions}
+    for name in names:
+        if topic(name) not in of_topic:
+            raise Failure(f"{name}: no file of {FILE} has the topic '{topic(name)}'; rows are called BM_<Topic>_<What>")
+        rows[of_topic[topic(name)]].append(name)
+    return {question: names for question, names in rows.items() if names}
+
+
+def topic(name):
+    match = _TOPIC.match(name)
+    return match[1] if match else ""
+
+
+def plain(name):
+    """The name without how it is timed: `BM_Switch_Futex/cpus:2`."""
+    return _HOW.sub("", name)
+
+
+def parts(name):
+    """What the name is made of, its arguments among them: {"BM_Switch_Futex", "cpus:2", "real_time"}."""
+    return set(name.split("/"))

@@ -1,0 +1,123 @@
+"""Tables for the terminal, and the page with its charts."""
+
+import math
+
+from rich.text import Text
+
+from .. import charts, page, tables
+from ..units import NS_PER_S, format_time_ns, significant
+from .answers import quantity
+
+COLUMNS = (("row", "left"), ("median", "right"), ("spread", "right"), ("ratio", "right"), ("process CPU", "right"),
+           ("counters", "left"), ("no figure", "left"))
+READING = {
+    "median": "time per operation, over the rounds; every round starts a new process for each file. It is the CPU time of "
+              "the row's thread, or real time where several threads work or the kernel makes one wait.",
+    "spread": "the interquartile range over the rounds, in percent of the median.",
+    "ratio": "the median by that of the floor, Null: the cheapest thing that does the same work, with the same arguments.",
+    "process CPU": "user and system time of all threads, per operation, for rows in real time.",
+    "counters": "medians over the rounds, in the unit that is printed."}
+_STYLES = {"wrong": "red", "unavailable": "yellow"}
+
+
+def table(section):
+    """((name, justify) pairs, (row, its texts) pairs); columns in which no row has anything are left out."""
+    rows = [(row, _texts(row, section)) for row in section.rows]
+    used = [any(texts[column] for _, texts in rows) for column in range(len(COLUMNS))]
+    return ([column for column, is_used in zip(COLUMNS, used) if is_used],
+            [(row, [text or tables.ABSENT for text, is_used in zip(texts, used) if is_used]) for row, texts in rows])
+
+
+def _texts(row, section):
+    label = section.question.label(row.name)
+    if row.error:
+        return [label, *[""] * (len(COLUMNS) - 2), row.error]
+    ratio = section.ratio(row)
+    return [label, format_time_ns(row.ns), f"{100 * row.spread:.1f} %" if row.spread is not None else "",
+            significant(ratio) if ratio is not None else "", format_time_ns(row.cpu_ns) if row.cpu_ns is not None else "",
+            ", ".join(f"{key.removesuffix('_ns').removesuffix('_per_second')} {quantity(key, value)}"
+                      for key, value in row.counters.items() if not _says_the_time_again(row, key, value)), ""]
+
+
+def _says_the_time_again(row, key, value):
+    """Where an iteration is an item, the rate of items is the time upside down."""
+    return key == "items_per_second" and abs(value * row.ns / NS_PER_S - 1) < 0.01
+
+
+def show(sections, answers, console):
+    """Prints a table and the answer for each question."""
+    for section in sections:
+        columns, rows = table(section)
+        console.print(section.question.question, style="bold")
+        printed = tables.plain_table(None, columns)
+        printed.columns[-1].no_wrap = False  # counters, or why there is no figure
+        for row, texts in rows:
+            printed.add_row(*map(Text, texts), style=_STYLES.get(_class(row)))
+        console.print(printed)
+        if text := answers[section.question]:
+            console.print(text, markup=False)
+        console.print()
+    console.print("spread: interquartile range over the rounds, by the median; ratio: to the floor, Null", style="dim")
+
+
+def write(document, sections, answers, folder):
+    """Writes charts/*.svg and index.html into `folder` and returns the page's path."""
+    charts.install()
+    specs = [{"name": section.question.file, "spec": _chart(section)} for section in sections
+             if any(row.ns for row in section.rows)]
+    drawn = charts.draw(specs, folder / "charts")
+    path = folder / "index.html"
+    path.write_text(_render(document, sections, answers, drawn, specs))
+    return path
+
+
+def _chart(section):
+    values = [{"row": section.question.label(row.name), "ns": row.ns, "low": row.low, "high": row.high,
+               "text": format_time_ns(row.ns), "spread": f"{format_time_ns(row.low)} to {format_time_ns(row.high)}",
+               "ratio": significant(ratio) if (ratio := section.ratio(row)) is not None else tables.ABSENT,
+               "floor": section.floor(row) is row} for row in section.rows if row.ns]
+    spec = charts.complete("micro", values)
+    spec["title"]["text"] = f"{', '.join(section.question.topics)}: time per operation"
+    spec["encoding"]["x"]["axis"]["values"] = _ticks([value["ns"] for value in values])
+    return spec
+
+
+def _ticks(values):
+    """Where a log axis has its labels: at the decades, and between them where they are few."""
+    first, last = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
+    steps = (1,) if last - first > 3 else (1, 2, 5)
+    return [step * 10**exponent for exponent in range(first, last + 1) for step in steps]
+
+
+def _render(document, sections, answers, drawn, specs):
+    context = document["context"]
+    links = {section.question.file: section.question.topics[0] for section in sections}
+    subtitle = (context.get("date", "")[:16].replace("T", " "), context.get("cpu"), context.get("kernel"),
+                context.get("compiler"))
+    parts = ["<h1>echobench: what the primitives cost</h1>",
+             f'<p class="soft">{page.escape(" · ".join(filter(None, subtitle)))}</p>',
+             page.nav({**links, "reading": "How to read", "host": "Host"})]
+    if context.get("rounds", 0) < context.get("rounds_asked", 0):
+        parts.append(f'<p class="warn">This run was not finished: it holds {context["rounds"]} of '
+                     f'{context["rounds_asked"]} rounds.</p>')
+    for section in sections:
+        parts += _part(section, answers[section.question], drawn.get(section.question.file, ""))
+    parts += ['<h2 id="reading">How to read this</h2>', page.facts(READING),
+              '<h2 id="host">Where and how it was measured</h2>', page.facts(context)]
+    return page.whole("echobench: what the primitives cost", parts, specs, charts.libraries())
+
+
+def _part(section, answer, svg):
+    question = section.question
+    columns, rows = table(section)
+    return [f'<h2 id="{question.file}">{page.escape(question.question)}</h2>',
+            *([f"<p>{page.escape(answer)}</p>"] if answer else []), *([page.chart(question.file, svg)] if svg else []),
+            page.table(columns, [(_class(row, section), [page.escape(text) for text in texts]) for row, texts in rows]),
+            *([f'<p class="soft">{page.escape(question.caveat)}</p>'] if question.caveat else [])]
+
+
+def _class(row, section=None):
+    """wrong, unavailable or, within a section, reference: the floor that others are compared with."""
+    if row.error:
+        return "wrong" if row.is_wrong else "unavailable"
+    return "reference" if section and section.floor(row) is row else ""

@@ -1,0 +1,96 @@
+"""What `echobench micro` is asked for: to measure, to report what was measured, or how two results agree."""
+
+import random
+import sys
+import time
+
+from .. import Usage, charts
+from ..progress import Progress
+from ..result import folder_of_report, locate, new_folder
+from ..units import format_seconds
+from . import agreement, answers, document, figures, questions, readme, report
+from .measure import Measurement, Plan, list_rows
+
+ROUNDS = 7
+MIN_TIME_S = 0.05
+WRONG = 4  # exit status
+
+
+def run(options, console):
+    _check(options)
+    if options.against:
+        return _compare(options, console)
+    known = questions.load()
+    file = locate(options.source, document.FILE_NAME) if options.source else _measure(options, known, console)
+    stored = document.load(file)
+    if options.readme and document.is_partial(stored):
+        raise Usage(f"--readme wants all rows: {file} holds some")
+    sections = figures.sections(stored, known)
+    rows = [row for section in sections for row in section.rows]
+    sentences = {section.question: answers.answer(section.question, rows, document.is_partial(stored))
+                 for section in sections}
+    report.show(sections, sentences, console)
+    if not options.no_report:
+        folder = options.out or folder_of_report(file, document.FILE_NAME)
+        console.print(f"\nreport: {report.write(stored, sections, sentences, folder)}", soft_wrap=True)
+    if options.readme:
+        console.print(f"written: {readme.write(stored, sections, sentences)}", soft_wrap=True)
+    wrong = [row for row in rows if row.is_wrong]
+    for row in wrong:
+        print(f"echobench: {row.name}: {row.error}", file=sys.stderr)
+    return WRONG if wrong else 0
+
+
+def _check(options):
+    """Refuses options that would go unheeded."""
+    measuring = ("rounds", "min_time", "filter", "seed")
+    if options.against and not options.source:
+        raise Usage("--against B: give A, too: --from A")
+    unheeded = [*(measuring if options.source else ()), *(("out", "readme", "no_report") if options.against else ())]
+    if given := [f"--{name.replace('_', '-')}" for name in unheeded if getattr(options, name)]:
+        raise Usage(f"{', '.join(given)}: of no effect with {'--against' if options.against else '--from'}: nothing is "
+                    f"{'written' if options.against else 'measured'}")
+    if options.readme and options.filter:
+        raise Usage("--readme wants all rows: give it without --filter")
+
+
+def _compare(options, console):
+    results = [document.load(path) for path in (options.source, options.against)]
+    both, single = agreement.pairs(*results)
+    if not both:
+        raise Usage(f"{options.source} and {options.against} have no row in common")
+    agreement.show(both, single, console)
+    return 0
+
+
+def _plan(options, known):
+    """What is to be measured; Usage and Failure before anything is."""
+    names = list_rows(options.filter or "")
+    rows = questions.group(names, known)
+    if not options.filter:
+        answers.check(known, names)
+    return Plan(rows, options.rounds or ROUNDS, options.min_time or MIN_TIME_S,
+                options.seed or random.SystemRandom().randrange(1, 1 << 31), options.filter or "")
+
+
+def _measure(options, known, console):
+    """The file of a new result."""
+    plan = _plan(options, known)
+    file = new_folder(options.out, "micro", document.FILE_NAME) / document.FILE_NAME
+    if not options.no_report:
+        charts.install()  # before minutes are spent on measuring
+    measurement = Measurement(plan, file)
+    console.print(f"rows: {sum(map(len, plan.rows.values()))}, files: {len(plan.rows)}, rounds: {plan.rounds} of at least "
+                  f"{plan.min_time_s:g} s a row, seed: {plan.seed}; about "
+                  f"{format_seconds(measurement.estimate_s(plan.steps()))} (min:s)")
+    progress = Progress(console, lambda number, question: f"{question.file}  round {number + 1} of {plan.rounds}")
+    begun = time.monotonic()
+    try:
+        measurement.run(progress)
+    finally:
+        progress.clear()
+        done, took = len(measurement.rounds), format_seconds(time.monotonic() - begun)
+        console.print(f"measured {done} of {plan.rounds} rounds in {took} (min:s): {file}" if done else
+                      "stopped before the first round was finished: there is no result", soft_wrap=True)
+    console.print()
+    return file
