@@ -1,14 +1,13 @@
 // What the frame codec and the session cost, against copying the same bytes once: the least that an echo can
 // do.
+#include "bench/support.hpp"
 #include "common/frame.hpp"
 #include "servers/echo_session.hpp"
-
-#include <benchmark/benchmark.h>
 
 #include <cstring>
 #include <vector>
 
-namespace echobench {
+namespace echobench::bench {
 namespace {
 
 using wire = std::vector<std::byte>;
@@ -51,7 +50,7 @@ void BM_Codec_Null(benchmark::State& state) {
     benchmark::DoNotOptimize(reply.data());
     benchmark::ClobberMemory();
   }
-  if (reply != request) state.SkipWithError("the copy differs");
+  check(state, reply == request, "the copy differs");
   count(state, request.size());
 }
 
@@ -63,7 +62,7 @@ void BM_Codec_DecodeHeader(benchmark::State& state) {
     header = decode_header(std::span(request).first<frame_header_size>());
     benchmark::DoNotOptimize(header);
   }
-  if (header != frame_header{.length = 64, .sequence = 7}) state.SkipWithError("decoded something else");
+  check(state, header == frame_header{.length = 64, .sequence = 7}, "decoded something else");
   count(state, frame_header_size);
 }
 
@@ -75,8 +74,7 @@ void BM_Codec_EncodeHeader(benchmark::State& state) {
     encode_header(header, std::span(encoded).first<frame_header_size>());
     benchmark::ClobberMemory();
   }
-  if (decode_header(std::span(encoded).first<frame_header_size>()) != header)
-    state.SkipWithError("encoded wrongly");
+  check(state, decode_header(std::span(encoded).first<frame_header_size>()) == header, "encoded wrongly");
   count(state, frame_header_size);
 }
 
@@ -105,7 +103,7 @@ void session_answers(benchmark::State& state, const session_options& options, co
     }
     benchmark::ClobberMemory();
   }
-  if (reply != expected) state.SkipWithError("the reply differs");
+  check(state, reply == expected, "the reply differs");
   count(state, request.size());
 }
 
@@ -139,4 +137,4 @@ BENCHMARK(BM_Session_Raw)->ArgName("payload")->Arg(64)->Arg(4096)->Arg(1 << 20);
 BENCHMARK(BM_Session_Line)->ArgName("payload")->Arg(64)->Arg(4096)->Arg(64 << 10);
 
 }  // namespace
-}  // namespace echobench
+}  // namespace echobench::bench
