@@ -4,6 +4,7 @@
 
 #include <boost/version.hpp>
 #include <fmt/format.h>
+#include <malloc.h>
 #include <sys/utsname.h>
 
 #include <fstream>
@@ -22,6 +23,15 @@ std::string kernel() {
   return ::uname(&system) == 0 ? system.release : "unknown";
 }
 
+// malloc() decides by thresholds what it maps and what it gives back to the kernel, and raises them with the
+// largest block that was freed. Whether an iteration's memory comes from the kernel each time would depend on
+// the rows before, and on where the heap happens to end; so they begin as high as malloc() itself would raise
+// them.
+void settle_heap() {
+  ::mallopt(M_MMAP_THRESHOLD, 32 << 20);
+  ::mallopt(M_TRIM_THRESHOLD, 64 << 20);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -29,6 +39,7 @@ int main(int argc, char** argv) {
   using benchmark::AddCustomContext;
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
+  settle_heap();
   const cpu_list all = bench::all_cpus();  // before this thread is bound to one of them
   restrict_to_cpus(bench::home());
   AddCustomContext("commit", std::string(build_info::commit) + (build_info::dirty ? "-dirty" : ""));
