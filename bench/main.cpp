@@ -40,7 +40,7 @@ int main(int argc, char** argv) {
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
   settle_heap();
-  const cpu_list all = bench::all_cpus();  // before this thread is bound to one of them
+  const cpu_list& all = bench::all_cpus();  // before this thread is bound to one of them
   restrict_to_cpus(bench::home());
   AddCustomContext("commit", std::string(build_info::commit) + (build_info::dirty ? "-dirty" : ""));
   AddCustomContext("compiler", std::string(build_info::compiler));
