@@ -49,6 +49,8 @@ def quantity(key, value, digits=3):
     """A counter's value in the unit that its key tells: `late_p50_ns`, `bytes_per_task`, `bytes_per_second`."""
     if key.endswith("_per_second"):
         return f"{quantity(key.removesuffix('_per_second'), value, digits)}/s"
+    if key.endswith("_per_cycle"):
+        return significant(value, digits)
     if key.endswith("_ns"):
         return format_time_ns(value, digits)
     if "bytes" in key.split("_"):
