@@ -21,7 +21,7 @@ from . import document
 
 LIMIT_S = 120        # of a process, beside ...
 LIMIT_TIMES = 100    # ... so many times what its rows should take
-GUESSED_TIMES = 3    # until a process was timed: how often the least time goes into measuring one row
+GUESSED_TIMES = 4    # until a process was timed: how often the least time goes into measuring one row
 
 
 def list_rows(pattern):
