@@ -403,6 +403,10 @@ BENCHMARK(uncontended<std::lock_guard<boost::fibers::mutex>>)->Name("BM_Lock_Fib
 BENCHMARK(BM_LockContended_Null);
 BENCHMARK(threads<std::mutex>)->Name("BM_LockContended_Mutex")->Apply(tasks)->Apply(threaded);
 BENCHMARK(threads<spin_lock>)->Name("BM_LockContended_Spin")->Apply(tasks)->Apply(threaded);
+BENCHMARK(threads<std::shared_mutex>)
+    ->Name("BM_LockContended_SharedMutexExclusive")
+    ->Apply(tasks)
+    ->Apply(threaded);
 BENCHMARK(BM_LockContended_AsioStrand)->Apply(tasks)->Apply(threaded);
 BENCHMARK(BM_LockContended_CoroutineMutex)->Apply(tasks);
 BENCHMARK(BM_LockContended_FiberMutex)->Apply(tasks);
