@@ -15,7 +15,7 @@ _HEAD = """\
 
 One file, one question. The same thing is done by threads, by coroutines and handlers of Boost.Asio, and by fibers, where
 they have it, and by a floor: the cheapest thing that does the same work. Every answer that a row computes is checked; a
-wrong one yields no figure.
+wrong one yields no figure. Compare rows of one run: a shared machine changes its speed over minutes, and with it all rows.
 """
 
 
