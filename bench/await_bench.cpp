@@ -6,16 +6,15 @@
 // the timer: Asio's is a timerfd, which expires when it is due, while a thread's sleep, and the timed wait
 // with which the scheduler of fibers idles, may be late by the thread's timer slack, 50 us (prctl(2),
 // PR_SET_TIMERSLACK).
+#include "bench/asio_loop.hpp"
 #include "bench/support.hpp"
 #include "common/socket.hpp"
 
-#include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/deferred.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/experimental/parallel_group.hpp>
-#include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/fiber/fiber.hpp>
 #include <boost/fiber/operations.hpp>
@@ -29,10 +28,8 @@
 namespace echobench::bench {
 namespace {
 
-namespace asio = boost::asio;
 using namespace std::chrono_literals;
 using clock = std::chrono::steady_clock;
-using executor = asio::io_context::executor_type;
 
 constexpr std::array<std::chrono::microseconds, 3> waits{100us, 200us, 300us};
 constexpr std::chrono::nanoseconds sum = 600us;
@@ -107,10 +104,8 @@ public:
   }
 
 private:
-  using timer = asio::basic_waitable_timer<clock, asio::wait_traits<clock>, executor>;
-
   asio::io_context loop_{1};
-  std::array<timer, 3> timers_{timer(loop_), timer(loop_), timer(loop_)};
+  std::array<asio_timer, 3> timers_{asio_timer(loop_), asio_timer(loop_), asio_timer(loop_)};
 };
 
 class posts {
@@ -147,7 +142,7 @@ void run(benchmark::State& state, Operations& operations, Coroutine coroutine,
 template <class Operations>
 void sequential(benchmark::State& state) {
   Operations operations;
-  const auto each = [&](std::int64_t& results) -> asio::awaitable<void, executor> {
+  const auto each = [&](std::int64_t& results) -> awaitable {
     for (auto _ : state) {
       for (std::size_t i = 0; i < waits.size(); ++i) {
         results += co_await operations.operation(i, asio::deferred);
@@ -158,7 +153,7 @@ void sequential(benchmark::State& state) {
 }
 
 template <class Operations>
-asio::awaitable<int, executor> awaited(Operations& operations, std::size_t which) {
+awaitable_of<int> awaited(Operations& operations, std::size_t which) {
   co_return co_await operations.operation(which, asio::deferred);
 }
 
@@ -167,7 +162,7 @@ template <class Operations>
 void operators(benchmark::State& state) {
   using namespace asio::experimental::awaitable_operators;
   Operations operations;
-  const auto all = [&](std::int64_t& results) -> asio::awaitable<void, executor> {
+  const auto all = [&](std::int64_t& results) -> awaitable {
     for (auto _ : state) {
       const auto [first, second, third] =
           co_await (awaited(operations, 0) && awaited(operations, 1) && awaited(operations, 2));
@@ -180,7 +175,7 @@ void operators(benchmark::State& state) {
 template <class Operations>
 void parallel_group(benchmark::State& state) {
   Operations operations;
-  const auto all = [&](std::int64_t& results) -> asio::awaitable<void, executor> {
+  const auto all = [&](std::int64_t& results) -> awaitable {
     for (auto _ : state) {
       const auto [order, error1, first, error2, second, error3, third] =
           co_await asio::experimental::make_parallel_group(operations.operation(0, asio::deferred),

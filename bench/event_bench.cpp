@@ -5,17 +5,16 @@
 // time); that they wait again is proven before, and costs nothing here. Coroutines and fibers take turns on
 // one thread, so that a whole round is timed: setting the event, each waiter resumed and waiting again, and
 // the setter's own turn.
+#include "bench/asio_loop.hpp"
 #include "bench/support.hpp"
 #include "common/process.hpp"
 #include "common/socket.hpp"
 
 #include <boost/asio/as_tuple.hpp>
-#include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/deferred.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/experimental/channel.hpp>
-#include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/fiber/condition_variable.hpp>
 #include <boost/fiber/fiber.hpp>
@@ -40,8 +39,6 @@
 namespace echobench::bench {
 namespace {
 
-namespace asio = boost::asio;
-using awaitable = asio::awaitable<void, asio::io_context::executor_type>;
 using clock = std::chrono::steady_clock;
 using namespace std::chrono_literals;
 
@@ -242,7 +239,7 @@ public:
   auto wait() { return timer_.async_wait(asio::as_tuple(asio::deferred)); }
 
 private:
-  asio::basic_waitable_timer<clock, asio::wait_traits<clock>, asio::io_context::executor_type> timer_;
+  asio_timer timer_;
 };
 
 // A channel that nothing is ever sent through; closing it ends every wait, those that begin later included,
@@ -257,8 +254,7 @@ public:
   auto wait() { return channel_.async_receive(asio::as_tuple(asio::deferred)); }
 
 private:
-  asio::experimental::basic_channel<asio::io_context::executor_type, asio::experimental::channel_traits<>,
-                                    void(boost::system::error_code)>
+  asio::experimental::basic_channel<executor, asio::experimental::channel_traits<>, void(error_code)>
       channel_;
 };
 

@@ -4,16 +4,15 @@
 //
 // The pool's threads have the other CPUs (`cpus:2`) or share the loop's (`cpus:1`). `loop_cpu_ns` is the CPU
 // time that the loop's thread spends on a request: how long each keeps the loop from all others.
+#include "bench/asio_loop.hpp"
 #include "bench/support.hpp"
 #include "servers/burn.hpp"
 
 #include <boost/asio/async_result.hpp>
-#include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/deferred.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/executor_work_guard.hpp>
-#include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/thread_pool.hpp>
@@ -31,11 +30,7 @@
 namespace echobench::bench {
 namespace {
 
-namespace asio = boost::asio;
 using namespace std::chrono_literals;
-using loop_executor = asio::io_context::executor_type;
-template <class Result>
-using awaitable = asio::awaitable<Result, loop_executor>;
 
 void burn(std::chrono::nanoseconds duration) {
   if (duration > 0ns) burn_cpu(duration, [] { return false; });
@@ -51,7 +46,7 @@ std::uint64_t compute(std::uint64_t question, std::chrono::nanoseconds cost) {
 
 struct on_the_loop {
   explicit on_the_loop(const benchmark::State&) {}
-  awaitable<std::uint64_t> operator()(std::uint64_t question, std::chrono::nanoseconds cost) {
+  awaitable_of<std::uint64_t> operator()(std::uint64_t question, std::chrono::nanoseconds cost) {
     co_return compute(question, cost);
   }
 };
@@ -66,7 +61,7 @@ public:
   ~pool() { threads_->join(); }
   pool(const pool&) = delete;
   pool& operator=(const pool&) = delete;
-  auto executor() { return threads_->get_executor(); }
+  auto get_executor() { return threads_->get_executor(); }
 
 private:
   std::optional<asio::thread_pool> threads_;
@@ -81,7 +76,7 @@ public:
         [this, question, cost](auto handler) {
           auto loop =
               asio::prefer(asio::get_associated_executor(handler), asio::execution::outstanding_work.tracked);
-          asio::post(pool_.executor(),
+          asio::post(pool_.get_executor(),
                      [question, cost, handler = std::move(handler), loop = std::move(loop)]() mutable {
                        const std::uint64_t answer = compute(question, cost);
                        asio::post(loop, [handler = std::move(handler), answer]() mutable {
@@ -100,9 +95,9 @@ private:
 class by_co_spawn {
 public:
   explicit by_co_spawn(const benchmark::State& state) : pool_(state.range(1), state.range(2)) {}
-  awaitable<std::uint64_t> operator()(std::uint64_t question, std::chrono::nanoseconds cost) {
-    co_return co_await asio::co_spawn(pool_.executor(), on_the_pool(question, cost),
-                                      asio::use_awaitable_t<loop_executor>());
+  awaitable_of<std::uint64_t> operator()(std::uint64_t question, std::chrono::nanoseconds cost) {
+    co_return co_await asio::co_spawn(pool_.get_executor(), on_the_pool(question, cost),
+                                      asio::use_awaitable_t<executor>());
   }
 
 private:
@@ -126,8 +121,8 @@ constexpr load many_clients{.clients = 64, .share = 5us};  // what an epoll loop
 constexpr load one_client{.clients = 1, .share = 0us};
 
 template <class Compute>
-awaitable<void> serve(Compute& compute_there, std::chrono::nanoseconds cost, const load& asked,
-                      std::uint64_t& right) {
+awaitable serve(Compute& compute_there, std::chrono::nanoseconds cost, const load& asked,
+                std::uint64_t& right) {
   for (unsigned question = 0; question < batch / asked.clients; ++question) {
     burn(asked.share);
     if (co_await compute_there(question, cost) == question + 1) ++right;
@@ -175,7 +170,7 @@ void BM_Executor_Fiber(benchmark::State& state) {
         burn(many_clients.share);
         boost::fibers::promise<std::uint64_t> promise;
         auto answer = promise.get_future();
-        asio::post(threads.executor(), [cost, question, promise = std::move(promise)]() mutable {
+        asio::post(threads.get_executor(), [cost, question, promise = std::move(promise)]() mutable {
           promise.set_value(compute(question, cost));
         });
         if (answer.get() == question + 1) ++right;

@@ -5,12 +5,12 @@
 #define BOOST_THREAD_PROVIDES_FUTURE_CONTINUATION
 #define BOOST_THREAD_PROVIDES_EXECUTORS
 #define BOOST_THREAD_USES_MOVE  // or the executors are left out
+#include "bench/asio_loop.hpp"
 #include "bench/support.hpp"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/executor_work_guard.hpp>
-#include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_future.hpp>
 #include <boost/fiber/fiber.hpp>
@@ -28,9 +28,6 @@
 
 namespace echobench::bench {
 namespace {
-
-namespace asio = boost::asio;
-using awaitable = asio::awaitable<std::uint64_t, asio::io_context::executor_type>;
 
 // The results are 0, 1, 2 ...; what was got is added up.
 class results {
@@ -173,7 +170,7 @@ public:
 
 private:
   asio::io_context loop_{1};
-  asio::executor_work_guard<asio::io_context::executor_type> work_ = asio::make_work_guard(loop_);
+  asio::executor_work_guard<executor> work_ = asio::make_work_guard(loop_);
   std::jthread runner_;
 };
 
@@ -187,7 +184,7 @@ void BM_Future_AsioUseFuture(benchmark::State& state) {
   all.check_sum(state);
 }
 
-constexpr auto compute = [](std::uint64_t result) -> awaitable { co_return result; };
+constexpr auto compute = [](std::uint64_t result) -> awaitable_of<std::uint64_t> { co_return result; };
 
 void BM_Future_AsioCoSpawnUseFuture(benchmark::State& state) {
   loop_thread other(state.range(0));
@@ -202,7 +199,7 @@ void BM_Future_AsioCoSpawnUseFuture(benchmark::State& state) {
 void BM_Future_AsioCoroutine(benchmark::State& state) {
   asio::io_context loop(1);
   results all;
-  const auto run = [&]() -> asio::awaitable<void, asio::io_context::executor_type> {
+  const auto run = [&]() -> awaitable {
     for (auto _ : state) all.got(co_await compute(all.next()));
   };
   asio::co_spawn(loop, run(), asio::detached);

@@ -2,6 +2,7 @@
 // In BM_LockContended it is one critical section of several tasks that do nothing but want the lock: they
 // start together, and each has the same number to do. `jain` says how evenly the lock would be shared by
 // tasks that go on (see there).
+#include "bench/asio_loop.hpp"
 #include "bench/in_step.hpp"
 
 #include <boost/asio/co_spawn.hpp>
@@ -9,7 +10,6 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/dispatch.hpp>
 #include <boost/asio/experimental/channel.hpp>
-#include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/strand.hpp>
 #include <boost/fiber/fiber.hpp>
@@ -26,11 +26,6 @@
 
 namespace echobench::bench {
 namespace {
-
-namespace asio = boost::asio;
-using boost::system::error_code;
-using executor = asio::io_context::executor_type;
-using awaitable = asio::awaitable<void, executor>;
 
 // ---- what is protected, and how it is checked ----
 

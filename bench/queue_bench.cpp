@@ -4,6 +4,7 @@
 //
 // Threads: the producers sit at home, the consumers on the other CPUs. Coroutines and fibers share one
 // thread, except those of AsioConcurrentChannel: producers on a loop at home, consumers on one elsewhere.
+#include "bench/asio_loop.hpp"
 #include "bench/in_step.hpp"
 
 #include <boost/asio/co_spawn.hpp>
@@ -11,7 +12,6 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/experimental/channel.hpp>
 #include <boost/asio/experimental/concurrent_channel.hpp>
-#include <boost/asio/io_context.hpp>
 #include <boost/fiber/buffered_channel.hpp>
 #include <boost/fiber/fiber.hpp>
 #include <boost/fiber/unbuffered_channel.hpp>
@@ -28,11 +28,6 @@
 
 namespace echobench::bench {
 namespace {
-
-namespace asio = boost::asio;
-using boost::system::error_code;
-using executor = asio::io_context::executor_type;
-using awaitable = asio::awaitable<void, executor>;
 
 // ---- what is handed over, and how it is checked ----
 

@@ -1,13 +1,13 @@
 // What do n permits cost? One iteration is one permit acquired and released: by a task that is alone (free),
 // handed to and fro between two tasks (Handover: one iteration is one handover), and in a crowd of 64 tasks
 // for 4 permits, where everyone lets the others run while it has one.
-#include "bench/support.hpp"
+#include "bench/asio_loop.hpp"
+#include "bench/in_step.hpp"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/deferred.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/experimental/channel.hpp>
-#include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/fiber/condition_variable.hpp>
 #include <boost/fiber/fiber.hpp>
@@ -17,17 +17,12 @@
 
 #include <atomic>
 #include <condition_variable>
-#include <latch>
 #include <mutex>
 #include <semaphore>
 #include <thread>
-#include <vector>
 
 namespace echobench::bench {
 namespace {
-
-namespace asio = boost::asio;
-using awaitable = asio::awaitable<void, asio::io_context::executor_type>;
 
 constexpr int permits = 4;
 constexpr std::int64_t tasks = 64;
@@ -195,28 +190,8 @@ template <class Semaphore>
 void thread_crowd(benchmark::State& state) {
   Semaphore semaphore(permits);
   room<std::atomic<std::int64_t>> room;
-  while (state.KeepRunningBatch(tasks * turns)) {
-    state.PauseTiming();
-    std::latch start(1);
-    std::latch done(tasks);
-    std::vector<std::jthread> crowd;
-    {
-      const starting_on there(others());
-      for (std::int64_t i = 0; i < tasks; ++i) {
-        crowd.emplace_back([&] {
-          start.wait();
-          take_turns<std::this_thread::yield>(semaphore, room);
-          done.count_down();
-        });
-      }
-    }
-    state.ResumeTiming();
-    start.count_down();
-    done.wait();
-    state.PauseTiming();
-    crowd.clear();
-    state.ResumeTiming();
-  }
+  threads_in_step(state, tasks * turns, {.at_home = 0, .elsewhere = tasks},
+                  [&](std::size_t) { take_turns<std::this_thread::yield>(semaphore, room); });
   room.check_after(state);
   check_all_free(state, semaphore);
 }
@@ -231,14 +206,13 @@ public:
     while (taken-- > 0) try_acquire();
   }
   auto acquire() { return channel_.async_send({}, asio::deferred); }
-  bool try_acquire() { return channel_.try_send(boost::system::error_code()); }
+  bool try_acquire() { return channel_.try_send(error_code()); }
   void release() {
-    channel_.try_receive([](boost::system::error_code) {});
+    channel_.try_receive([](error_code) {});
   }
 
 private:
-  asio::experimental::basic_channel<asio::io_context::executor_type, asio::experimental::channel_traits<>,
-                                    void(boost::system::error_code)>
+  asio::experimental::basic_channel<executor, asio::experimental::channel_traits<>, void(error_code)>
       channel_;
 };
 
@@ -329,14 +303,8 @@ void BM_Semaphore_FiberHandover(benchmark::State& state) {
 void BM_Semaphore_FiberCrowd(benchmark::State& state) {
   fiber_semaphore semaphore(permits);
   room<std::int64_t> room;
-  const auto task = [&] { take_turns<boost::this_fiber::yield>(semaphore, room); };
-  while (state.KeepRunningBatch(tasks * turns)) {
-    state.PauseTiming();
-    std::vector<boost::fibers::fiber> crowd;
-    for (std::int64_t i = 0; i < tasks; ++i) crowd.emplace_back(task);  // they run when this one waits
-    state.ResumeTiming();
-    for (auto& each : crowd) each.join();
-  }
+  fibers_in_step(state, tasks * turns, tasks,
+                 [&](std::size_t) { take_turns<boost::this_fiber::yield>(semaphore, room); });
   room.check_after(state);
   check_all_free(state, semaphore);
 }

@@ -2,14 +2,13 @@
 // iteration is one task, and the next is started when it has finished. And BM_SpawnMemory: what does a task
 // that waits keep in memory? One iteration is one of 10,000 that are started, wait all at once, and finish.
 #define BOOST_ASIO_DISABLE_BOOST_COROUTINE  // asio::spawn() needs Boost.Context alone
+#include "bench/asio_loop.hpp"
 #include "bench/support.hpp"
 
 #include <boost/asio/as_tuple.hpp>
-#include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/deferred.hpp>
 #include <boost/asio/detached.hpp>
-#include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/spawn.hpp>
 #include <boost/asio/thread_pool.hpp>
@@ -34,12 +33,7 @@
 namespace echobench::bench {
 namespace {
 
-namespace asio = boost::asio;
-using executor = asio::io_context::executor_type;
-using awaitable = asio::awaitable<void, executor>;
 using yield_context = asio::basic_yield_context<executor>;
-using timer = asio::basic_waitable_timer<std::chrono::steady_clock,
-                                         asio::wait_traits<std::chrono::steady_clock>, executor>;
 
 // What every task does. As a call it is the floor: one that the compiler cannot see through, and its return.
 [[gnu::noipa]] void task(std::uint64_t& ran) { ++ran; }
@@ -302,7 +296,7 @@ void BM_SpawnMemory_Thread(benchmark::State& state) {
 template <auto Spawn>
 void waiting_coroutines(benchmark::State& state) {
   asio::io_context loop(1);
-  timer never(loop, timer::time_point::max());
+  asio_timer never(loop, asio_timer::time_point::max());
   progress tasks;
   const auto start = [&] {
     for (std::int64_t i = 0; i < state.range(0); ++i) Spawn(loop, never, tasks);
@@ -315,17 +309,17 @@ void waiting_coroutines(benchmark::State& state) {
   hold(state, tasks, start, finish);
 }
 
-awaitable wait_for(timer& never, progress& tasks) {
+awaitable wait_for(asio_timer& never, progress& tasks) {
   ++tasks.waiting;
   co_await never.async_wait(asio::as_tuple(asio::deferred));
   task(tasks.ran);
 }
 
-constexpr auto stackless = [](asio::io_context& loop, timer& never, progress& tasks) {
+constexpr auto stackless = [](asio::io_context& loop, asio_timer& never, progress& tasks) {
   asio::co_spawn(loop, wait_for(never, tasks), asio::detached);
 };
 
-constexpr auto stackful = [](asio::io_context& loop, timer& never, progress& tasks) {
+constexpr auto stackful = [](asio::io_context& loop, asio_timer& never, progress& tasks) {
   const auto wait = [&](const yield_context& yield) {
     ++tasks.waiting;
     boost::system::error_code cancelled;

@@ -1,4 +1,5 @@
 // What does handing control over cost? One iteration is one handover: half a round trip.
+#include "bench/asio_loop.hpp"
 #include "bench/support.hpp"
 #include "common/socket.hpp"
 
@@ -7,7 +8,6 @@
 #include <boost/asio/deferred.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/dispatch.hpp>
-#include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/context/fiber.hpp>
 #include <boost/fiber/fiber.hpp>
@@ -26,9 +26,6 @@
 
 namespace echobench::bench {
 namespace {
-
-namespace asio = boost::asio;
-using awaitable = asio::awaitable<void, asio::io_context::executor_type>;
 
 // The floor: a call that the compiler cannot see through, and its return.
 [[gnu::noipa]] void callee(std::uint64_t& count) { ++count; }

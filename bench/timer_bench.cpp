@@ -1,15 +1,14 @@
 // What do 1 to 100,000 pending sleeps cost, and how late do they end? One iteration is one timer armed and
 // cancelled while `pending` others stay armed (ArmCancel), one of `pending` that are due at the same time,
 // armed and fired (Fire), or one sleep of 500 us, whose lateness the counters tell (Sleep).
+#include "bench/asio_loop.hpp"
 #include "bench/support.hpp"
 #include "common/process.hpp"
 #include "common/socket.hpp"
 
-#include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/deferred.hpp>
 #include <boost/asio/detached.hpp>
-#include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/fiber/fiber.hpp>
 #include <boost/fiber/fixedsize_stack.hpp>
@@ -31,11 +30,7 @@
 namespace echobench::bench {
 namespace {
 
-namespace asio = boost::asio;
-using awaitable = asio::awaitable<void, asio::io_context::executor_type>;
 using clock = std::chrono::steady_clock;
-using asio_timer =
-    asio::basic_waitable_timer<clock, asio::wait_traits<clock>, asio::io_context::executor_type>;
 using namespace std::chrono_literals;
 
 // The floor: the time is asked for, which a sleep does at least once.
