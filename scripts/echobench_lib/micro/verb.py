@@ -11,7 +11,7 @@ from ..units import format_seconds
 from . import agreement, answers, document, figures, questions, readme, report
 from .measure import Measurement, Plan, list_rows
 
-ROUNDS = 40          # many short ones: a host whose speed changes by the minute then moves a median by less than 5 %
+ROUNDS = 40          # many short ones: medians settle between the two speeds of a shared host
 MIN_TIME_S = 0.01
 WRONG = 4  # exit status
 
