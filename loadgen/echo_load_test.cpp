@@ -60,6 +60,12 @@ public:
   ~program() { std::filesystem::remove_all(directory_); }
 
   void interrupt() const { ::kill(pid_, SIGINT); }
+  void signal(int number) const { ::kill(pid_, number); }
+  bool ended() const {
+    siginfo_t info{};
+    return ::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+           info.si_pid == pid_;
+  }
 
   int wait() {
     int status = 0;
@@ -199,6 +205,52 @@ TEST(echo_load, crr_takes_a_close_after_the_reply_as_normal) {
   program run(briefly({"--workload", "crr", server.address()}));
   EXPECT_EQ(run.wait(), exit_ok) << run.err();
   EXPECT_EQ(run.cell()["errors"], json::object());
+}
+
+// The client's own time.
+
+TEST(echo_load, a_client_that_was_kept_from_running_was_busy) {
+  // To be stopped is neither CPU time nor waiting for a CPU, just as time that a hypervisor takes.
+  fixture_server server(behaviours::tamper([](std::size_t, std::size_t, message reply) {
+    std::this_thread::sleep_for(5ms);
+    return reply;
+  }));
+  program run(briefly({"--busy-poll", "-c", "1", "-d", "1s", server.address()}));
+  const auto start = std::chrono::steady_clock::now();
+  std::chrono::nanoseconds stopped{0};
+  while (!run.ended()) {
+    const auto before = std::chrono::steady_clock::now();
+    run.signal(SIGSTOP);
+    std::this_thread::sleep_for(40ms);
+    run.signal(SIGCONT);
+    stopped += std::chrono::steady_clock::now() - before;
+    std::this_thread::sleep_for(10ms);
+  }
+  const auto all = std::chrono::steady_clock::now() - start;
+  ASSERT_EQ(run.wait(), exit_ok) << run.err();
+  const double share = std::chrono::duration<double>(stopped) / all;
+  EXPECT_GE(run.cell()["client_busy"].get<double>(), share - 0.2);
+}
+
+TEST(echo_load, busy_polling_never_sleeps_and_says_so) {
+  fixture_server server(behaviours::echo_frames);
+  for (const char* rate : {"closed", "2k"}) {
+    auto arguments = briefly({server.address()});
+    if (rate != std::string("closed")) arguments.insert(arguments.end(), {"-R", rate});
+    program sleeping(arguments);
+    ASSERT_EQ(sleeping.wait(), exit_ok) << sleeping.err();
+    EXPECT_EQ(sleeping.result()["config"]["busy_poll"], false);
+    EXPECT_EQ(sleeping.cell()["busy_poll"], false);
+    EXPECT_GT(sleeping.cell()["client_blocked_ns"], 0);
+
+    arguments.push_back("--busy-poll");
+    program polling(arguments);
+    ASSERT_EQ(polling.wait(), exit_ok) << polling.err();
+    EXPECT_EQ(polling.result()["config"]["busy_poll"], true);
+    EXPECT_EQ(polling.cell()["busy_poll"], true);
+    EXPECT_EQ(polling.cell()["client_blocked_ns"], 0);
+    EXPECT_GT(polling.cell()["client_polling_ns"], 0);
+  }
 }
 
 // The open loop.

@@ -40,7 +40,7 @@ void epoll_engine::abort(std::size_t slot) noexcept {
   close(slot);
 }
 
-std::size_t epoll_engine::poll(std::chrono::nanoseconds longest) noexcept {
+std::size_t epoll_engine::fetch(std::chrono::nanoseconds longest) noexcept {
   const auto seconds = std::chrono::floor<std::chrono::seconds>(longest);
   const timespec timeout{.tv_sec = seconds.count(), .tv_nsec = (longest - seconds).count()};
   const int count =

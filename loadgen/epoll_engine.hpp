@@ -1,8 +1,8 @@
 // Moves the bytes of one worker's connections: one level-triggered epoll instance, writes tried at once.
 //
 // Connections are known by slot, 0 to slots - 1. The engine owns their sockets and one receive buffer for all
-// of them; a session checks the bytes in place. What happens is told to a Handler, only from within wait()
-// and, for the two questions about what to send, flush():
+// of them; a session checks the bytes in place. What happens is told to a Handler, only from within
+// poll() and wait() and, for the two questions about what to send, flush():
 //
 //   std::span<const std::byte> pending(slot, scratch);  // client_session::pending
 //   void sent(slot, n);
@@ -45,10 +45,14 @@ public:
   // The same with a reset, so that neither end keeps the port in TIME_WAIT.
   void abort(std::size_t slot) noexcept;
 
-  // Waits for the first events, at most `longest` (0 polls), and handles some of them. False: there were
-  // none.
+  // Handles some of the events that are there, without waiting. False: there were none.
   template <class Handler>
-  bool wait(std::chrono::nanoseconds longest, Handler& handler);
+  bool poll(Handler& handler);
+
+  // The same, but sleeps up to `longest` for the first of them when there are none. Returns how long it
+  // slept: 0 when it found events at once, for to fetch those is work.
+  template <class Handler>
+  std::chrono::nanoseconds wait(std::chrono::nanoseconds longest, Handler& handler);
 
   // Whether stop_fd was seen readable.
   bool stop_requested() const noexcept { return stop_requested_; }
@@ -70,7 +74,9 @@ private:
   std::uint64_t token_of(std::size_t slot) const noexcept {
     return (std::uint64_t{slots_[slot].generation} << 32) | slot;
   }
-  std::size_t poll(std::chrono::nanoseconds longest) noexcept;
+  std::size_t fetch(std::chrono::nanoseconds longest) noexcept;
+  template <class Handler>
+  void dispatch(std::size_t count, Handler& handler);
   std::ptrdiff_t receive(int fd) noexcept;
   static std::ptrdiff_t send(int fd, std::span<const std::byte> bytes) noexcept;
   void watch(std::size_t slot, std::uint32_t events) noexcept;
@@ -109,8 +115,24 @@ void epoll_engine::flush(std::size_t slot, Handler& handler) {
 }
 
 template <class Handler>
-bool epoll_engine::wait(std::chrono::nanoseconds longest, Handler& handler) {
-  const std::size_t count = poll(longest);
+bool epoll_engine::poll(Handler& handler) {
+  const std::size_t count = fetch(std::chrono::nanoseconds(0));
+  dispatch(count, handler);
+  return count > 0;
+}
+
+template <class Handler>
+std::chrono::nanoseconds epoll_engine::wait(std::chrono::nanoseconds longest, Handler& handler) {
+  if (poll(handler)) return std::chrono::nanoseconds(0);
+  const auto start = std::chrono::steady_clock::now();
+  const std::size_t count = fetch(longest);
+  const auto slept = std::chrono::steady_clock::now() - start;
+  dispatch(count, handler);
+  return slept;
+}
+
+template <class Handler>
+void epoll_engine::dispatch(std::size_t count, Handler& handler) {
   for (std::size_t i = 0; i < count; ++i) {
     const std::uint64_t token = events_[i].data.u64;
     if (token == stop_token) {
@@ -120,7 +142,6 @@ bool epoll_engine::wait(std::chrono::nanoseconds longest, Handler& handler) {
     const auto slot = static_cast<std::size_t>(token & 0xffff'ffff);
     if (slots_[slot].fd && token == token_of(slot)) handle(slot, events_[i].events, handler);
   }
-  return count > 0;
 }
 
 template <class Handler>

@@ -92,7 +92,8 @@ json config(const options& asked, const slice_plan& slices) {
              {"slice_ns", slices.length.count()},
              {"guard_ns", slices.guard.count()},
              {"seed", asked.seed},
-             {"strict", asked.strict}};
+             {"strict", asked.strict},
+             {"busy_poll", asked.busy_poll}};
   if (asked.open_loop()) {
     found["rate_per_s"] = asked.rate;
     found["arrivals"] = asked.arrival == arrivals::uniform ? "uniform" : "poisson";
@@ -171,7 +172,10 @@ json cell_to_json(const cell& of, const options& asked, const slice_plan& plan) 
              {"jain_index", of.jain_index},
              {"client_cpu_ns", of.client_cpu.count()},
              {"client_cpu_wait_ns", of.client_waiting.count()},
+             {"client_polling_ns", of.client_polling.count()},
+             {"client_blocked_ns", of.client_blocked.count()},
              {"client_busy", of.client_busy},
+             {"busy_poll", asked.busy_poll},
              {"histograms", std::move(histograms)},
              {"slices", slices(of, plan)}};
   if (asked.open_loop()) {

@@ -43,7 +43,9 @@ struct cell {
   std::chrono::nanoseconds elapsed{0};
   std::chrono::nanoseconds client_cpu{0};
   std::chrono::nanoseconds client_waiting{0};  // for a CPU
-  double client_busy = 0;                      // of the busiest thread: CPU and waiting for it, polling apart
+  std::chrono::nanoseconds client_polling{0};
+  std::chrono::nanoseconds client_blocked{0};  // asleep until there were events
+  double client_busy = 0;  // client_time::busy() of the busiest thread: 0 to 1 of the measured time
   double jain_index = 1;
   target_record record;
   std::vector<slice> slices;

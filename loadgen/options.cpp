@@ -137,6 +137,10 @@ command_line::command_line()
       ->default_str("unlimited");
   cli::add_duration(app, "--timeout", o.timeout, "Longest wait for a connection, or for a reply once sent",
                     1ms, 1h);
+  app.add_flag(
+      "--busy-poll", o.busy_poll,
+      "Never sleep while a target is driven: a client that sleeps is woken by the server's sends, at "
+      "the server's expense; needs a CPU for each client thread");
   cli::add_cpus(app, "--cpus", o.cpus, "CPUs to run on, for example 0,2-3")->default_str("as inherited");
   app.add_option("--engine", o.engine, "How the client does its I/O; auto takes the best at hand")
       ->type_name("epoll|auto")

@@ -57,6 +57,7 @@ struct options {
   std::string json_file;  // empty: none
   std::string hdr_file;   // empty: none
   bool strict = false;
+  bool busy_poll = false;
 
   bool open_loop() const noexcept { return rate != 0; }
 };

@@ -36,6 +36,7 @@ TEST(options, defaults_are_those_of_the_manual) {
   EXPECT_EQ(o.pipeline, 1U);
   EXPECT_EQ(o.timeout, 5s);
   EXPECT_FALSE(o.open_loop());
+  EXPECT_FALSE(o.busy_poll);
   EXPECT_EQ(o.op.kind, frame_op::echo);
   EXPECT_EQ(o.frames, framing::frame);
   EXPECT_EQ(o.work, workload::rr);
@@ -46,37 +47,22 @@ TEST(options, defaults_are_those_of_the_manual) {
 }
 
 TEST(options, values_are_taken_with_their_units) {
-  const options o = parse({"-c",
-                           "10k",
-                           "-d",
-                           "30s",
-                           "-t",
-                           "2",
-                           "-R",
-                           "50k",
-                           "--arrivals",
-                           "poisson",
-                           "--warmup",
-                           "2s",
-                           "--payload",
-                           "1Ki",
-                           "--op",
-                           "work:100us",
-                           "--offload",
-                           "--timeout",
-                           "250ms",
-                           "--slice",
-                           "1500ms",
-                           "--seed",
-                           "7",
-                           "--cpus",
-                           "0",
-                           "--server-pid",
-                           "11",
-                           "--server-pid",
-                           "12",
-                           "--strict",
-                           "one=127.0.0.1:1",
+  const options o = parse({"-c",          "10k",
+                           "-d",          "30s",
+                           "-t",          "2",
+                           "-R",          "50k",
+                           "--arrivals",  "poisson",
+                           "--warmup",    "2s",
+                           "--payload",   "1Ki",
+                           "--op",        "work:100us",
+                           "--offload",   "--timeout",
+                           "250ms",       "--slice",
+                           "1500ms",      "--seed",
+                           "7",           "--cpus",
+                           "0",           "--server-pid",
+                           "11",          "--server-pid",
+                           "12",          "--strict",
+                           "--busy-poll", "one=127.0.0.1:1",
                            "[::1]:2"});
   EXPECT_EQ(o.connections, 10'000U);
   EXPECT_EQ(o.rate, 50'000U);
@@ -87,6 +73,7 @@ TEST(options, values_are_taken_with_their_units) {
   EXPECT_TRUE(o.op.offload);
   EXPECT_EQ(o.slice, 1500ms);
   EXPECT_TRUE(o.strict);
+  EXPECT_TRUE(o.busy_poll);
   ASSERT_EQ(o.targets.size(), 2U);
   EXPECT_EQ(o.targets[0].label(), "one");
   EXPECT_EQ(o.targets[0].host_and_port, "127.0.0.1:1");

@@ -99,7 +99,7 @@ public:
         messages_(asked.frames, asked.op, asked.payload, pool_),
         random_(asked.seed),
         driven_(asked.targets.size()),
-        busiest_(asked.threads * asked.targets.size()) {
+        client_times_(asked.threads * asked.targets.size()) {
     require_descriptors(asked);
     for (const target& each : asked.targets) {
       if (each.server_pid) probes_.emplace_back(*each.server_pid);
@@ -319,12 +319,15 @@ private:
     own.requests_total += totals.all.requests;
     own.client_cpu += totals.all.cpu;
     own.client_waiting += totals.all.waiting;
+    own.client_polling += totals.all.polling;
+    own.client_blocked += totals.all.blocked;
     own.elapsed += std::max<nanoseconds>(totals.stopped - plan.measure_from, 0ns);
     for (std::size_t w = 1; w <= plan.windows; ++w) own.requests += totals.parts[w].requests;
     for (std::size_t i = 0; i < asked_.threads; ++i) {
-      const auto& parts = crew_->workers()[i]->counts().parts;
-      for (std::size_t w = 1; w <= plan.windows; ++w)
-        busiest_[t * asked_.threads + i] += parts[w].cpu + parts[w].waiting - parts[w].polling;
+      const drive_counts& counts = crew_->workers()[i]->counts();
+      client_time& time = client_times_[t * asked_.threads + i];
+      time.elapsed += std::max<nanoseconds>(counts.stopped - plan.measure_from, 0ns);
+      for (std::size_t w = 1; w <= plan.windows; ++w) time += counts.parts[w];
     }
     if (probe_of(t) == nullptr) return nanoseconds(0);
     const nanoseconds now = probe_of(t)->cpu_at_rest().total;
@@ -365,7 +368,8 @@ private:
     }
     own.jain_index = jain_index(shares);
     for (std::size_t i = 0; i < asked_.threads; ++i) {
-      own.client_busy = std::max(own.client_busy, ratio(busiest_[t * asked_.threads + i], own.elapsed));
+      const client_time& time = client_times_[t * asked_.threads + i];
+      own.client_busy = std::max(own.client_busy, ratio(time.busy(), time.elapsed));
     }
     own.judged =
         judge({.errors = own.record.errors,
@@ -390,7 +394,7 @@ private:
   std::mt19937_64 random_;            // order of slices
   std::vector<server_probe> probes_;  // one per target, or none
   std::vector<driven_time> driven_;
-  std::vector<nanoseconds> busiest_;  // within windows, of each target and thread; polling apart
+  std::vector<client_time> client_times_;  // within windows, of each target and thread
   progress_line progress_;
   measurement result_;
   std::unique_ptr<team> crew_;  // last: its threads use what stands above

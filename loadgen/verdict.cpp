@@ -68,13 +68,13 @@ judgement judge(const evidence& of) {
     }
   } else if (of.client_busy >= busy_limit && of.server_busy.value_or(0) < busy_limit) {
     add(verdict::client_bound,
-        fmt::format("a client thread was busy, or waited for a CPU, {:.0f} % of the time while {}: the "
-                    "figure is a lower bound; give the "
-                    "client more CPU (--threads, --cpus)",
-                    of.client_busy * 100,
-                    of.server_busy
-                        ? fmt::format("the server used {:.0f} % of its CPUs", *of.server_busy * 100)
-                        : "the server's CPU is not known (--server-pid)"));
+        fmt::format(
+            "a client thread had work {:.0f} % of the time (all but what it slept or polled for events: "
+            "waits for a CPU count, and what the hypervisor took) while {}: the figure is a lower "
+            "bound; give the client more CPU (--threads, --cpus)",
+            of.client_busy * 100,
+            of.server_busy ? fmt::format("the server used {:.0f} % of its CPUs", *of.server_busy * 100)
+                           : "the server's CPU is not known (--server-pid)"));
   }
 
   if (of.served < of.connections) {

@@ -23,7 +23,7 @@ struct evidence {
   std::array<std::uint64_t, error_kinds> errors{};
   std::uint64_t replies = 0;  // verified, in the measurement
   bool open_loop = false;
-  double client_busy = 0;  // busiest client thread, waits for a CPU included: 0 to 1 of the measured time
+  double client_busy = 0;  // client_time::busy() of the busiest thread: 0 to 1 of the measured time
   std::optional<double> server_busy;  // 0 to 1 of the CPUs that it can use; empty without a pid
   std::optional<double> on_schedule;  // share of the sends; open loop
   std::uint64_t unsent = 0;           // open loop: due, never sent

@@ -98,7 +98,7 @@ TEST(verdict, the_gravest_wins_and_stands_first_and_nothing_is_left_out) {
   ASSERT_EQ(judged.reasons.size(), 5U);
   EXPECT_THAT(judged.reasons[0], HasSubstr("wrong replies"));
   EXPECT_THAT(judged.reasons[1], HasSubstr("refused"));
-  EXPECT_THAT(judged.reasons[2], HasSubstr("client thread"));
+  EXPECT_THAT(judged.reasons[2], HasSubstr("client thread had work"));
   EXPECT_THAT(judged.reasons[3], HasSubstr("got no reply"));
   EXPECT_THAT(judged.reasons[4], HasSubstr("not driven"));
 }

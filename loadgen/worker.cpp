@@ -18,6 +18,7 @@ using namespace std::chrono_literals;
 constexpr std::size_t connects_in_flight = 128;         // per worker: well within a listener's backlog
 constexpr std::size_t connections_per_source = 25'000;  // of the 28,232 ports of the default range
 constexpr nanoseconds spin_margin = 50us;               // a sleep may end this late; the rest is polled
+constexpr nanoseconds longest_poll = 20us;  // what an empty one takes beyond, the thread was off its CPU
 
 // Source addresses 127.0.1.0, 127.0.1.1, ... when one alone has too few ports for so many connections.
 std::vector<endpoint> make_sources(const endpoint& target, std::size_t connections) {
@@ -47,8 +48,21 @@ part_counts& part_counts::operator+=(const part_counts& other) noexcept {
   cpu += other.cpu;
   waiting += other.waiting;
   polling += other.polling;
+  blocked += other.blocked;
   service += other.service;
   return *this;
+}
+
+client_time& client_time::operator+=(const part_counts& window) noexcept {
+  waiting += window.waiting;
+  polling += window.polling;
+  blocked += window.blocked;
+  return *this;
+}
+
+nanoseconds client_time::busy() const noexcept {
+  const auto idle = polling + std::max(blocked - waiting, 0ns);
+  return std::max(elapsed - idle, 0ns);
 }
 
 void target_record::merge(const target_record& other) noexcept {
@@ -76,6 +90,7 @@ worker::worker(const options& asked, const std::vector<endpoint>& targets, const
       reconnects_(asked.work == workload::crr),
       timeout_(asked.timeout),
       connect_rate_(asked.connect_rate),
+      busy_poll_(asked.busy_poll),
       engine_(own_ * targets.size(), stop_fd),
       timings_(own_ * targets.size() * timing_slots_),
       sources_(make_sources(targets.front(), asked.connections)),
@@ -169,7 +184,7 @@ void worker::drive(const drive_plan& plan) {
     if (open_loop_) release_due(now);
     if (now >= next_sweep_) give_up(first, last, now - timeout_);
     if (live_[plan.target] == 0) break;
-    wait_until(std::min({plan_.stop, next_sweep_, next_due()}));
+    wait_until(std::min({part_end_, next_sweep_, next_due()}));
   }
   counts_.stopped = std::min(now, plan_.stop);
   driven_[plan.target] += counts_.stopped - plan.start;
@@ -207,7 +222,7 @@ void worker::abandon() {
 }
 
 void worker::settle() {
-  while (engine_.wait(0ns, *this) && !engine_.stop_requested()) {
+  while (engine_.poll(*this) && !engine_.stop_requested()) {
   }
 }
 
@@ -367,16 +382,24 @@ void worker::account_until(clock::time_point now) {
   }
 }
 
-// Sleeps until the first events or `until`, and handles the events. Open loop: a sleep would end late, so the
-// last of it is polled.
+// Until the first events or `until`, and handles the events. A worker that must not miss a due time sleeps
+// less and polls the rest, because a sleep would end late; one that must never sleep polls all the time.
 void worker::wait_until(clock::time_point until) {
-  const auto now = clock::now();
-  const nanoseconds left = std::max<nanoseconds>(until - now, 0ns);
-  if (!open_loop_ || left > spin_margin) {
-    engine_.wait(open_loop_ ? left - spin_margin : left, *this);
-  } else if (!engine_.wait(0ns, *this) && part_ < counts_.parts.size()) {
-    counts_.parts[part_].polling += clock::now() - now;
+  const bool driving = !counts_.parts.empty();
+  part_counts connecting;
+  part_counts& part = driving ? counts_.parts[part_] : connecting;
+  auto now = clock::now();
+  const nanoseconds sleep = until - now - (open_loop_ ? spin_margin : 0ns);
+  if (!(busy_poll_ && driving) && (!open_loop_ || sleep > 0ns)) {
+    part.blocked += engine_.wait(std::max(sleep, 0ns), *this);
+    return;
   }
+  do {
+    const auto before = now;
+    if (engine_.poll(*this)) return;
+    now = clock::now();
+    part.polling += std::min<nanoseconds>(now - before, longest_poll);
+  } while (now < until);
 }
 
 }  // namespace echobench

@@ -49,10 +49,26 @@ struct part_counts {
   std::uint64_t requests = 0;  // verified replies
   std::chrono::nanoseconds cpu{0};
   std::chrono::nanoseconds waiting{0};  // for a CPU
-  std::chrono::nanoseconds polling{0};  // time spent looking at the clock, part of cpu and waiting
+  std::chrono::nanoseconds polling{0};  // time spent looking for events that were not there
+  std::chrono::nanoseconds blocked{0};  // time asleep until there were events
   std::chrono::nanoseconds service{0};  // service times of the requests, added up
 
   part_counts& operator+=(const part_counts& other) noexcept;
+};
+
+// Where a client thread's time went while it measured.
+struct client_time {
+  std::chrono::nanoseconds elapsed{0};
+  std::chrono::nanoseconds waiting{0};  // of it, as in part_counts, and so are the next two
+  std::chrono::nanoseconds polling{0};
+  std::chrono::nanoseconds blocked{0};
+
+  client_time& operator+=(const part_counts& window) noexcept;
+
+  // What was not idle: its work, and all the time in which it would have worked had it been let, whether
+  // another thread had the CPU or the hypervisor, whose theft is neither CPU time nor waiting. A wait for a
+  // CPU counts wherever it fell: within `blocked` it follows a wake-up. At least 0.
+  std::chrono::nanoseconds busy() const noexcept;
 };
 
 // What one worker did in one drive: parts[0] is the guard, then the windows, then the drain.
@@ -171,6 +187,7 @@ private:
   const bool reconnects_;  // crr
   const std::chrono::nanoseconds timeout_;
   const std::uint64_t connect_rate_;  // 0: unlimited
+  const bool busy_poll_;
 
   epoll_engine engine_;
   std::vector<connection> connections_;  // own_ of each target, in their order
