@@ -7,6 +7,7 @@
 #include <gmock/gmock.h>
 #include <nlohmann/json.hpp>
 #include <spawn.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -69,9 +70,10 @@ public:
 
   int wait() {
     int status = 0;
-    EXPECT_EQ(::waitpid(pid_, &status, 0), pid_);
+    EXPECT_EQ(::wait4(pid_, &status, 0, &used_), pid_);
     return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
   }
+  std::int64_t peak_memory_bytes() const { return std::int64_t{used_.ru_maxrss} * 1024; }  // after wait()
   std::string out() const { return read("out"); }
   std::string err() const { return read("err"); }
   std::string hdr() const { return read("hdr"); }
@@ -87,6 +89,7 @@ private:
 
   std::string directory_;
   pid_t pid_ = -1;
+  rusage used_{};
 };
 
 // These arguments, and a short run with few connections where they do not say otherwise.
@@ -283,6 +286,24 @@ TEST(echo_load, open_loop_counts_the_wait_that_a_stall_causes) {
   EXPECT_GE(cell["response_ns"]["p90"], 290'000'000);
   EXPECT_GT(cell["response_ns"]["mean"].get<double>(), 5 * cell["service_ns"]["mean"].get<double>())
       << "ten requests in flight see a stall, the service time hides the rest";
+}
+
+TEST(echo_load, a_backlog_takes_no_memory) {
+  const auto slow = behaviours::tamper([](std::size_t, std::size_t, message reply) {
+    std::this_thread::sleep_for(20ms);
+    return reply;
+  });
+  fixture_server server(slow);
+  std::vector<std::int64_t> peaks;
+  for (const char* rate : {"1k", "1M"}) {
+    program run({"-c", "2", "-R", rate, "-d", "1s", "--warmup", "0", "--timeout", "200ms", server.address()});
+    ASSERT_EQ(run.wait(), exit_ok) << run.err();
+    const json cell = run.cell();
+    EXPECT_GT(cell["requests_unsent"], 0);
+    EXPECT_EQ(cell["requests_due"].get<std::uint64_t>(), rate == std::string("1k") ? 1000U : 1'000'000U);
+    peaks.push_back(run.peak_memory_bytes());
+  }
+  EXPECT_LT(peaks[1] - peaks[0], 8 << 20);
 }
 
 TEST(echo_load, poisson_arrivals_repeat_with_the_seed) {

@@ -1,12 +1,16 @@
-// When requests of the open loop are due: a closed form in integer nanoseconds, so that nothing drifts
-// however long a run, and however late a request was sent.
+// When requests of the open loop are due, and which of those that were due wait for their connection.
+//
+// Due times are computed, never stored: they do not drift, however long a run and however late a request was
+// sent, and a backlog of any length is two positions in a connection's stream.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <random>
+#include <functional>
+#include <vector>
 
 namespace echobench {
 
@@ -21,63 +25,120 @@ struct schedule_share {
   std::uint64_t seed = 0;  // poisson only
 };
 
-// A stream of due times in ascending order, counted from the target's first moment of load.
+// Each connection has a stream of its own, which does not depend on how connections are divided over workers.
+// Due times count from the target's first moment of load. uniform: request k of connection i of n is due at
+// (k n + i) / rate seconds. poisson: gap k of connection i is exponential, a function of seed, i and k alone;
+// together the connections are a Poisson process of `rate`.
 //
-// uniform: request k of connection i of n is due at (k n + i) / rate seconds. poisson: the target's arrivals
-// are a Poisson process of `rate`, each at a connection drawn evenly; a worker's part of it, thinned by its
-// share of the connections, is again one.
+// Connections are counted within the worker: 0 is `first`, 1 is `first + stride`.
 class schedule {
 public:
+  using nanoseconds = std::chrono::nanoseconds;
+
   struct arrival {
-    std::chrono::nanoseconds due;
-    std::size_t connection;  // counted within the worker: 0 is `first`, 1 is `first + stride`
+    nanoseconds due;
+    std::size_t connection;
   };
 
-  schedule(arrivals kind, const schedule_share& share)
-      : kind_(kind),
-        share_(share),
-        own_((share.connections - share.first + share.stride - 1) / share.stride),
-        random_(share.seed) {
-    next_ = kind_ == arrivals::uniform ? uniform_arrival() : poisson_arrival();
+  schedule(arrivals kind, const schedule_share& share) : kind_(kind), share_(share) {
+    const auto own = (share.connections - share.first + share.stride - 1) / share.stride;
+    released_.resize(own);
+    for (std::size_t i = 0; i < own; ++i) {
+      if (kind_ == arrivals::poisson) released_[i].waited = gap(i, 0);
+      upcoming_.push_back({due_of(i, released_[i]), i});
+    }
+    issued_ = released_;
+    std::ranges::make_heap(upcoming_, later);
   }
 
-  const arrival& next() const noexcept { return next_; }
+  // The next request to be due, of all connections.
+  const arrival& next() const noexcept { return upcoming_.front(); }
 
-  void advance() noexcept {
-    ++position_;
-    next_ = kind_ == arrivals::uniform ? uniform_arrival() : poisson_arrival();
+  // It is due: it joins its connection's backlog.
+  void release() noexcept {
+    std::ranges::pop_heap(upcoming_, later);
+    arrival& last = upcoming_.back();
+    step(last.connection, released_[last.connection]);
+    last.due = due_of(last.connection, released_[last.connection]);
+    std::ranges::push_heap(upcoming_, later);
+    ++backlog_;
+  }
+
+  // Requests due and not issued: of all connections, of one.
+  std::uint64_t backlog() const noexcept { return backlog_; }
+  std::uint64_t backlog(std::size_t connection) const noexcept {
+    return released_[connection].index - issued_[connection].index;
+  }
+
+  // Takes the earliest of a connection's backlog, which must not be empty; returns when it was due.
+  nanoseconds issue(std::size_t connection) noexcept {
+    const auto due = due_of(connection, issued_[connection]);
+    step(connection, issued_[connection]);
+    --backlog_;
+    return due;
+  }
+
+  // Forgets a connection's backlog; returns how many there were.
+  std::uint64_t drop(std::size_t connection) noexcept {
+    const auto dropped = backlog(connection);
+    issued_[connection] = released_[connection];
+    backlog_ -= dropped;
+    return dropped;
   }
 
 private:
   static constexpr std::uint64_t ns_per_second = 1'000'000'000;
 
-  arrival uniform_arrival() const noexcept {
-    const std::uint64_t round = position_ / own_;
-    const std::uint64_t connection = position_ % own_;
-    const std::uint64_t request = round * share_.connections + share_.first + connection * share_.stride;
-    // Whole seconds apart, so that the product stays within 64 bits.
-    const std::uint64_t ns =
-        request / share_.rate * ns_per_second + request % share_.rate * ns_per_second / share_.rate;
-    return {std::chrono::nanoseconds(ns), static_cast<std::size_t>(connection)};
+  // A place in a connection's stream.
+  struct position {
+    std::uint64_t index = 0;
+    double waited = 0;  // poisson: ns until it is due, its gaps added up; exact to 1 ns for 100 days
+  };
+
+  // Order of a heap whose front is due first.
+  static bool later(const arrival& a, const arrival& b) noexcept {
+    return a.due != b.due ? a.due > b.due : a.connection > b.connection;
   }
 
-  arrival poisson_arrival() noexcept {
-    const double rate = static_cast<double>(share_.rate) * static_cast<double>(own_) /
-                        static_cast<double>(share_.connections);
-    // 53 bits of a draw in (0, 1]; std's distributions differ between libraries, a seed must not.
-    const double uniform = static_cast<double>((random_() >> 11) + 1) * 0x1p-53;
-    poisson_time_ += -std::log(uniform) / rate * 1e9;
-    return {std::chrono::nanoseconds(std::llround(poisson_time_)),
-            static_cast<std::size_t>(random_() % own_)};
+  nanoseconds due_of(std::size_t connection, const position& at) const noexcept {
+    if (kind_ == arrivals::poisson) return nanoseconds(std::llround(at.waited));
+    const std::uint64_t request = at.index * share_.connections + number_of(connection);
+    // Whole seconds apart, so that the product stays within 64 bits.
+    return nanoseconds(request / share_.rate * ns_per_second +
+                       request % share_.rate * ns_per_second / share_.rate);
+  }
+
+  void step(std::size_t connection, position& at) const noexcept {
+    ++at.index;
+    if (kind_ == arrivals::poisson) at.waited += gap(connection, at.index);
+  }
+
+  // ns between requests index - 1 and index. std's distributions differ between libraries, a seed must not.
+  double gap(std::size_t connection, std::uint64_t index) const noexcept {
+    const std::uint64_t bits = mixed(mixed(mixed(share_.seed) + number_of(connection)) + index);
+    const double uniform = static_cast<double>((bits >> 11) + 1) * 0x1p-53;  // 53 bits, in (0, 1]
+    return -std::log(uniform) * static_cast<double>(share_.connections) / static_cast<double>(share_.rate) *
+           1e9;
+  }
+
+  // The generator splitmix64 (Steele, Lea, Flood, 2014) with `state` as its state: one step.
+  static constexpr std::uint64_t mixed(std::uint64_t state) noexcept {
+    state += 0x9e37'79b9'7f4a'7c15;
+    state = (state ^ (state >> 30)) * 0xbf58'476d'1ce4'e5b9;
+    state = (state ^ (state >> 27)) * 0x94d0'49bb'1331'11eb;
+    return state ^ (state >> 31);
+  }
+
+  std::uint64_t number_of(std::size_t connection) const noexcept {
+    return share_.first + connection * share_.stride;
   }
 
   arrivals kind_;
   schedule_share share_;
-  std::uint64_t own_;           // connections of this worker, at least 1
-  std::uint64_t position_ = 0;  // arrivals given out
-  std::mt19937_64 random_;
-  double poisson_time_ = 0;  // ns; a double is exact to 1 ns for 100 days
-  arrival next_{};
+  std::vector<position> released_;  // of each connection: the first that is not due yet
+  std::vector<position> issued_;    // the first that has not been issued; never beyond `released_`
+  std::vector<arrival> upcoming_;   // a heap of the first of each connection that is not due yet
+  std::uint64_t backlog_ = 0;
 };
 
 }  // namespace echobench

@@ -1,6 +1,5 @@
 #include "loadgen/schedule.hpp"
 
-#include "loadgen/due_queue.hpp"
 #include "loadgen/slice_plan.hpp"
 
 #include <gtest/gtest.h>
@@ -24,9 +23,8 @@ std::vector<nanoseconds> due_times(arrivals kind, std::uint64_t rate, std::size_
   per_connection.assign(connections, 0);
   std::vector<nanoseconds> all;
   for (std::size_t worker = 0; worker < workers; ++worker) {
-    schedule own(
-        kind, {.rate = rate, .connections = connections, .first = worker, .stride = workers, .seed = worker});
-    for (nanoseconds last{0}; own.next().due < end; own.advance()) {
+    schedule own(kind, {.rate = rate, .connections = connections, .first = worker, .stride = workers});
+    for (nanoseconds last{0}; own.next().due < end; own.release()) {
       EXPECT_GE(own.next().due, last);
       last = own.next().due;
       all.push_back(last);
@@ -49,7 +47,7 @@ TEST(schedule, uniform_has_the_whole_rate_whatever_the_division) {
 
 TEST(schedule, uniform_staggers_the_connections_by_one_nth_of_their_interval) {
   schedule own(arrivals::uniform, {.rate = 100, .connections = 10});
-  for (std::size_t i = 0; i < 30; ++i, own.advance()) {
+  for (std::size_t i = 0; i < 30; ++i, own.release()) {
     EXPECT_EQ(own.next().connection, i % 10);
     EXPECT_EQ(own.next().due, i * 10ms);
   }
@@ -57,7 +55,7 @@ TEST(schedule, uniform_staggers_the_connections_by_one_nth_of_their_interval) {
 
 TEST(schedule, uniform_does_not_drift) {
   schedule own(arrivals::uniform, {.rate = 3, .connections = 1});
-  for (int i = 0; i < 3 * 86'400; ++i) own.advance();
+  for (int i = 0; i < 3 * 86'400; ++i) own.release();
   EXPECT_EQ(own.next().due, 24h);
 }
 
@@ -84,18 +82,35 @@ TEST(schedule, poisson_follows_the_seed) {
   EXPECT_NE(first_due(1), first_due(2));
 }
 
-TEST(due_queue, keeps_the_order_of_each_connection) {
-  due_queue queue(3);
-  const due_queue::time_point zero;
-  for (int i = 0; i < 10; ++i) queue.push(static_cast<std::size_t>(i % 2), zero + i * 1ms);
-  EXPECT_EQ(queue.size(), 10U);
-  EXPECT_TRUE(queue.empty(2));
-  for (int i = 0; i < 10; i += 2) EXPECT_EQ(queue.pop(0), zero + i * 1ms);
-  EXPECT_TRUE(queue.empty(0));
-  queue.push(2, zero);
-  EXPECT_EQ(queue.pop(2), zero);
-  for (int i = 1; i < 10; i += 2) EXPECT_EQ(queue.pop(1), zero + i * 1ms);
-  EXPECT_EQ(queue.size(), 0U);
+TEST(schedule, poisson_streams_belong_to_connections_and_not_to_workers) {
+  std::vector<int> each;
+  const auto alone = due_times(arrivals::poisson, 10'000, 10, 1, 2s, each);
+  for (const std::size_t workers : {2U, 3U, 10U}) {
+    EXPECT_EQ(due_times(arrivals::poisson, 10'000, 10, workers, 2s, each), alone) << workers;
+  }
+}
+
+TEST(schedule, a_backlog_is_issued_in_order_at_the_times_it_was_due) {
+  for (const auto kind : {arrivals::uniform, arrivals::poisson}) {
+    schedule own(kind, {.rate = 1000, .connections = 6, .first = 1, .stride = 2, .seed = 4});
+    std::vector<std::vector<nanoseconds>> due(3);
+    for (std::uint64_t i = 0; i < 300; ++i, own.release()) {
+      EXPECT_EQ(own.backlog(), i);
+      due[own.next().connection].push_back(own.next().due);
+    }
+    for (std::size_t c = 0; c < 3; ++c) {
+      EXPECT_EQ(own.backlog(c), due[c].size());
+      for (std::size_t i = 0; i < due[c].size() / 2; ++i) EXPECT_EQ(own.issue(c), due[c][i]);
+      const auto left = due[c].size() - due[c].size() / 2;
+      EXPECT_EQ(own.backlog(c), left);
+      EXPECT_EQ(own.drop(c), left);
+      EXPECT_EQ(own.backlog(c), 0U);
+    }
+    EXPECT_EQ(own.backlog(), 0U);
+    const auto next = own.next();
+    own.release();
+    EXPECT_EQ(own.issue(next.connection), next.due) << "what was dropped is not due again";
+  }
 }
 
 TEST(slice_plan, auto_is_twenty_turns_or_the_floor) {

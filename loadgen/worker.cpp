@@ -18,6 +18,7 @@ using namespace std::chrono_literals;
 constexpr std::size_t connects_in_flight = 128;         // per worker: well within a listener's backlog
 constexpr std::size_t connections_per_source = 25'000;  // of the 28,232 ports of the default range
 constexpr nanoseconds spin_margin = 50us;               // a sleep may end this late; the rest is polled
+constexpr std::size_t releases_at_a_time = 256;
 constexpr nanoseconds longest_poll = 20us;  // what an empty one takes beyond, the thread was off its CPU
 
 // Source addresses 127.0.1.0, 127.0.1.1, ... when one alone has too few ports for so many connections.
@@ -94,7 +95,6 @@ worker::worker(const options& asked, const std::vector<endpoint>& targets, const
       engine_(own_ * targets.size(), stop_fd),
       timings_(own_ * targets.size() * timing_slots_),
       sources_(make_sources(targets.front(), asked.connections)),
-      backlog_(own_ * targets.size()),
       driven_(targets.size()),
       records_(targets.size()),
       live_(targets.size(), own_) {
@@ -106,12 +106,11 @@ worker::worker(const options& asked, const std::vector<endpoint>& targets, const
   if (open_loop_) {
     schedules_.reserve(targets.size());
     for (std::size_t t = 0; t < targets.size(); ++t) {
-      schedules_.emplace_back(asked.arrival,
-                              schedule_share{.rate = asked.rate,
-                                             .connections = asked.connections,
-                                             .first = number_,
-                                             .stride = threads_,
-                                             .seed = asked.seed * 1'000'003 + t * 1'009 + number_});
+      schedules_.emplace_back(asked.arrival, schedule_share{.rate = asked.rate,
+                                                            .connections = asked.connections,
+                                                            .first = number_,
+                                                            .stride = threads_,
+                                                            .seed = asked.seed * 1'000'003 + t});
     }
   }
 }
@@ -196,20 +195,22 @@ void worker::drive(const drive_plan& plan) {
 void worker::drain() {
   const std::size_t first = plan_.target * own_;
   const std::size_t last = first + own_;
-  if (open_loop_) release_due(plan_.stop - 1ns);
   const auto give_up_at = plan_.stop + timeout_;
-  for (auto now = clock::now(); in_flight_ + backlog_.size() > 0 && !engine_.stop_requested();
+  const auto unreleased = [&] { return next_due() < plan_.stop; };
+  const auto unsent = [&] { return open_loop_ ? schedules_[plan_.target].backlog() : 0; };
+  for (auto now = clock::now(); (in_flight_ > 0 || unsent() > 0 || unreleased()) && !engine_.stop_requested();
        now = clock::now()) {
     account_until(now);
+    if (open_loop_) release_due(plan_.stop);
     if (now >= give_up_at) {
       for (std::size_t slot = first; slot < last; ++slot) {
-        for (; !backlog_.empty(slot); backlog_.pop(slot)) ++records_[plan_.target].unsent;
+        records_[plan_.target].unsent += drop_backlog(slot);
       }
       give_up(first, last, clock::time_point::max());
     } else if (now >= next_sweep_) {
       give_up(first, last, now - timeout_);
     }
-    wait_until(std::min(next_sweep_, give_up_at));
+    wait_until(unreleased() ? now : std::min(next_sweep_, give_up_at));
   }
   settle();
 }
@@ -217,7 +218,7 @@ void worker::drain() {
 // Broken off by the user: what is in flight is neither a reply nor an error.
 void worker::abandon() {
   for (std::size_t slot = plan_.target * own_; slot < (plan_.target + 1) * own_; ++slot) {
-    while (!backlog_.empty(slot)) backlog_.pop(slot);
+    drop_backlog(slot);
   }
 }
 
@@ -232,8 +233,8 @@ void worker::refill(std::size_t slot, clock::time_point now) {
   connection& own = connections_[slot];
   while (can_issue(own)) {
     if (open_loop_) {
-      if (backlog_.empty(slot)) break;
-      issue(slot, backlog_.pop(slot), now);
+      if (!has_backlog(slot)) break;
+      issue(slot, schedule_origin_ + schedules_[plan_.target].issue(slot % own_), now);
     } else {
       if (now >= plan_.stop) break;
       issue(slot, now, now);
@@ -250,13 +251,15 @@ void worker::issue(std::size_t slot, clock::time_point intended, clock::time_poi
   if (reconnects_) start_connect(slot, now);
 }
 
+// Takes in hand what is due by now: some of it at a time, so that replies are read however much that is.
 void worker::release_due(clock::time_point now) {
   schedule& due = schedules_[plan_.target];
   target_record& record = records_[plan_.target];
-  for (auto intended = schedule_origin_ + due.next().due; intended <= now && intended < plan_.stop;
-       intended = schedule_origin_ + due.next().due) {
+  for (std::size_t i = 0; i < releases_at_a_time; ++i) {
+    const auto intended = schedule_origin_ + due.next().due;
+    if (intended > now || intended >= plan_.stop) break;
     const std::size_t slot = plan_.target * own_ + due.next().connection;
-    due.advance();
+    due.release();
     connection& own = connections_[slot];
     const auto taken = clock::now();
     if (is_measured(intended)) {
@@ -265,9 +268,8 @@ void worker::release_due(clock::time_point now) {
     }
     own.counted.due += plan_.recorded;
     if (own.status == state::failed) {
-      ++record.unsent;
+      record.unsent += drop_backlog(slot);
     } else {
-      backlog_.push(slot, intended);
       refill(slot, taken);
     }
   }
@@ -329,7 +331,7 @@ void worker::fail(std::size_t slot, error_kind kind, int error) {
   if (record.first_errno[index] == 0) record.first_errno[index] = error;
   in_flight_ -= own.session.outstanding();
   if (own.status == state::connecting && !reconnects_) --in_flight_;
-  for (; !backlog_.empty(slot); backlog_.pop(slot)) ++record.unsent;
+  record.unsent += drop_backlog(slot);
   own.session.restart();
   own.status = state::failed;
   engine_.close(slot);

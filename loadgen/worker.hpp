@@ -5,7 +5,6 @@
 
 #include "common/socket.hpp"
 #include "loadgen/client_session.hpp"
-#include "loadgen/due_queue.hpp"
 #include "loadgen/epoll_engine.hpp"
 #include "loadgen/histogram.hpp"
 #include "loadgen/message_plan.hpp"
@@ -164,6 +163,12 @@ private:
   void start_connect(std::size_t slot, clock::time_point now);
   void issue(std::size_t slot, clock::time_point intended, clock::time_point now);
   void refill(std::size_t slot, clock::time_point now);
+  bool has_backlog(std::size_t slot) const noexcept {
+    return open_loop_ && schedules_[target_of(slot)].backlog(slot % own_) > 0;
+  }
+  std::uint64_t drop_backlog(std::size_t slot) noexcept {
+    return open_loop_ ? schedules_[target_of(slot)].drop(slot % own_) : 0;
+  }
   void release_due(clock::time_point now);
   void complete(std::size_t slot, const timing& request, clock::time_point now);
   void fail(std::size_t slot, error_kind kind, int error = 0);
@@ -192,8 +197,7 @@ private:
   epoll_engine engine_;
   std::vector<connection> connections_;  // own_ of each target, in their order
   std::vector<timing> timings_;
-  std::vector<endpoint> sources_;  // empty: the system chooses
-  due_queue backlog_;
+  std::vector<endpoint> sources_;                 // empty: the system chooses
   std::vector<schedule> schedules_;               // one per target; open loop
   std::vector<std::chrono::nanoseconds> driven_;  // how long each target's schedule has run
   std::vector<target_record> records_;
