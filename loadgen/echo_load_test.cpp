@@ -367,6 +367,25 @@ TEST(echo_load, targets_take_turns_in_the_open_loop_too) {
   }
 }
 
+TEST(echo_load, as_many_rounds_as_asked_for_are_measured_however_long_they_take) {
+  fixture_server one(behaviours::echo_frames);
+  fixture_server two(behaviours::echo_frames);
+  const std::vector<std::vector<std::string>> table{
+      {"-d", "1ms", "--rounds", "3", one.address(), two.address()},
+      {"-d", "1ms", "--rounds", "3", "-R", "200", "--slice", "100ms", one.address(), two.address()},
+      {"-d", "1ms", "--rounds", "3", one.address()}};
+  for (const auto& arguments : table) {
+    program run(briefly(arguments));
+    ASSERT_EQ(run.wait(), exit_ok) << run.err();
+    EXPECT_EQ(run.result()["config"]["rounds"], 3);
+    for (const json& cell : run.result()["cells"]) EXPECT_EQ(cell["slices"].size(), 3U);
+  }
+  program longer(briefly({"-d", "1s", "--rounds", "2", one.address(), two.address()}));
+  ASSERT_EQ(longer.wait(), exit_ok) << longer.err();
+  const auto slice = longer.cell()["slices"][0]["slice_ns"].get<std::int64_t>();
+  EXPECT_GE(longer.cell()["slices"].size(), slice < 100'000'000 ? 3U : 2U) << "as many as fit";
+}
+
 TEST(echo_load, a_dead_target_does_not_stop_the_others) {
   fixture_server good(behaviours::echo_frames);
   fixture_server bad(behaviours::close_at_once);

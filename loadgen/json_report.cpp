@@ -91,6 +91,7 @@ json config(const options& asked, const slice_plan& slices) {
              {"slice", asked.slice ? "explicit" : "auto"},
              {"slice_ns", slices.length.count()},
              {"guard_ns", slices.guard.count()},
+             {"rounds", asked.rounds},
              {"seed", asked.seed},
              {"strict", asked.strict},
              {"busy_poll", asked.busy_poll}};

@@ -66,13 +66,15 @@ void check(const options& asked) {
   if (asked.targets.size() > 1 && asked.warmup == 0ns) {
     refuse("--warmup must not be 0 with several TARGETs: slices are sized by the rate seen in it");
   }
-  if (asked.slice && asked.open_loop() && asked.targets.size() > 1 && *asked.slice < 1s) {
+  if (asked.slice && asked.open_loop() && asked.targets.size() > 1 && *asked.slice < 100ms) {
     refuse("--slice " + format_duration(*asked.slice) +
-           " is too short for --rate: open-loop slices last at least 1s, so that queues can build");
+           " is too short for --rate: open-loop slices last 100ms at least for the cost of a request, and 1s "
+           "(auto) where latency is judged, so that queues can build");
   }
-  if (asked.slice && *asked.slice * asked.targets.size() > asked.duration) {
+  if (asked.slice && asked.rounds == 0 && *asked.slice * asked.targets.size() > asked.duration) {
     refuse("--slice " + format_duration(*asked.slice) + " times " + std::to_string(asked.targets.size()) +
-           " TARGET(s) is longer than --duration " + format_duration(asked.duration));
+           " TARGET(s) is longer than --duration " + format_duration(asked.duration) +
+           ": --rounds 1 measures a round, however long it takes");
   }
 }
 
@@ -151,9 +153,16 @@ command_line::command_line()
   app.add_option(
          "--slice", texts_->slice,
          "Length of a target's turn, or with one TARGET of an accounting window; auto: 20 ms or 20 times "
-         "the time of one turn over all connections, whichever is longer; 1 s at least with --rate")
+         "the time of one turn over all that is in flight, whichever is longer; with --rate 1 s at least, so "
+         "that queues can build; from 100ms on is allowed there for the cost of a request")
       ->type_name("auto|TIME")
       ->default_str("auto");
+  cli::add_count(
+      app, "--rounds", o.rounds,
+      "Measure at least so many rounds of slices (one TARGET: windows), however long that takes, and "
+      "at least for --duration",
+      1, 100'000)
+      ->default_str("as many as fit in --duration");
   cli::add_count(app, "--seed", o.seed, "Of payloads, of the order of slices and of --arrivals poisson");
   app.add_option(
          "--server-pid", texts_->server_pids,

@@ -53,6 +53,7 @@ struct options {
   cpu_list cpus;  // empty: wherever the system lets it run
   std::string engine = "auto";
   std::optional<std::chrono::nanoseconds> slice;  // empty: auto
+  std::size_t rounds = 0;                         // at least, whatever the duration; 0: what fits in it
   std::uint64_t seed = 1;
   std::string json_file;  // empty: none
   std::string hdr_file;   // empty: none

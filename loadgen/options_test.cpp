@@ -57,7 +57,8 @@ TEST(options, values_are_taken_with_their_units) {
                            "--op",        "work:100us",
                            "--offload",   "--timeout",
                            "250ms",       "--slice",
-                           "1500ms",      "--seed",
+                           "1500ms",      "--rounds",
+                           "9",           "--seed",
                            "7",           "--cpus",
                            "0",           "--server-pid",
                            "11",          "--server-pid",
@@ -72,6 +73,7 @@ TEST(options, values_are_taken_with_their_units) {
   EXPECT_EQ(o.op.param, 100us);
   EXPECT_TRUE(o.op.offload);
   EXPECT_EQ(o.slice, 1500ms);
+  EXPECT_EQ(o.rounds, 9U);
   EXPECT_TRUE(o.strict);
   EXPECT_TRUE(o.busy_poll);
   ASSERT_EQ(o.targets.size(), 2U);
@@ -107,11 +109,18 @@ TEST(options, what_cannot_be_is_refused_naming_the_option) {
                {{"--slice", "20s"}, "--slice"},
                {{"--server-pid", "1", "--server-pid", "2"}, "--server-pid"},
                {{"--warmup", "0", "127.0.0.1:4001"}, "--warmup"},
-               {{"-R", "10", "--slice", "20ms", "127.0.0.1:4001"}, "--slice"},
+               {{"-R", "10", "--slice", "99ms", "127.0.0.1:4001"}, "--slice"},
+               {{"--rounds", "0"}, "--rounds"},
                {{"=127.0.0.1:4001"}, "TARGET"},
                {{"--no-such-option"}, "--no-such-option"}};
   for (const auto& row : table) EXPECT_THAT(refusal(row.arguments), testing::HasSubstr(row.named));
   EXPECT_THROW(parse({}), CLI::RequiredError);
+}
+
+TEST(options, short_open_loop_slices_and_rounds_beyond_the_duration_are_allowed) {
+  EXPECT_EQ(refusal({"-R", "10", "--slice", "100ms", "127.0.0.1:4001"}), "");
+  EXPECT_THAT(refusal({"--slice", "20s", "127.0.0.1:4001"}), testing::HasSubstr("--rounds"));
+  EXPECT_EQ(refusal({"--slice", "20s", "--rounds", "2", "127.0.0.1:4001"}), "");
 }
 
 TEST(options, every_option_has_help_and_a_default) {

@@ -175,22 +175,19 @@ private:
       const drive_plan plan{
           .target = t, .start = start, .measure_from = start, .stop = start + asked_.warmup};
       crew_->run([&](worker& own) { own.drive(plan); });
-      slowest_turn = std::max(slowest_turn, turn_of(drive_totals(*crew_), clock::now() - start));
+      slowest_turn = std::max(slowest_turn, turn_seen(drive_totals(*crew_), clock::now() - start));
     }
     if (stopped()) return;
     result_.slices = plan_slices(asked_.slice, slowest_turn, asked_.open_loop(), asked_.targets.size() == 1);
   }
 
-  // Closed loop: connections / rate. Open loop, where the rate says nothing about the server: a request's
-  // service.
-  nanoseconds turn_of(const drive_totals& warmup, nanoseconds whole) const {
-    const part_counts& window = warmup.parts[1];
-    const part_counts& seen = window.requests > 0 ? window : warmup.all;
-    if (seen.requests == 0) return nanoseconds(0);
-    if (asked_.open_loop()) return seen.service / static_cast<std::int64_t>(seen.requests);
-    const double time = static_cast<double>((window.requests > 0 ? asked_.warmup : whole).count());
-    return nanoseconds(static_cast<std::int64_t>(time * static_cast<double>(asked_.connections) /
-                                                 static_cast<double>(seen.requests)));
+  // By the warm-up without its drain, or where no reply came before that by all of it.
+  nanoseconds turn_seen(const drive_totals& warmup, nanoseconds whole) const {
+    const bool in_time = warmup.parts[1].requests > 0;
+    const part_counts& seen = in_time ? warmup.parts[1] : warmup.all;
+    return turn_of(
+        {.requests = seen.requests, .elapsed = in_time ? asked_.warmup : whole, .service = seen.service},
+        asked_.connections * asked_.pipeline, asked_.open_loop());
   }
 
   void measure() {
@@ -211,12 +208,13 @@ private:
     server_probe* probe = probe_of(0);
     drive_plan plan;
     plan.recorded = true;
-    plan.windows = static_cast<std::size_t>(
-        std::clamp<std::int64_t>(asked_.duration / result_.slices.length, 1, most_windows));
-    result_.slices.length = asked_.duration / static_cast<std::int64_t>(plan.windows);
+    const auto duration = std::max<nanoseconds>(asked_.duration, result_.slices.length * asked_.rounds);
+    plan.windows = std::max(asked_.rounds, static_cast<std::size_t>(std::clamp<std::int64_t>(
+                                               duration / result_.slices.length, 1, most_windows)));
+    result_.slices.length = duration / static_cast<std::int64_t>(plan.windows);
     std::vector<nanoseconds> cpu{begin_slice(0)};
     plan.start = plan.measure_from = clock::now();
-    plan.stop = plan.start + asked_.duration;
+    plan.stop = plan.start + duration;
     crew_->start([plan](worker& own) { own.drive(plan); });
     for (std::size_t w = 1; w <= plan.windows && sleep_until(plan.end_of(w), stop_fd_.get()); ++w) {
       if (probe != nullptr) cpu.push_back(probe->cpu().total);
@@ -224,7 +222,7 @@ private:
       progress_.show([&] {
         const auto seconds = std::chrono::duration<double>(clock::now() - plan.start).count();
         return fmt::format("{} {:.0f} s of {:.0f} s, {:.0f} requests/s", only.asked.label(), seconds,
-                           std::chrono::duration<double>(asked_.duration).count(),
+                           std::chrono::duration<double>(duration).count(),
                            static_cast<double>(progress()) / seconds);
       });
     }
@@ -244,20 +242,21 @@ private:
     }
   }
 
-  // Several targets: rounds of slices, as many as fit and one at least.
+  // Several targets: rounds of slices, as many as fit, and as many as were asked for.
   void measure_in_turns() {
     const slice_plan& plan = result_.slices;
     const auto round = plan.length * asked_.targets.size();
-    if (round > asked_.duration) {
+    if (round > asked_.duration && asked_.rounds == 0) {
       throw std::invalid_argument(
           fmt::format("--duration {} is too short: one slice of each target takes {} together (--slice {}); "
-                      "use at least that",
+                      "use at least that, or --rounds",
                       format_duration(asked_.duration),
                       format_duration(std::chrono::ceil<std::chrono::milliseconds>(round)),
                       format_duration(std::chrono::ceil<std::chrono::microseconds>(plan.length))));
     }
     const auto end = clock::now() + asked_.duration;
-    for (std::size_t index = 0; !stopped() && any_live() && (index == 0 || clock::now() + round <= end);
+    const auto at_least = std::max<std::size_t>(asked_.rounds, 1);
+    for (std::size_t index = 0; !stopped() && any_live() && (index < at_least || clock::now() + round <= end);
          ++index) {
       for (const std::size_t t : next_round(asked_.targets.size(), random_)) {
         if (live(t) == 0 || stopped()) continue;

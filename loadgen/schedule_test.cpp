@@ -113,6 +113,15 @@ TEST(schedule, a_backlog_is_issued_in_order_at_the_times_it_was_due) {
   }
 }
 
+TEST(slice_plan, a_turn_is_what_all_in_flight_take_together) {
+  const warmup_seen seen{.requests = 10'000, .elapsed = 1s, .service = 30s};
+  EXPECT_EQ(turn_of(seen, 100, false), 10ms);
+  EXPECT_EQ(turn_of(seen, 100 * 16, false), 160ms)
+      << "a pipeline holds more, and a turn over it takes longer";
+  EXPECT_EQ(turn_of(seen, 100, true), 3ms);
+  EXPECT_EQ(turn_of({}, 100, false), 0ns);
+}
+
 TEST(slice_plan, auto_is_twenty_turns_or_the_floor) {
   EXPECT_EQ(plan_slices({}, 100us, false, false).length, 20ms);
   EXPECT_EQ(plan_slices({}, 100us, false, false).guard, 200us);

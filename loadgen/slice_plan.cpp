@@ -12,6 +12,13 @@ namespace echobench {
 
 using namespace std::chrono_literals;
 
+std::chrono::nanoseconds turn_of(const warmup_seen& of, std::size_t in_flight, bool open_loop) {
+  if (of.requests == 0) return 0ns;
+  const double time = open_loop ? static_cast<double>(of.service.count())
+                                : static_cast<double>(of.elapsed.count()) * static_cast<double>(in_flight);
+  return std::chrono::nanoseconds(static_cast<std::int64_t>(time / static_cast<double>(of.requests)));
+}
+
 slice_plan plan_slices(std::optional<std::chrono::nanoseconds> asked, std::chrono::nanoseconds turn,
                        bool open_loop, bool alone) {
   const auto guard = alone ? std::chrono::nanoseconds(0) : 2 * turn;
@@ -20,7 +27,7 @@ slice_plan plan_slices(std::optional<std::chrono::nanoseconds> asked, std::chron
   if (*asked < 5 * turn) {
     const auto minimum = std::chrono::ceil<std::chrono::milliseconds>(5 * turn);
     throw std::invalid_argument(
-        "--slice " + format_duration(*asked) + " is too short: one turn over all connections takes " +
+        "--slice " + format_duration(*asked) + " is too short: one turn over all that is in flight takes " +
         format_duration(std::chrono::ceil<std::chrono::microseconds>(turn)) +
         ", so that a slice would count next to nothing; use at least " + format_duration(minimum));
   }

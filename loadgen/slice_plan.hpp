@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <random>
 #include <vector>
@@ -14,9 +15,21 @@ struct slice_plan {
   std::chrono::nanoseconds guard{0};   // at its head, not counted
 };
 
-// `turn` is what one round over all connections takes (design: W), of the slowest target. An `asked` length
-// under five turns is refused by std::invalid_argument that names the minimum; without one it is 20 turns,
-// and 20 ms (open loop: 1 s) at least. Alone, a target needs no guard.
+// What the warm-up showed of a target.
+struct warmup_seen {
+  std::uint64_t requests = 0;
+  std::chrono::nanoseconds elapsed{0};  // the time in which they were answered
+  std::chrono::nanoseconds service{0};  // their service times, added up
+};
+
+// One turn over all that a target holds (design: W). `in_flight`: connections x pipeline. Closed loop:
+// in_flight / rate. Open loop, where the rate says nothing about the server: a request's service. 0 when
+// nothing was answered.
+std::chrono::nanoseconds turn_of(const warmup_seen& of, std::size_t in_flight, bool open_loop);
+
+// `turn` is that of the slowest target. An `asked` length under five turns is refused by
+// std::invalid_argument that names the minimum; without one it is 20 turns, and 20 ms at least; in the open
+// loop 1 s, so that queues can build. Alone, a target needs no guard.
 slice_plan plan_slices(std::optional<std::chrono::nanoseconds> asked, std::chrono::nanoseconds turn,
                        bool open_loop, bool alone);
 
