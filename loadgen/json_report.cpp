@@ -108,28 +108,32 @@ json config(const options& asked, const slice_plan& slices) {
 
 json server(const server_use& use, pid_t pid) {
   // The tick counts of /proc know user from system time; the sum is known exactly.
-  const auto user = (use.end.cpu_user - use.open.cpu_user).count();
-  const auto system = (use.end.cpu_system - use.open.cpu_system).count();
+  const auto user = (use.end.cpu_user - use.begin.cpu_user).count();
+  const auto system = (use.end.cpu_system - use.begin.cpu_system).count();
   const double user_share =
       user + system > 0 ? static_cast<double>(user) / static_cast<double>(user + system) : 0;
   const auto cpu_user = static_cast<std::int64_t>(static_cast<double>(use.cpu.count()) * user_share);
-  return {{"pid", pid},
-          {"cpu_ns", use.cpu.count()},
-          {"cpu_user_ns", cpu_user},
-          {"cpu_system_ns", use.cpu.count() - cpu_user},
-          {"cpu_children_ns", use.cpu_children.count()},
-          {"idle_cpu_ns", use.cpu_idle.count()},
-          {"busy", use.busy},
-          {"rss_base_bytes", use.base.rss_bytes},
-          {"rss_bytes", use.end.rss_bytes},
-          {"page_table_base_bytes", use.base.page_table_bytes},
-          {"page_table_bytes", use.end.page_table_bytes},
-          {"threads_base", use.base.threads},
-          {"threads", use.end.threads},
-          {"voluntary_switches",
-           use.end.voluntary_switches - std::min(use.end.voluntary_switches, use.open.voluntary_switches)},
-          {"involuntary_switches", use.end.involuntary_switches - std::min(use.end.involuntary_switches,
-                                                                           use.open.involuntary_switches)}};
+  const auto since_begin = [&](std::uint64_t server_reading::*counter) {
+    return use.end.*counter - std::min(use.end.*counter, use.begin.*counter);  // threads may have ended
+  };
+  json found{{"pid", pid},
+             {"cpu_ns", use.cpu.count()},
+             {"cpu_user_ns", cpu_user},
+             {"cpu_system_ns", use.cpu.count() - cpu_user},
+             {"cpu_children_ns", use.cpu_children.count()},
+             {"idle_cpu_ns", use.cpu_idle.count()},
+             {"busy", use.busy},
+             {"rss_base_bytes", use.base.rss_bytes},
+             {"rss_bytes", use.end.rss_bytes},
+             {"page_table_base_bytes", use.base.page_table_bytes},
+             {"page_table_bytes", use.end.page_table_bytes},
+             {"threads_base", use.base.threads},
+             {"threads", use.end.threads},
+             {"voluntary_switches", since_begin(&server_reading::voluntary_switches)},
+             {"involuntary_switches", since_begin(&server_reading::involuntary_switches)}};
+  if (use.base.pss_bytes) found["pss_base_bytes"] = *use.base.pss_bytes;
+  if (use.end.pss_bytes) found["pss_bytes"] = *use.end.pss_bytes;
+  return found;
 }
 
 json slices(const cell& of, const slice_plan& plan) {

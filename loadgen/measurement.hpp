@@ -25,7 +25,7 @@ struct slice {
 
 struct server_use {
   server_reading base;                       // before connecting
-  server_reading open;                       // all connections open, before the load
+  server_reading begin;                      // after the warm-up, before what is measured
   server_reading end;                        // after the load, connections still open
   std::chrono::nanoseconds cpu{0};           // in its slices, children included
   std::chrono::nanoseconds cpu_children{0};  // of it

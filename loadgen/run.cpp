@@ -159,11 +159,6 @@ private:
     progress_.show(
         [&] { return fmt::format("connecting {} x {}", asked_.connections, asked_.targets.size()); });
     crew_->run([](worker& own) { own.connect(); });
-    for (std::size_t t = 0; t < asked_.targets.size(); ++t) {
-      if (probe_of(t) == nullptr) continue;
-      probe_of(t)->refresh();
-      result_.cells[t].server->open = probe_of(t)->read();
-    }
   }
 
   void warm_up() {
@@ -217,7 +212,10 @@ private:
     plan.stop = plan.start + duration;
     crew_->start([plan](worker& own) { own.drive(plan); });
     for (std::size_t w = 1; w <= plan.windows && sleep_until(plan.end_of(w), stop_fd_.get()); ++w) {
-      if (probe != nullptr) cpu.push_back(probe->cpu().total);
+      if (probe != nullptr) {
+        probe->find_new_children();
+        cpu.push_back(probe->cpu().total);
+      }
       if (progress() == 0) continue;
       progress_.show([&] {
         const auto seconds = std::chrono::duration<double>(clock::now() - plan.start).count();
@@ -335,6 +333,8 @@ private:
   }
 
   void begin_probing(std::size_t t) {
+    probe_of(t)->refresh();
+    result_.cells[t].server->begin = probe_of(t)->read();
     const server_cpu now = probe_of(t)->cpu_at_rest();
     driven_[t].last_cpu = now.total;
     result_.cells[t].server->cpu_children = -now.children;
@@ -343,8 +343,9 @@ private:
   void end_probing(std::size_t t) {
     begin_slice(t);  // what it used since its last slice
     server_use& use = *result_.cells[t].server;
-    use.end = probe_of(t)->read();
+    use.cpu += probe_of(t)->refresh();
     use.cpu_children = std::max<nanoseconds>(use.cpu_children + probe_of(t)->cpu().children, 0ns);
+    use.end = probe_of(t)->read();
     use.busy = ratio(use.cpu, driven_[t].total * probe_of(t)->usable_cpus());
   }
 

@@ -1,20 +1,25 @@
 #include "loadgen/server_probe.hpp"
 
 #include "common/cpu.hpp"
+#include "common/socket.hpp"
 
+#include <fcntl.h>
+#include <linux/magic.h>
 #include <sched.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <filesystem>
-#include <fstream>
 #include <map>
 #include <optional>
 #include <sstream>
 #include <string>
 #include <system_error>
+#include <utility>
 
 namespace echobench {
 namespace {
@@ -28,19 +33,26 @@ constexpr nanoseconds rest_limit = 5ms;
 
 fs::path proc_of(pid_t pid) { return fs::path("/proc") / std::to_string(pid); }
 
+// Empty when it cannot be read.
 std::string read_file(const fs::path& path) {
-  std::ifstream file(path);
-  std::ostringstream text;
-  text << file.rdbuf();
-  return text.str();
+  const unique_fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  std::string text;
+  std::array<char, 4096> part;
+  for (auto n = ::read(file.get(), part.data(), part.size()); n > 0;
+       n = ::read(file.get(), part.data(), part.size())) {
+    text.append(part.data(), static_cast<std::size_t>(n));
+  }
+  return text;
 }
 
 // Fields of /proc/PID/stat from the third on: the second, the command, may hold anything but ends in ')'.
 struct process_stat {
+  char state = '?';
   pid_t parent = 0;
   std::uint64_t user_ticks = 0;
   std::uint64_t system_ticks = 0;
-  std::uint64_t children_ticks = 0;  // ended and waited for
+  std::uint64_t children_user_ticks = 0;  // ended and waited for
+  std::uint64_t children_system_ticks = 0;
 };
 
 std::optional<process_stat> parse_stat(const std::string& text) {
@@ -49,12 +61,9 @@ std::optional<process_stat> parse_stat(const std::string& text) {
   std::istringstream fields(text.substr(command_end + 1));
   process_stat stat;
   std::string skipped;
-  std::uint64_t children_user = 0;
-  std::uint64_t children_system = 0;
-  fields >> skipped >> stat.parent;
+  fields >> stat.state >> stat.parent;
   for (int field = 5; field <= 13; ++field) fields >> skipped;
-  fields >> stat.user_ticks >> stat.system_ticks >> children_user >> children_system;
-  stat.children_ticks = children_user + children_system;
+  fields >> stat.user_ticks >> stat.system_ticks >> stat.children_user_ticks >> stat.children_system_ticks;
   return fields ? std::optional(stat) : std::nullopt;
 }
 
@@ -65,31 +74,61 @@ nanoseconds from_ticks(std::uint64_t ticks) {
   return nanoseconds(ticks * (1'000'000'000 / per_second));
 }
 
-// The number after `key:` in the text of /proc/PID/status; 0 when there is none.
-std::uint64_t status_value(const std::string& text, const std::string& key) {
+// The number after `key:` at the start of a line.
+std::optional<std::uint64_t> value_of(const std::string& text, const std::string& key) {
   const auto at = text.find("\n" + key + ":");
-  if (at == std::string::npos) return 0;
+  if (at == std::string::npos) return std::nullopt;
   const auto digit = text.find_first_of("0123456789", at);
+  if (digit == std::string::npos) return std::nullopt;
   std::uint64_t value = 0;
-  if (digit != std::string::npos) std::from_chars(text.data() + digit, text.data() + text.size(), value);
+  std::from_chars(text.data() + digit, text.data() + text.size(), value);
   return value;
 }
 
 void add_process(server_reading& sum, pid_t pid) {
   const auto status = read_file(proc_of(pid) / "status");
-  sum.rss_bytes += status_value(status, "VmRSS") * 1024;
-  sum.page_table_bytes += status_value(status, "VmPTE") * 1024;
-  sum.threads += status_value(status, "Threads");
+  sum.threads += value_of(status, "Threads").value_or(0);
+  sum.page_table_bytes += value_of(status, "VmPTE").value_or(0) * 1024;
+  if (const auto resident = value_of(status, "VmRSS")) {  // a process that has ended has no memory
+    sum.rss_bytes += *resident * 1024;
+    const auto share = value_of(read_file(proc_of(pid) / "smaps_rollup"), "Pss");
+    if (!share) sum.pss_bytes.reset();
+    if (sum.pss_bytes) *sum.pss_bytes += *share * 1024;
+  }
   std::error_code ended;
   for (const auto& thread : fs::directory_iterator(proc_of(pid) / "task", ended)) {
     const auto own = read_file(thread.path() / "status");
-    sum.voluntary_switches += status_value(own, "voluntary_ctxt_switches");
-    sum.involuntary_switches += status_value(own, "nonvoluntary_ctxt_switches");
+    sum.voluntary_switches += value_of(own, "voluntary_ctxt_switches").value_or(0);
+    sum.involuntary_switches += value_of(own, "nonvoluntary_ctxt_switches").value_or(0);
   }
   if (const auto stat = read_stat(pid)) {
-    sum.cpu_user += from_ticks(stat->user_ticks);
-    sum.cpu_system += from_ticks(stat->system_ticks);
+    sum.cpu_user += from_ticks(stat->user_ticks + stat->children_user_ticks);
+    sum.cpu_system += from_ticks(stat->system_ticks + stat->children_system_ticks);
   }
+}
+
+// Whether no thread of the machine runs or could run but this one: the fourth field of /proc/loadavg. Not to
+// be had where a container is shown a file of its own, which may be seconds old.
+bool machine_sleeps() {
+  const unique_fd file(::open("/proc/loadavg", O_RDONLY | O_CLOEXEC));
+  struct statfs system {};
+  if (::fstatfs(file.get(), &system) != 0 || system.f_type != PROC_SUPER_MAGIC) return false;
+  std::array<char, 128> text{};
+  if (::read(file.get(), text.data(), text.size() - 1) <= 0) return false;
+  std::istringstream fields(text.data());
+  std::string skipped;
+  std::uint64_t runnable = 0;
+  fields >> skipped >> skipped >> skipped >> runnable;
+  return fields && runnable == 1;
+}
+
+bool any_thread_runs(pid_t pid) {
+  std::error_code ended;
+  for (const auto& thread : fs::directory_iterator(proc_of(pid) / "task", ended)) {
+    const auto stat = parse_stat(read_file(thread.path() / "stat"));
+    if (stat && stat->state == 'R') return true;
+  }
+  return false;
 }
 
 // Threads that have used a tick of CPU at least: one that waits for a signal is no capacity.
@@ -118,7 +157,7 @@ server_probe::server_probe(pid_t pid) : pid_(pid) {
   refresh();
 }
 
-void server_probe::refresh() {
+nanoseconds server_probe::refresh() {
   std::multimap<pid_t, pid_t> by_parent;
   std::error_code error;
   for (const auto& entry : fs::directory_iterator("/proc", error)) {
@@ -127,7 +166,7 @@ void server_probe::refresh() {
     if (std::from_chars(name.data(), name.data() + name.size(), pid).ec != std::errc{}) continue;
     if (const auto stat = read_stat(pid)) by_parent.emplace(stat->parent, pid);
   }
-  children_.clear();
+  const auto known = std::exchange(children_, {});
   std::vector<pid_t> parents{pid_};
   while (!parents.empty()) {
     const auto [first, last] = by_parent.equal_range(parents.back());
@@ -137,12 +176,34 @@ void server_probe::refresh() {
       parents.push_back(child->second);
     }
   }
+  nanoseconds found{0};
+  for (const pid_t child : children_) {
+    if (std::ranges::find(known, child) == known.end()) found += process_cpu_time(child).value_or(0ns);
+  }
+  return found;
+}
+
+template <class Act>
+void server_probe::for_each_process(Act&& act) const {
+  act(pid_);
+  for (const pid_t child : children_) act(child);
+}
+
+void server_probe::find_new_children() {
+  for (std::size_t i = 0; i <= children_.size(); ++i) {
+    const pid_t parent = i == 0 ? pid_ : children_[i - 1];
+    std::istringstream list(read_file(proc_of(parent) / "task" / std::to_string(parent) / "children"));
+    for (pid_t child = 0; list >> child;) {
+      if (std::ranges::find(children_, child) == children_.end()) children_.push_back(child);
+    }
+  }
 }
 
 server_reading server_probe::read() const {
   server_reading sum;
-  add_process(sum, pid_);
-  for (const pid_t child : children_) add_process(sum, child);
+  sum.pss_bytes = 0;
+  for_each_process([&](pid_t each) { add_process(sum, each); });
+  if (sum.threads == 0) sum.pss_bytes.reset();
   return sum;
 }
 
@@ -151,28 +212,39 @@ server_cpu server_probe::cpu() noexcept {
   if (!own) return last_;
   last_ = {.total = *own, .children = 0ns};
   for (const pid_t child : children_) last_.children += process_cpu_time(child).value_or(0ns);
-  if (const auto stat = read_stat(pid_)) last_.children += from_ticks(stat->children_ticks);
+  if (const auto stat = read_stat(pid_)) {
+    last_.children += from_ticks(stat->children_user_ticks + stat->children_system_ticks);
+  }
   last_.total += last_.children;
   return last_;
 }
 
-server_cpu server_probe::cpu_at_rest() noexcept {
-  server_cpu before = cpu();
-  for (nanoseconds waited = 0ns; waited < rest_limit; waited += rest_interval) {
+bool server_probe::sleeps() const {
+  if (machine_sleeps()) return true;
+  bool runs = false;
+  for_each_process([&](pid_t each) { runs = runs || any_thread_runs(each); });
+  return !runs;
+}
+
+// Equal readings alone would be no proof: the clock of what runs on another CPU stands still between ticks.
+server_cpu server_probe::cpu_at_rest() {
+  find_new_children();
+  const auto limit = std::chrono::steady_clock::now() + rest_limit;
+  auto before = cpu().total;
+  while (std::chrono::steady_clock::now() < limit) {
     sleep_for(rest_interval);
-    const server_cpu after = cpu();
-    if (after.total == before.total) break;
-    before = after;
+    if (cpu().total == before && sleeps() && cpu().total == before) break;
+    before = last_.total;
   }
-  return before;
+  return last_;
 }
 
 std::size_t server_probe::usable_cpus() const {
   cpu_set_t set;
   CPU_ZERO(&set);
   const auto allowed = ::sched_getaffinity(pid_, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
-  std::size_t threads = used_threads(pid_);
-  for (const pid_t child : children_) threads += used_threads(child);
+  std::size_t threads = 0;
+  for_each_process([&](pid_t each) { threads += used_threads(each); });
   return std::clamp<std::size_t>(threads, 1, static_cast<std::size_t>(allowed));
 }
 
