@@ -121,7 +121,7 @@ TEST(echo_load, measures_a_good_server_and_says_so) {
     EXPECT_TRUE(result["tool"].contains(name)) << name;
   }
   for (const char* name :
-       {"kernel", "cores", "mitigations", "limits", "load", "sysctls", "io_uring_allowed"}) {
+       {"kernel", "cores", "mitigations", "limits", "load", "sysctls", "lo_rps_cpus", "io_uring_allowed"}) {
     EXPECT_TRUE(result["host"].contains(name)) << name;
   }
   const json cell = run.cell();
@@ -284,7 +284,7 @@ TEST(echo_load, open_loop_counts_the_wait_that_a_stall_causes) {
   // A quarter of the requests is due during a stall and waits evenly between 0 and 500 ms: one in ten waits
   // 300 ms.
   EXPECT_GE(cell["response_ns"]["p90"], 290'000'000);
-  EXPECT_GT(cell["response_ns"]["mean"].get<double>(), 5 * cell["service_ns"]["mean"].get<double>())
+  EXPECT_GT(cell["response_ns"]["mean"].get<double>(), 2 * cell["service_ns"]["mean"].get<double>())
       << "ten requests in flight see a stall, the service time hides the rest";
 }
 
@@ -295,12 +295,12 @@ TEST(echo_load, a_backlog_takes_no_memory) {
   });
   fixture_server server(slow);
   std::vector<std::int64_t> peaks;
-  for (const char* rate : {"1k", "1M"}) {
-    program run({"-c", "2", "-R", rate, "-d", "1s", "--warmup", "0", "--timeout", "200ms", server.address()});
+  for (const char* rate : {"1k", "4M"}) {
+    program run({"-c", "2", "-R", rate, "-d", "1s", "--warmup", "0", "--timeout", "1s", server.address()});
     ASSERT_EQ(run.wait(), exit_ok) << run.err();
     const json cell = run.cell();
     EXPECT_GT(cell["requests_unsent"], 0);
-    EXPECT_EQ(cell["requests_due"].get<std::uint64_t>(), rate == std::string("1k") ? 1000U : 1'000'000U);
+    EXPECT_EQ(cell["requests_due"].get<std::uint64_t>(), rate == std::string("1k") ? 1000U : 4'000'000U);
     peaks.push_back(run.peak_memory_bytes());
   }
   EXPECT_LT(peaks[1] - peaks[0], 8 << 20);
@@ -324,15 +324,15 @@ TEST(echo_load, targets_take_turns_in_rounds) {
   fixture_server one(behaviours::echo_frames);
   fixture_server two(behaviours::echo_frames);
   const auto pid = std::to_string(::getpid());
-  program run({"-c", "4", "-d", "1s", "--warmup", "100ms", "--server-pid", pid, "--server-pid", pid,
-               "b=" + one.address(), "a=" + two.address()});
+  program run({"-c", "4", "-d", "300ms", "--rounds", "3", "--warmup", "100ms", "--server-pid", pid,
+               "--server-pid", pid, "b=" + one.address(), "a=" + two.address()});
   ASSERT_EQ(run.wait(), exit_ok) << run.err();
   const json cells = run.result()["cells"];
   ASSERT_EQ(cells.size(), 2U);
   EXPECT_EQ(cells[0]["variant"], "b");
   EXPECT_EQ(cells[1]["variant"], "a");
   ASSERT_EQ(cells[0]["slices"].size(), cells[1]["slices"].size());
-  ASSERT_GT(cells[0]["slices"].size(), 0U);
+  ASSERT_GE(cells[0]["slices"].size(), 3U);
   for (const json& cell : cells) {
     std::size_t round = 0;
     for (const json& slice : cell["slices"]) {
@@ -356,7 +356,8 @@ TEST(echo_load, targets_take_turns_in_rounds) {
 TEST(echo_load, targets_take_turns_in_the_open_loop_too) {
   fixture_server one(behaviours::echo_frames);
   fixture_server two(behaviours::echo_frames);
-  program run({"-c", "4", "-R", "200", "-d", "2s", "--warmup", "100ms", one.address(), two.address()});
+  program run({"-c", "4", "-R", "200", "-d", "2s", "--slice", "1s", "--warmup", "100ms", one.address(),
+               two.address()});
   ASSERT_EQ(run.wait(), exit_ok) << run.err();
   const json cells = run.result()["cells"];
   ASSERT_EQ(cells.size(), 2U);
@@ -389,7 +390,7 @@ TEST(echo_load, as_many_rounds_as_asked_for_are_measured_however_long_they_take)
 TEST(echo_load, a_dead_target_does_not_stop_the_others) {
   fixture_server good(behaviours::echo_frames);
   fixture_server bad(behaviours::close_at_once);
-  program run(briefly({"-d", "500ms", "good=" + good.address(), "bad=" + bad.address()}));
+  program run(briefly({"--rounds", "3", "good=" + good.address(), "bad=" + bad.address()}));
   EXPECT_EQ(run.wait(), exit_failed);
   EXPECT_THAT(run.err(),
               AllOf(HasSubstr("bad"), HasSubstr(bad.address()), HasSubstr("closed every connection")));
@@ -407,6 +408,38 @@ TEST(echo_load, a_slice_too_short_is_refused_with_the_minimum) {
   program run(briefly({"--slice", "10ms", server.address()}));
   EXPECT_EQ(run.wait(), exit_usage);
   EXPECT_THAT(run.err(), AllOf(HasSubstr("--slice 10ms"), HasSubstr("use at least ")));
+}
+
+// The server's account.
+
+TEST(echo_load, what_the_server_used_is_that_of_the_measured_part) {
+  fixture_server server(behaviours::echo_frames);
+  program run({"-c", "1", "-d", "100ms", "--warmup", "1s", "--server-pid", std::to_string(::getpid()),
+               server.address()});
+  ASSERT_EQ(run.wait(), exit_ok) << run.err();
+  const json cell = run.cell();
+  EXPECT_LT(cell["server"]["voluntary_switches"].get<double>(),
+            4 * cell["requests_total"].get<double>() + 200)
+      << "a thread sleeps once or twice for each request; the warm-up had ten times as many";
+  EXPECT_EQ(
+      cell["server"]["cpu_user_ns"].get<std::int64_t>() + cell["server"]["cpu_system_ns"].get<std::int64_t>(),
+      cell["server"]["cpu_ns"]);
+  const bool readable = ::access("/proc/self/smaps_rollup", R_OK) == 0;
+  for (const char* name : {"pss_base_bytes", "pss_bytes"}) {
+    EXPECT_EQ(cell["server"].contains(name), readable) << name;
+  }
+}
+
+TEST(echo_load, a_server_of_several_loops_is_judged_within_them) {
+  fixture_server server(behaviours::echo_frames);
+  for (const std::size_t loops : {1U, 3U}) {
+    program run(briefly({"-c", "9", "--server-loops", std::to_string(loops), server.address()}));
+    ASSERT_EQ(run.wait(), exit_ok) << run.err();
+    const json fairness = run.cell()["fairness"];
+    EXPECT_EQ(fairness["loops"], loops);
+    EXPECT_EQ(fairness["connections_per_loop"].size(), loops);
+    EXPECT_GE(fairness["jain_index"], loops == 1 ? run.cell()["jain_index"].get<double>() : 0.0);
+  }
 }
 
 // What goes wrong.
@@ -532,6 +565,19 @@ TEST(echo_load, usage_is_refused_in_one_line_that_names_the_option) {
     EXPECT_THAT(run.err(), HasSubstr(row.named));
     EXPECT_EQ(std::ranges::count(run.err(), '\n'), 1) << run.err();
   }
+}
+
+TEST(echo_load, arguments_that_are_not_utf8_lose_no_result) {
+  fixture_server server(behaviours::echo_frames);
+  program named({"-d", "10m", "caf\xe9=" + server.address()});
+  EXPECT_EQ(named.wait(), exit_usage);
+  EXPECT_THAT(named.err(), AllOf(HasSubstr("TARGET"), HasSubstr("UTF-8")));
+
+  const std::string file = std::filesystem::temp_directory_path() / ("caf\xe9-" + std::to_string(::getpid()));
+  program elsewhere(briefly({"--hdr", file, "caf\u00e9=" + server.address()}));
+  EXPECT_EQ(elsewhere.wait(), exit_ok) << elsewhere.err();
+  EXPECT_TRUE(std::filesystem::remove(file));
+  EXPECT_EQ(elsewhere.cell()["variant"], "caf\u00e9");
 }
 
 TEST(echo_load, too_few_descriptors_are_named_with_the_number_needed) {

@@ -7,12 +7,17 @@
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
+#include <zlib.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <filesystem>
 #include <fstream>
+#include <memory>
 #include <sstream>
 #include <string>
+#include <string_view>
 
 namespace echobench {
 namespace {
@@ -54,12 +59,43 @@ json sysctls() {
   for (const std::string name :
        {"net.core.somaxconn", "net.ipv4.tcp_max_syn_backlog", "net.ipv4.ip_local_port_range",
         "net.ipv4.tcp_rmem", "net.ipv4.tcp_wmem", "net.ipv4.tcp_tw_reuse", "net.core.busy_poll",
-        "kernel.io_uring_disabled", "kernel.threads-max", "vm.max_map_count", "fs.file-max"}) {
+        "net.core.rps_sock_flow_entries", "net.core.netdev_budget", "kernel.io_uring_disabled",
+        "kernel.threads-max", "vm.max_map_count", "fs.file-max"}) {
     std::string path = name;
     for (char& character : path) character = character == '.' ? '/' : character;
     add_line(found, name, fs::path("/proc/sys") / path);
   }
   return found;
+}
+
+// Options of the kernel that decide whose account time lands on, and how finely. Each as the build had it:
+// "y", "n", "250". Source: /proc/config.gz, else the file beside the kernel; null when neither can be read.
+json kernel_options(const std::string& release) {
+  constexpr std::array<std::string_view, 5> names{
+      "CONFIG_HZ", "CONFIG_IRQ_TIME_ACCOUNTING", "CONFIG_PARAVIRT_TIME_ACCOUNTING",
+      "CONFIG_TICK_CPU_ACCOUNTING", "CONFIG_VIRT_CPU_ACCOUNTING_GEN"};
+  const auto wanted = [&](std::string_view name) {
+    return name.starts_with("CONFIG_PREEMPT") || std::ranges::find(names, name) != names.end();
+  };
+  for (const auto& path : {std::string("/proc/config.gz"), "/boot/config-" + release}) {
+    const std::unique_ptr<gzFile_s, decltype(&::gzclose)> file(::gzopen(path.c_str(), "rb"), &::gzclose);
+    if (!file) continue;
+    json found = json::object();
+    std::array<char, 4096> buffer;
+    while (::gzgets(file.get(), buffer.data(), static_cast<int>(buffer.size())) != nullptr) {
+      std::istringstream words(buffer.data());  // CONFIG_X=value, or # CONFIG_X is not set
+      std::string word;
+      words >> word;
+      const auto equals = word.find('=');
+      if (equals != std::string::npos && wanted(word.substr(0, equals))) {
+        found[word.substr(0, equals)] = word.substr(equals + 1);
+      } else if (word == "#" && words >> word && wanted(word)) {
+        found[word] = "n";
+      }
+    }
+    if (!found.empty()) return found;
+  }
+  return nullptr;
 }
 
 json limit(int resource) {
@@ -102,6 +138,10 @@ json describe_host() {
   add_line(host, "smt_active", "/sys/devices/system/cpu/smt/active");
   add_line(host, "clocksource", "/sys/devices/system/clocksource/clocksource0/current_clocksource");
   add_line(host, "load", "/proc/loadavg");
+  add_line(host, "lo_rps_cpus", "/sys/class/net/lo/queues/rx-0/rps_cpus");
+  if (auto built_with = kernel_options(system.release); !built_with.is_null()) {
+    host["kernel_options"] = std::move(built_with);
+  }
   add_steal(host);
   return host;
 }

@@ -5,8 +5,8 @@
 
 namespace echobench {
 
-// CPU, cores, kernel, mitigations, governor, limits, steal, load, network sysctls, io_uring. What cannot be
-// read here is absent, never guessed. Sources: uname(2), /proc, /sys.
+// CPU, cores, kernel, mitigations, governor, limits, steal, load, network sysctls, kernel options, io_uring.
+// What cannot be read here is absent, never guessed. Sources: uname(2), /proc, /sys.
 nlohmann::json describe_host();
 
 }  // namespace echobench

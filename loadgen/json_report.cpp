@@ -8,13 +8,10 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
-#include <unistd.h>
 #include <zlib.h>
 
-#include <cstdio>
-#include <filesystem>
-#include <fstream>
-#include <system_error>
+#include <algorithm>
+#include <array>
 #include <utility>
 
 namespace echobench {
@@ -175,6 +172,10 @@ json cell_to_json(const cell& of, const options& asked, const slice_plan& plan) 
              {"response_ns", latencies(of.record.response)},
              {"effective_concurrency", of.effective_concurrency()},
              {"jain_index", of.jain_index},
+             {"fairness",
+              {{"jain_index", of.spread.jain_index},
+               {"loops", of.spread.connections_per_loop.size()},
+               {"connections_per_loop", of.spread.connections_per_loop}}},
              {"client_cpu_ns", of.client_cpu.count()},
              {"client_cpu_wait_ns", of.client_waiting.count()},
              {"client_polling_ns", of.client_polling.count()},
@@ -214,28 +215,6 @@ json to_json(const measurement& measured, const options& asked, std::span<const 
           {"finished_at", utc(measured.finished)},
           {"interrupted", measured.interrupted},
           {"cells", std::move(cells)}};
-}
-
-void require_writable(const std::string& path) {
-  const auto folder = std::filesystem::absolute(path).parent_path();
-  if (std::filesystem::is_directory(path) || ::access(folder.c_str(), W_OK) != 0) {
-    const int error = std::filesystem::is_directory(path) ? EISDIR : errno;
-    throw std::system_error(error, std::system_category(), "cannot write " + path);
-  }
-}
-
-void write_file(const std::string& path, std::string_view text) {
-  const std::string temporary = path + ".part-" + std::to_string(::getpid());
-  std::ofstream file(temporary, std::ios::binary);
-  file.write(text.data(), static_cast<std::streamsize>(text.size()));
-  file.close();
-  std::error_code error;
-  if (file) std::filesystem::rename(temporary, path, error);
-  if (!file || error) {
-    const auto cause = error ? error : std::error_code(errno, std::system_category());
-    std::filesystem::remove(temporary, error);
-    throw std::system_error(cause, "cannot write " + path);
-  }
 }
 
 }  // namespace echobench

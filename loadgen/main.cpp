@@ -3,6 +3,7 @@
 #include "loadgen/hdr_encoding.hpp"
 #include "loadgen/json_report.hpp"
 #include "loadgen/options.hpp"
+#include "loadgen/result_file.hpp"
 #include "loadgen/run.hpp"
 #include "loadgen/text_report.hpp"
 
@@ -20,7 +21,9 @@ namespace {
 using namespace echobench;
 
 void write_files(const measurement& measured, const options& asked, std::span<const std::string> argv) {
-  if (!asked.json_file.empty()) write_file(asked.json_file, to_json(measured, asked, argv).dump(1) + '\n');
+  constexpr auto any_bytes = nlohmann::json::error_handler_t::replace;  // an argument need not be UTF-8
+  if (!asked.json_file.empty())
+    write_file(asked.json_file, to_json(measured, asked, argv).dump(1, ' ', false, any_bytes) + '\n');
   if (asked.hdr_file.empty()) return;
   std::vector<hdr_log_line> lines;
   for (const cell& each : measured.cells) {

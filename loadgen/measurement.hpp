@@ -46,7 +46,8 @@ struct cell {
   std::chrono::nanoseconds client_polling{0};
   std::chrono::nanoseconds client_blocked{0};  // asleep until there were events
   double client_busy = 0;  // client_time::busy() of the busiest thread: 0 to 1 of the measured time
-  double jain_index = 1;
+  double jain_index = 1;   // over all connections
+  fairness spread;         // closed loop: within the server's loops
   target_record record;
   std::vector<slice> slices;
   std::optional<server_use> server;

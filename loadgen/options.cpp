@@ -3,6 +3,8 @@
 #include "common/build_info.hpp"
 #include "common/cli.hpp"
 
+#include <nlohmann/json.hpp>
+
 #include <algorithm>
 
 namespace echobench {
@@ -30,12 +32,25 @@ operation parse_operation(const std::string& text) {
   refuse("--op: '" + text + "' is none of echo, upper, work:TIME, sleep:TIME");
 }
 
+bool is_utf8(const std::string& text) {
+  try {
+    nlohmann::json(text).dump();
+    return true;
+  } catch (const nlohmann::json::type_error&) {
+    return false;
+  }
+}
+
 // [NAME=]HOST:PORT
 target parse_target(const std::string& text) {
+  target found;
   const auto equals = text.find('=');
-  if (equals == std::string::npos) return {.name = {}, .host_and_port = text, .server_pid = {}};
+  found.host_and_port = text.substr(equals == std::string::npos ? 0 : equals + 1);
+  if (equals == std::string::npos) return found;
   if (equals == 0) refuse("TARGET: '" + text + "' has an empty NAME before '='");
-  return {.name = text.substr(0, equals), .host_and_port = text.substr(equals + 1), .server_pid = {}};
+  found.name = text.substr(0, equals);
+  if (!is_utf8(found.name)) refuse("TARGET: the NAME of '" + text + "' is not UTF-8, as the result must be");
+  return found;
 }
 
 void check(const options& asked) {
@@ -84,6 +99,7 @@ struct command_line::texts {
   std::vector<std::string> targets;
   std::string op = "echo";
   std::vector<std::uint32_t> server_pids;
+  std::vector<std::uint32_t> server_loops;
   std::string slice = "auto";
 };
 
@@ -170,6 +186,14 @@ command_line::command_line()
       ->type_name("PID")
       ->allow_extra_args(false)
       ->default_str("none");
+  app.add_option("--server-loops", texts_->server_loops,
+                 "Loops of a target's server that accept for themselves (SO_REUSEPORT), among whose "
+                 "connections it must be "
+                 "fair; repeats, in the order of the TARGETs")
+      ->type_name("N")
+      ->allow_extra_args(false)
+      ->check(CLI::Range(1, 4096))
+      ->default_str("1");
   app.add_option("--json", o.json_file, "Write the result to this file")
       ->type_name("FILE")
       ->default_str("none");
@@ -194,12 +218,18 @@ options command_line::parse(int argc, const char* const* argv) {
     if (!o.slice || *o.slice < 1ms)
       refuse("--slice: '" + texts_->slice + "' is neither auto nor a time from 1ms on");
   }
-  if (!texts_->server_pids.empty() && texts_->server_pids.size() != o.targets.size()) {
-    refuse("--server-pid was given " + std::to_string(texts_->server_pids.size()) + " time(s) for " +
-           std::to_string(o.targets.size()) + " TARGET(s): give one for each, in their order");
-  }
+  const auto require_one_for_each = [&](const std::string& name, std::size_t given) {
+    if (given == 0 || given == o.targets.size()) return;
+    refuse(name + " was given " + std::to_string(given) + " time(s) for " + std::to_string(o.targets.size()) +
+           " TARGET(s): give one for each, in their order");
+  };
+  require_one_for_each("--server-pid", texts_->server_pids.size());
+  require_one_for_each("--server-loops", texts_->server_loops.size());
   for (std::size_t i = 0; i < texts_->server_pids.size(); ++i) {
     o.targets[i].server_pid = static_cast<pid_t>(texts_->server_pids[i]);
+  }
+  for (std::size_t i = 0; i < texts_->server_loops.size(); ++i) {
+    o.targets[i].server_loops = texts_->server_loops[i];
   }
   check(o);
   return o;

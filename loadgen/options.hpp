@@ -31,6 +31,7 @@ struct target {
   std::string name;  // empty: none was given
   std::string host_and_port;
   std::optional<pid_t> server_pid;
+  std::size_t server_loops = 1;  // accept queues over which the kernel divides connections
 
   const std::string& label() const noexcept { return name.empty() ? host_and_port : name; }
 };

@@ -108,10 +108,13 @@ TEST(options, what_cannot_be_is_refused_naming_the_option) {
                {{"--slice", "soon"}, "--slice"},
                {{"--slice", "20s"}, "--slice"},
                {{"--server-pid", "1", "--server-pid", "2"}, "--server-pid"},
+               {{"--server-loops", "0"}, "--server-loops"},
+               {{"--server-loops", "1", "--server-loops", "2"}, "--server-loops"},
                {{"--warmup", "0", "127.0.0.1:4001"}, "--warmup"},
                {{"-R", "10", "--slice", "99ms", "127.0.0.1:4001"}, "--slice"},
                {{"--rounds", "0"}, "--rounds"},
                {{"=127.0.0.1:4001"}, "TARGET"},
+               {{"caf\xe9=127.0.0.1:4001"}, "TARGET"},
                {{"--no-such-option"}, "--no-such-option"}};
   for (const auto& row : table) EXPECT_THAT(refusal(row.arguments), testing::HasSubstr(row.named));
   EXPECT_THROW(parse({}), CLI::RequiredError);

@@ -367,6 +367,8 @@ private:
       }
     }
     own.jain_index = jain_index(shares);
+    // In the open loop a share is of what was due, which a loop with more connections gives, too.
+    own.spread = fairness_within_loops(std::move(shares), asked_.open_loop() ? 1 : own.asked.server_loops);
     for (std::size_t i = 0; i < asked_.threads; ++i) {
       const client_time& time = client_times_[t * asked_.threads + i];
       own.client_busy = std::max(own.client_busy, ratio(time.busy(), time.elapsed));
@@ -381,7 +383,7 @@ private:
                .unsent = own.record.unsent,
                .connections = asked_of,
                .served = own.served,
-               .jain_index = own.jain_index,
+               .spread = own.spread,
                .idle_share = own.server ? ratio(own.server->cpu_idle, result_.elapsed) : 0,
                .beyond_histogram = own.record.service.saturated() + own.record.response.saturated()});
   }

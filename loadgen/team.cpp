@@ -10,7 +10,10 @@ team::team(std::vector<std::unique_ptr<worker>> workers) : workers_(std::move(wo
   for (const auto& own : workers_) threads_.emplace_back([this, &own] { serve(*own); });
 }
 
-team::~team() { start({}); }
+team::~team() {
+  wait();
+  start({});
+}
 
 void team::start(job work) {
   const std::lock_guard lock(mutex_);
@@ -31,7 +34,7 @@ void team::serve(worker& own) {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return jobs_started_ == seen; });
     if (!job_) return;
-    const job& work = job_;
+    const job work = job_;  // its own: the owner may forget it before it is done
     lock.unlock();
     work(own);
     lock.lock();

@@ -19,7 +19,7 @@ public:
   using job = std::function<void(worker&)>;
 
   explicit team(std::vector<std::unique_ptr<worker>> workers);
-  ~team();  // after wait()
+  ~team();  // waits for what runs
 
   void start(job work);  // on every worker, each in its thread
   void wait();           // until all have done it

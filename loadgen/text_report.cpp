@@ -9,6 +9,7 @@
 #include <cmath>
 #include <cstring>
 #include <optional>
+#include <tuple>
 #include <vector>
 
 namespace echobench {
@@ -93,15 +94,19 @@ std::string details(const cell& of, const options& asked) {
   text += fmt::format(
       "{} verified replies, effective concurrency {:.1f} of {}, Jain index {:.3f}, client busy {:.0f} %",
       grouped(static_cast<double>(of.requests_total)), of.effective_concurrency(),
-      asked.connections * asked.pipeline, of.jain_index, of.client_busy * 100);
+      asked.connections * asked.pipeline, of.spread.jain_index, of.client_busy * 100);
   if (of.server) {
     text += fmt::format(", server busy {:.0f} %, {} threads", of.server->busy * 100, of.server->end.threads);
     if (asked.work == workload::rr &&
         of.opened >= 100) {  // fewer, and the first pages of the heap are all there is
-      const auto grown =
-          of.server->end.rss_bytes - std::min(of.server->end.rss_bytes, of.server->base.rss_bytes);
-      text += fmt::format(", {:.1f} KiB a connection",
-                          static_cast<double>(grown) / 1024 / static_cast<double>(of.opened));
+      const auto& [base, end] = std::tie(of.server->base, of.server->end);
+      const bool shared_once = base.pss_bytes && end.pss_bytes;
+      const auto before = shared_once ? *base.pss_bytes : base.rss_bytes;
+      const auto after = shared_once ? *end.pss_bytes : end.rss_bytes;
+      text += fmt::format(
+          ", {:.1f} KiB a connection ({})",
+          static_cast<double>(after - std::min(after, before)) / 1024 / static_cast<double>(of.opened),
+          shared_once ? "PSS" : "RSS");
     }
   }
   text += '\n';

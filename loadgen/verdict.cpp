@@ -2,12 +2,16 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <numeric>
+
 namespace echobench {
 namespace {
 
 constexpr double busy_limit = 0.95;
 constexpr double schedule_limit = 0.95;
 constexpr double fairness_limit = 0.9;
+constexpr double imbalance_limit = 1.5;
 constexpr double idle_limit = 0.01;
 
 std::string_view meaning_of(error_kind kind) noexcept {
@@ -81,9 +85,18 @@ judgement judge(const evidence& of) {
     add(verdict::starved,
         fmt::format("{} of {} connections got no reply", of.connections - of.served, of.connections));
   }
-  if (of.jain_index < fairness_limit) {
-    add(verdict::starved,
-        fmt::format("replies are spread unevenly over the connections: Jain index {:.2f}", of.jain_index));
+  if (of.spread.jain_index < fairness_limit) {
+    add(verdict::starved, fmt::format("replies are spread unevenly over the connections{}: Jain index {:.2f}",
+                                      of.spread.connections_per_loop.size() > 1 ? " of a server's loop" : "",
+                                      of.spread.jain_index));
+  }
+  if (const auto& loops = of.spread.connections_per_loop; !loops.empty()) {
+    const auto [fewest, most] = std::ranges::minmax(loops);
+    if (static_cast<double>(most) > imbalance_limit * static_cast<double>(fewest)) {
+      add(verdict::valid,
+          fmt::format("connections are divided unevenly over the server's loops: {} to {} for each", fewest,
+                      most));
+    }
   }
   if (of.idle_share > idle_limit) {
     add(verdict::valid,
@@ -104,6 +117,27 @@ double jain_index(std::span<const double> shares) noexcept {
     squares += share * share;
   }
   return squares > 0 ? sum * sum / (static_cast<double>(shares.size()) * squares) : 1;
+}
+
+fairness fairness_within_loops(std::vector<double> shares, std::size_t loops) {
+  const double part = std::accumulate(shares.begin(), shares.end(), 0.0) / static_cast<double>(loops);
+  if (part == 0) return {.jain_index = 1, .connections_per_loop = {shares.size()}};
+  std::ranges::sort(shares);
+  fairness found{.jain_index = 1, .connections_per_loop = std::vector<std::size_t>(loops)};
+  double sum = 0;
+  auto first = shares.begin();
+  for (std::size_t loop = 0; loop < loops; ++loop) {
+    auto last = first;
+    // A connection belongs where its middle lies; nothing is left over by rounding.
+    while (last != shares.end() &&
+           (loop + 1 == loops || sum + *last / 2 < part * static_cast<double>(loop + 1))) {
+      sum += *last++;
+    }
+    found.jain_index = std::min(found.jain_index, jain_index({first, last}));
+    found.connections_per_loop[loop] = static_cast<std::size_t>(last - first);
+    first = last;
+  }
+  return found;
 }
 
 }  // namespace echobench
