@@ -6,11 +6,14 @@ import math
 import subprocess
 
 from . import REPOSITORY, Failure
+from .gain import NO_TWIN
+from .result import LOADS
+from .summary import COST
 
 FOLDER = REPOSITORY / "scripts" / "charts"
 MODULES = FOLDER / "node_modules"
 LIBRARIES = ("vega/build/vega.min.js", "vega-lite/build/vega-lite.min.js", "vega-embed/build/vega-embed.min.js")
-NAMES = ("cpu-ratio", "cpu", "throughput", "latency", "memory")
+NAMES = ("cost-ratio", "cost-curve", "gain", "throughput", "latency", "memory", "bent-cost")
 
 # A variant keeps its colour in every chart and every report; kin are of one hue.
 COLOURS = {
@@ -38,20 +41,22 @@ def colours(variants):
 
 def build(groups):
     """[{name, spec}]: every chart for which there is data, complete with it."""
-    variants = list(dict.fromkeys(row.variant for group in groups for row in group.rows))
-    palette = colours(sorted(variants, key=lambda variant: (variant not in COLOURS, list(COLOURS).index(variant)
-                                                            if variant in COLOURS else 0)))
-    data = {"cpu-ratio": _ratio_data(groups), "latency": _latency_data(groups), "memory": _memory_data(groups)}
-    data["cpu"] = [point for point in _scaling_data(groups) if point["cpu_us"] is not None]
-    data["throughput"] = _scaling_data(groups)
+    data = {"cost-ratio": _ratio_data(groups), "cost-curve": _curve_data(groups), "gain": _gain_data(groups),
+            "throughput": _closed_data(groups), "latency": _latency_data(groups), "memory": _memory_data(groups)}
+    data["bent-cost"] = [point for point in data["throughput"] if point["cpu_us"] is not None]
+    palette = colours(dict.fromkeys(row.variant for group in groups for row in group.rows))
     charts = []
     for name in NAMES:
         if data[name]:
             spec = complete(name, data[name])
-            shown = {point["variant"] for point in data[name]}
-            _set_colours(spec, {variant: colour for variant, colour in palette.items() if variant in shown})
+            shown = {point["variant"] for point in data[name] if "variant" in point}
+            _set_colours(spec, {variant: palette[variant] for variant in sorted(shown, key=_ladder_place)})
             charts.append({"name": name, "spec": spec})
     return charts
+
+
+def _ladder_place(variant):
+    return list(COLOURS).index(variant) if variant in COLOURS else len(COLOURS)
 
 
 def complete(name, values):
@@ -73,18 +78,24 @@ def _set_colours(node, palette):
                 _set_colours(child, palette)
 
 
-def _panel(group):
-    """Title of a facet, and its place among them."""
-    loads = {"closed": "closed loop", "open": "open loop", "crr": "connect-request-close"}
+def _panel(group, groups):
+    """Title of a facet."""
     workload = group.workload
-    return f"{loads[workload.load]}, {workload.connections:,} connection{'s' if workload.connections != 1 else ''}"
+    where = f"{workload.rate} " if workload.rate else ""
+    return f"{LOADS[workload.load]}, {where}{_connections(workload)}{_beside(group, groups)}"
 
 
-def _points(groups):
+def _connections(workload):
+    return f"{workload.connections:,} connection{'s' if workload.connections != 1 else ''}"
+
+
+def _points(groups, loads=tuple(LOADS)):
+    """Of every row that is no twin: a twin is the same server made slower."""
     for order, group in enumerate(groups):
-        for row in group.rows:
-            yield group, row, {"variant": row.variant, "panel": _panel(group) + _beside(group, groups), "order": order,
-                               "connections": group.workload.connections, "verdict": row.verdict}
+        for row in group.rows if group.workload.load in loads else ():
+            if row.twin_of is None:
+                yield group, row, {"variant": row.variant, "panel": _panel(group, groups), "order": order,
+                                   "connections": group.workload.connections, "verdict": row.verdict}
 
 
 def _beside(group, groups):
@@ -95,27 +106,69 @@ def _beside(group, groups):
 
 def _ratio_data(groups):
     data = []
-    for group, row, point in _points(groups):
-        if row.cpu_ratio:
-            low, high = (row.cpu_ratio.low, row.cpu_ratio.high) if row.cpu_ratio.has_bounds else (None, None)
-            data.append({**point, "ratio": row.cpu_ratio.estimate, "low": low, "high": high,
-                         "units": f"{row.cpu_ratio.units} {row.cpu_ratio.unit}s"})
-        elif row.variant == group.reference and row.cpu_ns is not None:
+    for group, row, point in _points(groups, ("equal-load", "saturation", "ping-pong")):
+        if group.doubt(COST) not in ("", NO_TWIN):
+            continue
+        if row.cost_ratio:
+            low, high = (row.cost_ratio.low, row.cost_ratio.high) if row.cost_ratio.has_bounds else (None, None)
+            data.append({**point, "ratio": row.cost_ratio.estimate, "low": low, "high": high,
+                         "units": f"{row.cost_ratio.units} {row.cost_ratio.unit}s"})
+        elif row.variant == group.reference and row.cost_ns is not None:
             data.append({**point, "ratio": 1, "units": "the reference"})
     return data
 
 
-def _scaling_data(groups):
+def _curve_data(groups):
+    """Where one set of servers was measured at several rates."""
+    rates = {}
+    for group in groups:
+        if group.workload.load == "equal-load":
+            rates.setdefault(group.workload.ladder_order, set()).add(group.workload.rate)
+    data = []
+    for group, row, point in _points(groups, ("equal-load",)):
+        if len(rates[group.workload.ladder_order]) < 3 or row.cost_ns is None:
+            continue
+        cost = row.cost_interval.scaled(1e-3)
+        user_us = row.cost_ns * row.user_share / 1000 if row.user_share is not None else None
+        figures = {"CPU per request, µs": (cost.estimate, cost.low, cost.high),
+                   "of it user, µs": (user_us,), "of it system, µs": (row.cost_ns / 1000 - user_us if user_us is not None else None,),
+                   "wake-ups per request": (row.wakeups,), "requests per wake-up": (1 / row.wakeups if row.wakeups else None,)}
+        for order, (figure, (value, *bounds)) in enumerate(figures.items()):
+            low, high = bounds or (None, None)
+            if value is not None:
+                data.append({**point, "panel": _connections(group.workload) + _beside(group, groups), "figure": figure,
+                             "figure_order": order, "rate": group.rate_per_s, "value": value, "low": low, "high": high})
+    return data
+
+
+def _gain_data(groups):
+    """Where several burns, or several variants, have twins: otherwise the tables say it."""
+    twins = {gain.twin for group in groups for gain in group.gains.get(COST, [])}
+    if len(twins) < 2:
+        return []
+    data = []
+    for order, group in enumerate(groups):
+        workload = group.workload
+        for gain in group.gains.get(COST, []):
+            interval = gain.gain
+            data.append({"panel": f"{gain.of}, {_connections(workload)}{_beside(group, groups)}", "order": f"{gain.of} {workload.connections:09}",
+                         "load": " ".join(filter(None, (LOADS[workload.load], workload.rate))), "load_order": order,
+                         "burn": gain.twin.rsplit("+", 1)[-1], "known_us": gain.known_ns / 1000, "gain": interval.estimate,
+                         "low": interval.low, "high": interval.high, "doubt": gain.doubt or "shown"})
+    return data
+
+
+def _closed_data(groups):
     """Closed loop only: there the connections are what drives the server."""
     return [{**point, "panel": "closed loop" + _beside(group, groups), "throughput": row.throughput,
              "throughput_text": ("≥ " if row.is_bound else "") + f"{row.throughput:,.0f}",
-             "cpu_us": row.cpu_ns / 1000 if row.cpu_ns is not None else None, "bound": row.is_bound}
-            for group, row, point in _points(groups) if group.workload.load == "closed" and row.throughput is not None]
+             "cpu_us": row.cost_ns / 1000 if row.cost_ns is not None else None, "bound": row.is_bound}
+            for group, row, point in _points(groups, ("closed",)) if row.throughput is not None]
 
 
 def _latency_data(groups):
     data = []
-    for _, row, point in _points(groups):
+    for _, row, point in _points(groups, ("open", "closed", "crr", "ping-pong")):
         if row.histogram is None or not row.histogram.total:
             continue
         last = -math.log10(1 - row.histogram.most_percent() / 100)
@@ -130,8 +183,7 @@ def _latency_data(groups):
 
 def _memory_data(groups):
     return [{**point, "kib": row.memory_bytes / 1024, "threads": row.threads}
-            for group, row, point in _points(groups)
-            if row.memory_bytes is not None and group.workload.load == "closed"]
+            for _, row, point in _points(groups, ("closed",)) if row.memory_bytes is not None]
 
 
 def install():

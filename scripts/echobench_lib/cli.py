@@ -14,6 +14,7 @@ from . import Failure, Usage, charts, compare, doctor, experiment, micro, report
 from .placement import place, read_cores
 from .programs import list_variants
 from .progress import Progress
+from .summary import COST, TIME
 from .units import NS_PER_S, format_seconds, parse_time_ns
 
 INTERRUPTED = 130
@@ -166,6 +167,8 @@ def run_experiment(options, console):
         print(f"echobench: {run['block']}, restart {run['restart'] + 1}: {run['error']}", file=sys.stderr)
     for run in measuring.remarks:
         print(f"echobench: {run['block']}, restart {run['restart'] + 1}: {run['remark']}", file=sys.stderr)
+    for warning in measuring.warnings:
+        print(f"echobench: warning: {warning}", file=sys.stderr)
     stored = result.load(folder)
     if not stored["cells"]:
         raise Failure(f"experiment {name}: nothing could be measured; the lines above say why")
@@ -204,9 +207,8 @@ def compare_results(options, console):
     regressions = comparison.regressions(options.fail_over)
     for text in regressions:
         console.print(f"regression: {text}", style="red", soft_wrap=True)
-    cells = len(comparison.lines)
-    if comparison.bound:
-        console.print(f"throughput not judged in {comparison.bound} of {cells} cells (client-bound)")
+    for (figure, reason), lines in comparison.unjudged.items():
+        console.print(f"{figure} not judged in {lines} of {len(comparison.lines)} cells: {reason}", soft_wrap=True)
     undecided = comparison.undecided
     for text in undecided:
         console.print(f"undecided: {text}", soft_wrap=True)
@@ -219,8 +221,11 @@ def compare_results(options, console):
         return 1
     if undecided or comparison.missing or comparison.skipped:
         return 2
-    console.print(f"no figure is shown to be worse by more than {100 * options.fail_over:g} % relative to "
-                  f"{comparison.reference}: CPU per request judged in {cells} cells, throughput in {cells - comparison.bound}", soft_wrap=True)
+    if not any(line.changes for line in comparison.lines):
+        console.print("undecided: no figure could be judged", soft_wrap=True)
+        return 2
+    console.print(f"no figure is shown to be worse by more than {100 * options.fail_over:g} % relative to {comparison.reference}: "
+                  + ", ".join(f"{figure} judged in {comparison.judged(figure)} cells" for figure in (COST, TIME)), soft_wrap=True)
     return 0
 
 

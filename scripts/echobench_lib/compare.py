@@ -1,7 +1,7 @@
 """Two result files side by side, by each cell's ratio to its own file's reference.
 
 That ratio was paired slice by slice within a run, so that a slower day or another machine cancels out.  Restarts are
-the unit; absolute figures are shown, without interval."""
+the unit; absolute figures are shown, without interval.  A figure whose gain is not shown in both files judges nothing."""
 
 import math
 from dataclasses import dataclass
@@ -9,21 +9,21 @@ from dataclasses import dataclass
 from . import tables
 from .result import reference_of, workload_of
 from .statistics import Interval, change, trimmed_mean
-from .summary import log_ratios, slice_cpu, slice_rate, summarise
+from .summary import COST, FIGURES, TIME, log_ratios, slice_cost, slice_rate, summarise
 
-RATE_TOLERANCE = 0.25  # open loops at rates further apart were not asked the same
+RATE_TOLERANCE = 0.25  # loads at rates further apart were not asked the same
 
 
 @dataclass(frozen=True)
 class Line:
-    """One variant under one workload in both files: how its CPU and throughput ratios changed, B over A."""
+    """One variant under one workload in both files: how its cost and throughput ratios changed, B over A; and why one of
+    them is not judged ({figure: reason})."""
 
     variant: str
     workload: object
-    cpu: Interval | None
-    throughput: Interval | None
+    changes: dict
+    unjudged: dict
     rows: tuple
-    bound: bool  # client-bound in either file: its throughput says nothing of the server
 
 
 @dataclass
@@ -40,30 +40,35 @@ class Comparison:
         interval that is nearest to no change.  Without an interval nothing is proven."""
         found = []
         for line in self.lines:
-            where = f"{line.variant}, {line.workload.describe()}"
-            if line.cpu and line.cpu.has_bounds and line.cpu.low > 1 + limit:
-                found.append(f"{where}: CPU per request {tables.change_text(line.cpu)}")
-            if line.throughput and line.throughput.has_bounds and line.throughput.high < 1 - limit:
-                found.append(f"{where}: throughput {tables.change_text(line.throughput)}")
+            for figure, interval in line.changes.items():
+                if interval.has_bounds and (interval.low > 1 + limit if figure == COST else interval.high < 1 - limit):
+                    found.append(f"{line.variant}, {line.workload.describe()}: {figure} {tables.change_text(interval)}")
         return found
 
     @property
     def undecided(self):
-        """Sentences for every figure that should have been judged and has no interval to judge it by.  CPU per request
-        must have one in each line, throughput wherever the client was not the bottleneck."""
+        """Sentences for every figure that should have been judged and has no interval to judge it by."""
         found = []
         for line in self.lines:
-            judged = {"CPU per request": line.cpu, **({} if line.bound else {"throughput": line.throughput})}
-            without = [f"{what} {'has no interval' if interval else 'is missing'}"
-                       for what, interval in judged.items() if not (interval and interval.has_bounds)]
+            without = [f"{what} has no interval" for what, interval in line.changes.items() if not interval.has_bounds]
+            without += [f"{what} is missing" for what in FIGURES[line.workload.load]
+                        if what not in line.changes and what not in line.unjudged]
             if without:
                 found.append(f"{line.variant}, {line.workload.describe()}: {', '.join(without)}")
         return found
 
+    def judged(self, figure):
+        """In how many lines the figure was judged."""
+        return sum(figure in line.changes for line in self.lines)
+
     @property
-    def bound(self):
-        """How many lines have no throughput to judge, because the client was the bottleneck."""
-        return sum(line.bound for line in self.lines)
+    def unjudged(self):
+        """{(figure, reason): in how many lines}, so that nobody takes silence for consent."""
+        found = {}
+        for line in self.lines:
+            for item in line.unjudged.items():
+                found[item] = found.get(item, 0) + 1
+        return found
 
 
 def why_not_comparable(first, second):
@@ -98,26 +103,37 @@ def compare(first, second):
             if None in rows:
                 result.missing.append(f"{where}: only in {'A' if rows[0] else 'B'}")
             elif not _same_rate(groups):
-                result.skipped.append(f"{where}: {groups[0].rate:,.0f} requests/s in A, {groups[1].rate:,.0f} in B")
+                result.skipped.append(f"{where}: {groups[0].rate_per_s:,.0f} requests/s in A, {groups[1].rate_per_s:,.0f} in B")
             elif doubt := _doubt(variant, groups):
                 result.skipped.append(f"{where}: {doubt}")
-            elif variant != reference:
+            elif variant != reference and rows[0].twin_of is None:
                 _add_line(result, variant, workload, groups, rows)
     return result
 
 
 def _add_line(result, variant, workload, groups, rows):
-    def changed(figure):
+    changes, unjudged = {}, {}
+    figures = {COST: slice_cost, TIME: lambda _: slice_rate}
+    for figure in FIGURES[workload.load]:
+        if reason := _why_unjudged(figure, workload, groups, rows):
+            unjudged[figure] = reason
+            continue
         sides = [[trimmed_mean(rounds) for rounds in
                   log_ratios([cell for row in group.rows for cell in row.cells], variant, group.reference,
-                             figure).values()] for group in groups]
-        return change(*sides) if all(sides) else None
-    bound = any(row.is_bound or group.row(group.reference).is_bound for row, group in zip(rows, groups))
-    cpu, throughput = changed(slice_cpu), None if bound else changed(slice_rate)
-    if cpu is None and throughput is None:
-        result.skipped.append(f"{variant}, {workload.describe()}: no slice shared with {result.reference}")
-        return
-    result.lines.append(Line(variant, workload, cpu, throughput, tuple(rows), bound))
+                             figures[figure]).values()] for group in groups]
+        if all(sides):
+            changes[figure] = change(*sides)
+    if FIGURES[workload.load]:
+        result.lines.append(Line(variant, workload, changes, unjudged, tuple(rows)))
+
+
+def _why_unjudged(figure, workload, groups, rows):
+    """Why a figure says nothing of the server; empty where it does."""
+    if figure == COST and workload.load == "closed":
+        return "bends by its nature"
+    if figure == TIME and any(row.is_bound or group.row(group.reference).is_bound for row, group in zip(rows, groups)):
+        return "client-bound"
+    return next((f"{doubt} in {side}" for side, group in zip("AB", groups) if (doubt := group.doubt(figure))), "")
 
 
 def _doubt(variant, groups):
@@ -125,13 +141,14 @@ def _doubt(variant, groups):
     for side, group in zip("AB", groups):
         for name in (variant, group.reference):
             verdict = group.row(name).verdict if group.row(name) else "not measured"
-            if verdict not in ("valid", "client-bound"):
+            sound = ("valid", "client-bound") if group.workload.load in ("closed", "crr", "ping-pong") else ("valid",)
+            if verdict not in sound:
                 return f"{name} is {verdict} in {side}"
     return ""
 
 
 def _same_rate(groups):
-    rates = [group.rate for group in groups]
+    rates = [group.rate_per_s for group in groups]
     if None in rates:
         return rates[0] == rates[1]
     return abs(math.log(rates[0] / rates[1])) <= math.log(1 + RATE_TOLERANCE)
@@ -159,14 +176,13 @@ def _remarks(first, second):
 def show(comparison, console):
     """Prints one table per workload, then what could not be compared."""
     for workload in dict.fromkeys(line.workload for line in comparison.lines):
-        table = tables.plain_table(f"{workload.describe()}: B against A, by the ratio to {comparison.reference}",
-                                   (("variant", "left"), ("CPU per request", "left"), ("throughput", "left"),
+        table = tables.plain_table(f"{workload.describe()}: B against A",
+                                   (("variant", "left"), (COST, "left"), (TIME, "left"),
                                     ("A: µs, req/s", "right"), ("B: µs, req/s", "right")))
         for line in comparison.lines:
             if line.workload == workload:
-                table.add_row(line.variant, tables.change_text(line.cpu) if line.cpu else tables.ABSENT,
-                              tables.change_text(line.throughput) if line.throughput else
-                              "client-bound" if line.bound else tables.ABSENT,
+                table.add_row(line.variant, *(tables.change_text(line.changes[figure]) if figure in line.changes else
+                                              line.unjudged.get(figure, tables.ABSENT) for figure in (COST, TIME)),
                               *map(_absolute, line.rows))
         table.add_row(comparison.reference, "reference", "reference", *map(_absolute, comparison.references[workload]))
         console.print(table)
@@ -183,5 +199,5 @@ def show(comparison, console):
 
 
 def _absolute(row):
-    return f"{tables.cpu_text(row)}, {tables.throughput_text(row)}" if row else tables.ABSENT
+    return f"{tables.cost_text(row)}, {tables.throughput_text(row)}" if row else tables.ABSENT
 

@@ -81,17 +81,19 @@ def last_line(text):
 
 
 class Server:
-    """A server process that listens on 127.0.0.1 for as long as the `with` block lasts."""
+    """A server process that listens on 127.0.0.1 for as long as the `with` block lasts.  `options` are echo-server's;
+    a foreign server takes none."""
 
-    def __init__(self, variant, framing, placement):
+    def __init__(self, variant, framing, placement, options=()):
         self.variant = variant
+        self.listening = {}  # what echo-server printed when it listened: its build, its loops
         self.stopped = None  # the totals that echo-server printed
         self._placement = placement
         self._stderr = tempfile.TemporaryFile()
         if variant.command is None:
-            self.command = [str(program("servers", "echo-server")), "--variant", variant.name, "--port", "0",
+            self.command = [str(program("servers", "echo-server")), "--variant", variant.variant, "--port", "0",
                             "--threads", str(placement.server_threads), "--cpus", placement.server_cpus,
-                            "--framing", framing]
+                            "--framing", framing, *options]
         else:
             self._port = free_port()
             self.command = [part.replace("{port}", str(self._port)) for part in variant.command]
@@ -130,6 +132,11 @@ class Server:
     def pid(self):
         return self._process.pid
 
+    @property
+    def loops(self):
+        """Among how many queues the kernel divides the connections."""
+        return self.listening.get("loops", 1)
+
     def _prepare(self):
         """In the child: a foreign server gets the same CPUs and descriptors as echo-server takes for itself."""
         os.sched_setaffinity(0, parse_cpu_list(self._placement.server_cpus))
@@ -144,6 +151,7 @@ class Server:
         try:
             event = json.loads(line)
             if event["event"] == "listening":
+                self.listening = event
                 return event["addresses"][0]
         except (json.JSONDecodeError, KeyError, TypeError):
             pass

@@ -7,13 +7,15 @@ from .summary import summarise
 def show(document, reference, console):
     """Prints one table per workload, then what the reader must know.  Returns the groups."""
     groups = summarise(document, reference)
-    for group in groups:
-        console.print(tables.for_terminal(group))
+    for table in tables.build(groups):
+        console.print(tables.for_terminal(table))
+        for remark in table.remarks:
+            console.print(remark, style="dim", highlight=False, soft_wrap=True)
         console.print()
     for note in tables.notes(groups, document):
         console.print(note, style="dim", highlight=False, soft_wrap=True)
     for group, row in tables.doubts(groups):
-        if row.verdict not in ("valid", "client-bound"):
+        if row.verdict not in ("valid", "client-bound", "unsaturated"):
             console.print(f"{row.variant}, {tables.title(group)}: {row.verdict}: {'; '.join(row.reasons[:2])}",
                           style="red", highlight=False, soft_wrap=True)
     return groups

@@ -13,12 +13,16 @@ from .experiment import explain
 
 SCHEMA_FILE = REPOSITORY / "results" / "result.schema.json"
 FILE_NAME = "result.json"
-_LOAD_ORDER = ("closed", "open", "crr")
+LOADS = {  # in the order of a report; what stands in a title
+    "equal-load": "cost at equal load", "saturation": "cost at saturation", "ping-pong": "cost of a ping-pong",
+    "open": "latency at equal load", "closed": "plain closed loop", "crr": "connect, request, close"}
+_RATE_ORDER = {"light": 10, "half": 50, "heavy": 80}
 
 
 @dataclass(frozen=True)
 class Workload:
-    """What every variant was asked to do in a group of cells; the rate stands apart, for it may be measured."""
+    """What every variant was asked to do in a group of cells.  `rate` is the experiment's word for it, a share of the
+    lowest capacity or a number; how many requests per second that came to stands apart, for it was measured."""
 
     load: str
     connections: int
@@ -27,26 +31,45 @@ class Workload:
     op: str = "echo"       # with its time: work:100us
     pipeline: int = 1
     offload: bool = False  # work is done on another thread of the server
+    rate: str = ""
+    ballast_ns: int = 0    # that every server burnt for each request
 
     @property
     def order(self):
-        return (_LOAD_ORDER.index(self.load), self.framing, self.payload_bytes, self.op, self.offload,
-                self.pipeline, self.connections)
+        return (*self.ladder_order, self._rate_order)
+
+    @property
+    def ladder_order(self):
+        """Of workloads that differ in their rate only, the same."""
+        return (list(LOADS).index(self.load), self.framing, self.payload_bytes, self.op, self.offload,
+                self.pipeline, self.ballast_ns, self.connections)
+
+    @property
+    def _rate_order(self):
+        digits = self.rate.removesuffix("%")
+        return (not self.rate.endswith("%") and self.rate not in _RATE_ORDER,
+                _RATE_ORDER.get(self.rate, float(digits) if digits.isdigit() else 0))
 
     @property
     def name(self):
-        name = f"{self.load}/c{self.connections}/{self.payload_bytes}B/{self.framing}"
+        name = "/".join([self.load, *([self.rate] if self.rate else []), f"c{self.connections}",
+                         f"{self.payload_bytes}B", self.framing])
         if self.op != "echo":
             name += f"/{self.op}" + ("/offload" if self.offload else "")
         return name + (f"/pipeline{self.pipeline}" if self.pipeline != 1 else "")
 
-    def describe(self, rate=None):
-        """For people: `closed loop, 1,000 connections, 64-byte frame`."""
-        loads = {"closed": "closed loop", "open": "open loop", "crr": "connect, request, close"}
-        text = loads[self.load]
-        if rate:
-            text += f" at {rate:,.0f} requests/s"
-        text += f", {self.connections:,} connection{'s' if self.connections != 1 else ''}"
+    def describe(self, rate_per_s=None):
+        """For people: `cost at equal load, half (25,000/s each), 100 connections, 64-byte frame`."""
+        known = f"{rate_per_s or float(self.rate):,.0f}/s each" if rate_per_s or self.rate.isdigit() else ""
+        share = "" if self.rate.isdigit() else self.rate
+        rate = f"{share} ({known})" if share and known else share or known
+        text = LOADS[self.load] + (f", {rate}" if rate else "")
+        return f"{text}, {self.shape}"
+
+    @property
+    def shape(self):
+        """`100 connections, 64-byte frame`."""
+        text = f"{self.connections:,} connection{'s' if self.connections != 1 else ''}"
         text += f", {self.payload_bytes:,}-byte {self.framing}"
         if self.op != "echo":
             text += f", op {self.op}" + (" offloaded" if self.offload else "")
@@ -127,7 +150,8 @@ def _complete(cell, config):
     rate = config.get("rate_per_s")
     cell.setdefault("restart", 0)
     cell.setdefault("block", "")
-    cell.setdefault("load", "crr" if config.get("workload") == "crr" else "open" if rate else "closed")
+    open_loop = "equal-load" if config.get("busy_poll") else "open"
+    cell.setdefault("load", "crr" if config.get("workload") == "crr" else open_loop if rate else "closed")
     workload = cell.setdefault("workload", {"payload_bytes": config.get("payload_bytes", 0),
                                             "framing": config.get("framing", "frame"),
                                             "pipeline": config.get("pipeline", 1), "op": _operation(config)})
@@ -148,7 +172,9 @@ def _operation(config):
 def workload_of(cell):
     workload = cell["workload"]
     return Workload(cell["load"], cell["connections"]["asked"], workload["payload_bytes"], workload["framing"],
-                    workload.get("op", "echo"), workload["pipeline"], workload.get("offload", False))
+                    workload.get("op", "echo"), workload["pipeline"], workload.get("offload", False),
+                    workload.get("rate", f"{workload['rate_per_s']:.0f}" if "rate_per_s" in workload else ""),
+                    workload.get("ballast_ns", 0))
 
 
 def reference_of(document, wanted=None):

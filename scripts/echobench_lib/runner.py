@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from . import Failure, doctor
-from .experiment import HALF_CAPACITY
+from .experiment import POLLING, server_options
 from .programs import Server, last_line, program, read_json, require_descriptors, run_to_end
 from .result import FILE_NAME, save, validate
 from .units import NS_PER_S, parse_time_ns
@@ -19,14 +19,8 @@ START_AND_STOP_S = 0.3     # likewise: starting and stopping one block's program
 MEASURED = (0, 4)          # exit statuses of echo-load that come with cells
 SILENT = 1                 # ... that may: a target gave not one verified reply, or nothing could be run
 WRONG = 4                  # ... that tells of wrong replies
-REFUSED = 2                # ... that tells of an option it cannot take: a slice shorter than five turns
 SOUND = ("valid", "client-bound")  # verdicts of cells whose throughput says what a server can do
 LEAST_LIMIT_S = 120        # after which echo-load is ended, beside three times its duration
-STRETCH = 4                # how much longer slices become when they are refused: then any rate down to 1/16 will do
-
-
-class Refused(Failure):
-    """echo-load cannot take its options."""
 
 
 class Runner:
@@ -36,9 +30,9 @@ class Runner:
         self._experiment = experiment
         self._placement = placement
         self._file = folder / FILE_NAME
-        self._capacities = {}    # workload -> lowest requests/s in closed loop
-        self._chosen_rates = {}  # workload -> rate of its open loop
-        self._overrun = []       # (seconds of a run beyond its duration, what was guessed)
+        self._capacities = {}    # Block.servers -> lowest requests/s in closed loop
+        self._chosen_rates = {}  # (Block.servers, share) -> requests/s
+        self._took_s = {}        # block name -> seconds of its last run
         self.document = {
             "schema_version": 1, "tool": {}, "host": doctor.host_facts(),
             "config": {"seed": experiment.document["seed"],
@@ -50,6 +44,7 @@ class Runner:
 
     @property
     def failures(self):
+        """Runs without a result."""
         return [run for run in self.document["runs"] if "error" in run]
 
     @property
@@ -57,11 +52,14 @@ class Runner:
         """Runs that have their cells, but of which something must be said."""
         return [run for run in self.document["runs"] if "remark" in run]
 
+    @property
+    def warnings(self):
+        """What must be known of runs that went well, each once."""
+        return list(dict.fromkeys(run["warning"] for run in self.document["runs"] if "warning" in run))
+
     def estimate_s(self, pairs):
-        """Seconds that (restart, block) pairs will take."""
-        seen, guessed = (sum(column) for column in zip(*self._overrun, strict=True)) if self._overrun else (1, 1)
-        scale = max(0, seen / guessed)
-        return sum(block.duration_ns() / NS_PER_S + scale * self._guess_s(block) for _, block in pairs)
+        """Seconds that (restart, block) pairs will take: as long as the block's last run, else a guess."""
+        return sum(self._took_s.get(block.name) or self._guess_s(block) for _, block in pairs)
 
     def run(self, progress):
         """Measures everything; `progress(done, pairs, seconds_left)` is called before each run and at the end.
@@ -83,12 +81,8 @@ class Runner:
         begun = time.monotonic()
         run = {"block": block.name, "restart": restart, "argv": [], "exit_status": 1, "started_at": now()}
         try:
-            try:
-                document = self._drive(block, restart, run, 1)
-            except Refused:
-                document = self._drive(block, restart, run, STRETCH)
-            self._store(document, block, run)
-            self._overrun.append((time.monotonic() - begun - block.duration_ns() / NS_PER_S, self._guess_s(block)))
+            self._store(self._drive(block, restart, run), block, run)
+            self._took_s[block.name] = time.monotonic() - begun
         except Failure as failure:
             run["error"] = str(failure)
         run["finished_at"] = now()
@@ -102,95 +96,142 @@ class Runner:
         self.document["cells"] += document["cells"]
         if block.load == "closed":
             measured = [cell["throughput_per_s"] for cell in document["cells"] if cell["verdict"] in SOUND]
-            if block.workload in self._capacities:
-                measured.append(self._capacities[block.workload])
+            if block.servers in self._capacities:
+                measured.append(self._capacities[block.servers])
             if measured:
-                self._capacities[block.workload] = min(measured)
+                self._capacities[block.servers] = min(measured)
 
-    def _drive(self, block, restart, run, stretch):
+    def _drive(self, block, restart, run):
         """Starts the block's servers, runs echo-load against them, stops them.  Returns echo-load's document with what
         only we know added to each cell."""
         rate = self._rate(block)
-        variants = [self._experiment.variants[name] for name in block.variants]
         with tempfile.TemporaryDirectory(prefix="echobench-") as scratch:
             file = Path(scratch) / "load.json"
             with contextlib.ExitStack() as stack:
-                servers = [stack.enter_context(Server(variant, block.framing, self._placement))
-                           for variant in variants]
-                run["argv"] = self._command(block, restart, rate, stretch, servers, file)
+                servers, lacking = self._start(block, stack)
+                run["argv"] = self._command(block, restart, rate, servers, file)
                 try:
-                    limit_s = LEAST_LIMIT_S + 3 * block.duration_ns(stretch) / NS_PER_S
-                    run["exit_status"], said = run_to_end(run["argv"], limit_s)
+                    run["exit_status"], said = run_to_end(run["argv"], LEAST_LIMIT_S + 3 * block.duration_ns / NS_PER_S)
                 except Failure as failure:
                     raise Failure("; ".join([str(failure), *deaths(servers)])) from None
                 ends, died = [server.end() for server in servers], deaths(servers)
             silent = run["exit_status"] == SILENT and file.exists()
             if run["exit_status"] not in MEASURED and not silent:
-                failure = Refused if run["exit_status"] == REFUSED else Failure
-                raise failure("; ".join([f"{shlex.join(run['argv'])}: exit status {run['exit_status']}: "
+                raise Failure("; ".join([f"{shlex.join(run['argv'])}: exit status {run['exit_status']}: "
                                          f"{last_line(said) or 'no message'}", *died]))
             document = read_json(file, "echo-load")
         validate(document, "the output of echo-load")
         if document.get("interrupted"):
             raise Failure("echo-load was interrupted: what it had until then is not a whole run")
+        remarks = lacking
         if silent:  # the other targets were measured: one dead server must not discard them
-            run["remark"] = last_line(said) or "a target gave not one verified reply"
+            remarks.append(last_line(said) or "a target gave not one verified reply")
         if run["exit_status"] == WRONG:
             wrong = [cell["variant"] for cell in document["cells"] if cell["verdict"] == "wrong-replies"]
-            run["remark"] = f"wrong replies from {', '.join(wrong)}: a reply was not byte for byte what was sent"
-        if died:
-            run["remark"] = "; ".join([*([run["remark"]] if "remark" in run else []), *died])
+            remarks.append(f"wrong replies from {', '.join(wrong)}: a reply was not byte for byte what was sent")
+        remarks += died
+        if remarks:
+            run["remark"] = "; ".join(remarks)
+        if warnings := other_builds(document["tool"], servers):
+            run["warning"] = "; ".join(warnings)
         for server, end, cell in zip(servers, ends, document["cells"], strict=True):
-            workload = {"payload_bytes": block.payload_bytes, "framing": block.framing, "op": "echo",
-                        "pipeline": self._experiment.document["pipeline"]}
-            if rate:
-                workload["rate_per_s"] = rate
-            cell.update(block=block.name, restart=restart, load=block.load, workload=workload)
-            cell.setdefault("server", {}).update(command=server.command, stopped=server.stopped)
-            cell["checks"] = [f"the server died during the run: it {end}"] if end else check_totals(cell, server)
+            self._complete(cell, block, restart, rate, server, end)
         return document
 
-    def _command(self, block, restart, rate, stretch, servers, file):
+    def _start(self, block, stack):
+        """The block's servers that could be started, and a sentence for each that could not: it must not take the
+        others' figures with it.  Without the reference there is nothing to compare with."""
+        servers, lacking = [], []
+        for name in block.variants:
+            variant = self._experiment.variants[name]
+            try:
+                servers.append(stack.enter_context(
+                    Server(variant, block.framing, self._placement, server_options(variant, block))))
+            except Failure as failure:
+                if name == self._experiment.reference:
+                    raise
+                lacking.append(str(failure))
+        return servers, lacking
+
+    def _complete(self, cell, block, restart, rate, server, end):
+        """Adds to echo-load's cell what only we know."""
+        workload = {"payload_bytes": block.payload_bytes, "framing": block.framing, "op": block.op,
+                    "pipeline": self._experiment.document["pipeline"]}
+        if rate:
+            workload.update(rate=str(block.rate), rate_per_s=rate)
+        if block.ballast_ns:
+            workload["ballast_ns"] = block.ballast_ns
+        cell.update(block=block.name, restart=restart, load=block.load, workload=workload)
+        if server.variant.twin_of:
+            cell["twin"] = {"of": server.variant.twin_of, "burn_ns": server.variant.burn_ns}
+        cell.setdefault("server", {}).update(command=server.command, stopped=server.stopped)
+        if build := server.listening.get("build"):
+            cell["server"]["build"] = build
+        cell["checks"] = [f"the server died during the run: it {end}"] if end else check_totals(cell, server)
+
+    def _command(self, block, restart, rate, servers, file):
         document, placement = self._experiment.document, self._placement
         command = [str(program("loadgen", "echo-load"))]
         for server in servers:
             command += ["--server-pid", str(server.pid)]
-        command += ["-c", str(block.connections), "-d", milliseconds(block.duration_ns(stretch)),
-                    "--warmup", document["warmup"].replace("min", "m"),
+        if any(server.loops > 1 for server in servers):
+            for server in servers:
+                command += ["--server-loops", str(server.loops)]
+        command += ["-c", str(block.connections), "-d", milliseconds(block.duration_ns),
+                    "--warmup", milliseconds(block.warmup_ns),
                     "-t", str(min(placement.client_threads, block.connections)), "--cpus", placement.client_cpus,
-                    "--payload", str(block.payload_bytes), "--framing", block.framing,
+                    "--payload", str(block.payload_bytes), "--framing", block.framing, "--op", block.op,
                     "--pipeline", str(document["pipeline"]), "--workload", "crr" if block.load == "crr" else "rr",
                     "--seed", str(document["seed"] + restart), "--json", str(file)]
         if len(servers) > 1:
-            command += ["--slice", milliseconds(block.slice_ns(stretch))]
+            command += ["--rounds", str(block.rounds)]
+            if block.slice_ns:
+                command += ["--slice", milliseconds(block.slice_ns)]
+        if block.load in POLLING:
+            command += ["--busy-poll"]
         if rate:
             command += ["-R", str(rate)]
         return command + [f"{server.variant.name}={server.address}" for server in servers]
 
     def _rate(self, block):
-        """The open loop's rate for each target; half of the lowest capacity is settled once, from the first closed
-        loop over the same connections, and rounded to two digits."""
-        if block.rate != HALF_CAPACITY:
+        """The open loop's rate for each target; a share of the lowest capacity is settled once, from the closed loops
+        over as many connections, and rounded to two digits."""
+        if block.share is None:
             return block.rate
-        if block.workload not in self._chosen_rates:
-            lowest = self._capacities.get(block.workload)
+        key = (block.servers, block.share)
+        if key not in self._chosen_rates:
+            lowest = self._capacities.get(block.servers)
             if not lowest:
-                raise Failure(f"{block.name}: no rate: it is half of the lowest capacity in closed loop over "
+                raise Failure(f"{block.name}: no rate: it is a share of the lowest capacity in closed loop over "
                               f"{block.connections:,} connections, and nothing was measured there")
-            self._chosen_rates[block.workload] = max(1, int(float(f"{lowest / 2:.2g}")))
-        return self._chosen_rates[block.workload]
+            self._chosen_rates[key] = max(1, int(float(f"{lowest * block.share:.2g}")))
+        return self._chosen_rates[key]
 
     def _guess_s(self, block):
-        """Seconds of a run beside its duration: starting, connecting, warming up each target, stopping."""
-        warmup_s = parse_time_ns(self._experiment.document["warmup"]) / NS_PER_S
+        """Seconds of a run: measuring, starting, connecting, warming up each target, stopping."""
         targets = len(block.variants)
+        slices_ns = block.rounds * targets * (block.slice_ns or 0)
         held = 0 if block.load == "crr" else targets * block.connections
-        return START_AND_STOP_S + targets * warmup_s + held / CONNECTS_PER_S
+        return ((max(block.duration_ns, slices_ns) + targets * block.warmup_ns) / NS_PER_S
+                + START_AND_STOP_S + held / CONNECTS_PER_S)
 
 
 def deaths(servers):
     """A sentence for each server that ended before it was asked to."""
     return [f"{server.variant.name} died during the run: it {end}" for server in servers if (end := server.end())]
+
+
+def other_builds(tool, servers):
+    """A sentence where a server was not built from the same sources as the load generator, with the same flags."""
+    def differs(build, key):
+        return build.get(key) != tool.get(key)
+    found = {}
+    for server in servers:
+        if build := server.listening.get("build"):
+            if keys := [key for key in ("commit", "dirty", "compiler", "flags") if differs(build, key)]:
+                what = ", ".join(f"{key} {build.get(key)} against {tool.get(key)}" for key in keys)
+                found.setdefault(what, []).append(server.variant.name)
+    return [f"{', '.join(names)}: not of the load generator's build: {what}" for what, names in found.items()]
 
 
 def milliseconds(ns):

@@ -4,29 +4,40 @@ import math
 import statistics as plain
 from dataclasses import dataclass, field
 
-from . import hdr
+from . import gain, hdr
 from .result import workload_of
-from .statistics import Interval, paired_log_ratios, ratio_over_restarts
+from .statistics import Interval, log_ratio, over_restarts, paired, trimmed_mean_interval
 
-PRECEDENCE = ("wrong-replies", "errors", "client-bound", "starved", "valid")
+PRECEDENCE = ("wrong-replies", "errors", "client-bound", "starved", "unsaturated", "valid")
 PERCENTILES = ("p50", "p99", "p99.9")
 THREAD_STACK_BYTES = 16 * 1024  # kernel stack of a thread on x86-64 Linux
 LEAST_CONNECTIONS_FOR_MEMORY = 100  # below, pages and allocator noise outweigh the connections
+COST, TIME = "CPU per request", "throughput"  # figures that have a gain
+FIGURES = {"equal-load": (COST,), "saturation": (COST,), "ping-pong": (COST,), "open": (), "closed": (COST, TIME),
+           "crr": (COST, TIME)}
+SATURATED_SERVER, SATURATED_CLIENT = 0.95, 0.90  # busy at least, and less than that
 
 
 @dataclass
 class Row:
-    """One variant under one workload.  Absent figures are None; absolute ones are medians over restarts."""
+    """One variant under one workload.  Absent figures are None; absolute ones are medians over restarts.  Costs are
+    server CPU nanoseconds a request, the ballast taken off."""
 
     variant: str
     cells: list
     verdict: str
     reasons: list
+    twin_of: str | None = None
     throughput: float | None = None
-    cpu_ns: float | None = None
-    cpu_ratio: Interval | None = None
+    cost_ns: float | None = None
+    cost_ratio: Interval | None = None
+    user_share: float | None = None
+    wakeups: float | None = None  # voluntary context switches a request
+    server_busy: float | None = None
+    client_busy: float | None = None
     throughput_ratio: Interval | None = None
     latency_ns: dict = field(default_factory=dict)
+    latency_intervals: dict = field(default_factory=dict)
     latency_kind: str = "service"
     latency_from: str = "merged"
     histogram: hdr.Histogram | None = None
@@ -38,74 +49,145 @@ class Row:
         """The client was the bottleneck: throughput is a lower bound, and must not be ranked."""
         return self.verdict == "client-bound"
 
+    @property
+    def cost_interval(self):
+        """Of the absolute cost, over restarts; no bounds with one."""
+        return trimmed_mean_interval([cost for cell in self.cells if (cost := cost_of(cell)) is not None], "restart")
+
 
 @dataclass
 class Group:
-    """One table: every variant under one workload, the cheapest (CPU per request) first."""
+    """One table: every variant under one workload.  `gains` holds what each figure shows of the twins' burning."""
 
     workload: object
-    rate: float | None
+    rate_per_s: float | None
     reference: str
     rows: list
     restarts: int
+    gains: dict
 
     def row(self, variant):
         return next((row for row in self.rows if row.variant == variant), None)
 
+    def doubt(self, figure):
+        """Why `figure` must be neither ranked nor judged; empty where it may be."""
+        return gain.doubt(self.gains.get(figure, []), self.reference)
+
 
 def summarise(document, reference):
     """The groups of a result, in the order of their workloads."""
+    threads = document.get("placement", {}).get("server_threads", 1)
     by_workload = {}
     for cell in document["cells"]:
         by_workload.setdefault(workload_of(cell), []).append(cell)
-    return [_group(workload, by_workload[workload], reference)
+    return [_group(workload, by_workload[workload], reference, threads)
             for workload in sorted(by_workload, key=lambda workload: workload.order)]
 
 
-def _group(workload, cells, reference):
-    variants = dict.fromkeys(cell["variant"] for cell in cells)
-    rows = [_row(variant, cells, reference) for variant in variants]
-    rows.sort(key=lambda row: (_cost(row, reference), row.cpu_ns or math.inf))
+def _group(workload, cells, reference, threads):
+    sound = [cell for cell in cells if counts(cell)]
+    figures = {COST: slice_cpu, TIME: lambda piece: threads / rate if (rate := slice_rate(piece)) else 0}
+    found = {figure: gain.gains(sound, figures[figure]) for figure in FIGURES[workload.load]}
+    rows = [_row(variant, cells, reference) for variant in dict.fromkeys(cell["variant"] for cell in cells)]
     rates = [cell["workload"]["rate_per_s"] for cell in cells if "rate_per_s" in cell["workload"]]
-    return Group(workload, rates[0] if rates else None, reference, rows,
-                 len({cell["restart"] for cell in cells}))
+    group = Group(workload, rates[0] if rates else None, reference, rows, len({cell["restart"] for cell in cells}), found)
+    _rank(group)
+    return group
 
 
-def _cost(row, reference):
-    if row.cpu_ratio:
-        return row.cpu_ratio.estimate
-    return 1 if row.variant == reference else math.inf
+def _rank(group):
+    """The cheapest first, the twins last.  By cost where its gain is shown; in the order of the experiment where not.
+    A plain closed loop is ranked by nothing: where the client was the bottleneck its throughput is a bound."""
+    by_cost = group.workload.load != "closed" and group.doubt(COST) in ("", gain.NO_TWIN)
+
+    def place(row):
+        if not by_cost:
+            return 0
+        return row.cost_ratio.estimate if row.cost_ratio else 1 if row.variant == group.reference else math.inf
+    group.rows.sort(key=lambda row: (row.twin_of is not None, place(row)))
+
+
+def counts(cell):
+    """Whether a cell's figures may enter ratios, gains and medians of cost: not where replies or connections were lost,
+    nor where a load that was to be equal, or a server that was to be saturated, was not."""
+    if cell["load"] in ("equal-load", "open"):
+        return cell["verdict"] == "valid"
+    if cell["load"] == "saturation":
+        return cell["verdict"] == "valid" and is_saturated(cell)
+    return cell["verdict"] in ("valid", "client-bound")
+
+
+def is_saturated(cell):
+    """The server was the bottleneck beyond doubt, and the client had time to spare."""
+    return (cell.get("server", {}).get("busy", 0) >= SATURATED_SERVER
+            and cell.get("client_busy", 1) < SATURATED_CLIENT)
+
+
+def verdict_of(cell):
+    if cell["load"] == "saturation" and cell["verdict"] == "valid" and not is_saturated(cell):
+        return "unsaturated"
+    return cell["verdict"]
+
+
+def _reasons(cell):
+    reasons = cell["reasons"] + cell.get("checks", [])
+    if verdict_of(cell) == "unsaturated":
+        reasons = [*reasons, f"not saturated: the server was busy {100 * cell.get('server', {}).get('busy', 0):.0f} % of the "
+                   f"time and the client {100 * cell.get('client_busy', 1):.0f} %: raise the ballast"]
+    return reasons
 
 
 def _row(variant, cells, reference):
     own = [cell for cell in cells if cell["variant"] == variant]
-    verdict = min((cell["verdict"] for cell in own), key=PRECEDENCE.index)
+    verdict = min(map(verdict_of, own), key=PRECEDENCE.index)
     reasons = dict.fromkeys(f"restart {cell['restart'] + 1}: {reason}" if len(own) > 1 else reason
-                            for cell in own for reason in cell["reasons"] + cell.get("checks", []))
-    row = Row(variant, own, verdict, list(reasons))
+                            for cell in own for reason in _reasons(cell))
+    row = Row(variant, own, verdict, list(reasons), own[0].get("twin", {}).get("of"))
     if verdict == "wrong-replies":
         return row  # a wrong answer yields no figure
+    sound = [cell for cell in own if counts(cell)]
     row.throughput = plain.median(cell["throughput_per_s"] for cell in own)
-    costs = [cost for cell in own if (cost := cpu_ns_per_request(cell)) is not None]
-    row.cpu_ns = plain.median(costs) if costs else None
-    row.cpu_ratio = ratio_over_restarts(list(log_ratios(cells, variant, reference, slice_cpu).values()))
-    row.throughput_ratio = ratio_over_restarts(list(log_ratios(cells, variant, reference, slice_rate).values()))
+    row.cost_ns = median(cost_of(cell) for cell in sound)
+    row.cost_ratio = exp(over_restarts(list(log_ratios(cells, variant, reference, slice_cost).values())))
+    row.throughput_ratio = exp(over_restarts(list(log_ratios(cells, variant, reference, lambda _: slice_rate).values())))
+    row.user_share = median(map(user_share, sound))
+    row.wakeups = median(map(wakeups_per_request, sound))
+    row.server_busy = median(cell.get("server", {}).get("busy") for cell in own)
+    row.client_busy = median(cell.get("client_busy") for cell in own)
     _add_latency(row, own)
-    row.memory_bytes = plain.median(sizes) if (sizes := [size for cell in own if (
-        size := memory_per_connection(cell)) is not None]) else None
+    row.memory_bytes = median(map(memory_per_connection, own))
     threads = [cell["server"]["threads"] for cell in own if "threads" in cell.get("server", {})]
     row.threads = max(threads) if threads else None
     return row
 
 
-def cpu_ns_per_request(cell):
-    """Server CPU time of all slices, guard and drain included, by the requests in them; None without a pid."""
-    if "cpu_ns_per_request" in cell:
-        return cell["cpu_ns_per_request"]
+def median(values):
+    """Of those that are known; None where none is."""
+    known = [value for value in values if value is not None]
+    return plain.median(known) if known else None
+
+
+def exp(interval):
+    return interval.exp() if interval else None
+
+
+def cost_of(cell):
+    """Server CPU nanoseconds of all slices, guard and drain included, by the requests in them, less the ballast that was
+    burnt; None where it cannot be told."""
     requests = sum(piece["requests_total"] for piece in cell["slices"])
-    if not requests or any("server_cpu_ns" not in piece for piece in cell["slices"]):
+    ballast = ballast_ns_per_request(cell)
+    if not requests or ballast is None or any("server_cpu_ns" not in piece for piece in cell["slices"]):
         return None
-    return sum(piece["server_cpu_ns"] for piece in cell["slices"]) / requests
+    return sum(piece["server_cpu_ns"] for piece in cell["slices"]) / requests - ballast
+
+
+def ballast_ns_per_request(cell):
+    """What was really burnt for the ballast: the server's account, and of a twin's the part that is not its own."""
+    asked = cell["workload"].get("ballast_ns", 0)
+    if not asked:
+        return 0
+    burnt = gain.burnt_ns_per_request(cell)
+    return None if burnt is None else burnt * asked / (asked + cell.get("twin", {}).get("burn_ns", 0))
 
 
 def slice_cpu(piece):
@@ -113,52 +195,76 @@ def slice_cpu(piece):
     return piece.get("server_cpu_ns", 0) / piece["requests_total"] if piece["requests_total"] else 0
 
 
+def slice_cost(cell):
+    """The same less the ballast, as a function of a slice of this cell."""
+    ballast = ballast_ns_per_request(cell)
+    return lambda piece: slice_cpu(piece) - ballast if ballast is not None else 0
+
+
 def slice_rate(piece):
     """Requests per nanosecond of one slice."""
     return piece["requests"] / piece["elapsed_ns"] if piece["elapsed_ns"] else 0
 
 
-def log_ratios(cells, variant, reference, figure):
-    """{restart: log ratios of `figure`, paired by round}, each variant against the reference in its own block."""
+def log_ratios(cells, variant, reference, figure_of):
+    """{restart: log ratios of a figure, paired by round}, each variant against the reference in its own block;
+    figure_of(cell) gives the function of a slice."""
     references = {(cell["block"], cell["restart"]): cell for cell in cells if cell["variant"] == reference}
     ratios = {}
     for cell in cells:
         other = references.get((cell["block"], cell["restart"]))
         if cell["variant"] != variant or variant == reference or other is None:
             continue
-        if "wrong-replies" in (cell["verdict"], other["verdict"]):
+        if not (counts(cell) and counts(other)):
             continue
-        sides = [{piece["index"]: figure(piece) for piece in side["slices"]} for side in (cell, other)]
-        if pairs := paired_log_ratios(*sides):
+        sides = [{piece["index"]: figure_of(side)(piece) for piece in side["slices"]} for side in (cell, other)]
+        if pairs := paired(*sides, log_ratio):
             ratios[cell["restart"]] = pairs
     return ratios
 
 
+def user_share(cell):
+    """Of the server's CPU time, how much was spent outside the kernel: 0 to 1."""
+    server = cell.get("server", {})
+    total = server.get("cpu_user_ns", 0) + server.get("cpu_system_ns", 0)
+    return server["cpu_user_ns"] / total if total else None
+
+
+def wakeups_per_request(cell):
+    """How often a thread of the server slept, by the requests that it answered."""
+    requests = sum(piece["requests_total"] for piece in cell["slices"])
+    switches = cell.get("server", {}).get("voluntary_switches")
+    return switches / requests if requests and switches is not None else None
+
+
 def memory_per_connection(cell):
-    """Bytes per open connection: growth of resident memory, of page tables, and a kernel stack for every thread that
-    came with the connections.  Socket buffers of the kernel are not in it.  None where it cannot be told."""
+    """Bytes per open connection: growth of the server's memory (pages that processes share counted once, where the kernel
+    tells), of page tables, and a kernel stack for every thread that came with the connections.  Socket buffers of the
+    kernel are not in it.  None where it cannot be told."""
     server = cell.get("server", {})
     opened = cell["connections"]["opened"]
-    needed = ("rss_bytes", "rss_base_bytes")
-    if cell["load"] == "crr" or opened < LEAST_CONNECTIONS_FOR_MEMORY or any(key not in server for key in needed):
+    kind = next((kind for kind in ("pss", "rss") if {f"{kind}_bytes", f"{kind}_base_bytes"} <= server.keys()), None)
+    if cell["load"] == "crr" or opened < LEAST_CONNECTIONS_FOR_MEMORY or kind is None:
         return None
-    growth = server["rss_bytes"] - server["rss_base_bytes"]
+    growth = server[f"{kind}_bytes"] - server[f"{kind}_base_bytes"]
     growth += server.get("page_table_bytes", 0) - server.get("page_table_base_bytes", 0)
     growth += THREAD_STACK_BYTES * (server.get("threads", 0) - server.get("threads_base", 0))
     return growth / opened
 
 
 def _add_latency(row, cells):
-    """Percentiles of the merged histogram of all restarts; medians over restarts where a histogram is missing."""
-    row.latency_kind = "response" if cells[0]["load"] == "open" else "service"
+    """Percentiles of the merged histogram of all restarts, medians over restarts where a histogram is missing; and their
+    intervals over restarts."""
+    row.latency_kind = "response" if cells[0]["load"] in ("open", "equal-load") else "service"
     encoded = [cell.get("histograms", {}).get(row.latency_kind) for cell in cells]
+    for name in PERCENTILES:
+        values = [cell.get(f"{row.latency_kind}_ns", {}).get(name) for cell in cells]
+        if all(values):
+            row.latency_ns[name] = round(plain.median(values))
+            row.latency_intervals[name] = trimmed_mean_interval([math.log(value) for value in values], "restart").exp()
+    row.latency_from = "median"
     if all(encoded):
+        row.latency_from = "merged"
         row.histogram = hdr.merge([hdr.decode(text) for text in encoded])
         row.latency_ns = {name: value for name in PERCENTILES
                           if (value := row.histogram.percentile(float(name[1:]))) is not None}
-        return
-    row.latency_from = "median"
-    for name in PERCENTILES:
-        values = [cell.get(f"{row.latency_kind}_ns", {}).get(name) for cell in cells]
-        if all(value is not None for value in values):
-            row.latency_ns[name] = round(plain.median(values))

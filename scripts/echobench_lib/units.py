@@ -55,3 +55,11 @@ def significant(value, digits=3):
         return "0"
     exponent = int(f"{value:.{digits - 1}e}".split("e")[1])
     return f"{value:,.{max(0, digits - 1 - exponent)}f}"
+
+
+def format_time_option(ns):
+    """The shortest exact text of whole nanoseconds that the programs' options take: `250us`, `1500ns`."""
+    for unit in ("s", "ms", "us"):
+        if ns % _TIMES_NS[unit] == 0:
+            return f"{ns // _TIMES_NS[unit]}{unit}"
+    return f"{ns}ns"

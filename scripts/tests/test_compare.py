@@ -5,7 +5,13 @@ import json
 import pytest
 from conftest import SMALL, run_echobench
 
-FOUR = {**SMALL, "restarts": 4}
+FOUR = {**SMALL, "restarts": 4, "twins": ["epoll"], "loads": [{"load": "crr", "connections": [10, 1000]}]}
+
+
+@pytest.fixture(autouse=True)
+def straight(monkeypatch):
+    """The fake shows the twin's slow-down in every load."""
+    monkeypatch.setenv("FAKE_STRAIGHT", "1")
 
 
 @pytest.fixture(scope="module")
@@ -13,7 +19,8 @@ def before(tmp_path_factory):
     """Measured once: every test only reads it."""
     folder = tmp_path_factory.mktemp("before")
     (folder / "experiment.json").write_text(json.dumps(FOUR))
-    assert run_echobench("run", folder / "experiment.json", "--out", folder / "r", "--no-report").returncode == 0
+    done = run_echobench("run", folder / "experiment.json", "--out", folder / "r", "--no-report", FAKE_STRAIGHT="1")
+    assert done.returncode == 0, done.stderr
     return folder / "r"
 
 
@@ -29,9 +36,9 @@ def edited(folder, change, tmp_path):
 def test_like_results_do_not_differ(echobench, before, measure):
     done = echobench("compare", before, measure("after", {**FOUR, "seed": 100}), "--fail-over", "10%")
     assert done.returncode == 0, done.stdout
-    assert "closed loop, 1,000 connections" in done.stdout and "asio-callback" in done.stdout
+    assert "connect, request, close, 1,000 connections" in done.stdout and "asio-callback" in done.stdout
     assert " to +" in done.stdout and "no figure is shown to be worse by more than 10 %" in done.stdout
-    assert "CPU per request judged in 4 cells, throughput in 4\n" in done.stdout
+    assert "CPU per request judged in 4 cells, throughput judged in 4 cells\n" in done.stdout
 
 
 def test_a_regression_fails(echobench, before, measure):
@@ -56,12 +63,12 @@ def test_the_near_bound_decides_not_the_estimate(echobench, before, measure):
 
 
 def test_one_restart_has_no_interval_and_decides_nothing(echobench, before, measure):
-    after = measure("after", {**SMALL, "restarts": 1}, FAKE_SLOWER="thread-pool=3")
+    after = measure("after", {**FOUR, "restarts": 1}, FAKE_SLOWER="thread-pool=3")
     done = echobench("compare", before, after, "--fail-over", "10%")
     assert "one run: no interval" in done.stdout
     assert done.returncode == 2
     for variant in ("asio-callback", "thread-pool"):
-        assert (f"undecided: {variant}, closed loop, 10 connections, 64-byte frame: CPU per request has no interval, "
+        assert (f"undecided: {variant}, connect, request, close, 10 connections, 64-byte frame: CPU per request has no interval, "
                 "throughput has no interval") in done.stdout
     assert echobench("compare", before, after).returncode == 0
 
@@ -70,7 +77,7 @@ def test_a_missing_cell_is_told_and_undecided(echobench, before, measure):
     after = measure("after", {**FOUR, "variants": ["thread-pool", "epoll"]})
     done = echobench("compare", before, after, "--fail-over", "10%")
     assert done.returncode == 2
-    assert "missing: asio-callback, closed loop, 10 connections" in done.stdout
+    assert "missing: asio-callback, connect, request, close, 10 connections" in done.stdout
     assert "only in A" in done.stdout
 
 
@@ -97,7 +104,7 @@ def test_another_operation_is_another_workload(echobench, before, tmp_path, chan
     def plain(config, file):
         document = json.loads((before / "result.json").read_text())
         cells = [{key: value for key, value in cell.items() if key not in ("restart", "block", "load", "workload")}
-                 for cell in document["cells"] if cell["block"] == "closed/c10/64B/frame" and cell["restart"] == 0]
+                 for cell in document["cells"] if cell["block"] == "crr/c10/64B/frame" and cell["restart"] == 0]
         (tmp_path / file).write_text(json.dumps({"schema_version": 1, "tool": {}, "host": {}, "argv": [],
                                                  "config": config, "cells": cells}))
         return tmp_path / file
@@ -128,6 +135,7 @@ def test_a_slower_machine_is_no_regression(echobench, before, tmp_path):
             for piece in cell["slices"]:
                 piece["server_cpu_ns"] *= 2
                 piece["elapsed_ns"] *= 2
+            cell["server"]["stopped"]["burnt_ns"] *= 2
     assert echobench("compare", before, edited(before, slow_down, tmp_path), "--fail-over", "5%").returncode == 0
 
 
@@ -136,6 +144,7 @@ def test_what_a_ratio_to_the_reference_cannot_show_is_said(echobench, before, tm
         for cell in document["cells"]:
             for piece in cell["slices"]:
                 piece["server_cpu_ns"] *= 2
+            cell["server"]["stopped"]["burnt_ns"] *= 2
     done = echobench("compare", before, edited(before, slow_down_everything, tmp_path), "--fail-over", "10%")
     assert done.returncode == 0 and "by more than 10 % relative to epoll" in done.stdout
     assert "a change of epoll itself, or of code that all variants share, does not show" in done.stdout
@@ -146,10 +155,42 @@ def test_what_a_ratio_to_the_reference_cannot_show_is_said(echobench, before, tm
 
 
 def test_throughput_of_a_bottlenecked_client_is_not_compared(echobench, measure):
-    experiment = {**FOUR, "loads": [{"load": "closed", "connections": [100], "duration": "1s"}]}
+    experiment = {**FOUR, "loads": [{"load": "crr", "connections": [100]}]}
     done = echobench("compare", measure("a", experiment), measure("b", experiment), "--fail-over", "10%")
-    assert done.returncode == 0 and "throughput not judged in 2 of 2 cells (client-bound)" in done.stdout
-    assert "CPU per request judged in 2 cells, throughput in 0" in done.stdout
+    assert done.returncode == 0 and "throughput not judged in 2 of 2 cells: client-bound" in done.stdout
+    assert "CPU per request judged in 2 cells, throughput judged in 0 cells" in done.stdout
+
+
+def test_a_plain_closed_loop_judges_no_cost(echobench, measure):
+    experiment = {**FOUR, "loads": [{"load": "closed", "connections": [10], "duration": "1s"}]}
+    after = measure("b", experiment, FAKE_SLOWER="thread-pool=2")
+    done = echobench("compare", measure("a", experiment), after, "--fail-over", "10%")
+    assert done.returncode == 1 and "CPU per request not judged in 2 of 2 cells: bends by its nature" in done.stdout
+    assert [line for line in done.stdout.splitlines() if line.startswith("regression")][0].count("throughput -") == 1
+
+
+def test_a_figure_whose_gain_is_not_shown_judges_nothing(echobench, measure, monkeypatch):
+    monkeypatch.delenv("FAKE_STRAIGHT")
+    done = echobench("compare", measure("a", FOUR), measure("b", FOUR, FAKE_SLOWER="thread-pool=2"), "--fail-over", "10%")
+    assert done.returncode == 2 and "undecided: no figure could be judged" in done.stdout
+    assert "CPU per request not judged in 4 of 4 cells: bends in A" in done.stdout
+
+
+def test_without_a_twin_nothing_is_judged(echobench, measure):
+    experiment = {**FOUR, "twins": []}
+    done = echobench("compare", measure("a", experiment), measure("b", experiment), "--fail-over", "10%")
+    assert done.returncode == 2 and "CPU per request not judged in 4 of 4 cells: no twin in A" in done.stdout
+
+
+def test_costs_at_equal_load_and_at_saturation_are_judged(echobench, measure):
+    experiment = {**FOUR, "loads": [{"load": "equal-load", "connections": [10], "rates": [1000]},
+                                    {"load": "saturation", "connections": [10]}]}
+    after = measure("b", experiment, FAKE_SLOWER="thread-pool=1.3")
+    done = echobench("compare", measure("a", experiment), after, "--fail-over", "10%")
+    regressions = [line for line in done.stdout.splitlines() if line.startswith("regression:")]
+    assert done.returncode == 1 and len(regressions) == 2
+    assert "cost at equal load" in regressions[0] and "cost at saturation" in regressions[1]
+    assert all("CPU per request +" in line for line in regressions)
 
 
 def only_thread_pool_over_10(document, change):
@@ -165,7 +206,7 @@ def test_one_cell_without_an_interval_cannot_hide_behind_the_others(echobench, b
     done = echobench("compare", before, edited(before, keep_one, tmp_path), "--fail-over", "10%")
     assert done.returncode == 2 and "no figure is" not in done.stdout
     assert [line.split(":")[1] for line in done.stdout.splitlines() if line.startswith("undecided")] == [
-        " thread-pool, closed loop, 10 connections, 64-byte frame"]
+        " thread-pool, connect, request, close, 10 connections, 64-byte frame"]
 
 
 @pytest.mark.parametrize("key, what", [("server_cpu_ns", "CPU per request"), ("requests", "throughput")])
@@ -176,7 +217,7 @@ def test_a_figure_that_is_missing_cannot_pass(echobench, before, tmp_path, key, 
     after = edited(before, lambda document: only_thread_pool_over_10(document, forget), tmp_path)
     done = echobench("compare", before, after, "--fail-over", "10%")
     assert done.returncode == 2
-    assert f"undecided: thread-pool, closed loop, 10 connections, 64-byte frame: {what} is missing" in done.stdout
+    assert f"undecided: thread-pool, connect, request, close, 10 connections, 64-byte frame: {what} is missing" in done.stdout
 
 
 @pytest.mark.parametrize("variant", ["thread-pool", "epoll"])
@@ -187,15 +228,22 @@ def test_a_cell_with_errors_cannot_pass_a_gate(echobench, before, tmp_path, vari
                 cell.update(verdict="errors", reasons=["refused"])
     done = echobench("compare", before, edited(before, fail, tmp_path), "--fail-over", "10%")
     assert done.returncode == 2
-    assert f"not comparable: thread-pool, closed loop, 10 connections, 64-byte frame: {variant} is errors in B" in done.stdout
+    assert f"not comparable: thread-pool, connect, request, close, 10 connections, 64-byte frame: {variant} is errors in B" in done.stdout
 
 
-def test_open_loops_at_other_rates_are_not_compared(echobench, measure):
-    def at(rate):
-        return {**FOUR, "loads": [{"load": "open", "connections": [10], "rate": rate, "duration": "1s"}]}
-    done = echobench("compare", measure("a", at(1000)), measure("b", at(2000)))
-    assert done.returncode == 2 and "1,000 requests/s in A, 2,000 in B" in done.stdout
-    assert echobench("compare", measure("c", at(1000)), measure("d", at(1100))).returncode == 0
+def test_equal_loads_at_other_rates_are_not_compared(echobench, measure, tmp_path):
+    a = measure("a", {**FOUR, "loads": [{"load": "closed", "connections": [10]},
+                                        {"load": "equal-load", "connections": [10], "rates": ["half"]}]})
+
+    def faster(factor):
+        def change(document):
+            for cell in document["cells"]:
+                if "rate_per_s" in cell["workload"]:
+                    cell["workload"]["rate_per_s"] *= factor
+        return change
+    done = echobench("compare", a, edited(a, faster(2), tmp_path))
+    assert "cost at equal load, half, 10 connections, 64-byte frame: " in done.stdout and "requests/s in A, " in done.stdout
+    assert "not comparable" not in echobench("compare", a, edited(a, faster(1.1), tmp_path)).stdout
 
 
 def test_a_file_that_is_no_result_is_refused_with_the_place(echobench, before, tmp_path):

@@ -10,9 +10,12 @@ from conftest import SMALL, run_echobench
 
 from echobench_lib import charts, page, result, summary, tables
 
-EVERYTHING = {**SMALL, "restarts": 2, "variants": ["iterative", "asio-callback", "thread-per-connection", "epoll"], "loads": [
+EVERYTHING = {**SMALL, "restarts": 2, "variants": ["iterative", "asio-callback", "thread-per-connection", "epoll"],
+              "twins": ["epoll", "asio-callback"], "loads": [
+    {"load": "equal-load", "connections": [100], "rates": ["light", "half", "heavy"]},
+    {"load": "saturation", "connections": [100]},
     {"load": "closed", "connections": [1, 100, 1000], "duration": "1s"},
-    {"load": "open", "connections": [1000], "rate": "half of the lowest capacity", "duration": "1s"},
+    {"load": "open", "connections": [1000], "rates": ["half"], "duration": "1s"},
     {"load": "crr", "connections": [100], "duration": "1s"}]}
 
 
@@ -36,8 +39,8 @@ def test_every_chart_is_drawn_and_shows_every_variant(reported):
     for name in charts.NAMES:
         svg = (folder / "charts" / f"{name}.svg").read_text()
         ElementTree.fromstring(svg)
-        without = {"memory": {"iterative"}}.get(name, set())
-        for variant in set(EVERYTHING["variants"]) - without:
+        without = {"memory": {"iterative"}, "cost-ratio": {"iterative"}, "cost-curve": {"iterative"}, "gain": {"iterative", "thread-per-connection"}}
+        for variant in set(EVERYTHING["variants"]) - without.get(name, set()):
             assert variant in svg, f"{variant} is not in {name}"
 
 
@@ -58,7 +61,7 @@ def test_a_variant_has_one_colour_everywhere(reported):
                 collect(child)
 
     collect(charts.build(groups))
-    assert len(scales) >= len(charts.NAMES)
+    assert len(scales) >= len(charts.NAMES) - 1, "all but the chart of gains, whose colours are times"
     for variant in EVERYTHING["variants"]:
         assert {scale[variant] for scale in scales if variant in scale} == {charts.COLOURS[variant]}
     assert len(set(charts.COLOURS.values())) == len(charts.COLOURS)
@@ -68,9 +71,9 @@ def test_the_page_needs_no_network(reported):
     folder, _ = reported
     text = (folder / "index.html").read_text()
     libraries = charts.libraries()
-    assert all(page._script(library) in text for library in libraries), "the libraries are in the page"
+    assert all(page._inert_script(library) in text for library in libraries), "the libraries are in the page"
     for library in libraries:
-        text = text.replace(page._script(library), "")
+        text = text.replace(page._inert_script(library), "")
     loads = re.findall(r"""(?:src|href|xlink:href)\s*=\s*["']?\s*((?:https?:)?//[^"'\s>]+)""", text)
     loads += re.findall(r"""(?:url\(|@import)\s*["']?((?:https?:)?//[^"')\s]+)""", text)
     assert loads == []
@@ -94,7 +97,8 @@ def test_the_page_has_tables_charts_reasons_and_host(reported):
     text = (folder / "index.html").read_text()
     for variant in EVERYTHING["variants"]:
         assert f"</span>{variant}</td>" in text
-    for expected in ("open loop at", "connect, request, close", "the client was busy for 99 % of the time", "Placement",
+    assert "</span>epoll+1us</td>" in text
+    for expected in ("Latency at equal load", "Connect, request, close", "The headline. The same arrivals", "gain 1.0", "the client was busy for 99 % of the time", "Placement",
                      "How to read this", "echo-load", "≥ "):
         assert expected in text
     for name in charts.NAMES:
@@ -105,7 +109,7 @@ def test_the_page_has_tables_charts_reasons_and_host(reported):
 
 def test_a_lower_bound_is_marked_wherever_it_stands(reported):
     folder, output = reported
-    epoll = next(line for line in output.split("100 connections, 64")[1].splitlines() if line.startswith("epoll"))
+    epoll = next(line for line in output.split("plain closed loop, 100 connections, 64")[1].splitlines() if line.startswith("epoll"))
     assert "≥ " in epoll and "client-bound" in epoll
     _, groups = groups_of(folder)
     throughput = next(chart for chart in charts.build(groups) if chart["name"] == "throughput")
@@ -113,15 +117,56 @@ def test_a_lower_bound_is_marked_wherever_it_stands(reported):
     assert bound == {("epoll", 100)}
 
 
+def named(groups, name):
+    return next(group for group in groups if group.workload.name == name)
+
+
 def test_ratios_come_from_the_slices_of_one_block(reported):
     folder, _ = reported
     _, groups = groups_of(folder)
-    group = next(group for group in groups if group.workload.connections == 1000 and group.workload.load == "closed")
-    row = group.row("asio-callback")
-    assert row.cpu_ratio.estimate == pytest.approx(1.1, rel=0.03)
-    assert (row.cpu_ratio.unit, row.cpu_ratio.units) == ("restart", 2)
-    assert group.row("epoll").cpu_ratio is None
-    assert [row.variant for row in group.rows] == ["epoll", "asio-callback", "thread-per-connection"]
+    for name in ("equal-load/half/c100/64B/frame", "saturation/c100/64B/frame"):
+        group = named(groups, name)
+        row = group.row("asio-callback")
+        assert row.cost_ratio.estimate == pytest.approx(1.1, rel=0.03)
+        assert (row.cost_ratio.unit, row.cost_ratio.units) == ("restart", 2)
+        assert group.row("epoll").cost_ratio is None
+        assert [row.variant for row in group.rows] == ["epoll", "asio-callback", "thread-per-connection", "epoll+1us", "asio-callback+1us"]
+
+
+def test_gains_stand_below_each_table(reported):
+    folder, output = reported
+    _, groups = groups_of(folder)
+    for name in ("equal-load/half/c100/64B/frame", "saturation/c100/64B/frame"):
+        found = {gain.of: gain for gain in named(groups, name).gains[summary.COST]}
+        assert set(found) == {"epoll", "asio-callback"}
+        assert all(gain.gain.estimate == pytest.approx(1, abs=0.2) and gain.known_ns == 1050 for gain in found.values())
+    table = output.split("cost at saturation, 100")[1].split("latency at equal load")[0]
+    assert re.search(r"^gain 0\.\d\d|1\.\d\d ± \d+\.\d\d: a known 1\.05 µs \(epoll\+1us\) shows as", table, re.M)
+
+
+def test_a_figure_that_bends_is_neither_ranked_nor_given_a_ratio(reported):
+    folder, output = reported
+    _, groups = groups_of(folder)
+    group = named(groups, "crr/c100/64B/frame")
+    assert group.doubt(summary.COST) == "bends"
+    assert [row.variant for row in group.rows] == [*EVERYTHING["variants"], "asio-callback+1us", "epoll+1us"], "as the experiment has them"
+    line = next(line for line in output.split("connect, request, close, 100")[1].splitlines() if line.startswith("asio-callback "))
+    assert re.match(r"asio-callback +\d+\.\d\d +bends ", line)
+
+
+def test_a_cell_that_does_not_saturate_its_server_has_no_cost(measure):
+    experiment = {**EVERYTHING, "loads": [{"load": "saturation", "connections": [100]}]}
+    document, groups = groups_of(measure("busy", experiment, FAKE_CLIENT_BUSY="0.92"))
+    row = groups[0].row("asio-callback")
+    assert row.verdict == "unsaturated" and row.cost_ns is None and row.cost_ratio is None
+    assert "the client 92 %: raise the ballast" in row.reasons[0]
+
+
+def test_rates_stand_side_by_side_on_the_terminal(reported):
+    folder, output = reported
+    heading = next(line for line in output.splitlines() if line.startswith("cost at equal load, 100 connections, 64-byte frame: "))
+    assert re.search(r"light \S+/s, half \S+/s, heavy \S+/s each; ratio at half", heading)
+    assert "light: µs/req" in output and "heavy: gain" in output
 
 
 def test_memory_per_connection_counts_what_it_says(reported):
@@ -146,7 +191,7 @@ def test_restarts_are_merged_in_latency(reported):
 def test_latency_is_response_time_in_open_loop_only(reported):
     _, groups = groups_of(reported[0])
     assert {(group.workload.load, row.latency_kind) for group in groups for row in group.rows} == {
-        ("closed", "service"), ("open", "response"), ("crr", "service")}
+        ("closed", "service"), ("open", "response"), ("crr", "service"), ("equal-load", "response"), ("saturation", "service")}
 
 
 def test_percentiles_without_histogram_are_medians_and_absent_where_one_is(reported):
@@ -160,11 +205,11 @@ def test_percentiles_without_histogram_are_medians_and_absent_where_one_is(repor
 def test_an_interval_over_rounds_is_marked_beside_others_over_restarts(reported):
     document, _ = groups_of(reported[0])
     document["cells"] = [cell for cell in document["cells"] if cell["restart"] == 0 or
-                         (cell["variant"], cell["load"], cell["connections"]["asked"]) != ("asio-callback", "closed", 1000)]
+                         (cell["variant"], cell["load"]) != ("asio-callback", "saturation")]
     groups = summary.summarise(document, "epoll")
-    intervals = {(group.workload.name, row.variant): tables.texts(row, group)[3] for group in groups for row in group.rows}
+    intervals = {(group.workload.name, row.variant): tables.ratio_texts(row, group)[1] for group in groups for row in group.rows}
     marked = {where for where, text in intervals.items() if text.endswith(" *")}
-    assert marked == {("closed/c1000/64B/frame", "asio-callback")}
+    assert marked == {("saturation/c100/64B/frame", "asio-callback")}
     notes = tables.notes(groups, document)
     assert any(note.startswith("*: one restart only") for note in notes)
     assert any("some have only 2" in note for note in notes)
@@ -172,10 +217,14 @@ def test_an_interval_over_rounds_is_marked_beside_others_over_restarts(reported)
 
 def test_the_verdict_of_a_row_is_the_worst_of_its_restarts(reported):
     document, _ = groups_of(reported[0])
-    cells = [cell for cell in document["cells"] if cell["variant"] == "epoll" and cell["connections"]["asked"] == 1]
+    cells = [cell for cell in document["cells"] if cell["variant"] == "asio-callback" and cell["load"] == "saturation"]
+    before = summary.summarise(document, "epoll")
     cells[0].update(verdict="starved", reasons=["one got nothing"])
-    row = summary.summarise(document, "epoll")[0].row("epoll")
+    row = named(summary.summarise(document, "epoll"), "saturation/c100/64B/frame").row("asio-callback")
     assert row.verdict == "starved" and row.reasons == ["restart 1: one got nothing"]
+    assert tables.verdict_text(row) == "starved (1 of 2)"
+    assert row.cost_ratio.unit == "round", "the ratio is of the other restart alone"
+    assert named(before, "saturation/c100/64B/frame").row("asio-callback").cost_ratio.unit == "restart"
 
 
 def test_plain_echo_load_output_is_reported_too(echobench, reported, tmp_path):
@@ -183,15 +232,15 @@ def test_plain_echo_load_output_is_reported_too(echobench, reported, tmp_path):
     document = json.loads((reported[0] / "result.json").read_text())
     cells = [cell for cell in document["cells"] if cell["restart"] == 0 and cell["block"] == "closed/c1000/64B/frame"]
     for cell in cells:
-        for key in ("restart", "block", "load", "workload", "checks"):
-            del cell[key]
+        for key in ("restart", "block", "load", "workload", "checks", "twin"):
+            cell.pop(key, None)
     plain = {key: document[key] for key in ("schema_version", "tool", "host", "argv")}
-    plain.update(config={"payload_bytes": 64, "framing": "frame", "pipeline": 1}, cells=cells)
+    plain.update(config={"payload_bytes": 64, "framing": "frame", "pipeline": 1, "rate_per_s": 5000, "busy_poll": True}, cells=cells)
     path = tmp_path / "load.json"
     path.write_text(json.dumps(plain))
     done = echobench("report", path, "--reference", "asio-callback")
     assert done.returncode == 0, done.stderr
-    assert "closed loop, 1,000 connections, 64-byte frame" in done.stdout
+    assert "cost at equal load, 5,000/s each, 1,000 connections, 64-byte frame" in done.stdout
     assert re.search(r"^asio-callback +\S+ +1 +reference", done.stdout, re.M)
     assert re.search(r"^epoll +\S+ +0\.9\d\d +0\.9\d\d to ", done.stdout, re.M)
     assert "the interval is over the rounds within it" in done.stdout

@@ -35,8 +35,8 @@ def test_it_prints_progress_then_tables(echobench, write, tmp_path):
     done = echobench("run", write(SMALL), "--out", tmp_path / "r", "--no-report")
     assert done.returncode == 0
     assert "[1/6]" in done.stdout and "left" in done.stdout
-    assert "closed loop, 1,000 connections, 64-byte frame" in done.stdout
-    assert "asio-callback" in done.stdout and "reference" in done.stdout and "mem/conn" in done.stdout
+    assert "plain closed loop, 1,000 connections, 64-byte frame" in done.stdout
+    assert "asio-callback" in done.stdout and "bent CPU" in done.stdout and "mem/conn" in done.stdout
 
 
 def test_servers_are_gone_afterwards(measure):
@@ -46,7 +46,7 @@ def test_servers_are_gone_afterwards(measure):
 
 def test_an_open_loop_gets_half_of_the_lowest_capacity(measure):
     experiment = {**SMALL, "loads": [
-        {"load": "open", "connections": [100], "rate": "half of the lowest capacity", "duration": "1s"},
+        {"load": "open", "connections": [100], "rates": ["half"], "duration": "1s"},
         {"load": "closed", "connections": [100], "duration": "1s"}]}
     document = load(measure("open", experiment))
     slowest = min(cell["throughput_per_s"] for cell in document["cells"]
@@ -60,7 +60,7 @@ def test_an_open_loop_gets_half_of_the_lowest_capacity(measure):
 def test_a_server_that_failed_does_not_settle_the_rate_of_the_open_loop(echobench, write, tmp_path, fault):
     experiment = {**SMALL, "restarts": 1, "loads": [
         {"load": "closed", "connections": [100], "duration": "1s"},
-        {"load": "open", "connections": [100], "rate": "half of the lowest capacity", "duration": "1s"}]}
+        {"load": "open", "connections": [100], "rates": ["half"], "duration": "1s"}]}
     echobench("run", write(experiment), "--out", tmp_path / "r", "--no-report", **{fault: "thread-pool"})
     cells = load(tmp_path / "r")["cells"]
     slowest = min(cell["throughput_per_s"] for cell in cells
@@ -85,7 +85,7 @@ def test_one_silent_target_does_not_discard_its_block(echobench, write, tmp_path
     assert {(cell["variant"], cell["verdict"]) for cell in document["cells"]} == {
         ("epoll", "valid"), ("asio-callback", "valid"), ("thread-pool", "errors")}
     assert len(document["cells"]) == 18 and not any("error" in run for run in document["runs"])
-    assert "thread-pool, closed loop, 10 connections, 64-byte frame: errors: " in done.stdout
+    assert "thread-pool, plain closed loop, 10 connections, 64-byte frame: errors: " in done.stdout
 
 
 def test_an_interrupted_measurement_is_no_run(echobench, write, tmp_path):
@@ -96,22 +96,70 @@ def test_an_interrupted_measurement_is_no_run(echobench, write, tmp_path):
     assert sum("error" in run for run in document["runs"]) == 3
 
 
-def test_slices_that_are_too_short_for_slow_servers_are_stretched(measure):
-    document = load(measure("slow", {**SMALL, "restarts": 2}, FAKE_LEAST_SLICE_MS="40"))
-    assert len(document["cells"]) == 12
-    slices = {run["argv"][run["argv"].index("--slice") + 1] for run in document["runs"] if "/c10/" in run["block"]}
-    assert slices == {"40ms"}
+def test_the_rule_for_slices_is_left_to_echo_load(measure):
+    loads = [{"load": "closed", "connections": [10], "rounds": 7}, {"load": "equal-load", "connections": [10], "rates": [100]},
+             {"load": "crr", "connections": [10], "slice": "300ms"}]
+    document = load(measure("rounds", {**SMALL, "restarts": 1, "loads": loads}))
+    commands = {run["block"].split("/")[0]: run["argv"] for run in document["runs"]}
+    assert _after(commands["closed"], "--rounds") == "7" and "--slice" not in commands["closed"]
+    assert _after(commands["equal-load"], "--slice") == "100ms" and _after(commands["crr"], "--slice") == "300ms"
 
 
-def test_a_refusal_that_stretching_does_not_mend_is_told(echobench, write, tmp_path):
-    done = echobench("run", write(SMALL), "--out", tmp_path / "r", "--no-report", FAKE_LEAST_SLICE_MS="100000000")
-    assert done.returncode == 1 and "made to be refused" in done.stderr and "nothing could be measured" in done.stderr
+def _after(words, option):
+    return words[words.index(option) + 1]
 
 
-def test_a_server_that_cannot_start_is_told_with_its_own_words(echobench, write, tmp_path):
+def test_a_client_polls_where_a_cost_is_told(measure):
+    loads = [{"load": load, "connections": [10], **({"rates": [100]} if load in ("equal-load", "open") else {})}
+             for load in ("equal-load", "saturation", "ping-pong", "open", "closed", "crr")]
+    document = load(measure("polling", {**SMALL, "restarts": 1, "loads": loads}))
+    assert {cell["load"] for cell in document["cells"] if cell["busy_poll"]} == {"equal-load", "saturation", "ping-pong", "open"}
+
+
+def test_servers_burn_the_ballast_and_twins_more(measure):
+    experiment = {**SMALL, "restarts": 1, "twins": ["epoll", "thread-pool"], "burns": ["500ns", "2us"],
+                  "loads": [{"load": "saturation", "connections": [10], "ballast": "6us"}, {"load": "closed", "connections": [10]}]}
+    burns = {(cell["load"], cell["variant"]): _after(cell["server"]["command"], "--burn") if "--burn" in cell["server"]["command"] else None
+             for cell in load(measure("burning", experiment))["cells"]}
+    assert burns == {("saturation", "asio-callback"): "6us", ("saturation", "thread-pool"): "6us", ("saturation", "epoll"): "6us",
+                     ("saturation", "thread-pool+500ns"): "6500ns", ("saturation", "thread-pool+2us"): "8us",
+                     ("saturation", "epoll+500ns"): "6500ns", ("saturation", "epoll+2us"): "8us",
+                     ("closed", "asio-callback"): None, ("closed", "thread-pool"): None, ("closed", "epoll"): None,
+                     ("closed", "thread-pool+500ns"): "500ns", ("closed", "thread-pool+2us"): "2us",
+                     ("closed", "epoll+500ns"): "500ns", ("closed", "epoll+2us"): "2us"}
+
+
+def test_a_server_of_another_build_is_warned_of(echobench, write, tmp_path):
+    done = echobench("run", write(SMALL), "--out", tmp_path / "r", "--no-report", FAKE_SERVER_COMMIT="older")
+    assert done.returncode == 0
+    warnings = [line for line in done.stderr.splitlines() if "warning" in line]
+    assert len(warnings) == 1 and "not of the load generator's build: commit older against fake" in warnings[0]
+    assert {cell["server"]["build"]["commit"] for cell in load(tmp_path / "r")["cells"]} == {"older"}
+
+
+def test_our_own_server_joins_by_variant_and_options(measure):
+    experiment = {**SMALL, "restarts": 1, "variants": [
+        "epoll", {"name": "deep-queue", "variant": "epoll", "options": ["--backlog", "9"]}]}
+    cells = load(measure("own", experiment))["cells"]
+    command = next(cell["server"]["command"] for cell in cells if cell["variant"] == "deep-queue")
+    assert _after(command, "--variant") == "epoll" and command[-2:] == ["--backlog", "9"]
+
+
+def test_a_server_that_cannot_start_is_told_with_its_own_words_and_takes_no_other_with_it(echobench, write, tmp_path):
     done = echobench("run", write(SMALL), "--out", tmp_path / "r", "--no-report", FAKE_BROKEN_SERVER="thread-pool")
     assert done.returncode == 1
     assert "thread-pool" in done.stderr and "cannot listen: made to fail" in done.stderr
+    assert {cell["variant"] for cell in load(tmp_path / "r")["cells"]} == {"epoll", "asio-callback"}
+    done = echobench("run", write(SMALL), "--out", tmp_path / "s", "--no-report", FAKE_BROKEN_SERVER="epoll")
+    assert done.returncode == 1 and "nothing could be measured" in done.stderr, "without the reference there is nothing to say"
+
+
+def test_a_foreign_program_that_is_missing_takes_no_other_with_it(echobench, write, tmp_path):
+    experiment = {**SMALL, "restarts": 1, "framing": "raw", "variants": [
+        "epoll", "thread-pool", {"name": "mine", "command": ["/nonexistent/server", "{port}"], "framing": "raw"}]}
+    done = echobench("run", write(experiment), "--out", tmp_path / "r", "--no-report")
+    assert done.returncode == 1 and "mine: cannot start /nonexistent/server" in done.stderr
+    assert {cell["variant"] for cell in load(tmp_path / "r")["cells"]} == {"epoll", "thread-pool"}
 
 
 def test_a_server_that_dies_on_the_way_is_told_with_its_own_words(echobench, write, tmp_path):
@@ -139,7 +187,7 @@ def test_wrong_replies_give_no_figure(echobench, write, tmp_path):
 def test_an_interrupted_run_keeps_its_cells_and_leaves_no_server(write, tmp_path, stop):
     experiment = {**SMALL, "restarts": 1, "loads": [
         {"load": "closed", "connections": [10], "duration": "1s"},
-        {"load": "open", "connections": [10], "rate": "half of the lowest capacity", "duration": "1s"}]}
+        {"load": "open", "connections": [10], "rates": ["half"], "duration": "1s"}]}
     with subprocess.Popen([SCRIPTS / "echobench", "run", write(experiment), "--out", tmp_path / "r", "--no-report"],
                           env={**os.environ, "ECHOBENCH_BUILD": str(FAKES), "FAKE_LOAD_WAITS": "in open loop"},
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
@@ -160,7 +208,7 @@ def test_an_interrupted_run_keeps_its_cells_and_leaves_no_server(write, tmp_path
 
 
 def test_a_run_that_is_interrupted_at_once_claims_no_result(write, tmp_path):
-    experiment = {**SMALL, "restarts": 1, "loads": [{"load": "open", "connections": [10], "rate": 9, "duration": "1s"}]}
+    experiment = {**SMALL, "restarts": 1, "loads": [{"load": "open", "connections": [10], "rates": [9], "duration": "1s"}]}
     with subprocess.Popen([SCRIPTS / "echobench", "run", write(experiment), "--out", tmp_path / "r", "--no-report"],
                           env={**os.environ, "ECHOBENCH_BUILD": str(FAKES), "FAKE_LOAD_WAITS": "in open loop"},
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
@@ -200,7 +248,7 @@ def test_a_foreign_server_may_print_as_much_as_it_likes(measure, tmp_path):
 
 
 @pytest.mark.parametrize("arguments, status, complaint", [
-    (["run", "nosuch"], 2, "there are calibration, quick"), (["run"], 2, "EXPERIMENT"), (["walk"], 2, "invalid choice"),
+    (["run", "nosuch"], 2, "there are calibration, cost-curve, quick"), (["run"], 2, "EXPERIMENT"), (["walk"], 2, "invalid choice"),
     (["report", "/nonexistent"], 2, "no result there"), (["compare", "/nonexistent", "/nonexistent"], 2, "no result"),
     (["compare", "a", "b", "--fail-over", "ten"], 2, "not a percentage")])
 def test_mistakes_on_the_command_line(echobench, arguments, status, complaint):
@@ -241,7 +289,7 @@ def test_the_launcher_finds_a_python_that_can(tmp_path):
     done = subprocess.run([SCRIPTS / "echobench", "--help"], capture_output=True, text=True,
                           env={**os.environ, "ECHOBENCH_PYTHON": str(lacking)})
     assert done.returncode == 1
-    assert "python3-mpmath" in done.stderr and "scripts/dependencies" in done.stderr
+    assert "python3-scipy" in done.stderr and "scripts/dependencies" in done.stderr
 
 
 @pytest.mark.parametrize("verb", ["", "run", "report", "compare", "micro", "list", "doctor"])

@@ -94,26 +94,18 @@ def _render(document, sections, answers, drawn, specs):
     links = {section.question.file: section.question.topics[0] for section in sections}
     subtitle = (context.get("date", "")[:16].replace("T", " "), context.get("cpu"), context.get("kernel"),
                 context.get("compiler"))
-    parts = ["<h1>echobench: what the primitives cost</h1>",
-             f'<p class="soft">{page.escape(" · ".join(filter(None, subtitle)))}</p>',
-             page.nav({**links, "reading": "How to read", "host": "Host"})]
-    if context.get("rounds", 0) < context.get("rounds_asked", 0):
-        parts.append(f'<p class="warn">This run was not finished: it holds {context["rounds"]} of '
-                     f'{context["rounds_asked"]} rounds.</p>')
-    for section in sections:
-        parts += _part(section, answers[section.question], drawn.get(section.question.file, ""))
-    parts += ['<h2 id="reading">How to read this</h2>', page.facts(READING),
-              '<h2 id="host">Where and how it was measured</h2>', page.facts(context)]
-    return page.whole("echobench: what the primitives cost", parts, specs, charts.libraries())
+    return page.whole("micro.html", "echobench: what the primitives cost", " · ".join(filter(None, subtitle)),
+                      {**links, "reading": "How to read", "host": "Host"}, specs, charts.libraries(), reading=READING,
+                      context=context, sections=[_part(section, answers[section.question],
+                                                                        drawn.get(section.question.file, ""))
+                                                                  for section in sections])
 
 
 def _part(section, answer, svg):
     question = section.question
     columns, rows = table(section)
-    return [f'<h2 id="{question.file}">{page.escape(question.question)}</h2>',
-            *([f"<p>{page.escape(answer)}</p>"] if answer else []), *([page.chart(question.file, svg)] if svg else []),
-            page.table(columns, [(_class(row, section), [page.escape(text) for text in texts]) for row, texts in rows]),
-            *([f'<p class="soft">{page.escape(question.caveat)}</p>'] if question.caveat else [])]
+    return {"file": question.file, "question": question.question, "answer": answer, "svg": svg, "caveat": question.caveat,
+            "columns": columns, "rows": [(_class(row, section), texts) for row, texts in rows]}
 
 
 def _class(row, section=None):
