@@ -583,6 +583,19 @@ TEST_P(frame_conformance, a_thousand_half_sent_frames_cost_bounded_memory) {
   EXPECT_EQ(stop().status, 0);
 }
 
+TEST_P(frame_conformance, what_was_burnt_is_told) {
+  for (const auto& [burn, at_least] :
+       {std::pair("0s", 0ns), std::pair("200ns", 20'000ns), std::pair("100us", 10'000'000ns)}) {
+    serve({"--burn", burn});
+    exchange hundred;
+    for (std::uint32_t i = 0; i < 100; ++i) hundred += frame("burn", i);
+    expect_exchange(connect(), hundred);
+    const auto burnt = std::chrono::nanoseconds(expect_clean_stop().at("burnt_ns").get<std::int64_t>());
+    EXPECT_EQ(burnt > 0ns, at_least > 0ns) << burn;
+    EXPECT_GE(burnt, at_least) << burn;
+  }
+}
+
 // ---- line ----
 
 TEST_P(line_conformance, an_unterminated_last_line_is_answered_as_it_is) {

@@ -359,10 +359,15 @@ TEST(echo_session, raw_bytes_come_back_whatever_they_are) {
 }
 
 TEST(echo_session, burns_for_each_request) {
-  harness h({.burn = 1ms});
-  const auto begin = std::chrono::steady_clock::now();
+  harness h({.burn = request_burn(1ms)});
+  const auto begin = thread_cpu_time();
   h.feed(request("a", 1) + request("b", 2) + request("c", 3));
-  EXPECT_GE(std::chrono::steady_clock::now() - begin, 3ms);
+  const auto used = thread_cpu_time() - begin;
+  EXPECT_GE(h.totals().burnt, 3ms);
+  EXPECT_GE(used, 3ms);
+  harness without;
+  without.feed(request("a", 1));
+  EXPECT_EQ(without.totals().burnt, 0ns);
 }
 
 TEST(echo_session, holds_no_buffer_while_parked_and_a_small_one_for_small_requests) {

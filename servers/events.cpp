@@ -58,6 +58,7 @@ void print_stopped(const variant& chosen, const server_totals& totals) {
               {"requests", totals.requests},
               {"bytes_in", totals.bytes_in},
               {"bytes_out", totals.bytes_out},
+              {"burnt_ns", totals.burnt.count()},
               {"errors", errors}});
 }
 

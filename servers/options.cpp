@@ -21,6 +21,7 @@ server_command parse_server_command(CLI::App& app, int argc, const char* const* 
   std::string list;
   std::chrono::nanoseconds max_work = 10s;
   std::chrono::nanoseconds max_sleep = 10s;
+  std::chrono::nanoseconds burn{0};
 
   app.add_option("--variant", server.variant, "The concurrency model to serve with; --list shows them")
       ->type_name("NAME");
@@ -48,8 +49,7 @@ server_command parse_server_command(CLI::App& app, int argc, const char* const* 
   cli::add_duration(app, "--max-sleep", max_sleep, "Longest sleep a frame may ask for", 0ns, longest_param);
   cli::add_count(app, "--offload-threads", server.offload_threads, "Threads for work that is offloaded", 1,
                  1024);
-  cli::add_duration(app, "--burn", session.burn, "CPU time to burn for each request: a known slow-down", 0ns,
-                    1ms);
+  cli::add_duration(app, "--burn", burn, "CPU time to burn for each request: a known slow-down", 0ns, 1ms);
   cli::add_duration(app, "--idle-timeout", server.idle_timeout,
                     "Close a connection on which nothing came or went for so long; 0: never");
   cli::add_duration(app, "--drain-timeout", server.drain_timeout, "How long stopping may take", 0ns, 1h);
@@ -67,6 +67,7 @@ server_command parse_server_command(CLI::App& app, int argc, const char* const* 
   }
   session.limits.max_work = microseconds(max_work);
   session.limits.max_sleep = microseconds(max_sleep);
+  session.burn = request_burn(burn);
   return command;
 }
 

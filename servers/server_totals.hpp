@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -30,6 +31,7 @@ struct server_totals {
   std::uint64_t requests = 0;  // frames or lines; with raw framing, receives
   std::uint64_t bytes_in = 0;
   std::uint64_t bytes_out = 0;
+  std::chrono::nanoseconds burnt{0};  // CPU time that --burn has really used
   std::array<std::uint64_t, error_kind_names.size()> errors{};
 
   void count(error_kind kind, std::uint64_t times = 1) noexcept {
@@ -41,6 +43,7 @@ struct server_totals {
     requests += other.requests;
     bytes_in += other.bytes_in;
     bytes_out += other.bytes_out;
+    burnt += other.burnt;
     for (std::size_t i = 0; i < errors.size(); ++i) errors[i] += other.errors[i];
     return *this;
   }
