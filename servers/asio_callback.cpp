@@ -97,7 +97,7 @@ public:
   explicit asio_callback_server(const server_options& options)
       : options_(options), listeners_(options, options.threads) {}
 
-  const std::vector<endpoint>& endpoints() const noexcept { return listeners_.endpoints(); }
+  const listener_set& listeners() const noexcept { return listeners_; }
 
   server_totals run(const std::stop_token& stop) {
     return run_asio_loops(options_, listeners_, stop, [](asio_loop& loop) {

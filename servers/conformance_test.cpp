@@ -1,5 +1,6 @@
 // Every variant against the protocol and the process contract. The variants are those that the program lists;
 // one that is unavailable here is skipped with its reason. Bytes are compared in every case.
+#include "common/build_info.hpp"
 #include "common/cpu.hpp"
 #include "common/frame.hpp"
 #include "servers/server_process.hpp"
@@ -8,9 +9,11 @@
 #include <sys/socket.h>
 
 #include <csignal>
+#include <fstream>
 #include <future>
 #include <list>
 #include <ostream>
+#include <sstream>
 #include <thread>
 
 namespace echobench::testing {
@@ -643,6 +646,43 @@ TEST_P(process_conformance, says_what_it_listens_on) {
     expect_exchange(peer, frame("hello", 1));
     peer.close();
   }
+  expect_clean_stop();
+}
+
+// How many sockets listen on this port of 127.0.0.1 (proc(5): ports in hexadecimal, state 0A).
+std::size_t listening_sockets(std::uint16_t port) {
+  std::ifstream table("/proc/net/tcp");
+  std::array<char, 16> wanted{};
+  std::snprintf(wanted.data(), wanted.size(), "0100007F:%04X", port);
+  std::size_t found = 0;
+  for (std::string line; std::getline(table, line);) {
+    std::istringstream fields(line);
+    std::string number;
+    std::string local;
+    std::string remote;
+    std::string state;
+    fields >> number >> local >> remote >> state;
+    if (local == wanted.data() && state == "0A") ++found;
+  }
+  return found;
+}
+
+TEST_P(process_conformance, says_among_how_many_queues_connections_are_divided) {
+  EXPECT_EQ(serve().listening().at("loops"), 1);
+  expect_clean_stop();
+  server_process& server = serve({"--threads", "3", "--bind", "127.0.0.1", "--bind", "::1"});
+  if (server.listening().is_null()) return;  // of this variant there is one thread
+  EXPECT_EQ(server.listening().at("loops"), listening_sockets(server.address().port()));
+  expect_clean_stop();
+}
+
+TEST_P(process_conformance, says_what_it_was_built_from) {
+  const nlohmann::json expected{{"version", build_info::version},
+                                {"commit", build_info::commit},
+                                {"dirty", build_info::dirty},
+                                {"compiler", build_info::compiler},
+                                {"flags", build_info::flags}};
+  EXPECT_EQ(serve().listening().at("build"), expected);
   expect_clean_stop();
 }
 

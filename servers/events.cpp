@@ -1,5 +1,7 @@
 #include "servers/events.hpp"
 
+#include "common/build_info.hpp"
+#include "servers/listener.hpp"
 #include "servers/variants.hpp"
 
 #include <fmt/format.h>
@@ -42,9 +44,18 @@ void print_list(server_command::action how) {
 
 void print_listening(const variant& chosen, const any_server& server) {
   json addresses = json::array();
-  for (const endpoint& where : server.endpoints()) addresses.push_back(where.to_string());
-  print_line(
-      {{"event", "listening"}, {"variant", chosen.name}, {"addresses", addresses}, {"pid", ::getpid()}});
+  for (const endpoint& where : server.listeners().endpoints()) addresses.push_back(where.to_string());
+  print_line({{"event", "listening"},
+              {"variant", chosen.name},
+              {"addresses", addresses},
+              {"loops", server.listeners().copies()},
+              {"pid", ::getpid()},
+              {"build",
+               {{"version", build_info::version},
+                {"commit", build_info::commit},
+                {"dirty", build_info::dirty},
+                {"compiler", build_info::compiler},
+                {"flags", build_info::flags}}}});
 }
 
 void print_stopped(const variant& chosen, const server_totals& totals) {

@@ -15,7 +15,7 @@ public:
   explicit iterative_server(const server_options& options)
       : options_(without_threads(options, name)), listeners_(options, 1) {}
 
-  const std::vector<endpoint>& endpoints() const noexcept { return listeners_.endpoints(); }
+  const listener_set& listeners() const noexcept { return listeners_; }
 
   server_totals run(const std::stop_token& stop) {
     server_totals totals;

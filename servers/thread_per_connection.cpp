@@ -27,7 +27,7 @@ public:
         listeners_(options, 1),
         pool_(buffer_pool::use::many_threads) {}
 
-  const std::vector<endpoint>& endpoints() const noexcept { return listeners_.endpoints(); }
+  const listener_set& listeners() const noexcept { return listeners_; }
 
   server_totals run(const std::stop_token& stop) {
     const drain_clock drain(stop, options_.drain_timeout);

@@ -23,7 +23,7 @@ public:
 
   explicit thread_pool_server(const server_options& options) : options_(options), listeners_(options, 1) {}
 
-  const std::vector<endpoint>& endpoints() const noexcept { return listeners_.endpoints(); }
+  const listener_set& listeners() const noexcept { return listeners_; }
 
   server_totals run(const std::stop_token& stop) {
     const drain_clock drain(stop, options_.drain_timeout);

@@ -2,7 +2,6 @@
 #pragma once
 
 #include "common/cpu.hpp"
-#include "common/socket.hpp"
 #include "servers/echo_session.hpp"
 #include "servers/server_totals.hpp"
 
@@ -17,6 +16,8 @@
 #include <vector>
 
 namespace echobench {
+
+class listener_set;
 
 struct server_options {
   std::string variant;
@@ -50,8 +51,8 @@ concept echo_server = std::constructible_from<S, const server_options&> &&
   { S::summary } -> std::convertible_to<std::string_view>;  // one line for --list
   { S::holds } -> std::convertible_to<capacity>;
   { S::unavailable_reason() } -> std::same_as<std::string_view>;  // empty: usable here
-  { cs.endpoints() }
-  noexcept->std::same_as<const std::vector<endpoint>&>;  // what was really bound
+  { cs.listeners() }
+  noexcept->std::same_as<const listener_set&>;  // what was really bound
   { s.run(stop) } -> std::same_as<server_totals>;
 };
 
@@ -59,7 +60,7 @@ concept echo_server = std::constructible_from<S, const server_options&> &&
 class any_server {
 public:
   virtual ~any_server() = default;
-  virtual const std::vector<endpoint>& endpoints() const noexcept = 0;
+  virtual const listener_set& listeners() const noexcept = 0;
   virtual server_totals run(std::stop_token stop) = 0;
 };
 
@@ -77,7 +78,7 @@ constexpr variant describe() {
   class server final : public any_server {
   public:
     explicit server(const server_options& options) : server_(options) {}
-    const std::vector<endpoint>& endpoints() const noexcept override { return server_.endpoints(); }
+    const listener_set& listeners() const noexcept override { return server_.listeners(); }
     server_totals run(std::stop_token stop) override { return server_.run(std::move(stop)); }
 
   private:
