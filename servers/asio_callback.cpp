@@ -3,9 +3,6 @@
 #include "servers/asio_serving.hpp"
 #include "servers/variants.hpp"
 
-#include <boost/asio/executor_work_guard.hpp>
-#include <boost/asio/post.hpp>
-
 #include <memory>
 
 namespace echobench {
@@ -51,11 +48,7 @@ private:
       timer_.expires_after(request.duration);
       timer_.async_wait([self = shared_from_this()](error_code error) { self->carried_out(error); });
     } else if (request.offload) {
-      asio::post(loop_.offload.threads(),
-                 [self = shared_from_this(), request, loop = asio::make_work_guard(loop_.context)]() mutable {
-                   self->burn(request);
-                   asio::post(loop.get_executor(), [self = std::move(self)] { self->carried_out({}); });
-                 });
+      burn_elsewhere(request, [self = shared_from_this()] { self->carried_out({}); });
     } else {
       burn(request);
       carried_out({});

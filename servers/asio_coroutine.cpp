@@ -20,7 +20,8 @@ using awaitable = asio::awaitable<Result, asio_executor>;
 
 // An error is a value, so that a peer that leaves unwinds no exception.
 constexpr auto as_value = asio::as_tuple(asio::deferred);
-constexpr auto as_awaitable = asio::as_tuple(asio::use_awaitable_t<asio_executor>());
+constexpr asio::use_awaitable_t<asio_executor> as_awaitable_result;
+constexpr auto as_awaitable = asio::as_tuple(as_awaitable_result);
 
 class connection : public asio_connection {
 public:
@@ -56,17 +57,20 @@ private:
       co_return error;
     }
     if (request.offload) {
-      co_await asio::co_spawn(loop_.offload.threads(), burn_elsewhere(request),
-                              asio::use_awaitable_t<asio_executor>());
+      co_await burnt_elsewhere(request);
     } else {
       burn(request);
     }
     co_return error_code();
   }
 
-  asio::awaitable<void, asio::thread_pool::executor_type> burn_elsewhere(deferred_request request) {
-    burn(request);
-    co_return;
+  awaitable<void> burnt_elsewhere(deferred_request request) {
+    return asio::async_initiate<decltype(as_awaitable_result), void()>(
+        [this, request](auto resume) {
+          const auto shared = std::make_shared<decltype(resume)>(std::move(resume));  // std::function copies
+          burn_elsewhere(request, [shared] { (*shared)(); });
+        },
+        as_awaitable_result);
   }
 
   awaitable<void> discard() {

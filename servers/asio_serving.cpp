@@ -2,9 +2,11 @@
 
 #include "servers/session_io.hpp"
 
+#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
 
 #include <cerrno>
+#include <utility>
 
 namespace echobench {
 
@@ -75,6 +77,15 @@ void asio_connection::burn(const deferred_request& work) const {
   burn_cpu(work.duration, [this] { return loop_.drain.expired(); });
 }
 
+// Not by asio::thread_pool: its constructor does not return when only some of its threads can be started.
+void asio_connection::burn_elsewhere(const deferred_request& work, std::function<void()> done) {
+  loop_.offload.submit(
+      [this, work, done = std::move(done), loop = asio::make_work_guard(loop_.context)]() mutable {
+        burn(work);
+        asio::post(loop.get_executor(), std::exchange(done, nullptr));  // which may end the connection
+      });
+}
+
 bool asio_connection::failed(error_code error) {
   if (phase_ == phase::closed) return true;
   phase_ = phase::serving;
@@ -106,7 +117,7 @@ void asio_connection::touch() {
 }
 
 asio_loop::asio_loop(const server_options& server, listener_set& listening, unsigned copy,
-                     connection_count& count, const drain_clock& draining, asio_offload& offloading)
+                     connection_count& count, const drain_clock& draining, offload_pool& offloading)
     : options(server), drain(draining), offload(offloading), count_(count) {
   for (unique_fd& listener : listening.take(copy)) {
     const auto protocol =

@@ -4,6 +4,7 @@
 
 #include "servers/connection_count.hpp"
 #include "servers/listener.hpp"
+#include "servers/offload_pool.hpp"
 #include "servers/run_on_threads.hpp"
 
 #include <boost/asio/basic_socket_acceptor.hpp>
@@ -11,11 +12,10 @@
 #include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/thread_pool.hpp>
 #include <boost/intrusive/list.hpp>
 
 #include <deque>
-#include <mutex>
+#include <functional>
 #include <optional>
 
 namespace echobench {
@@ -55,8 +55,9 @@ protected:
   void sent(std::size_t n);
   std::optional<deferred_request> take_deferred();
   void complete_deferred();
-  // Burns here; may be called on another thread.
   void burn(const deferred_request& work) const;
+  // Burns on another thread and calls `done` on the loop's. `done` keeps the connection alive.
+  void burn_elsewhere(const deferred_request& work, std::function<void()> done);
   // What was awaited has ended, with this error: whether the connection is over.
   bool failed(error_code error);
   // Ends the sending side and sets the timer; whether the peer may still send, so that its input must be
@@ -87,26 +88,11 @@ struct asio_listener {
   asio_timer timer;
 };
 
-// Threads for work that would block a loop; they start when they are first asked for.
-class asio_offload {
-public:
-  explicit asio_offload(unsigned threads) : wanted_(threads) {}
-  asio::thread_pool& threads() {
-    std::call_once(started_, [this] { threads_.emplace(wanted_); });
-    return *threads_;
-  }
-
-private:
-  unsigned wanted_;
-  std::once_flag started_;
-  std::optional<asio::thread_pool> threads_;
-};
-
 // One thread's io_context, its copy of the listeners, and its connections.
 class asio_loop {
 public:
   asio_loop(const server_options& options, listener_set& listeners, unsigned copy, connection_count& count,
-            const drain_clock& drain, asio_offload& offload);
+            const drain_clock& drain, offload_pool& offload);
 
   asio_loop(const asio_loop&) = delete;
   asio_loop& operator=(const asio_loop&) = delete;
@@ -123,7 +109,7 @@ public:
 
   const server_options& options;
   const drain_clock& drain;
-  asio_offload& offload;
+  offload_pool& offload;
   buffer_pool pool{buffer_pool::use::one_thread};
   server_totals totals;
 
@@ -153,14 +139,15 @@ server_totals run_asio_loops(const server_options& options, listener_set& listen
                              const std::stop_token& stop, Start start) {
   connection_count count(options);
   const drain_clock drain(stop, options.drain_timeout);
-  asio_offload offload(options.offload_threads);
   std::deque<asio_loop> loops;
+  offload_pool offload(options.offload_threads);  // ends before the loops that it hands connections back to
   for (unsigned i = 0; i < options.threads; ++i) {
     start(loops.emplace_back(options, listeners, i, count, drain, offload));
   }
   run_on_threads(options.threads, [&](unsigned i) { loops[i].run(stop); });
   server_totals totals;
   for (const asio_loop& loop : loops) totals += loop.totals;
+  offload.add_to(totals);
   return totals;
 }
 

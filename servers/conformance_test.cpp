@@ -564,6 +564,36 @@ TEST_P(frame_conformance, offloaded_work_delays_nobody_else) {
   expect_clean_stop();
 }
 
+// Room for less than the stack of a thread, which is server_process::stack_size.
+TEST_P(frame_conformance, offloaded_work_is_carried_out_when_no_thread_can_be_started) {
+  server_process& server = serve({"--offload-threads", "2"});
+  client& peer = connect();
+  const exchange work = frame("work", 1, frame_op::work, 1us, flag_offload);
+  expect_exchange(peer, frame("hello", 0));  // now all threads that serve it exist
+  const std::size_t threads = server.threads();
+  server.limit_address_space(server_process::stack_size / 2);
+  expect_exchange(peer, work + frame("between", 2) + work);
+  EXPECT_EQ(server.threads(), threads);
+  server.unlimit_address_space();
+  expect_exchange(peer, work);
+  const bool offloads = server.threads() > threads;  // where a thread may block, it works itself
+  expect_clean_stop(offloads ? nlohmann::json{{"offload", 2}} : nlohmann::json::object());
+}
+
+TEST_P(frame_conformance, offloaded_work_makes_do_with_the_threads_that_can_be_started) {
+  server_process& server = serve({"--offload-threads", "4"});
+  client& peer = connect();
+  expect_exchange(peer, frame("hello", 0));
+  const std::size_t threads = server.threads();
+  server.limit_address_space(server_process::stack_size * 3 / 2);
+  exchange work;
+  for (std::uint32_t i = 0; i < 5; ++i) work += frame("work", i, frame_op::work, 1us, flag_offload);
+  expect_exchange(peer, work);
+  const bool offloads = server.threads() > threads;
+  EXPECT_EQ(server.threads(), threads + (offloads ? 1 : 0));
+  expect_clean_stop(offloads ? nlohmann::json{{"offload", 1}} : nlohmann::json::object());
+}
+
 TEST_P(frame_conformance, a_thousand_half_sent_frames_cost_bounded_memory) {
   NEEDS_MANY_CLIENTS();
 #ifdef __SANITIZE_THREAD__

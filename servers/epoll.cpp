@@ -31,6 +31,7 @@ public:
     run_on_threads(options_.threads, [&](unsigned i) { loops[i].run(stop, offload); });
     server_totals totals;
     for (const loop& each : loops) totals += each.totals;
+    offload.add_to(totals);
     return totals;
   }
 

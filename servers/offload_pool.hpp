@@ -2,9 +2,11 @@
 #pragma once
 
 #include "servers/blocking_queue.hpp"
+#include "servers/server_totals.hpp"
 
 #include <functional>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -15,24 +17,46 @@ public:
   // Threads start with the first job, so that a server to which none is offloaded has none.
   explicit offload_pool(unsigned threads) : wanted_(threads) {}
 
-  // From any thread. The job must not throw.
+  // Has the job carried out by one of the threads: by those that could be started, when the system does not
+  // give all (a limit on processes or memory). When it gives none, the caller carries the job out before this
+  // returns, and the next job tries again. From any thread. The job must not throw.
   void submit(std::function<void()> job) {
-    std::call_once(started_, [this] {
-      while (threads_.size() < wanted_)
-        threads_.emplace_back([this](const std::stop_token& stop) { work(stop); });
-    });
-    jobs_.push(std::move(job));
+    if (has_threads()) {
+      jobs_.push(std::move(job));
+    } else {
+      job();
+    }
   }
 
+  // When no more jobs come.
+  void add_to(server_totals& totals) const noexcept { totals.count(error_kind::offload, failures_); }
+
 private:
+  bool has_threads() {
+    const std::lock_guard lock(mutex_);
+    if (threads_.empty()) start();
+    return !threads_.empty();
+  }
+
+  void start() {
+    try {
+      while (threads_.size() < wanted_) {
+        threads_.emplace_back([this](const std::stop_token& stop) { work(stop); });
+      }
+    } catch (const std::system_error&) {
+      ++failures_;
+    }
+  }
+
   void work(const std::stop_token& stop) {
     while (const auto job = jobs_.pop(stop)) (*job)();
   }
 
   std::size_t wanted_;
   blocking_queue<std::function<void()>> jobs_;
-  std::once_flag started_;
-  std::vector<std::jthread> threads_;  // joined before the others go
+  std::mutex mutex_;
+  std::uint64_t failures_ = 0;         // guarded by mutex_
+  std::vector<std::jthread> threads_;  // guarded by mutex_; joined before the others go
 };
 
 }  // namespace echobench

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <filesystem>
@@ -16,6 +17,8 @@
 
 namespace echobench::testing {
 namespace {
+
+using namespace std::chrono_literals;
 
 [[noreturn]] void fail(const std::string& what) {
   throw std::system_error(errno, std::system_category(), what);
@@ -34,9 +37,29 @@ bool ready_within(int fd, short events, std::chrono::milliseconds time) {
   return ::poll(&waiting, 1, static_cast<int>(time.count())) == 1;
 }
 
+void limit_soft(pid_t pid, __rlimit_resource resource, rlim_t value) {
+  rlimit limit{};
+  if (::prlimit(pid, resource, nullptr, &limit) != 0) fail("prlimit");
+  limit.rlim_cur = std::min(value, limit.rlim_max);
+  if (::prlimit(pid, resource, &limit, nullptr) != 0) fail("prlimit");
+}
+
 std::size_t count_entries(const std::filesystem::path& folder) {
   return static_cast<std::size_t>(
       std::distance(std::filesystem::directory_iterator(folder), std::filesystem::directory_iterator()));
+}
+
+struct memory {
+  std::size_t mapped = 0;    // bytes
+  std::size_t resident = 0;  // bytes
+};
+
+memory memory_of(pid_t pid) {
+  std::ifstream statm("/proc/" + std::to_string(pid) + "/statm");
+  memory pages;
+  statm >> pages.mapped >> pages.resident;
+  const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  return {pages.mapped * page, pages.resident * page};
 }
 
 }  // namespace
@@ -57,6 +80,7 @@ server_process::server_process(std::vector<std::string> arguments, unsigned desc
   if (pid_ == 0) {
     ::dup2(out[1], STDOUT_FILENO);
     ::dup2(err[1], STDERR_FILENO);
+    limit_soft(0, RLIMIT_STACK, stack_size);  // from which threads have theirs
     if (descriptors > 0) {
       const rlimit limit{.rlim_cur = descriptors, .rlim_max = descriptors};
       ::setrlimit(RLIMIT_NOFILE, &limit);
@@ -94,22 +118,28 @@ std::size_t server_process::threads() const {
   return count_entries("/proc/" + std::to_string(pid_) + "/task");
 }
 
-std::size_t server_process::resident_bytes() const {
-  std::ifstream statm("/proc/" + std::to_string(pid_) + "/statm");
-  std::size_t size = 0;
-  std::size_t resident = 0;
-  statm >> size >> resident;
-  return resident * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+std::size_t server_process::resident_bytes() const { return memory_of(pid_).resident; }
+
+void server_process::limit_address_space(std::size_t more) const {
+  limit_soft(pid_, RLIMIT_AS, memory_of(pid_).mapped + more);
 }
+
+void server_process::unlimit_address_space() const { limit_soft(pid_, RLIMIT_AS, RLIM_INFINITY); }
 
 void server_process::signal(int number) const { ::kill(pid_, number); }
 
 exit_report server_process::wait() {
   exit_report report{.output = std::move(buffered_)};
-  while (read_some(out_.get(), report.output)) {
-  }
-  while (read_some(err_.get(), report.errors)) {
-  }
+  const auto deadline = std::chrono::steady_clock::now() + patience;
+  const auto read_all = [&](int fd, std::string& to) {
+    do {
+      const auto left =
+          std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+      if (!ready_within(fd, POLLIN, std::max(left, 0ms))) signal(SIGKILL);
+    } while (read_some(fd, to));
+  };
+  read_all(out_.get(), report.output);
+  read_all(err_.get(), report.errors);
   int status = 0;
   ::waitpid(pid_, &status, 0);
   pid_ = -1;
@@ -129,9 +159,9 @@ nlohmann::json list_variants() {
 }
 
 client::client(const endpoint& server) : fd_(::socket(server.family(), SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-  const timeval patience{.tv_sec = 10, .tv_usec = 0};
-  ::setsockopt(fd_.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-  ::setsockopt(fd_.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+  const timeval timeout{.tv_sec = patience.count(), .tv_usec = 0};
+  ::setsockopt(fd_.get(), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
+  ::setsockopt(fd_.get(), SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
   set_no_delay(fd_.get());
   if (::connect(fd_.get(), server.address(), server.size()) != 0) fail("connect to " + server.to_string());
 }

@@ -1,4 +1,4 @@
-// For tests: a real echo-server process, and a blocking client that gives up after ten seconds.
+// For tests: a real echo-server process, and a blocking client. Both give up after `patience`.
 #pragma once
 
 #include "common/socket.hpp"
@@ -16,6 +16,9 @@
 namespace echobench::testing {
 
 using bytes = std::string;
+
+// What has not happened by then will not: much longer than anything takes on a slow and busy machine.
+inline constexpr std::chrono::seconds patience{60};
 
 struct exit_report {
   int status = -1;                // exit status, or 128 + signal
@@ -42,7 +45,13 @@ public:
   std::size_t threads() const;
   std::size_t resident_bytes() const;
 
+  // It may map so many bytes more than it has now; the stack of each thread is one mapping of stack_size.
+  void limit_address_space(std::size_t more) const;
+  void unlimit_address_space() const;
+  static constexpr std::size_t stack_size = std::size_t{8} << 20;
+
   void signal(int number) const;
+  // Waits for its end; kills it when it does not come within `patience`, which the status tells.
   exit_report wait();
   exit_report stop();  // SIGTERM, then wait
 
@@ -63,8 +72,8 @@ public:
 
   int fd() const noexcept { return fd_.get(); }
   void send(std::string_view data);
-  // Exactly n bytes, or fewer when the server ends; throws when nothing comes for ten seconds or the server
-  // resets.
+  // Exactly n bytes, or fewer when the server ends; throws when nothing comes within `patience` or the
+  // server resets.
   bytes receive(std::size_t n);
   bytes receive_to_end();
   bool readable_within(std::chrono::milliseconds time) const;
