@@ -147,11 +147,35 @@ void expect_duplex(client& peer, const exchange& e) {
 
 template <class Condition>
 bool eventually(Condition condition) {
-  for (const auto end = steady_clock::now() + 10s; steady_clock::now() < end;
+  for (const auto end = steady_clock::now() + patience; steady_clock::now() < end;
        std::this_thread::sleep_for(5ms)) {
     if (condition()) return true;
   }
   return condition();
+}
+
+// What a busy machine may prevent, but what is a proof when it happens once.
+template <class Attempt>
+bool in_one_of_several(Attempt attempt) {
+  for (int i = 0; i < 20; ++i) {
+    if (attempt()) return true;
+  }
+  return false;
+}
+
+// Whether the server wants hardly any CPU while interval() passes, half a second or more. A thread that spins
+// wants a whole one, however few it gets beside busy programs. It may settle first: one quiet interval is
+// enough, since a thread that spins has none.
+template <class Interval>
+bool rests_while(const server_process& server, Interval interval) {
+  constexpr double share = 0.2;  // of one CPU; some ten short awakenings may each wait for their turn
+  return in_one_of_several([&] {
+    const auto before = server.cpu_wanted();
+    const auto begin = steady_clock::now();
+    interval();
+    const auto lasted = steady_clock::now() - begin;
+    return server.cpu_wanted() - before < lasted * share;
+  });
 }
 
 // ---- fixtures ----
@@ -377,6 +401,13 @@ TEST_P(conformance, stop_while_busy) {
   server_process& server = serve();
   client& peer = connect();
   const exchange e = messages(200, 5000);
+  auto sender = std::async(std::launch::async, [&] {
+    try {
+      for (;;) peer.send(e.request);
+    } catch (const std::system_error&) {
+    }
+  });
+  ASSERT_TRUE(peer.readable_within(patience));
   bytes got;
   auto reader = std::async(std::launch::async, [&] {
     try {
@@ -388,17 +419,9 @@ TEST_P(conformance, stop_while_busy) {
     } catch (const std::system_error&) {  // a reset, because the sender went on
     }
   });
-  auto sender = std::async(std::launch::async, [&] {
-    try {
-      for (;;) peer.send(e.request);
-    } catch (const std::system_error&) {
-    }
-  });
   std::this_thread::sleep_for(50ms);
-  const auto begin = steady_clock::now();
   server.signal(SIGINT);
   const exit_report report = server.wait();
-  EXPECT_LT(steady_clock::now() - begin, 5s + 2s) << "not within the drain time-out";
   EXPECT_EQ(report.status, 0) << report.errors;
   reader.wait();
   sender.wait();
@@ -488,10 +511,9 @@ TEST_P(frame_conformance, work_and_sleep_are_carried_out_in_order) {
 TEST_P(frame_conformance, work_burns_cpu_and_sleep_does_not) {
   server_process& server = serve();
   client& peer = connect();
+  EXPECT_TRUE(rests_while(server, [&] { expect_exchange(peer, frame("", 1, frame_op::sleep, 500ms)); }));
   const auto cpu = [&] { return *process_cpu_time(server.pid()); };
   const auto before = cpu();
-  expect_exchange(peer, frame("", 1, frame_op::sleep, 200ms));
-  EXPECT_LT(cpu() - before, 100ms);
   expect_exchange(peer, frame("", 2, frame_op::work, 200ms));
   EXPECT_TRUE(eventually([&] { return cpu() - before >= 190ms; }))
       << "the clock of a process is behind by a tick";
@@ -503,13 +525,15 @@ TEST_P(frame_conformance, earlier_replies_come_before_a_sleep) {
   client& peer = connect();
   const exchange early = frame("early", 1);
   const exchange late = frame("late", 2, frame_op::sleep, 300ms);
-  const auto begin = steady_clock::now();
-  peer.send(early.request + late.request);
-  expect_same(peer.receive(early.reply.size()), early.reply);
-  const auto early_after = steady_clock::now() - begin;
-  expect_same(peer.receive(late.reply.size()), late.reply);
-  EXPECT_LT(early_after, 300ms);
-  EXPECT_GE(steady_clock::now() - begin, 300ms);
+  EXPECT_TRUE(in_one_of_several([&] {
+    const auto begin = steady_clock::now();
+    peer.send(early.request + late.request);
+    expect_same(peer.receive(early.reply.size()), early.reply);
+    const auto early_after = steady_clock::now() - begin;
+    expect_same(peer.receive(late.reply.size()), late.reply);
+    EXPECT_GE(steady_clock::now() - begin, 300ms);
+    return early_after < 300ms;
+  }));
   expect_clean_stop();
 }
 
@@ -539,10 +563,13 @@ TEST_P(frame_conformance, sleep_delays_nobody_else) {
   client& sleeper = connect();
   client& other = connect();
   const exchange sleep = frame("zzz", 1, frame_op::sleep, 1s);
-  sleeper.send(sleep.request);
-  for (std::uint32_t i = 0; i < 5; ++i) expect_exchange(other, frame("awake", i));
-  EXPECT_FALSE(sleeper.readable_within(0ms)) << "the sleep was over before it was overtaken";
-  expect_same(sleeper.receive(sleep.reply.size()), sleep.reply);
+  EXPECT_TRUE(in_one_of_several([&] {
+    sleeper.send(sleep.request);
+    for (std::uint32_t i = 0; i < 5; ++i) expect_exchange(other, frame("awake", i));
+    const bool overtaken = !sleeper.readable_within(0ms);
+    expect_same(sleeper.receive(sleep.reply.size()), sleep.reply);
+    return overtaken;
+  }));
   expect_clean_stop();
 }
 
@@ -556,11 +583,14 @@ TEST_P(frame_conformance, offloaded_work_delays_nobody_else) {
   // After a sleep, so that it begins where the sleep ends: on a loop, in the models that have one.
   const std::uint8_t flags = GetParam().variant == "thread-pool" ? 0 : flag_offload;
   const exchange work = frame("", 0, frame_op::sleep, 1us) + frame("busy", 1, frame_op::work, 1s, flags);
-  worker.send(work.request);
-  for (std::uint32_t i = 0; i < 5; ++i) expect_exchange(other, frame("free", i));
-  EXPECT_EQ(worker.receive(frame_header_size), work.reply.substr(0, frame_header_size));
-  EXPECT_FALSE(worker.readable_within(0ms)) << "the work was over before it was overtaken";
-  expect_same(worker.receive(work.reply.size() - frame_header_size), work.reply.substr(frame_header_size));
+  EXPECT_TRUE(in_one_of_several([&] {
+    worker.send(work.request);
+    for (std::uint32_t i = 0; i < 5; ++i) expect_exchange(other, frame("free", i));
+    EXPECT_EQ(worker.receive(frame_header_size), work.reply.substr(0, frame_header_size));
+    const bool overtaken = !worker.readable_within(0ms);
+    expect_same(worker.receive(work.reply.size() - frame_header_size), work.reply.substr(frame_header_size));
+    return overtaken;
+  }));
   expect_clean_stop();
 }
 
@@ -772,15 +802,12 @@ TEST_P(process_conformance, stop_waits_for_a_sleep_that_ends_in_time) {
 TEST_P(process_conformance, stop_does_not_wait_beyond_the_drain_timeout) {
   for (const auto& [op, flags] : {std::pair(frame_op::sleep, 0), std::pair(frame_op::work, 0),
                                   std::pair(frame_op::work, int{flag_offload})}) {
-    server_process& server = serve({"--drain-timeout", "200ms"});
+    server_process& server = serve({"--drain-timeout", "200ms", "--max-sleep", "1h", "--max-work", "1h"});
     client& peer = connect();
     expect_exchange(peer, frame("hello", 0));
-    peer.send(frame("long", 1, op, 9s, static_cast<std::uint8_t>(flags)).request);
+    peer.send(frame("long", 1, op, 1h, static_cast<std::uint8_t>(flags)).request);
     std::this_thread::sleep_for(50ms);
-    const auto begin = steady_clock::now();
-    const exit_report report = server.stop();
-    EXPECT_LT(steady_clock::now() - begin, 5s);
-    EXPECT_EQ(report.status, 0);
+    EXPECT_EQ(server.stop().status, 0);
   }
 }
 
@@ -795,9 +822,7 @@ TEST_P(process_conformance, stop_does_not_wait_for_a_peer_that_does_not_read) {
     }
   });
   std::this_thread::sleep_for(100ms);
-  const auto begin = steady_clock::now();
   const exit_report report = server.stop();
-  EXPECT_LT(steady_clock::now() - begin, 5s);
   EXPECT_EQ(report.status, 0);
   auto errors = report.totals().at("errors");
   errors.erase("drain_timeout");  // there is none when the system's buffers took the last replies
@@ -812,10 +837,7 @@ TEST_P(process_conformance, uses_no_cpu_while_idle) {
     peers.push_back(&connect());
     expect_exchange(*peers.back(), frame("hello", 1));
   }
-  std::this_thread::sleep_for(50ms);
-  const auto before = *process_cpu_time(server.pid());
-  std::this_thread::sleep_for(500ms);
-  EXPECT_LT(*process_cpu_time(server.pid()) - before, sanitized ? 100ms : 10ms);
+  EXPECT_TRUE(rests_while(server, [] { std::this_thread::sleep_for(500ms); }));
   expect_clean_stop();
 }
 
@@ -845,7 +867,7 @@ TEST_P(process_conformance, descriptors_and_threads_return_to_where_they_began) 
     }
     if (i % 3 != 0) peer.close();
   }
-  EXPECT_TRUE(eventually([&] { return server.descriptors() == descriptors && server.threads() == threads; }))
+  EXPECT_TRUE(eventually([&] { return server.descriptors() <= descriptors && server.threads() <= threads; }))
       << server.descriptors() << " descriptors, were " << descriptors << "; " << server.threads()
       << " threads, were " << threads;
   EXPECT_EQ(stop().status, 0);
@@ -859,9 +881,7 @@ TEST_P(process_conformance, waits_for_descriptors_without_spinning) {
   server_process& server = serve({}, sanitized ? 40 : 30);
   const std::vector<client*> peers = connect_many(60);
   for (client* peer : peers) peer->send(frame("hello", 1).request);
-  const auto before = *process_cpu_time(server.pid());
-  std::this_thread::sleep_for(500ms);
-  EXPECT_LT(*process_cpu_time(server.pid()) - before, 100ms);
+  EXPECT_TRUE(rests_while(server, [] { std::this_thread::sleep_for(500ms); }));
   for (client* peer : peers) {  // each that leaves makes room for another
     EXPECT_EQ(peer->receive(21), frame("hello", 1).reply);
     peer->close();
@@ -880,7 +900,7 @@ TEST_P(process_conformance, holds_no_more_than_max_connections) {
     peers.push_back(&connect());
     peers.back()->send(frame("hello", 1).request);
   }
-  EXPECT_TRUE(peers[2]->readable_within(5s));
+  EXPECT_TRUE(peers[2]->readable_within(patience));
   EXPECT_FALSE(peers[3]->readable_within(300ms));
   for (client* peer : peers) {
     EXPECT_EQ(peer->receive(21), frame("hello", 1).reply);
@@ -890,15 +910,14 @@ TEST_P(process_conformance, holds_no_more_than_max_connections) {
 }
 
 TEST_P(process_conformance, closes_idle_connections_when_asked_to) {
-  server_process& server = serve({"--idle-timeout", "200ms"});
+  server_process& server = serve({"--idle-timeout", "1s"});
   client& peer = connect();
-  for (std::uint32_t i = 0; i < 4; ++i) {
+  for (std::uint32_t i = 0; i < 30; ++i) {
     expect_exchange(peer, frame("active", i));
-    std::this_thread::sleep_for(100ms);
+    std::this_thread::sleep_for(50ms);  // which may take much longer
   }
-  const auto before = *process_cpu_time(server.pid());
-  expect_exchange(peer, frame("not idle but asleep", 9, frame_op::sleep, 600ms));
-  EXPECT_LT(*process_cpu_time(server.pid()) - before, 100ms);
+  EXPECT_TRUE(rests_while(
+      server, [&] { expect_exchange(peer, frame("not idle but asleep", 9, frame_op::sleep, 1500ms)); }));
   EXPECT_EQ(peer.receive_to_end(), "");
   expect_clean_stop({{"idle_timeout", 1}});
 }

@@ -1,5 +1,7 @@
 #include "servers/server_process.hpp"
 
+#include "common/cpu.hpp"
+
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -119,6 +121,18 @@ std::size_t server_process::threads() const {
 }
 
 std::size_t server_process::resident_bytes() const { return memory_of(pid_).resident; }
+
+std::chrono::nanoseconds server_process::cpu_wanted() const {
+  auto wanted = *process_cpu_time(pid_);
+  for (const auto& task : std::filesystem::directory_iterator("/proc/" + std::to_string(pid_) + "/task")) {
+    std::ifstream schedstat(task.path() / "schedstat");  // ns on a CPU, ns in a run queue, turns
+    std::int64_t used = 0;
+    std::int64_t waited = 0;
+    schedstat >> used >> waited;
+    wanted += std::chrono::nanoseconds(waited);
+  }
+  return wanted;
+}
 
 void server_process::limit_address_space(std::size_t more) const {
   limit_soft(pid_, RLIMIT_AS, memory_of(pid_).mapped + more);

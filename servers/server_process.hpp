@@ -44,6 +44,8 @@ public:
   std::size_t descriptors() const;
   std::size_t threads() const;
   std::size_t resident_bytes() const;
+  // CPU time that it has used, and that its threads have waited for while they could have run.
+  std::chrono::nanoseconds cpu_wanted() const;
 
   // It may map so many bytes more than it has now; the stack of each thread is one mapping of stack_size.
   void limit_address_space(std::size_t more) const;
