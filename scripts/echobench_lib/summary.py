@@ -154,7 +154,7 @@ def _row(variant, cells, reference):
     row.wakeups = median(map(wakeups_per_request, sound))
     row.server_busy = median(cell.get("server", {}).get("busy") for cell in own)
     row.client_busy = median(cell.get("client_busy") for cell in own)
-    _add_latency(row, own)
+    _add_latency(row, sound or own)
     row.memory_bytes = median(map(memory_per_connection, own))
     threads = [cell["server"]["threads"] for cell in own if "threads" in cell.get("server", {})]
     row.threads = max(threads) if threads else None

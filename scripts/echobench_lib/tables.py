@@ -10,10 +10,10 @@ from rich.table import Table as RichTable
 
 from .gain import NO_TWIN
 from .result import LOADS
-from .summary import COST, FIGURES, TIME, verdict_of
+from .summary import COST, FIGURES, PRECEDENCE, TIME, verdict_of
 from .units import format_bytes, format_time_ns, significant
 
-WIDTH = 130  # columns of a terminal that the widest table needs
+WIDTH = 150  # columns of a terminal that the widest table needs
 ABSENT = "–"
 MAIN_RATES = ("half", "50%")  # whose ratio is the headline
 
@@ -81,8 +81,15 @@ def percent(value):
 
 def verdict_text(row):
     """The worst of the restarts, and in how many of them, where not in all."""
-    spoilt = sum(verdict_of(cell) != "valid" for cell in row.cells)
-    return row.verdict + (f" ({spoilt} of {len(row.cells)})" if 0 < spoilt < len(row.cells) else "")
+    return verdict_of_all([row])
+
+
+def verdict_of_all(rows):
+    """The same over several rows of one variant."""
+    cells = [cell for row in rows for cell in row.cells]
+    spoilt = sum(verdict_of(cell) != "valid" for cell in cells)
+    worst = min((row.verdict for row in rows), key=PRECEDENCE.index)
+    return worst + (f" ({spoilt} of {len(cells)})" if 0 < spoilt < len(cells) else "")
 
 
 VARIANT = ("variant", "left", lambda row, _: row.variant)
@@ -143,8 +150,7 @@ def _by_rate(ladder):
                     texts[row.variant].append(column[2](row, main))
     columns.append(VERDICT[:2])
     for row in main.rows:
-        worst = [(group, other) for group in ladder if (other := group.row(row.variant)) and other.verdict != "valid"]
-        texts[row.variant].append("; ".join(f"{group.workload.rate}: {verdict_text(other)}" for group, other in worst) or "valid")
+        texts[row.variant].append(verdict_of_all([other for group in ladder if (other := group.row(row.variant))]))
     rates = ", ".join(f"{group.workload.rate} {group.rate_per_s:,.0f}/s" for group in ladder if group.rate_per_s)
     return Table(f"{LOADS['equal-load']}, {main.workload.shape}: {rates} each; ratio at {main.workload.rate}", columns,
                  [(row, texts[row.variant]) for row in main.rows],
