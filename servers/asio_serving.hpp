@@ -55,7 +55,7 @@ protected:
   void sent(std::size_t n);
   std::optional<deferred_request> take_deferred();
   void complete_deferred();
-  void burn(const deferred_request& work) const;
+  void burn(const deferred_request& work) const;  // here
   // Burns on another thread and calls `done` on the loop's. `done` keeps the connection alive.
   void burn_elsewhere(const deferred_request& work, std::function<void()> done);
   // What was awaited has ended, with this error: whether the connection is over.

@@ -1,5 +1,6 @@
 #include "servers/burn.hpp"
 
+#include <algorithm>
 #include <array>
 
 namespace echobench {

@@ -20,8 +20,7 @@ template <class Predicate>
 std::chrono::nanoseconds burn_cpu(std::chrono::nanoseconds duration, Predicate give_up) {
   using std::chrono::steady_clock;
   using namespace std::chrono_literals;
-  constexpr auto preempted =
-      30us;  // most interrupts take less, and are the thread's; other threads take more
+  constexpr auto preempted = 30us;  // interrupts, which are the thread's, take less; other threads take more
   if (duration < long_burn) {
     const auto begin = steady_clock::now();
     auto used = 0ns;

@@ -8,7 +8,9 @@
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 
+#include <array>
 #include <csignal>
+#include <cstdio>
 #include <fstream>
 #include <future>
 #include <list>

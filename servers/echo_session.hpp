@@ -43,7 +43,7 @@ struct session_options {
   echobench::framing framing = echobench::framing::frame;
   echobench::service service = echobench::service::echo;
   frame_limits limits = {};
-  request_burn burn = {};
+  request_burn burn = {};  // for each request
 };
 
 // A request that the model must carry out in its own way, because it takes time.

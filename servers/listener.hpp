@@ -20,7 +20,7 @@ public:
   listener_set(const server_options& options, unsigned copies);
 
   const std::vector<endpoint>& endpoints() const noexcept { return endpoints_; }
-  // Among how many queues of connections to accept the kernel divides them; also when copies are closed.
+  // Among how many accept queues the kernel divides connections; copies that are closed count.
   std::size_t copies() const noexcept { return copies_.size(); }
   // The sockets of one copy, one for each address; they stay open until close().
   const std::vector<unique_fd>& copy(unsigned index) const noexcept { return copies_[index]; }

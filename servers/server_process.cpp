@@ -82,7 +82,8 @@ server_process::server_process(std::vector<std::string> arguments, unsigned desc
   if (pid_ == 0) {
     ::dup2(out[1], STDOUT_FILENO);
     ::dup2(err[1], STDERR_FILENO);
-    limit_soft(0, RLIMIT_STACK, stack_size);  // from which threads have theirs
+    const rlimit stack{.rlim_cur = stack_size, .rlim_max = stack_size};  // which is that of threads, too
+    ::setrlimit(RLIMIT_STACK, &stack);
     if (descriptors > 0) {
       const rlimit limit{.rlim_cur = descriptors, .rlim_max = descriptors};
       ::setrlimit(RLIMIT_NOFILE, &limit);

@@ -21,7 +21,7 @@ enum class error_kind : std::uint8_t {
   idle_timeout,     // nothing came or went for --idle-timeout
   drain_timeout,    // still busy when --drain-timeout was over
   accept,           // accepting failed, for example for want of descriptors; it paused
-  offload,  // a thread for offloaded work could not be started: fewer do it or, with none, the loop itself
+  offload,          // too few threads for offloaded work could be started; with none the loop does it
 };
 inline constexpr std::array<std::string_view, 11> error_kind_names{
     "unknown_op", "param_too_large", "too_large",     "bad_version", "short_input", "line_too_long",
