@@ -135,6 +135,7 @@ def _curve_data(groups):
                    "wake-ups per request": (row.wakeups,), "requests per wake-up": (1 / row.wakeups if row.wakeups else None,)}
         for order, (figure, (value, *bounds)) in enumerate(figures.items()):
             low, high = bounds or (None, None)
+            low = max(0, low) if low is not None else None  # a cost is not negative
             if value is not None:
                 data.append({**point, "panel": _connections(group.workload) + _beside(group, groups), "figure": figure,
                              "figure_order": order, "rate": group.rate_per_s, "value": value, "low": low, "high": high})

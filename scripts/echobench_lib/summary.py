@@ -12,6 +12,7 @@ PRECEDENCE = ("wrong-replies", "errors", "client-bound", "starved", "unsaturated
 PERCENTILES = ("p50", "p99", "p99.9")
 THREAD_STACK_BYTES = 16 * 1024  # kernel stack of a thread on x86-64 Linux
 LEAST_CONNECTIONS_FOR_MEMORY = 100  # below, pages and allocator noise outweigh the connections
+LEAST_CPU_NS_FOR_SHARES = 400_000_000  # 100 ticks of 250 Hz
 COST, TIME = "CPU per request", "throughput"  # figures that have a gain
 FIGURES = {"equal-load": (COST,), "saturation": (COST,), "ping-pong": (COST,), "open": (), "closed": (COST, TIME),
            "crr": (COST, TIME)}
@@ -150,7 +151,7 @@ def _row(variant, cells, reference):
     row.cost_ns = median(cost_of(cell) for cell in sound)
     row.cost_ratio = exp(over_restarts(list(log_ratios(cells, variant, reference, slice_cost).values())))
     row.throughput_ratio = exp(over_restarts(list(log_ratios(cells, variant, reference, lambda _: slice_rate).values())))
-    row.user_share = median(map(user_share, sound))
+    row.user_share = user_share(sound)
     row.wakeups = median(map(wakeups_per_request, sound))
     row.server_busy = median(cell.get("server", {}).get("busy") for cell in own)
     row.client_busy = median(cell.get("client_busy") for cell in own)
@@ -223,11 +224,11 @@ def log_ratios(cells, variant, reference, figure_of):
     return ratios
 
 
-def user_share(cell):
-    """Of the server's CPU time, how much was spent outside the kernel: 0 to 1."""
-    server = cell.get("server", {})
-    total = server.get("cpu_user_ns", 0) + server.get("cpu_system_ns", 0)
-    return server["cpu_user_ns"] / total if total else None
+def user_share(cells):
+    """Of the server's CPU time in all restarts, how much was spent outside the kernel: 0 to 1.  The kernel samples that at
+    its ticks; None with too little time for about a hundred of them."""
+    user, system = (sum(cell.get("server", {}).get(f"cpu_{kind}_ns", 0) for cell in cells) for kind in ("user", "system"))
+    return user / (user + system) if user + system >= LEAST_CPU_NS_FOR_SHARES else None
 
 
 def wakeups_per_request(cell):
