@@ -378,8 +378,9 @@ TEST(echo_load, as_many_rounds_as_asked_for_are_measured_however_long_they_take)
   for (const auto& arguments : table) {
     program run(briefly(arguments));
     ASSERT_EQ(run.wait(), exit_ok) << run.err();
-    EXPECT_EQ(run.result()["config"]["rounds"], 3);
-    for (const json& cell : run.result()["cells"]) EXPECT_EQ(cell["slices"].size(), 3U);
+    const json result = run.result();
+    EXPECT_EQ(result["config"]["rounds"], 3);
+    for (const json& cell : result["cells"]) EXPECT_EQ(cell["slices"].size(), 3U);
   }
   program longer(briefly({"-d", "1s", "--rounds", "2", one.address(), two.address()}));
   ASSERT_EQ(longer.wait(), exit_ok) << longer.err();
