@@ -10,12 +10,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from . import Failure, Usage, charts, compare, doctor, experiment, micro, report, result, runner, tables
+from . import Failure, Usage, charts, compare, count, doctor, experiment, micro, report, result, runner, tables
 from .placement import place, read_cores
 from .programs import list_variants
 from .progress import Progress
 from .summary import COST, TIME
-from .units import NS_PER_S, format_seconds, parse_time_ns
+from .units import NS_PER_S, format_seconds, parse_count, parse_time_ns
 
 INTERRUPTED = 130
 
@@ -102,6 +102,23 @@ def parser():
     small.add_argument("--against", type=Path, metavar="B", help="with --from A: only print which medians of B are within "
                        f"{100 * micro.LIMIT:g} %% of A's, and which are not (default: off)")
 
+    exact = verb("count", count.run, help="count what a request costs in instructions, system calls and allocations; or tell "
+                 "what changed between two such results", epilog="exit status: 0 ok, 1 failed, or with --fail-over a count rose "
+                 "or a system call was added, 2 usage, not comparable, or with --fail-over something cannot be judged")
+    exact.add_argument("names", nargs="*", metavar="VARIANT", help="what to count (default: every variant that is available "
+                       "here and holds the clients); or A B, two results, files or folders: what changed from A to B")
+    exact.add_argument("--connections", type=whole_numbers, metavar="N[,N]", help="all of them ready at each wake-up "
+                       f"(default: {','.join(map(str, count.CONNECTIONS))})")
+    exact.add_argument("--framing", choices=("frame", "line", "raw"), help="protocol (default: frame)")
+    exact.add_argument("--payload", type=size, metavar="BYTES", help=f"of a request (default: {count.PAYLOAD})")
+    exact.add_argument("--repeats", type=whole_number, metavar="N", help=f"how often to count (default: {count.REPEATS})")
+    exact.add_argument("--functions", action="store_true", help="print which functions have the most instructions (default: off; "
+                       "they are stored anyway)")
+    exact.add_argument("--out", type=Path, metavar="DIR", help="folder for count.json; must not hold one yet (default: "
+                       "runs/<time>-count/)")
+    exact.add_argument("--fail-over", type=percentage, metavar="PERCENT", help="with A B: fail when a count rose by more than "
+                       "this, or a system call was added, e.g. 1%% (default: never fail)")
+
     verb("list", list_all, help="experiments, and variants with the reason where one cannot run here")
     check = verb("doctor", examine, help="what on this host spoils figures, and what to do about it")
     check.add_argument("--watch", type=positive_seconds, default=1.0, metavar="SECONDS",
@@ -123,6 +140,17 @@ def whole_number(text):
     except ValueError:
         pass
     raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from 1")
+
+
+def whole_numbers(text):
+    return [whole_number(part) for part in text.split(",")]
+
+
+def size(text):
+    try:
+        return parse_count(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def positive_seconds(text):

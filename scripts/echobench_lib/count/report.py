@@ -1,0 +1,98 @@
+"""Tables for the terminal."""
+
+from .. import tables
+from . import document
+from .document import FIGURES, NEVER_EXACT
+
+SHOWN_FUNCTIONS = 8
+COLUMNS = (("variant", "left"), ("instructions/req", "right"), ("system calls/req", "right"), ("allocations/req", "right"),
+           ("bytes/req", "right"), ("switches/req", "right"), ("which calls", "left"))
+
+
+def number(value):
+    """`609.17`, `2,121.6`, `0.0156`, `1`: as many digits as tell counts apart."""
+    text = f"{value:,.1f}" if abs(value) >= 100 else f"{value:.4f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def figure_text(figure):
+    """`609.2`; `~ 2,680` where it is not exact."""
+    if figure is None:
+        return tables.ABSENT
+    return ("" if figure["exact"] else "~ ") + number(figure["per_request"])
+
+
+def connections_text(count):
+    return f"{count:,} connection{'s' if count != 1 else ''}"
+
+
+def show(stored, console, with_functions=False):
+    """Prints a table for each number of connections, and how far the repeats lie apart."""
+    config = stored["config"]
+    for connections in dict.fromkeys(cell["connections"] for cell in stored["cells"]):
+        cells = [cell for cell in stored["cells"] if cell["connections"] == connections]
+        ready = ", all of them ready at each wake-up" if connections > 1 else ""
+        table = tables.plain_table(f"counts per request, {connections_text(connections)}{ready}, {config['payload_bytes']:,}-byte "
+                                   f"{config['framing']}", COLUMNS)
+        for cell in cells:
+            table.add_row(*_texts(cell))
+        console.print(table)
+        if with_functions:
+            for cell in cells:
+                console.print()
+                console.print(_functions(cell))
+        console.print()
+    for text in notes(stored):
+        console.print(text, soft_wrap=True, markup=False)
+
+
+def _texts(cell):
+    figures = cell["figures"]
+    calls = sorted(cell["system_calls"].items(), key=lambda item: (-item[1]["per_request"], item[0]))
+    switches = [figures[name]["per_request"] for name in FIGURES if name in NEVER_EXACT and name in figures]
+    return [cell["variant"], *(figure_text(figures.get(name)) for name in FIGURES if name not in NEVER_EXACT),
+            f"~ {number(sum(switches))}" if switches else tables.ABSENT,
+            ", ".join(f"{name} {number(call['per_request'])}" for name, call in calls) or tables.ABSENT]
+
+
+def _functions(cell):
+    table = tables.plain_table(f"{cell['variant']}, {connections_text(cell['connections'])}: instructions by function",
+                               (("self", "right"), ("share", "right"), ("function", "left")))
+    for function in cell["functions"][:SHOWN_FUNCTIONS]:
+        table.add_row(number(function["instructions"]), f"{100 * function['share']:.1f} %", function["name"])
+    return table
+
+
+def notes(stored):
+    """How far repeats lie apart, what is not exact, and what is missing."""
+    lines, repeats = [], stored["config"]["repeats"]
+    if repeats > 1:
+        largest = [text for name in FIGURES if name not in NEVER_EXACT and (text := _largest(stored, name))]
+        lines.append(f"largest difference of {repeats} repeats, exact figures: {', '.join(largest) or 'there is none'}")
+    else:
+        lines.append("one repeat: that figures are exact is not shown")
+    reasons = {}
+    for cell in stored["cells"]:
+        loose = [f"{FIGURES[name]} within {100 * figure['scatter']:.2g} %" for name, figure in cell["figures"].items()
+                 if name not in NEVER_EXACT and not figure["exact"]]
+        if loose:
+            where = f"{cell['variant']}, {connections_text(cell['connections'])}"
+            reasons.setdefault(cell["inexact"] or "the repeats differ", []).append(f"{where} ({', '.join(loose)})")
+    lines += [f"~ not exact: {'; '.join(where)}: {reason}" for reason, where in reasons.items()]
+    lines.append("~ switches: natively, of all threads; other load on the machine adds some, so that they are judged by nothing")
+    for cell in stored["cells"]:
+        lines += [f"not counted: {cell['variant']}, {connections_text(cell['connections'])}, {tool}: {reason}"
+                  for tool, reason in cell["refused"].items()]
+    lines += [f"not available here: {name}: {reason}" for name, reason in stored["unavailable"].items()]
+    return lines + [f"left out: {text}" for text in stored["unserved"]]
+
+
+def _largest(stored, name):
+    """`instructions 0.02 % (epoll, 64)`; the cell only where there is a difference."""
+    exact = [(cell["figures"][name]["scatter"], cell) for cell in stored["cells"]
+             if name in cell["figures"] and cell["figures"][name]["exact"]]
+    if not exact:
+        return ""
+    scatter, cell = max(exact, key=lambda item: item[0])
+    where = f" ({cell['variant']}, {connections_text(cell['connections'])})" if scatter else ""
+    return f"{FIGURES[name]} {100 * scatter:.2g} %{where}"

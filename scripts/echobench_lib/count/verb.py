@@ -1,0 +1,93 @@
+"""What `echobench count` is asked for: to count, or what changed between two results."""
+
+import sys
+import time
+from pathlib import Path
+
+from .. import Usage
+from ..experiment import Variant
+from ..programs import list_variants, require_descriptors
+from ..progress import Progress
+from ..result import new_folder
+from ..units import format_seconds
+from . import changes, document, report
+from .measure import Cell, Measurement, Plan
+
+CONNECTIONS = (1, 64)
+PAYLOAD = 64       # bytes
+MAX_PAYLOAD = 16 * 1024  # what one send takes, and one segment of the loopback carries
+REPEATS = 3
+
+
+def run(options, console):
+    names = options.names
+    if options.fail_over is not None and len(names) != 2:
+        raise Usage("--fail-over: give two results, A and B")
+    if len(names) == 2 and (options.fail_over is not None or all(Path(name).exists() for name in names)):
+        return _compare(options, console)
+    plan = _plan(options)
+    file = new_folder(options.out, document.KIND, document.FILE_NAME) / document.FILE_NAME
+    measurement = Measurement(plan, sys.argv[1:])
+    console.print(f"cells: {len(plan.cells)}, each counted {plan.repeats} times by four tools: {file}", soft_wrap=True)
+    progress = Progress(console, lambda cell: f"{cell.variant}, {report.connections_text(cell.connections)}")
+    begun = time.monotonic()
+    try:
+        measurement.run(progress)
+    finally:
+        progress.clear()
+    document.save(measurement.document, file)
+    console.print(f"counted in {format_seconds(time.monotonic() - begun)} (min:s): {file}\n", soft_wrap=True)
+    report.show(measurement.document, console, options.functions)
+    return 0
+
+
+def _compare(options, console):
+    measuring = ("out", "connections", "framing", "payload", "repeats", "functions")
+    if given := [f"--{name}" for name in measuring if getattr(options, name)]:
+        raise Usage(f"{', '.join(given)}: of no effect with two results: nothing is counted")
+    first, second = (document.load(name) for name in options.names)
+    if reason := changes.why_not_comparable(first, second):
+        console.print(f"not comparable: {reason}", soft_wrap=True)
+        return 2
+    comparison = changes.compare(first, second)
+    changes.show(comparison, console)
+    if options.fail_over is None:
+        return 0
+    regressions, undecided = comparison.regressions(options.fail_over), comparison.undecided
+    for text in regressions:
+        console.print(f"regression: {text}", style="red", soft_wrap=True)
+    for text in undecided:
+        console.print(f"undecided: {text}", soft_wrap=True)
+    if regressions or undecided:
+        return 1 if regressions else 2
+    console.print(f"no count rose by more than {100 * options.fail_over:g} %, and no system call was added: {len(comparison.changes)} "
+                  "cells judged", soft_wrap=True)
+    return 0
+
+
+def _plan(options):
+    """What is to be counted; Usage and Failure before anything is."""
+    listed = {entry["name"]: entry for entry in list_variants()}
+    if unknown := [name for name in options.names if name not in listed]:
+        raise Usage(f"no variant '{unknown[0]}': there are {', '.join(listed)}; or give two results to compare")
+    names = list(dict.fromkeys(options.names)) or list(listed)
+    framing = options.framing or "frame"
+    payload = PAYLOAD if options.payload is None else options.payload
+    if not (0 if framing == "frame" else 1) <= payload <= MAX_PAYLOAD:
+        raise Usage(f"--payload {payload}: with --framing {framing} from {0 if framing == 'frame' else 1} to {MAX_PAYLOAD:,} bytes")
+    connections = list(dict.fromkeys(options.connections or CONNECTIONS))
+    require_descriptors(2 * max(connections))  # each has a socket that asks the kernel about it
+    unavailable = {name: reason for name in names if (reason := listed[name]["unavailable_reason"])}
+    cells, unserved = [], []
+    for name in names:
+        if name in unavailable:
+            continue
+        variant = Variant(name, name, holds=listed[name]["holds"])
+        for count in connections:
+            if variant.serves("closed", count, threads=1):
+                cells.append(Cell(name, count))
+            else:
+                unserved.append(f"{name} holds {variant.holds}: not counted over {report.connections_text(count)}")
+    if not cells:
+        raise Usage("nothing to count: " + "; ".join([*(f"{name}: {why}" for name, why in unavailable.items()), *unserved]))
+    return Plan(cells, framing, payload, options.repeats or REPEATS, unavailable, unserved)
