@@ -292,7 +292,7 @@ def test_the_launcher_finds_a_python_that_can(tmp_path):
     assert "python3-scipy" in done.stderr and "scripts/dependencies" in done.stderr
 
 
-@pytest.mark.parametrize("verb", ["", "run", "report", "compare", "micro", "list", "doctor"])
+@pytest.mark.parametrize("verb", ["", "run", "report", "compare", "micro", "count", "list", "doctor"])
 def test_help_exists_for_every_verb(echobench, verb):
     done = echobench(*([verb] if verb else []), "--help")
     assert done.returncode == 0 and "usage: echobench" in done.stdout

@@ -13,7 +13,7 @@ def shorten(name):
     text, kept = _without(text, "<", ">"), ""
     while kept != text:  # arguments of the lambda that a name lies in, too
         kept, text = text, _without(text, "(", ")")
-    text = re.sub(r"(\[(abi:|clone )[^]]*\]|(?<=\w) (const|volatile)\b|&|\*)", "", text).strip()
+    text = re.sub(r"(\[(abi:|clone )[^]]*\]|(?<=\S) (const|volatile)\b|&|\*)", "", text).strip()
     if not re.search(r"\boperator ", text):  # a conversion's name has a space
         text = text.rsplit(" ", 1)[-1]
     text = "::".join(text.split("::")[-PARTS:])
