@@ -105,8 +105,8 @@ def test_a_request_and_its_reply_are_those_of_the_protocol():
 
 
 def test_lengths_are_rounds_of_all_connections():
-    assert Cell("epoll", 1).lengths == (100, 600)
-    assert Cell("epoll", 64).lengths == (4, 20)
+    assert Cell("epoll", 1).lengths == (20, 120)
+    assert Cell("epoll", 64).lengths == (4, 12)
 
 
 # ---- from totals to figures ----

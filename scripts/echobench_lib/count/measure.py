@@ -19,7 +19,7 @@ from . import document, tools
 from .drive import Driven, Shape, Wrong
 from .tools import NATIVE, Totals
 
-LENGTHS = ((100, 4), (600, 20))  # requests of a run, and rounds, at least; the larger counts
+LENGTHS = ((20, 4), (120, 12))  # requests of a run, and rounds, at least; the larger counts
 CALL = "call:"
 HANDOVER = "futex"  # the call by which a thread wakes another
 DEPENDS = ("its threads wake one another (futex): how often, and who runs first, is the scheduler's affair; valgrind runs one thread "
