@@ -121,7 +121,7 @@ TEST(echo_load, measures_a_good_server_and_says_so) {
     EXPECT_TRUE(result["tool"].contains(name)) << name;
   }
   for (const char* name :
-       {"kernel", "cores", "mitigations", "limits", "load", "sysctls", "lo_rps_cpus", "io_uring_allowed"}) {
+       {"kernel", "cores", "mitigations", "limits", "load", "sysctls", "io_uring_allowed"}) {
     EXPECT_TRUE(result["host"].contains(name)) << name;
   }
   const json cell = run.cell();

@@ -334,8 +334,8 @@ private:
 
   void begin_probing(std::size_t t) {
     probe_of(t)->refresh();
+    const server_cpu now = probe_of(t)->cpu_at_rest();  // what the warm-up began is over
     result_.cells[t].server->begin = probe_of(t)->read();
-    const server_cpu now = probe_of(t)->cpu_at_rest();
     driven_[t].last_cpu = now.total;
     result_.cells[t].server->cpu_children = -now.children;
   }

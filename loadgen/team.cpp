@@ -10,13 +10,11 @@ team::team(std::vector<std::unique_ptr<worker>> workers) : workers_(std::move(wo
   for (const auto& own : workers_) threads_.emplace_back([this, &own] { serve(*own); });
 }
 
-team::~team() {
-  wait();
-  start({});
-}
+team::~team() { start({}); }
 
 void team::start(job work) {
-  const std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [this] { return busy_ == 0; });  // those who run it read the job where it lies
   job_ = std::move(work);
   ++jobs_started_;
   busy_ = workers_.size();
@@ -34,7 +32,7 @@ void team::serve(worker& own) {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return jobs_started_ == seen; });
     if (!job_) return;
-    const job work = job_;  // its own: the owner may forget it before it is done
+    const job& work = job_;
     lock.unlock();
     work(own);
     lock.lock();

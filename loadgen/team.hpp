@@ -21,7 +21,7 @@ public:
   explicit team(std::vector<std::unique_ptr<worker>> workers);
   ~team();  // waits for what runs
 
-  void start(job work);  // on every worker, each in its thread
+  void start(job work);  // on every worker, each in its thread; waits for what runs
   void wait();           // until all have done it
   void run(job work) {
     start(std::move(work));
