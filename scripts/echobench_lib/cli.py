@@ -112,8 +112,8 @@ def parser():
     exact.add_argument("--framing", choices=("frame", "line", "raw"), help="protocol (default: frame)")
     exact.add_argument("--payload", type=size, metavar="BYTES", help=f"of a request (default: {count.PAYLOAD})")
     exact.add_argument("--repeats", type=whole_number, metavar="N", help=f"how often to count (default: {count.REPEATS})")
-    exact.add_argument("--functions", action="store_true", help="print which functions have the most instructions (default: off; "
-                       "they are stored anyway)")
+    exact.add_argument("--functions", action="store_true", help="print which functions have most instructions (default: "
+                       "off; they are stored anyway)")
     exact.add_argument("--out", type=Path, metavar="DIR", help="folder for count.json; must not hold one yet (default: "
                        "runs/<time>-count/)")
     exact.add_argument("--fail-over", type=percentage, metavar="PERCENT", help="with A B: fail when a count rose by more than "

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from conftest import SCRIPTS
+from rich.console import Console
 
 from echobench_lib import Failure, Usage
 from echobench_lib.count import changes, document, measure, names, report, tools
@@ -149,6 +150,18 @@ def test_what_start_and_stop_cost_cancels_out():
 
 def test_calls_that_do_not_grow_with_requests_are_not_shown():
     assert list(cell(calls={"sendto": 1, "mmap": 0, "epoll_wait": 1 / 64})["system_calls"]) == ["epoll_wait", "sendto"]
+
+
+def test_the_table_shows_what_is_exact(capsys):
+    console = Console(width=130)
+    loose = cell((1000, 1001, 1021), {"futex": 3}, variant="thread-pool")
+    report.show(result(cell(calls={"recvfrom": 1, "epoll_wait": 0.016}), loose), console, with_functions=True)
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert "epoll 500 0 0 ~ 1.1 1.016 recvfrom, epoll_wait 0.016" in lines
+    assert "thread-pool ~ 1,001 ~ 0 ~ 0 ~ 1.1 ~ 3 futex 3" in lines
+    assert "400 80.0 % f" in lines
+    assert any(line.startswith("largest difference of 3 repeats, exact figures: instructions 0 %,") for line in lines)
+    assert any(line.startswith("~ not exact: thread-pool, 1 connection (instructions within 2.1 %): its threads") for line in lines)
 
 
 def test_functions_are_sorted_by_what_a_request_costs_in_them():
@@ -302,10 +315,11 @@ def test_a_server_that_serves_nobody_is_a_failure(echobench, tmp_path, monkeypat
 # ---- the real thing ----
 
 @pytest.mark.skipif(not os.access(BUILD / "servers" / "echo-server", os.X_OK), reason=f"no echo-server in {BUILD}")
-@pytest.mark.skipif(not (shutil.which("valgrind") and shutil.which("strace")), reason="no valgrind or strace: scripts/dependencies")
+@pytest.mark.skipif(not (shutil.which("valgrind") and shutil.which("strace")), reason="valgrind or strace missing")
 def test_counts_of_the_real_server_repeat(echobench, tmp_path, monkeypatch):
     monkeypatch.setattr(measure, "LENGTHS", ((10, 2), (60, 4)))
-    done = echobench("count", "epoll", "--connections", "1", "--repeats", "2", "--out", tmp_path / "r", ECHOBENCH_BUILD=str(BUILD))
+    done = echobench("count", "epoll", "--connections", "1", "--repeats", "2", "--out", tmp_path / "r",
+                     ECHOBENCH_BUILD=str(BUILD))
     assert done.returncode == 0, done.stdout + done.stderr
     stored = document.load(tmp_path / "r")
     [counted] = stored["cells"]
@@ -317,5 +331,5 @@ def test_counts_of_the_real_server_repeat(echobench, tmp_path, monkeypatch):
     assert counted["figures"]["allocations"]["values"] == counted["figures"]["allocated_bytes"]["values"] == [0, 0]
     assert sum(each["instructions"] for each in counted["functions"]) == pytest.approx(instructions["per_request"])
     assert any("echo_session" in each["name"] for each in counted["functions"][:8])
-    assert "epoll_wait 1, recvfrom 1, sendto 1" in done.stdout
+    assert "epoll_wait, recvfrom, sendto" in done.stdout
     assert echobench("count", tmp_path / "r", tmp_path / "r", "--fail-over", "1%").returncode == 0

@@ -22,8 +22,8 @@ from .tools import NATIVE, Totals
 LENGTHS = ((20, 4), (120, 12))  # requests of a run, and rounds, at least; the larger counts
 CALL = "call:"
 HANDOVER = "futex"  # the call by which a thread wakes another
-DEPENDS = ("its threads wake one another (futex): how often, and who runs first, is the scheduler's affair; valgrind runs one thread "
-           "at a time, so that the figure is that of one CPU")
+DEPENDS = ("its threads wake one another (futex): how often, and who runs first, is the scheduler's affair; valgrind runs one "
+           "thread at a time, so that instructions and allocations are those of one CPU")
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from . import document
 from .document import FIGURES, NEVER_EXACT
 
 SHOWN_FUNCTIONS = 8
-COLUMNS = (("variant", "left"), ("instructions/req", "right"), ("system calls/req", "right"), ("allocations/req", "right"),
-           ("bytes/req", "right"), ("switches/req", "right"), ("which calls", "left"))
+COLUMNS = (("variant", "left"), ("instructions", "right"), ("allocations", "right"), ("bytes", "right"), ("switches", "right"),
+           ("system calls", "right"), ("which", "left"))
 
 
 def number(value):
@@ -32,8 +32,9 @@ def show(stored, console, with_functions=False):
     for connections in dict.fromkeys(cell["connections"] for cell in stored["cells"]):
         cells = [cell for cell in stored["cells"] if cell["connections"] == connections]
         ready = ", all of them ready at each wake-up" if connections > 1 else ""
-        table = tables.plain_table(f"counts per request, {connections_text(connections)}{ready}, {config['payload_bytes']:,}-byte "
-                                   f"{config['framing']}", COLUMNS)
+        shape = f"{connections_text(connections)}{ready}, {config['payload_bytes']:,}-byte {config['framing']}"
+        table = tables.plain_table(f"counts per request, {shape}", COLUMNS)
+        table.columns[-1].no_wrap = False  # there can be many
         for cell in cells:
             table.add_row(*_texts(cell))
         console.print(table)
@@ -50,9 +51,13 @@ def _texts(cell):
     figures = cell["figures"]
     calls = sorted(cell["system_calls"].items(), key=lambda item: (-item[1]["per_request"], item[0]))
     switches = [figures[name]["per_request"] for name in FIGURES if name in NEVER_EXACT and name in figures]
-    return [cell["variant"], *(figure_text(figures.get(name)) for name in FIGURES if name not in NEVER_EXACT),
-            f"~ {number(sum(switches))}" if switches else tables.ABSENT,
-            ", ".join(f"{name} {number(call['per_request'])}" for name, call in calls) or tables.ABSENT]
+    return [cell["variant"], *(figure_text(figures.get(name)) for name in ("instructions", "allocations", "allocated_bytes")),
+            f"~ {number(sum(switches))}" if switches else tables.ABSENT, figure_text(figures.get("system_calls")),
+            ", ".join(_call(name, call["per_request"]) for name, call in calls if call["per_request"]) or tables.ABSENT]
+
+
+def _call(name, per_request):
+    return name if per_request == 1 else f"{name} {number(per_request)}"
 
 
 def _functions(cell):
@@ -73,13 +78,14 @@ def notes(stored):
         lines.append("one repeat: that figures are exact is not shown")
     reasons = {}
     for cell in stored["cells"]:
-        loose = [f"{FIGURES[name]} within {100 * figure['scatter']:.2g} %" for name, figure in cell["figures"].items()
-                 if name not in NEVER_EXACT and not figure["exact"]]
+        loose = {FIGURES[name]: figure["scatter"] for name, figure in cell["figures"].items()
+                 if name not in NEVER_EXACT and not figure["exact"]}
         if loose:
-            where = f"{cell['variant']}, {connections_text(cell['connections'])}"
-            reasons.setdefault(cell["inexact"] or "the repeats differ", []).append(f"{where} ({', '.join(loose)})")
+            apart = ", ".join(f"{name} within {100 * scatter:.2g} %" for name, scatter in loose.items() if scatter)
+            where = f"{cell['variant']}, {connections_text(cell['connections'])}" + (f" ({apart})" if apart else "")
+            reasons.setdefault(cell["inexact"] or "the repeats differ", []).append(where)
     lines += [f"~ not exact: {'; '.join(where)}: {reason}" for reason, where in reasons.items()]
-    lines.append("~ switches: natively, of all threads; other load on the machine adds some, so that they are judged by nothing")
+    lines.append("~ switches: natively, of all threads; other load on the machine adds some, so that they are never judged")
     for cell in stored["cells"]:
         lines += [f"not counted: {cell['variant']}, {connections_text(cell['connections'])}, {tool}: {reason}"
                   for tool, reason in cell["refused"].items()]

@@ -60,8 +60,8 @@ def _compare(options, console):
         console.print(f"undecided: {text}", soft_wrap=True)
     if regressions or undecided:
         return 1 if regressions else 2
-    console.print(f"no count rose by more than {100 * options.fail_over:g} %, and no system call was added: {len(comparison.changes)} "
-                  "cells judged", soft_wrap=True)
+    console.print(f"no count rose by more than {100 * options.fail_over:g} %, and no system call was added: "
+                  f"{len(comparison.changes)} cells judged", soft_wrap=True)
     return 0
 
 
@@ -73,8 +73,9 @@ def _plan(options):
     names = list(dict.fromkeys(options.names)) or list(listed)
     framing = options.framing or "frame"
     payload = PAYLOAD if options.payload is None else options.payload
-    if not (0 if framing == "frame" else 1) <= payload <= MAX_PAYLOAD:
-        raise Usage(f"--payload {payload}: with --framing {framing} from {0 if framing == 'frame' else 1} to {MAX_PAYLOAD:,} bytes")
+    least = 0 if framing == "frame" else 1
+    if not least <= payload <= MAX_PAYLOAD:
+        raise Usage(f"--payload {payload}: with --framing {framing} from {least} to {MAX_PAYLOAD:,} bytes")
     connections = list(dict.fromkeys(options.connections or CONNECTIONS))
     require_descriptors(2 * max(connections))  # each has a socket that asks the kernel about it
     unavailable = {name: reason for name in names if (reason := listed[name]["unavailable_reason"])}
@@ -89,5 +90,6 @@ def _plan(options):
             else:
                 unserved.append(f"{name} holds {variant.holds}: not counted over {report.connections_text(count)}")
     if not cells:
-        raise Usage("nothing to count: " + "; ".join([*(f"{name}: {why}" for name, why in unavailable.items()), *unserved]))
+        reasons = [*(f"{name}: {why}" for name, why in unavailable.items()), *unserved]
+        raise Usage(f"nothing to count: {'; '.join(reasons)}")
     return Plan(cells, framing, payload, options.repeats or REPEATS, unavailable, unserved)
