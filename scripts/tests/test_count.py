@@ -164,6 +164,13 @@ def test_the_table_shows_what_is_exact(capsys):
     assert any(line.startswith("~ not exact: thread-pool, 1 connection (instructions within 2.1 %): its threads") for line in lines)
 
 
+def test_a_call_that_the_longer_run_happened_to_make_less_often_is_stored(tmp_path):
+    counted = runs("strace", [{"call:sendto": 1, "call:munmap": value} for value in (-0.01, 0, -0.01)])
+    stored = stored_cell(Cell("epoll", 1), counted, {})
+    assert stored["system_calls"]["munmap"]["per_request"] < 0 < stored["system_calls"]["munmap"]["scatter"]
+    document.save(result(stored), tmp_path / "count.json")
+
+
 def test_functions_are_sorted_by_what_a_request_costs_in_them():
     assert cell(functions={"start": 0, "g": 100, "f": 300})["functions"] == [
         {"name": "f", "instructions": 300, "share": 0.75}, {"name": "g", "instructions": 100, "share": 0.25}]

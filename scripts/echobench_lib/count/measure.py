@@ -189,7 +189,8 @@ def stored_cell(cell, runs, refused):
 def figure(values, inexact=""):
     """Per request: the median of the repeats, and how far they lie apart."""
     value = median(values)
-    scatter = (max(values) - min(values)) / value if value else max(values) - min(values)
+    apart = max(values) - min(values)
+    scatter = apart / abs(value) if value else apart
     return {"per_request": value, "values": values, "scatter": scatter,
             "exact": not inexact and scatter <= document.EXACT_WITHIN}
 
