@@ -11,6 +11,8 @@ Knows the programs echo-server and echo-load only by their command lines and the
     report      tables, charts, index.html
     compare     two result files side by side
     doctor      what on this host spoils figures
+    gain        what a figure shows of a known slow-down
+    count       another kind of result: instructions, system calls, allocations, exact on any host
     micro       another kind of result: what the primitives under the models cost
 """
 

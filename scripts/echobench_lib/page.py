@@ -41,7 +41,7 @@ def render(document, groups, drawn, specs, libraries):
     servers = dict.fromkeys(" ".join(cell["server"]["command"]) for cell in document["cells"]
                             if "command" in cell.get("server", {}))
     return whole("report.html", f"echobench: {experiment.get('name', 'echo-load')}", _subtitle(document), _LINKS, specs, libraries,
-                 document=document, failed=[run for run in runs if "error" in run], drawn=drawn, tables=_tables(groups),
+                 document=document, failed=[run for run in runs if "error" in run], drawn=drawn, tables=_tables(groups), gains=tables.gains(groups),
                  palette=charts.colours(dict.fromkeys(row.variant for group in groups for row in group.rows)),
                  notes=tables.notes(groups, document), doubts=tables.doubts(groups), verdicts=VERDICTS,
                  settings=json.dumps(settings, indent=1) if settings else "", least=gain.LEAST, most=gain.MOST, widest=gain.WIDEST,

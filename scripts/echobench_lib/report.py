@@ -7,7 +7,8 @@ from .summary import summarise
 def show(document, reference, console):
     """Prints one table per workload, then what the reader must know.  Returns the groups."""
     groups = summarise(document, reference)
-    for table in tables.build(groups):
+    for table in [*tables.build(groups), *tables.gains(groups)]:
+        console.print(table.title, style="bold", highlight=False, soft_wrap=True)
         console.print(tables.for_terminal(table))
         for remark in table.remarks:
             console.print(remark, style="dim", highlight=False, soft_wrap=True)

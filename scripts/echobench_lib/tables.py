@@ -138,7 +138,8 @@ def _by_rate(ladder):
     main = next((group for rate in MAIN_RATES for group in ladder if group.workload.rate == rate), ladder[len(ladder) // 2])
     columns, texts = [VARIANT[:2]], {row.variant: [row.variant] for row in main.rows}
     for group in ladder:
-        label = f"{group.workload.rate}: µs/req" if not group.workload.rate.isdigit() else f"{int(group.workload.rate):,}/s: µs/req"
+        rate = f"{int(group.workload.rate):,}/s" if group.workload.rate.isdigit() else group.workload.rate
+        label = f"{rate}: µs/req" + (f" ({doubt})" if (doubt := group.doubt(COST)) not in ("", NO_TWIN) else "")
         columns.append((label, "right"))
         for variant, cells in texts.items():
             row = group.row(variant)
@@ -169,6 +170,28 @@ def remarks(group, prefix=""):
     return lines
 
 
+def gains(groups):
+    """Where twins burn several times, or several variants have twins: a table for each variant, of what CPU per request
+    shows of each burn."""
+    found = {}
+    for group in groups:
+        for gain in group.gains.get(COST, []):
+            found.setdefault(gain.of, {}).setdefault(gain.twin, {})[title(group)] = gain
+    if sum(map(len, found.values())) < 2:
+        return []
+    made = []
+    for of, twins in found.items():
+        columns = [("load", "left")]
+        for twin, by_load in twins.items():
+            known = sorted(gain.known_ns / 1000 for gain in by_load.values())
+            columns.append((f"{twin} (really {known[len(known) // 2]:.2f} µs)", "left"))
+        loads = [title(group) for group in groups if any(title(group) in by_load for by_load in twins.values())]
+        rows = [(None, [load, *(plus_minus(by_load[load].gain) + (f" {by_load[load].doubt}" if by_load[load].doubt else "")
+                                if load in by_load else ABSENT for by_load in twins.values())]) for load in loads]
+        made.append(Table(f"gain of CPU per request, {of}", columns, rows))
+    return made
+
+
 def gain_text(gain, what="of CPU"):
     """`gain 1.11 ± 0.14: a known 1.05 µs (epoll+1us) shows as 1.17 ± 0.15 µs of CPU`."""
     return (f"gain {plus_minus(gain.gain)}: a known {gain.known_ns / 1000:.2f} µs ({gain.twin}) shows as "
@@ -193,9 +216,10 @@ def plain_table(heading, columns):
 
 
 def for_terminal(table):
-    printed = plain_table(table.title, table.columns)
+    """Without its title, which may be longer than the table is wide."""
+    printed = plain_table(None, table.columns)
     for row, texts in table.rows:
-        style = {"valid": "", "client-bound": "yellow", "unsaturated": "yellow"}.get(row.verdict, "red")
+        style = {"valid": "", "client-bound": "yellow", "unsaturated": "yellow"}.get(row.verdict, "red") if row else ""
         *cells, last = texts
         printed.add_row(*cells, f"[{style}]{last}[/]" if style and last != ABSENT else last)
     return printed

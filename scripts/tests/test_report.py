@@ -144,6 +144,17 @@ def test_gains_stand_below_each_table(reported):
     assert re.search(r"^gain 0\.\d\d|1\.\d\d ± \d+\.\d\d: a known 1\.05 µs \(epoll\+1us\) shows as", table, re.M)
 
 
+def test_gains_of_several_twins_stand_in_tables_of_their_own(reported):
+    folder, output = reported
+    _, groups = groups_of(folder)
+    made = tables.gains(groups)
+    assert [table.title for table in made] == ["gain of CPU per request, asio-callback", "gain of CPU per request, epoll"]
+    row = next(texts for _, texts in made[1].rows if texts[0].startswith("plain closed loop, 1,000"))
+    assert row[1].startswith("0.1") or row[1].startswith("0.0")
+    assert row[1].endswith("bends") and made[1].title in output and made[1].columns[1] == ("epoll+1us (really 1.05 µs)", "left")
+    assert made[1].title in (folder / "index.html").read_text()
+
+
 def test_a_figure_that_bends_is_neither_ranked_nor_given_a_ratio(reported):
     folder, output = reported
     _, groups = groups_of(folder)

@@ -12,6 +12,7 @@ from .report import connections_text, figure_text, number
 
 ADDED_CALL = 1 / 80     # more of a system call per request than this is one that was added: 1/64 shows, one stray call not
 LOOSE_CALL = 0.5        # where calls depend on the scheduler
+LOOSE = 0.05            # by so much figures that do move with the load of the machine, beside the scatter of their repeats
 LEAST = {"allocations": 0.01, "allocated_bytes": 1.0}  # a smaller rise is none, whatever its share
 SHOWN_FUNCTIONS = 3
 SHOWN_GROWTH = 0.5      # instructions per request; less is the difference of two roundings
@@ -93,7 +94,8 @@ def _inexact(change):
 
 def rose(name, before, after, limit):
     rise = min(after["values"]) - max(before["values"])
-    return rise > max(limit * max(before["values"]), LEAST.get(name, 0))
+    share = limit if before["exact"] and after["exact"] else max(limit, LOOSE)
+    return rise > max(share * max(before["values"]), LEAST.get(name, 0))
 
 
 def why_not_comparable(first, second):

@@ -102,7 +102,7 @@ class Driven:
 
     def end(self):
         """Ends the server where it stands: stopping it takes turns, which belong to no request.  What the tool said."""
-        os.kill(self._pid, signal.SIGHUP)
+        os.kill(self._pid, signal.SIGUSR2)  # which no server handles, and nohup does not have ignored
         try:
             _, said = self._process.communicate(timeout=START_S)
         except subprocess.TimeoutExpired:

@@ -22,6 +22,7 @@ from .tools import NATIVE, Totals
 LENGTHS = ((20, 4), (120, 12))  # requests of a run, and rounds, at least; the larger counts
 CALL = "call:"
 HANDOVER = "futex"  # the call by which a thread wakes another
+HANDS_OVER = 0.01   # of them for a request, at least, where that belongs to the model and is no stray one
 DEPENDS = ("its threads wake one another (futex): how often, and who runs first, is the scheduler's affair; valgrind runs one "
            "thread at a time, so that instructions and allocations are those of one CPU")
 
@@ -166,7 +167,7 @@ def stored_cell(cell, runs, refused):
     calls = {name.removeprefix(CALL): values for (tool, name), values in counted.items() if name.startswith(CALL)}
     repeats = sum(tool == tools.STRACE.name for tool, _ in pairs)
     calls = {name: values + [0.0] * (repeats - len(values)) for name, values in calls.items() if any(values)}
-    inexact = DEPENDS if HANDOVER in calls else ""
+    inexact = DEPENDS if HANDOVER in calls and median(calls[HANDOVER]) > HANDS_OVER else ""
     figures = {name: figure(values, inexact) for (_, name), values in counted.items()
                if not name.startswith(CALL) and name != "waits"}
     if calls:
