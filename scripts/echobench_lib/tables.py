@@ -4,6 +4,7 @@ A load has the columns that answer its question; which those are is data.  Costs
 connections stand side by side in one table.
 """
 
+import statistics as plain
 from dataclasses import dataclass, field
 
 from rich.table import Table as RichTable
@@ -176,19 +177,17 @@ def gains(groups):
     found = {}
     for group in groups:
         for gain in group.gains.get(COST, []):
-            found.setdefault(gain.of, {}).setdefault(gain.twin, {})[title(group)] = gain
+            found.setdefault(gain.of, {}).setdefault(gain.twin, {})[group.workload.name] = gain
     if sum(map(len, found.values())) < 2:
         return []
     made = []
     for of, twins in found.items():
-        columns = [("load", "left")]
-        for twin, by_load in twins.items():
-            known = sorted(gain.known_ns / 1000 for gain in by_load.values())
-            columns.append((f"{twin} (really {known[len(known) // 2]:.2f} µs)", "left"))
-        loads = [title(group) for group in groups if any(title(group) in by_load for by_load in twins.values())]
-        rows = [(None, [load, *(plus_minus(by_load[load].gain) + (f" {by_load[load].doubt}" if by_load[load].doubt else "")
-                                if load in by_load else ABSENT for by_load in twins.values())]) for load in loads]
-        made.append(Table(f"gain of CPU per request, {of}", columns, rows))
+        known = [plain.median(gain.known_ns for gain in by_load.values()) / 1000 for by_load in twins.values()]
+        columns = [("load", "left"), *((f"{twin.removeprefix(of)}: {us:.2f} µs", "left") for twin, us in zip(twins, known))]
+        loads = [group.workload.name for group in groups if any(group.workload.name in by_load for by_load in twins.values())]
+        rows = [(None, [load, *(f"{plus_minus(gain.gain)} {gain.doubt}".rstrip() if (gain := by_load.get(load)) else ABSENT
+                                for by_load in twins.values())]) for load in loads]
+        made.append(Table(f"gain of CPU per request, {of}: what it shows of what a twin has really burnt", columns, rows))
     return made
 
 
