@@ -37,8 +37,4 @@ request_burn::request_burn(nanoseconds each) {
   each_ = each;
 }
 
-nanoseconds request_burn::operator()() const noexcept {
-  return burn_cpu(each_, [] { return false; }) + beside_;
-}
-
 }  // namespace echobench
