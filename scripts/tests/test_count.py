@@ -248,12 +248,13 @@ def test_without_a_margin_nothing_fails(count):
     assert done.returncode == 0 and "memcpy +50, g +50" not in done.stdout and "g +50, memcpy +50" in done.stdout
 
 
-def test_what_is_not_exact_is_judged_with_its_scatter(count):
+def test_what_is_not_exact_is_judged_with_its_scatter_and_more(count):
     loose = {"recvfrom": 1, "futex": 4.0}
     before = result(cell((1000, 1020, 1040), loose))
     assert count(before, result(cell((1030, 1045, 1050), {"recvfrom": 1, "futex": 4.3})), "--fail-over", "1%").returncode == 0
-    done = count(before, result(cell((1060, 1070, 1080), loose)), "--fail-over", "1%")
-    assert done.returncode == 1 and "instructions ~ 1,020 to ~ 1,070 (+4.90 %)" in done.stdout
+    assert count(before, result(cell((1060, 1070, 1080), loose)), "--fail-over", "1%").returncode == 0, "within 5 % it may be the load"
+    done = count(before, result(cell((1100, 1110, 1120), loose)), "--fail-over", "1%")
+    assert done.returncode == 1 and "instructions ~ 1,020 to ~ 1,110 (+8.82 %)" in done.stdout
     assert count(before, result(cell((1030, 1045, 1050), {"recvfrom": 1, "futex": 5.0})), "--fail-over", "1%").returncode == 1
 
 

@@ -81,4 +81,4 @@ def test_the_report_opens(measured):
     page = Counter()
     page.feed((folder / "index.html").read_text())
     assert page.tags["table"] == len({(cell["block"]) for cell in result.load(folder)["cells"]})
-    assert page.tags["svg"] >= 4
+    assert page.tags["svg"] >= 2, "throughput and latency, and what else has its gain shown"
