@@ -139,8 +139,7 @@ def _by_rate(ladder):
     main = next((group for rate in MAIN_RATES for group in ladder if group.workload.rate == rate), ladder[len(ladder) // 2])
     columns, texts = [VARIANT[:2]], {row.variant: [row.variant] for row in main.rows}
     for group in ladder:
-        rate = f"{int(group.workload.rate):,}/s" if group.workload.rate.isdigit() else group.workload.rate
-        label = f"{rate}: µs/req" + (f" ({doubt})" if (doubt := group.doubt(COST)) not in ("", NO_TWIN) else "")
+        label = f"{rate_text(group)}: µs/req" + (f" ({doubt})" if (doubt := group.doubt(COST)) not in ("", NO_TWIN) else "")
         columns.append((label, "right"))
         for variant, cells in texts.items():
             row = group.row(variant)
@@ -153,10 +152,16 @@ def _by_rate(ladder):
     columns.append(VERDICT[:2])
     for row in main.rows:
         texts[row.variant].append(verdict_of_all([other for group in ladder if (other := group.row(row.variant))]))
-    rates = ", ".join(f"{group.workload.rate} {group.rate_per_s:,.0f}/s" for group in ladder if group.rate_per_s)
-    return Table(f"{LOADS['equal-load']}, {main.workload.shape}: {rates} each; ratio at {main.workload.rate}", columns,
+    rates = ", ".join(rate_text(group) + ("" if group.workload.rate.isdigit() else f" {group.rate_per_s:,.0f}/s") for group in ladder)
+    return Table(f"{LOADS['equal-load']}, {main.workload.shape}: {rates} each; ratio at {rate_text(main)}", columns,
                  [(row, texts[row.variant]) for row in main.rows],
-                 [text for group in ladder for text in remarks(group, f"{group.workload.rate}: ")], ladder)
+                 [text for group in ladder for text in remarks(group, f"{rate_text(group)}: ")], ladder)
+
+
+def rate_text(group):
+    """`half`, `23%`, `5,000/s`."""
+    rate = group.workload.rate
+    return f"{int(rate):,}/s" if rate.isdigit() else rate
 
 
 def remarks(group, prefix=""):
