@@ -6,9 +6,9 @@ import math
 import subprocess
 
 from . import REPOSITORY, Failure
-from .gain import NO_TWIN
 from .result import LOADS
 from .summary import COST
+from .units import format_connections
 
 FOLDER = REPOSITORY / "scripts" / "charts"
 MODULES = FOLDER / "node_modules"
@@ -82,11 +82,7 @@ def _panel(group, groups):
     """Title of a facet."""
     workload = group.workload
     where = f"{workload.rate} " if workload.rate else ""
-    return f"{LOADS[workload.load]}, {where}{_connections(workload)}{_beside(group, groups)}"
-
-
-def _connections(workload):
-    return f"{workload.connections:,} connection{'s' if workload.connections != 1 else ''}"
+    return f"{LOADS[workload.load]}, {where}{format_connections(workload.connections)}{_beside(group, groups)}"
 
 
 def _points(groups, loads=tuple(LOADS)):
@@ -107,7 +103,7 @@ def _beside(group, groups):
 def _ratio_data(groups):
     data = []
     for group, row, point in _points(groups, ("equal-load", "saturation", "ping-pong")):
-        if group.doubt(COST) not in ("", NO_TWIN):
+        if group.unranked(COST):
             continue
         if row.cost_ratio:
             low, high = (row.cost_ratio.low, row.cost_ratio.high) if row.cost_ratio.has_bounds else (None, None)
@@ -137,7 +133,7 @@ def _curve_data(groups):
             low, high = bounds or (None, None)
             low = max(0, low) if low is not None else None  # a cost is not negative
             if value is not None:
-                data.append({**point, "panel": _connections(group.workload) + _beside(group, groups), "figure": figure,
+                data.append({**point, "panel": format_connections(group.workload.connections) + _beside(group, groups), "figure": figure,
                              "figure_order": order, "rate": group.rate_per_s, "value": value, "low": low, "high": high})
     return data
 
@@ -152,7 +148,7 @@ def _gain_data(groups):
         workload = group.workload
         for gain in group.gains.get(COST, []):
             interval = gain.gain
-            data.append({"panel": f"{gain.of}, {_connections(workload)}{_beside(group, groups)}", "order": f"{gain.of} {workload.connections:09}",
+            data.append({"panel": f"{gain.of}, {format_connections(workload.connections)}{_beside(group, groups)}", "order": f"{gain.of} {workload.connections:09}",
                          "load": " ".join(filter(None, (LOADS[workload.load], workload.rate))), "load_order": order,
                          "burn": gain.twin.rsplit("+", 1)[-1], "known_us": gain.known_ns / 1000, "gain": interval.estimate,
                          "low": interval.low, "high": interval.high, "doubt": gain.doubt or "shown"})

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from . import tables
 from .result import reference_of, workload_of
 from .statistics import Interval, change, trimmed_mean
-from .summary import COST, FIGURES, TIME, log_ratios, slice_cost, slice_rate, summarise
+from .summary import COST, FIGURES, TIME, log_ratios, slice_cost, slice_rate, sound_verdicts, summarise
 
 RATE_TOLERANCE = 0.25  # loads at rates further apart were not asked the same
 
@@ -141,8 +141,7 @@ def _doubt(variant, groups):
     for side, group in zip("AB", groups):
         for name in (variant, group.reference):
             verdict = group.row(name).verdict if group.row(name) else "not measured"
-            sound = ("valid", "client-bound") if group.workload.load in ("closed", "crr", "ping-pong") else ("valid",)
-            if verdict not in sound:
+            if verdict not in sound_verdicts(group.workload.load):
                 return f"{name} is {verdict} in {side}"
     return ""
 

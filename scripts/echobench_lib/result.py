@@ -10,6 +10,7 @@ import jsonschema
 
 from . import REPOSITORY, Usage, hdr
 from .experiment import explain
+from .units import format_connections
 
 SCHEMA_FILE = REPOSITORY / "results" / "result.schema.json"
 FILE_NAME = "result.json"
@@ -69,8 +70,7 @@ class Workload:
     @property
     def shape(self):
         """`100 connections, 64-byte frame`."""
-        text = f"{self.connections:,} connection{'s' if self.connections != 1 else ''}"
-        text += f", {self.payload_bytes:,}-byte {self.framing}"
+        text = f"{format_connections(self.connections)}, {self.payload_bytes:,}-byte {self.framing}"
         if self.op != "echo":
             text += f", op {self.op}" + (" offloaded" if self.offload else "")
         return text + (f", pipeline {self.pipeline}" if self.pipeline != 1 else "")

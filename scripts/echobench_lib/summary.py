@@ -74,6 +74,11 @@ class Group:
         """Why `figure` must be neither ranked nor judged; empty where it may be."""
         return gain.doubt(self.gains.get(figure, []), self.reference)
 
+    def unranked(self, figure):
+        """The same, but that a result without twins is ranked all the same: that its gain is not known stands below it."""
+        doubt = self.doubt(figure)
+        return "" if doubt == gain.NO_TWIN else doubt
+
 
 def summarise(document, reference):
     """The groups of a result, in the order of their workloads."""
@@ -99,7 +104,7 @@ def _group(workload, cells, reference, threads):
 def _rank(group):
     """The cheapest first, the twins last.  By cost where its gain is shown; in the order of the experiment where not.
     A plain closed loop is ranked by nothing: where the client was the bottleneck its throughput is a bound."""
-    by_cost = group.workload.load != "closed" and group.doubt(COST) in ("", gain.NO_TWIN)
+    by_cost = group.workload.load != "closed" and not group.unranked(COST)
 
     def place(row):
         if not by_cost:
@@ -111,11 +116,12 @@ def _rank(group):
 def counts(cell):
     """Whether a cell's figures may enter ratios, gains and medians of cost: not where replies or connections were lost,
     nor where a load that was to be equal, or a server that was to be saturated, was not."""
-    if cell["load"] in ("equal-load", "open"):
-        return cell["verdict"] == "valid"
-    if cell["load"] == "saturation":
-        return cell["verdict"] == "valid" and is_saturated(cell)
-    return cell["verdict"] in ("valid", "client-bound")
+    return cell["verdict"] in sound_verdicts(cell["load"]) and (cell["load"] != "saturation" or is_saturated(cell))
+
+
+def sound_verdicts(load):
+    """A client that is the bottleneck spoils what was to be equal or saturated, and bounds the throughput of the others."""
+    return ("valid",) if load in ("equal-load", "open", "saturation") else ("valid", "client-bound")
 
 
 def is_saturated(cell):

@@ -42,7 +42,7 @@ def throughput_text(row):
 
 def ratio_texts(row, group):
     """Ratio and interval of the cost; or why there is none."""
-    if doubt := group.doubt(COST) if group.doubt(COST) != NO_TWIN else "":
+    if doubt := group.unranked(COST):
         return ABSENT, doubt
     if row.cost_ratio is None:
         return ("1", "reference") if row.variant == group.reference and row.cost_ns is not None else (ABSENT, "")
@@ -139,7 +139,7 @@ def _by_rate(ladder):
     main = next((group for rate in MAIN_RATES for group in ladder if group.workload.rate == rate), ladder[len(ladder) // 2])
     columns, texts = [VARIANT[:2]], {row.variant: [row.variant] for row in main.rows}
     for group in ladder:
-        label = f"{rate_text(group)}: µs/req" + (f" ({doubt})" if (doubt := group.doubt(COST)) not in ("", NO_TWIN) else "")
+        label = f"{rate_text(group)}: µs/req" + (f" ({doubt})" if (doubt := group.unranked(COST)) else "")
         columns.append((label, "right"))
         for variant, cells in texts.items():
             row = group.row(variant)

@@ -43,6 +43,11 @@ def format_bytes(size, digits=3):
     return f"{size:.0f} B"
 
 
+def format_connections(count):
+    """`1 connection`, `1,000 connections`."""
+    return f"{count:,} connection{'s' if count != 1 else ''}"
+
+
 def format_seconds(seconds):
     """`4:05` for people who wait."""
     seconds = max(0, round(seconds))

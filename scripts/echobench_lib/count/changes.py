@@ -6,9 +6,10 @@ exact is judged with its scatter as its margin."""
 from dataclasses import dataclass, field
 
 from .. import tables
+from ..units import format_connections
 from . import document
 from .document import FIGURES, NEVER_EXACT
-from .report import connections_text, figure_text, number
+from .report import figure_text, number
 
 ADDED_CALL = 1 / 80     # more of a system call per request than this is one that was added: 1/64 shows, one stray call not
 LOOSE_CALL = 0.5        # where calls depend on the scheduler
@@ -29,7 +30,7 @@ class Change:
 
     @property
     def where(self):
-        return f"{self.variant}, {connections_text(self.connections)}"
+        return f"{self.variant}, {format_connections(self.connections)}"
 
     def pair(self, name):
         return tuple(cell["figures"].get(name) for cell in self.cells)
@@ -113,7 +114,7 @@ def compare(first, second):
     """A Comparison of two results for which why_not_comparable is empty."""
     a, b = document.cells(first), document.cells(second)
     both = [key for key in a if key in b]
-    missing = [f"{variant}, {connections_text(connections)}: only in {side}" for side, own, other in (("A", a, b), ("B", b, a))
+    missing = [f"{variant}, {format_connections(connections)}: only in {side}" for side, own, other in (("A", a, b), ("B", b, a))
                for variant, connections in own if (variant, connections) not in other]
     return Comparison([Change(*key, (a[key], b[key])) for key in both], _remarks(first, second), missing)
 
@@ -146,7 +147,7 @@ def percent_text(before, after):
 def show(comparison, console):
     """Prints a table for each number of connections; below it, what changed, and by what."""
     for connections in dict.fromkeys(change.connections for change in comparison.changes):
-        table = tables.plain_table(f"instructions per request, {connections_text(connections)}: B against A", (
+        table = tables.plain_table(f"instructions per request, {format_connections(connections)}: B against A", (
             ("variant", "left"), ("A", "right"), ("B", "right"), ("change", "right"), ("grew most", "left")))
         table.columns[-1].no_wrap = False
         changes = [change for change in comparison.changes if change.connections == connections]

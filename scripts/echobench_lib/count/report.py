@@ -1,6 +1,7 @@
 """Tables for the terminal."""
 
 from .. import tables
+from ..units import format_connections
 from . import document
 from .document import FIGURES, NEVER_EXACT
 
@@ -22,17 +23,13 @@ def figure_text(figure):
     return ("" if figure["exact"] else "~ ") + number(figure["per_request"])
 
 
-def connections_text(count):
-    return f"{count:,} connection{'s' if count != 1 else ''}"
-
-
 def show(stored, console, with_functions=False):
     """Prints a table for each number of connections, and how far the repeats lie apart."""
     config = stored["config"]
     for connections in dict.fromkeys(cell["connections"] for cell in stored["cells"]):
         cells = [cell for cell in stored["cells"] if cell["connections"] == connections]
         ready = ", all of them ready at each wake-up" if connections > 1 else ""
-        shape = f"{connections_text(connections)}{ready}, {config['payload_bytes']:,}-byte {config['framing']}"
+        shape = f"{format_connections(connections)}{ready}, {config['payload_bytes']:,}-byte {config['framing']}"
         table = tables.plain_table(f"counts per request, {shape}", COLUMNS)
         table.columns[-1].no_wrap = False  # there can be many
         for cell in cells:
@@ -61,7 +58,7 @@ def _call(name, per_request):
 
 
 def _functions(cell):
-    table = tables.plain_table(f"{cell['variant']}, {connections_text(cell['connections'])}: instructions by function",
+    table = tables.plain_table(f"{cell['variant']}, {format_connections(cell['connections'])}: instructions by function",
                                (("self", "right"), ("share", "right"), ("function", "left")))
     for function in cell["functions"][:SHOWN_FUNCTIONS]:
         table.add_row(number(function["instructions"]), f"{100 * function['share']:.1f} %", function["name"])
@@ -82,12 +79,12 @@ def notes(stored):
                  if name not in NEVER_EXACT and not figure["exact"]}
         if loose:
             apart = ", ".join(f"{name} within {100 * scatter:.2g} %" for name, scatter in loose.items() if scatter)
-            where = f"{cell['variant']}, {connections_text(cell['connections'])}" + (f" ({apart})" if apart else "")
+            where = f"{cell['variant']}, {format_connections(cell['connections'])}" + (f" ({apart})" if apart else "")
             reasons.setdefault(cell["inexact"] or "the repeats differ", []).append(where)
     lines += [f"~ not exact: {'; '.join(where)}: {reason}" for reason, where in reasons.items()]
     lines.append("~ switches: natively, of all threads; other load on the machine adds some, so that they are never judged")
     for cell in stored["cells"]:
-        lines += [f"not counted: {cell['variant']}, {connections_text(cell['connections'])}, {tool}: {reason}"
+        lines += [f"not counted: {cell['variant']}, {format_connections(cell['connections'])}, {tool}: {reason}"
                   for tool, reason in cell["refused"].items()]
     lines += [f"not available here: {name}: {reason}" for name, reason in stored["unavailable"].items()]
     return lines + [f"left out: {text}" for text in stored["unserved"]]
@@ -100,5 +97,5 @@ def _largest(stored, name):
     if not exact:
         return ""
     scatter, cell = max(exact, key=lambda item: item[0])
-    where = f" ({cell['variant']}, {connections_text(cell['connections'])})" if scatter else ""
+    where = f" ({cell['variant']}, {format_connections(cell['connections'])})" if scatter else ""
     return f"{FIGURES[name]} {100 * scatter:.2g} %{where}"

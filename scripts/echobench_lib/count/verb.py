@@ -9,7 +9,7 @@ from ..experiment import Variant
 from ..programs import list_variants, require_descriptors
 from ..progress import Progress
 from ..result import new_folder
-from ..units import format_seconds
+from ..units import format_connections, format_seconds
 from . import changes, document, report
 from .measure import Cell, Measurement, Plan
 
@@ -29,7 +29,7 @@ def run(options, console):
     file = new_folder(options.out, document.KIND, document.FILE_NAME) / document.FILE_NAME
     measurement = Measurement(plan, sys.argv[1:])
     console.print(f"cells: {len(plan.cells)}, each counted {plan.repeats} times by four tools: {file}", soft_wrap=True)
-    progress = Progress(console, lambda cell: f"{cell.variant}, {report.connections_text(cell.connections)}")
+    progress = Progress(console, lambda cell: f"{cell.variant}, {format_connections(cell.connections)}")
     begun = time.monotonic()
     try:
         measurement.run(progress)
@@ -88,7 +88,7 @@ def _plan(options):
             if variant.serves("closed", count, threads=1):
                 cells.append(Cell(name, count))
             else:
-                unserved.append(f"{name} holds {variant.holds}: not counted over {report.connections_text(count)}")
+                unserved.append(f"{name} holds {variant.holds}: not counted over {format_connections(count)}")
     if not cells:
         reasons = [*(f"{name}: {why}" for name, why in unavailable.items()), *unserved]
         raise Usage(f"nothing to count: {'; '.join(reasons)}")
