@@ -2,7 +2,7 @@
 // do.
 #include "bench/support.hpp"
 #include "common/frame.hpp"
-#include "servers/echo_session.hpp"
+#include "servers/session/echo_session.hpp"
 
 #include <cstring>
 #include <vector>

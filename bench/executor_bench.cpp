@@ -6,7 +6,7 @@
 // time that the loop's thread spends on a request: how long each keeps the loop from all others.
 #include "bench/asio_loop.hpp"
 #include "bench/support.hpp"
-#include "servers/burn.hpp"
+#include "servers/session/burn.hpp"
 
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/co_spawn.hpp>

@@ -146,7 +146,7 @@ void BM_Queue_Null(benchmark::State& state) {
 
 // ---- threads ----
 
-// The mechanism of servers/blocking_queue.hpp, with a limit: who must wait sleeps in the kernel.
+// The mechanism of servers/serving/blocking_queue.hpp, with a limit: who must wait sleeps in the kernel.
 class mutex_queue {
 public:
   explicit mutex_queue(std::size_t capacity) : capacity_(capacity) {}

@@ -1,7 +1,7 @@
 #include "servers/events.hpp"
 
 #include "common/build_info.hpp"
-#include "servers/listener.hpp"
+#include "servers/serving/listener.hpp"
 #include "servers/variants.hpp"
 
 #include <fmt/format.h>
@@ -15,8 +15,8 @@ namespace {
 
 using json = nlohmann::ordered_json;
 
-std::string_view to_string(capacity holds) {
-  return holds == capacity::one ? "one" : holds == capacity::threads ? "threads" : "any";
+std::string_view to_string(clients holds) {
+  return holds == clients::one ? "one" : holds == clients::threads ? "threads" : "any";
 }
 
 void print_line(const json& line) {
@@ -48,7 +48,7 @@ void print_listening(const variant& chosen, const any_server& server) {
   print_line({{"event", "listening"},
               {"variant", chosen.name},
               {"addresses", addresses},
-              {"loops", server.listeners().copies()},
+              {"loops", server.listeners().loops()},
               {"pid", ::getpid()},
               {"build",
                {{"version", build_info::version},
@@ -61,7 +61,7 @@ void print_listening(const variant& chosen, const any_server& server) {
 void print_stopped(const variant& chosen, const server_totals& totals) {
   json errors = json::object();
   for (std::size_t i = 0; i < totals.errors.size(); ++i) {
-    if (totals.errors[i] > 0) errors[std::string(error_kind_names[i])] = totals.errors[i];
+    if (totals.errors[i] > 0) errors[std::string(server_error_names[i])] = totals.errors[i];
   }
   print_line({{"event", "stopped"},
               {"variant", chosen.name},

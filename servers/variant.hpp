@@ -2,8 +2,8 @@
 #pragma once
 
 #include "common/cpu.hpp"
-#include "servers/echo_session.hpp"
-#include "servers/server_totals.hpp"
+#include "servers/session/echo_session.hpp"
+#include "servers/session/server_totals.hpp"
 
 #include <chrono>
 #include <concepts>
@@ -34,7 +34,7 @@ struct server_options {
 };
 
 // How many clients a variant serves at once: a single one, as many as it has threads, or any number.
-enum class capacity : std::uint8_t { one, threads, any };
+enum class clients : std::uint8_t { one, threads, any };
 
 // An option that this variant cannot honour; the text names the option and what to do.
 class usage_error : public std::invalid_argument {
@@ -49,7 +49,7 @@ concept echo_server = std::constructible_from<S, const server_options&> &&
     requires(S s, const S cs, std::stop_token stop) {
   { S::name } -> std::convertible_to<std::string_view>;     // file stem, '-' for '_'
   { S::summary } -> std::convertible_to<std::string_view>;  // one line for --list
-  { S::holds } -> std::convertible_to<capacity>;
+  { S::holds } -> std::convertible_to<clients>;
   { S::unavailable_reason() } -> std::same_as<std::string_view>;  // empty: usable here
   { cs.listeners() }
   noexcept->std::same_as<const listener_set&>;  // what was really bound
@@ -68,7 +68,7 @@ public:
 struct variant {
   std::string_view name;
   std::string_view summary;
-  capacity holds;
+  clients holds;
   std::string_view (*unavailable_reason)();
   std::unique_ptr<any_server> (*make)(const server_options&);
 };

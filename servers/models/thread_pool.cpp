@@ -1,8 +1,8 @@
 // Half-sync/half-async: one thread waits for all connections and hands each that is ready to a pool of
 // workers, which receive, answer and send without ever waiting for a peer, and hand it back. It serves any
 // number of clients.
-#include "servers/blocking_queue.hpp"
-#include "servers/reactor.hpp"
+#include "servers/serving/blocking_queue.hpp"
+#include "servers/serving/reactor.hpp"
 #include "servers/variants.hpp"
 
 #include <thread>
@@ -18,7 +18,7 @@ public:
   static constexpr std::string_view name = "thread-pool";
   static constexpr std::string_view summary =
       "a reactor hands each ready connection to a pool of workers and takes it back";
-  static constexpr capacity holds = capacity::any;
+  static constexpr clients holds = clients::any;
   static std::string_view unavailable_reason() { return ""; }
 
   explicit thread_pool_server(const server_options& options) : options_(options), listeners_(options, 1) {}

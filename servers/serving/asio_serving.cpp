@@ -1,6 +1,6 @@
-#include "servers/asio_serving.hpp"
+#include "servers/serving/asio_serving.hpp"
 
-#include "servers/session_io.hpp"
+#include "servers/serving/session_io.hpp"
 
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
@@ -37,7 +37,7 @@ void asio_connection::drain() {
   if (phase_ == phase::awaiting_request && readable == 0) socket_.cancel(ignored);
 }
 
-void asio_connection::abort(error_kind why) {
+void asio_connection::abort(server_error why) {
   if (!error_ && !session_.finished()) error_ = why;
   phase_ = phase::closed;
   error_code ignored;
@@ -54,7 +54,7 @@ void asio_connection::await_request() {
 void asio_connection::receive_available() {
   const ssize_t n = receive_into(session_, socket_.native_handle());
   if (n > 0) touch();
-  if (n < 0 && !may_try_again(errno)) abort(error_kind::reset);
+  if (n < 0 && !may_try_again(errno)) abort(server_error::reset);
 }
 
 void asio_connection::sent(std::size_t n) {
@@ -90,7 +90,7 @@ bool asio_connection::failed(error_code error) {
   if (phase_ == phase::closed) return true;
   phase_ = phase::serving;
   if (!error || (error == asio::error::operation_aborted && loop_.stopping())) return false;
-  error_ = error_kind::reset;
+  error_ = server_error::reset;
   return true;
 }
 
@@ -116,10 +116,10 @@ void asio_connection::touch() {
   all.splice(all.end(), all, all.iterator_to(*this));
 }
 
-asio_loop::asio_loop(const server_options& server, listener_set& listening, unsigned copy,
+asio_loop::asio_loop(const server_options& server, listener_set& listening, unsigned index,
                      connection_count& count, const drain_clock& draining, offload_pool& offloading)
     : options(server), drain(draining), offload(offloading), count_(count) {
-  for (unique_fd& listener : listening.take(copy)) {
+  for (unique_fd& listener : listening.take(index)) {
     const auto protocol =
         endpoint::local_of(listener.get()).family() == AF_INET6 ? asio::ip::tcp::v6() : asio::ip::tcp::v4();
     listeners.push_back({asio_acceptor(context, protocol, listener.release()), asio_timer(context)});
@@ -134,7 +134,7 @@ void asio_loop::run(const std::stop_token& stop) {
 
 bool asio_loop::lacks(error_code error) {
   const bool lacking = error && accept_must_pause(error.value());
-  if (lacking) totals.count(error_kind::accept);
+  if (lacking) totals.count(server_error::accept);
   return lacking;
 }
 
@@ -148,7 +148,7 @@ void asio_loop::close_idle() {
       oldest = who.last_active();
       break;
     }
-    if (who.idles()) who.abort(error_kind::idle_timeout);
+    if (who.idles()) who.abort(server_error::idle_timeout);
   }
   watch_.expires_at(oldest + options.idle_timeout);
   watch_.async_wait([this](error_code) {
@@ -170,7 +170,7 @@ void asio_loop::begin_draining() {
   }
   watch_.expires_at(drain.deadline());
   watch_.async_wait([this](error_code) {
-    for (asio_connection& who : connections_) who.abort(error_kind::drain_timeout);
+    for (asio_connection& who : connections_) who.abort(server_error::drain_timeout);
   });
 }
 

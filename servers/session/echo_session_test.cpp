@@ -1,5 +1,5 @@
 // The protocol without a socket: whatever way the bytes arrive and leave, the same bytes come out.
-#include "servers/echo_session.hpp"
+#include "servers/session/echo_session.hpp"
 
 #include <gtest/gtest.h>
 
@@ -75,7 +75,7 @@ struct harness {
     session.add_to(result);
     return result;
   }
-  std::uint64_t errors(error_kind kind) const { return totals().errors[static_cast<std::size_t>(kind)]; }
+  std::uint64_t errors(server_error kind) const { return totals().errors[static_cast<std::size_t>(kind)]; }
 
   session_options options;
   buffer_pool pool{buffer_pool::use::one_thread};
@@ -123,11 +123,11 @@ TEST(echo_session, answers_alike_however_the_bytes_are_cut) {
     EXPECT_EQ(h.totals().requests, 10U);
     EXPECT_EQ(h.totals().bytes_in, d.in.size());
     EXPECT_EQ(h.totals().bytes_out, d.out.size());
-    EXPECT_EQ(h.errors(error_kind::unknown_op), 2U);
-    EXPECT_EQ(h.errors(error_kind::param_too_large), 1U);
+    EXPECT_EQ(h.errors(server_error::unknown_op), 2U);
+    EXPECT_EQ(h.errors(server_error::param_too_large), 1U);
     h.session.peer_finished();
     EXPECT_TRUE(h.session.finished());
-    EXPECT_EQ(h.errors(error_kind::short_input), 0U);
+    EXPECT_EQ(h.errors(server_error::short_input), 0U);
   }
 }
 
@@ -258,8 +258,8 @@ TEST(echo_session, pending_stays_where_it_is_while_more_arrives) {
 
 TEST(echo_session, ends_after_a_lost_frame_boundary) {
   for (const auto& [header, status, kind] :
-       {std::tuple(frame_header{.length = (1U << 20) + 1}, frame_status::too_large, error_kind::too_large),
-        std::tuple(frame_header{.version = 9}, frame_status::bad_version, error_kind::bad_version)}) {
+       {std::tuple(frame_header{.length = (1U << 20) + 1}, frame_status::too_large, server_error::too_large),
+        std::tuple(frame_header{.version = 9}, frame_status::bad_version, server_error::bad_version)}) {
     harness h;
     frame_header answered = header;
     answered.length = 0;
@@ -284,7 +284,7 @@ TEST(echo_session, end_of_input_inside_a_frame_is_short) {
     h.session.peer_finished();
     h.flush();
     EXPECT_TRUE(h.session.finished());
-    EXPECT_EQ(h.errors(error_kind::short_input), 1U);
+    EXPECT_EQ(h.errors(server_error::short_input), 1U);
   }
 }
 
@@ -299,7 +299,7 @@ TEST(echo_session, end_of_input_waits_for_what_is_deferred) {
   h.turn();
   EXPECT_EQ(h.sent, reply("x", 1, frame_op::sleep, 5) + reply("y", 2));
   EXPECT_TRUE(h.session.finished());
-  EXPECT_EQ(h.errors(error_kind::short_input), 0U);
+  EXPECT_EQ(h.errors(server_error::short_input), 0U);
 }
 
 TEST(echo_session, finishes_after_what_was_received_when_the_server_stops) {
@@ -313,7 +313,7 @@ TEST(echo_session, finishes_after_what_was_received_when_the_server_stops) {
   h.feed(second + request("three", 3));
   EXPECT_EQ(h.sent, reply("one", 1) + reply("two", 2));
   EXPECT_TRUE(h.session.finished());
-  EXPECT_EQ(h.errors(error_kind::short_input), 0U) << "the peer is not to blame";
+  EXPECT_EQ(h.errors(server_error::short_input), 0U) << "the peer is not to blame";
 }
 
 TEST(echo_session, finishes_at_once_when_idle) {
@@ -343,7 +343,7 @@ TEST(echo_session, the_longest_line_fits_and_one_more_does_not) {
     too_long.feed(before + longest + "x\n");
     EXPECT_EQ(too_long.sent, before);
     EXPECT_TRUE(too_long.session.finished());
-    EXPECT_EQ(too_long.errors(error_kind::line_too_long), 1U);
+    EXPECT_EQ(too_long.errors(server_error::line_too_long), 1U);
   }
 }
 

@@ -1,4 +1,4 @@
-#include "servers/server_process.hpp"
+#include "servers/conformance/server_process.hpp"
 
 #include "common/cpu.hpp"
 

@@ -1,4 +1,4 @@
-#include "servers/reactor.hpp"
+#include "servers/serving/reactor.hpp"
 
 #include <array>
 #include <cerrno>
@@ -11,11 +11,11 @@ constexpr std::uint32_t disarmed = EPOLLONESHOT;  // in the set, reporting nothi
 
 }  // namespace
 
-reactor::reactor(const server_options& options, listener_set& listeners, unsigned copy,
+reactor::reactor(const server_options& options, listener_set& listeners, unsigned loop,
                  connection_count& count, buffer_pool& pool, const drain_clock& drain, report how)
     : options_(options),
       listeners_(listeners),
-      copy_(copy),
+      loop_(loop),
       count_(count),
       pool_(pool),
       drain_(drain),
@@ -77,7 +77,7 @@ void reactor::resume(connection& who, wait next) {
     case wait::nothing: destroy(who); return;
   }
   if (!watched) {  // epoll_ctl(2): no memory, or /proc/sys/fs/epoll/max_user_watches is reached
-    totals_.count(error_kind::accept);
+    totals_.count(server_error::accept);
     destroy(who);
   } else if (who.deadline() < who.alarm) {
     set_alarm(who, who.deadline());
@@ -121,13 +121,13 @@ int reactor::wait_for_events(std::span<epoll_event> events) const {
 
 void reactor::accept_all() {
   constexpr int at_once = 128;  // then the connections that exist have their turn
-  for (const unique_fd& listener : listeners_.copy(copy_)) {
+  for (const unique_fd& listener : listeners_.of_loop(loop_)) {
     for (int i = 0; i < at_once; ++i) {
       if (count_.full()) return pause_accepting();
       unique_fd socket = accept_connection(listener.get(), accepted_socket::non_blocking);
       if (!socket) {
         if (!accept_must_pause(errno)) break;
-        totals_.count(error_kind::accept);
+        totals_.count(server_error::accept);
         return pause_accepting();
       }
       ++totals_.accepted;
@@ -144,14 +144,15 @@ void reactor::accept_all() {
 bool reactor::open_accepting() {
   accepting_ = true;
   accept_at_ = clock::time_point::max();
-  for (const unique_fd& listener : listeners_.copy(copy_)) {
+  for (const unique_fd& listener : listeners_.of_loop(loop_)) {
     if (!control(EPOLL_CTL_ADD, listener.get(), EPOLLIN, &listeners_)) return false;
   }
   return true;
 }
 
 void reactor::pause_accepting() {
-  for (const unique_fd& listener : listeners_.copy(copy_)) control(EPOLL_CTL_DEL, listener.get(), 0, nullptr);
+  for (const unique_fd& listener : listeners_.of_loop(loop_))
+    control(EPOLL_CTL_DEL, listener.get(), 0, nullptr);
   accepting_ = false;
   accept_at_ = clock::now() + accept_pause;
 }
@@ -213,7 +214,7 @@ void reactor::call_due() {
 void reactor::begin_draining() {
   draining_ = true;
   accept_at_ = clock::time_point::max();
-  listeners_.close(copy_);
+  listeners_.close(loop_);
   for (auto next = connections_.begin(); next != connections_.end();) {
     connection& who = *next++;
     if (!who.handed_out) resume(who, who.drain());

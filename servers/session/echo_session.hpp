@@ -21,9 +21,9 @@
 #pragma once
 
 #include "common/frame.hpp"
-#include "servers/buffer_pool.hpp"
-#include "servers/burn.hpp"
-#include "servers/server_totals.hpp"
+#include "servers/session/buffer_pool.hpp"
+#include "servers/session/burn.hpp"
+#include "servers/session/server_totals.hpp"
 
 #include <algorithm>
 #include <cassert>
@@ -117,7 +117,7 @@ private:
   void answer(frame_status status) noexcept;
   void emit(std::size_t n, bool upper) noexcept;
   void count_request() noexcept;
-  void end(std::optional<error_kind> reason) noexcept;
+  void end(std::optional<server_error> reason) noexcept;
   void make_room();
   void release_buffer() noexcept;
 
@@ -138,7 +138,7 @@ private:
   bool wants_large_ = false;
   bool peer_finished_ = false;
   bool ended_ = false;
-  std::optional<error_kind> ended_by_;
+  std::optional<server_error> ended_by_;
   std::uint64_t accepts_ = std::numeric_limits<std::uint64_t>::max();  // bytes, before it ends
   std::uint64_t requests_ = 0;
   std::uint64_t bytes_in_ = 0;
@@ -217,8 +217,8 @@ inline void echo_session::add_to(server_totals& totals) const noexcept {
   totals.bytes_in += bytes_in_;
   totals.bytes_out += bytes_out_;
   totals.burnt += burnt_;
-  totals.count(error_kind::unknown_op, unknown_ops_);
-  totals.count(error_kind::param_too_large, params_too_large_);
+  totals.count(server_error::unknown_op, unknown_ops_);
+  totals.count(server_error::param_too_large, params_too_large_);
   if (ended_by_) totals.count(*ended_by_);
 }
 
@@ -237,7 +237,7 @@ inline void echo_session::advance() noexcept {
     count_request();
     emit(end_ - in_, options_->service == service::upper);
   }
-  end(peer_finished_ && inside_frame ? std::optional(error_kind::short_input) : std::nullopt);
+  end(peer_finished_ && inside_frame ? std::optional(server_error::short_input) : std::nullopt);
 }
 
 inline void echo_session::advance_frames() noexcept {
@@ -285,8 +285,8 @@ inline void echo_session::answer(frame_status status) noexcept {
       ++params_too_large_;
       payload_ = payload::skip;
       break;
-    case frame_status::too_large: end(error_kind::too_large); break;
-    case frame_status::bad_version: end(error_kind::bad_version); break;
+    case frame_status::too_large: end(server_error::too_large); break;
+    case frame_status::bad_version: end(server_error::bad_version); break;
   }
 }
 
@@ -295,7 +295,7 @@ inline void echo_session::advance_lines() noexcept {
     const void* found = std::memchr(buffer_ + scanned_, '\n', end_ - scanned_);
     if (found == nullptr) {
       scanned_ = end_;
-      if (end_ - in_ == max_line) end(error_kind::line_too_long);
+      if (end_ - in_ == max_line) end(server_error::line_too_long);
       return;
     }
     scanned_ = static_cast<std::uint32_t>(static_cast<const std::byte*>(found) - buffer_) + 1;
@@ -317,7 +317,7 @@ inline void echo_session::count_request() noexcept {
   if (options_->burn.wanted()) burnt_ += options_->burn();
 }
 
-inline void echo_session::end(std::optional<error_kind> reason) noexcept {
+inline void echo_session::end(std::optional<server_error> reason) noexcept {
   ended_ = true;
   ended_by_ = reason;
 }

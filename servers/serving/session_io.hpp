@@ -1,7 +1,7 @@
 // Steps between a socket and its session, which every model takes that makes the system calls itself.
 #pragma once
 
-#include "servers/echo_session.hpp"
+#include "servers/session/echo_session.hpp"
 
 #include <sys/types.h>
 

@@ -1,6 +1,6 @@
-#include "servers/blocking.hpp"
+#include "servers/serving/blocking.hpp"
 
-#include "servers/session_io.hpp"
+#include "servers/serving/session_io.hpp"
 
 #include <poll.h>
 #include <signal.h>
@@ -80,7 +80,7 @@ unique_fd blocking_acceptor::next(server_totals& totals) {
         return socket;
       }
       if (accept_must_pause(errno)) {
-        totals.count(error_kind::accept);
+        totals.count(server_error::accept);
         pause();
       }
     }
@@ -152,9 +152,9 @@ bool blocking_connection::receive() {
 bool blocking_connection::failed() {
   if (errno == EINTR) {
     if (!drain_.expired()) return false;
-    error_ = error_kind::drain_timeout;
+    error_ = server_error::drain_timeout;
   } else {
-    error_ = errno == EAGAIN ? error_kind::idle_timeout : error_kind::reset;
+    error_ = errno == EAGAIN ? server_error::idle_timeout : server_error::reset;
   }
   return true;
 }

@@ -1,4 +1,4 @@
-#include "servers/burn.hpp"
+#include "servers/session/burn.hpp"
 
 #include <algorithm>
 #include <array>

@@ -1,7 +1,7 @@
 // The reactor: one level-triggered epoll loop for each thread, which share the port and nothing else.
-#include "servers/offload_pool.hpp"
-#include "servers/reactor.hpp"
-#include "servers/run_on_threads.hpp"
+#include "servers/serving/offload_pool.hpp"
+#include "servers/serving/reactor.hpp"
+#include "servers/serving/run_on_threads.hpp"
 #include "servers/variants.hpp"
 
 #include <deque>
@@ -14,7 +14,7 @@ public:
   static constexpr std::string_view name = "epoll";
   static constexpr std::string_view summary =
       "a level-triggered epoll loop for each thread: the floor of the reactors";
-  static constexpr capacity holds = capacity::any;
+  static constexpr clients holds = clients::any;
   static std::string_view unavailable_reason() { return ""; }
 
   explicit epoll_server(const server_options& options)

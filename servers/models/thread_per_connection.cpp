@@ -1,5 +1,5 @@
 // A thread for each connection: code as plain as the iterative server's, and as many stacks as clients.
-#include "servers/blocking.hpp"
+#include "servers/serving/blocking.hpp"
 #include "servers/variants.hpp"
 
 #include <boost/thread/thread.hpp>
@@ -19,7 +19,7 @@ public:
   static constexpr std::string_view name = "thread-per-connection";
   static constexpr std::string_view summary =
       "a Boost.Thread with a 64 KiB stack for each connection, blocking sockets";
-  static constexpr capacity holds = capacity::any;
+  static constexpr clients holds = clients::any;
   static std::string_view unavailable_reason() { return ""; }
 
   explicit thread_per_connection_server(const server_options& options)
@@ -33,11 +33,11 @@ public:
     const drain_clock drain(stop, options_.drain_timeout);
     interrupter wakes(stop);
     {
-      blocking_acceptor acceptor(listeners_.copy(0), stop);
+      blocking_acceptor acceptor(listeners_.of_loop(0), stop);
       server_totals accepting;
       while (unique_fd socket = acceptor.next(accepting)) {
         if (!start(std::move(socket), drain, wakes)) {
-          accepting.count(error_kind::accept);
+          accepting.count(server_error::accept);
           acceptor.pause();
         }
         wait_for_fewer_than(options_.max_connections, stop);

@@ -1,8 +1,8 @@
 // Threads for work that would block a loop.
 #pragma once
 
-#include "servers/blocking_queue.hpp"
-#include "servers/server_totals.hpp"
+#include "servers/serving/blocking_queue.hpp"
+#include "servers/session/server_totals.hpp"
 
 #include <functional>
 #include <mutex>
@@ -29,7 +29,7 @@ public:
   }
 
   // When no more jobs come.
-  void add_to(server_totals& totals) const noexcept { totals.count(error_kind::offload, failures_); }
+  void add_to(server_totals& totals) const noexcept { totals.count(server_error::offload, failures_); }
 
 private:
   bool has_threads() {

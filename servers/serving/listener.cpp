@@ -1,4 +1,4 @@
-#include "servers/listener.hpp"
+#include "servers/serving/listener.hpp"
 
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -25,24 +25,24 @@ std::vector<unique_fd> bind_exclusively(std::vector<endpoint>& endpoints, std::u
 
 }  // namespace
 
-listener_set::listener_set(const server_options& options, unsigned copies) {
+listener_set::listener_set(const server_options& options, unsigned loops) {
   for (const std::string& address : options.bind) endpoints_.push_back(resolve(address, options.port));
 
   // A port that is free at the first address may be in use at the second: then another one is tried.
   constexpr int attempts = 16;
-  for (int attempt = 1; copies_.empty(); ++attempt) {
+  for (int attempt = 1; loops_.empty(); ++attempt) {
     try {
-      copies_.push_back(bind_exclusively(endpoints_, options.port, static_cast<int>(options.backlog)));
+      loops_.push_back(bind_exclusively(endpoints_, options.port, static_cast<int>(options.backlog)));
     } catch (const std::system_error& error) {
       if (options.port != 0 || error.code() != std::errc::address_in_use || attempt == attempts) throw;
     }
   }
-  while (copies_.size() < copies) {
+  while (loops_.size() < loops) {
     std::vector<unique_fd> sockets;
     for (const endpoint& where : endpoints_) {
       sockets.push_back(listen_on(where, static_cast<int>(options.backlog), reuse_port::yes));
     }
-    copies_.push_back(std::move(sockets));
+    loops_.push_back(std::move(sockets));
   }
 }
 

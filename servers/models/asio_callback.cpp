@@ -1,6 +1,6 @@
 // Asio with callbacks: an io_context for each thread; a connection's next step is the function that its last
 // one named.
-#include "servers/asio_serving.hpp"
+#include "servers/serving/asio_serving.hpp"
 #include "servers/variants.hpp"
 
 #include <memory>
@@ -84,7 +84,7 @@ class asio_callback_server {
 public:
   static constexpr std::string_view name = "asio-callback";
   static constexpr std::string_view summary = "Boost.Asio, callbacks, an io_context for each thread";
-  static constexpr capacity holds = capacity::any;
+  static constexpr clients holds = clients::any;
   static std::string_view unavailable_reason() { return ""; }
 
   explicit asio_callback_server(const server_options& options)

@@ -2,10 +2,10 @@
 // that is not its model. The model is how a variant's own connection is told that an operation has completed.
 #pragma once
 
-#include "servers/connection_count.hpp"
-#include "servers/listener.hpp"
-#include "servers/offload_pool.hpp"
-#include "servers/run_on_threads.hpp"
+#include "servers/serving/connection_count.hpp"
+#include "servers/serving/listener.hpp"
+#include "servers/serving/offload_pool.hpp"
+#include "servers/serving/run_on_threads.hpp"
 
 #include <boost/asio/basic_socket_acceptor.hpp>
 #include <boost/asio/basic_stream_socket.hpp>
@@ -42,8 +42,8 @@ public:
   ~asio_connection();  // NOLINT(bugprone-exception-escape): cancelling a timer throws for no cause that
                        // exists here
 
-  void drain();                // the server stops
-  void abort(error_kind why);  // whatever is awaited fails
+  void drain();                  // the server stops
+  void abort(server_error why);  // whatever is awaited fails
   std::chrono::steady_clock::time_point last_active() const noexcept { return last_active_; }
   // Nothing is being carried out for it: the idle time-out applies.
   bool idles() const noexcept { return phase_ == phase::serving || phase_ == phase::awaiting_request; }
@@ -78,7 +78,7 @@ private:
   void touch();
 
   phase phase_ = phase::serving;
-  std::optional<error_kind> error_;
+  std::optional<server_error> error_;
   std::chrono::steady_clock::time_point last_active_{};
 };
 
@@ -88,10 +88,10 @@ struct asio_listener {
   asio_timer timer;
 };
 
-// One thread's io_context, its copy of the listeners, and its connections.
+// One thread's io_context, its listeners, and its connections.
 class asio_loop {
 public:
-  asio_loop(const server_options& options, listener_set& listeners, unsigned copy, connection_count& count,
+  asio_loop(const server_options& options, listener_set& listeners, unsigned index, connection_count& count,
             const drain_clock& drain, offload_pool& offload);
 
   asio_loop(const asio_loop&) = delete;

@@ -10,7 +10,7 @@
 
 namespace echobench {
 
-enum class error_kind : std::uint8_t {
+enum class server_error : std::uint8_t {
   unknown_op,       // frame: answered, the connection lives
   param_too_large,  // frame: answered, the connection lives
   too_large,        // frame: answered, then closed
@@ -23,7 +23,7 @@ enum class error_kind : std::uint8_t {
   accept,           // accepting failed, for example for want of descriptors; it paused
   offload,          // too few threads for offloaded work could be started; with none the loop does it
 };
-inline constexpr std::array<std::string_view, 11> error_kind_names{
+inline constexpr std::array<std::string_view, 11> server_error_names{
     "unknown_op", "param_too_large", "too_large",     "bad_version", "short_input", "line_too_long",
     "reset",      "idle_timeout",    "drain_timeout", "accept",      "offload"};
 
@@ -33,9 +33,9 @@ struct server_totals {
   std::uint64_t bytes_in = 0;
   std::uint64_t bytes_out = 0;
   std::chrono::nanoseconds burnt{0};  // CPU time that --burn has really used
-  std::array<std::uint64_t, error_kind_names.size()> errors{};
+  std::array<std::uint64_t, server_error_names.size()> errors{};
 
-  void count(error_kind kind, std::uint64_t times = 1) noexcept {
+  void count(server_error kind, std::uint64_t times = 1) noexcept {
     errors[static_cast<std::size_t>(kind)] += times;
   }
 

@@ -1,4 +1,4 @@
-#include "servers/session_io.hpp"
+#include "servers/serving/session_io.hpp"
 
 #include <sys/ioctl.h>
 #include <sys/socket.h>

@@ -1,5 +1,5 @@
 // One thread, blocking sockets, one client at a time: whoever comes next waits in the backlog.
-#include "servers/blocking.hpp"
+#include "servers/serving/blocking.hpp"
 #include "servers/variants.hpp"
 
 namespace echobench {
@@ -9,7 +9,7 @@ class iterative_server {
 public:
   static constexpr std::string_view name = "iterative";
   static constexpr std::string_view summary = "one thread, blocking sockets, one client at a time";
-  static constexpr capacity holds = capacity::one;
+  static constexpr clients holds = clients::one;
   static std::string_view unavailable_reason() { return ""; }
 
   explicit iterative_server(const server_options& options)
@@ -21,7 +21,7 @@ public:
     server_totals totals;
     const drain_clock drain(stop, options_.drain_timeout);
     buffer_pool pool(buffer_pool::use::one_thread);
-    blocking_acceptor acceptor(listeners_.copy(0), stop);
+    blocking_acceptor acceptor(listeners_.of_loop(0), stop);
     interrupter wakes(stop);
     const interrupter::registration registered(wakes);
     while (unique_fd socket = acceptor.next(totals)) {

@@ -3,9 +3,9 @@
 // with a ready connection is the model's.
 #pragma once
 
-#include "servers/connection_count.hpp"
-#include "servers/listener.hpp"
-#include "servers/nonblocking_connection.hpp"
+#include "servers/serving/connection_count.hpp"
+#include "servers/serving/listener.hpp"
+#include "servers/serving/nonblocking_connection.hpp"
 
 #include <sys/epoll.h>
 
@@ -34,9 +34,9 @@ public:
   // How a ready connection is reported: as long as it is ready, or once, until it is resumed.
   enum class report : std::uint32_t { level = 0, once = EPOLLONESHOT };
 
-  // Serves one copy of the listeners, and closes it when the server stops. All references must outlive the
-  // reactor.
-  reactor(const server_options& options, listener_set& listeners, unsigned copy, connection_count& count,
+  // Accepts from the listeners of one loop, and closes them when the server stops. All references must
+  // outlive the reactor.
+  reactor(const server_options& options, listener_set& listeners, unsigned loop, connection_count& count,
           buffer_pool& pool, const drain_clock& drain, report how);
 
   // Waits until the server stops and the last connection has ended. `on_ready` gets each connection that is
@@ -76,7 +76,7 @@ private:
 
   const server_options& options_;
   listener_set& listeners_;
-  unsigned copy_;
+  unsigned loop_;
   connection_count& count_;
   buffer_pool& pool_;
   const drain_clock& drain_;

@@ -3,7 +3,7 @@
 #include "common/build_info.hpp"
 #include "common/cpu.hpp"
 #include "common/frame.hpp"
-#include "servers/server_process.hpp"
+#include "servers/conformance/server_process.hpp"
 
 #include <gtest/gtest.h>
 #include <sys/socket.h>

@@ -2,7 +2,7 @@
 // What every model shares that is told by the system when a socket is ready.
 #pragma once
 
-#include "servers/listener.hpp"
+#include "servers/serving/listener.hpp"
 
 #include <boost/intrusive/list.hpp>
 
@@ -43,7 +43,7 @@ public:
   void burn() const;
   // The drain time-out has passed.
   void abort() noexcept {
-    if (!session_.finished()) error_ = error_kind::drain_timeout;
+    if (!session_.finished()) error_ = server_error::drain_timeout;
   }
 
   void add_to(server_totals& totals) const noexcept;
@@ -53,7 +53,7 @@ private:
 
   wait receive();
   wait proceed();
-  wait fail(error_kind error) noexcept;
+  wait fail(server_error error) noexcept;
   void touch() noexcept;
 
   unique_fd socket_;
@@ -65,7 +65,7 @@ private:
   clock::time_point deadline_ = never;
   phase phase_ = phase::open;
   wait waits_for_ = wait::readable;
-  std::optional<error_kind> error_;
+  std::optional<server_error> error_;
 };
 
 }  // namespace echobench

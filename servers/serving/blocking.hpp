@@ -1,7 +1,7 @@
 // Serving with blocking system calls: what every model shares in which a connection owns a thread.
 #pragma once
 
-#include "servers/listener.hpp"
+#include "servers/serving/listener.hpp"
 
 #include <pthread.h>
 
@@ -54,7 +54,7 @@ private:
   std::stop_callback<starter> on_stop_;
 };
 
-// Waits for connections on all sockets of one listener copy.
+// Waits for connections on all listening sockets of a loop.
 class blocking_acceptor {
 public:
   blocking_acceptor(const std::vector<unique_fd>& listeners, std::stop_token stop);
@@ -98,7 +98,7 @@ private:
   unique_fd socket_;
   const drain_clock& drain_;
   echo_session session_;
-  std::optional<error_kind> error_;
+  std::optional<server_error> error_;
 };
 
 }  // namespace echobench

@@ -1,6 +1,6 @@
-#include "servers/nonblocking_connection.hpp"
+#include "servers/serving/nonblocking_connection.hpp"
 
-#include "servers/session_io.hpp"
+#include "servers/serving/session_io.hpp"
 
 #include <cerrno>
 
@@ -28,7 +28,7 @@ nonblocking_connection::wait nonblocking_connection::advance() {
 nonblocking_connection::wait nonblocking_connection::due() {
   if (clock::now() < deadline_) return waits_for_;
   switch (phase_) {
-    case phase::open: return fail(error_kind::idle_timeout);
+    case phase::open: return fail(server_error::idle_timeout);
     case phase::deferred: return complete();
     case phase::lingering: break;
   }
@@ -55,7 +55,7 @@ void nonblocking_connection::burn() const {
 
 nonblocking_connection::wait nonblocking_connection::receive() {
   const ssize_t n = receive_into(session_, fd());
-  if (n < 0 && !may_try_again(errno)) return fail(error_kind::reset);
+  if (n < 0 && !may_try_again(errno)) return fail(server_error::reset);
   if (n > 0) touch();
   return proceed();
 }
@@ -72,7 +72,7 @@ nonblocking_connection::wait nonblocking_connection::proceed() {
       } else if (errno == EAGAIN) {
         return waits_for_ = wait::writable;
       } else if (errno != EINTR) {
-        return fail(error_kind::reset);
+        return fail(server_error::reset);
       }
     }
     if (const auto request = session_.take_deferred()) {
@@ -103,7 +103,7 @@ nonblocking_connection::wait nonblocking_connection::proceed() {
   }
 }
 
-nonblocking_connection::wait nonblocking_connection::fail(error_kind error) noexcept {
+nonblocking_connection::wait nonblocking_connection::fail(server_error error) noexcept {
   error_ = error;
   return wait::nothing;
 }

@@ -1,5 +1,5 @@
 // What a burn says that it has used, against the thread's CPU clock.
-#include "servers/burn.hpp"
+#include "servers/session/burn.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // Asio with C++20 coroutines: an io_context for each thread; a connection reads like the blocking one.
-#include "servers/asio_serving.hpp"
+#include "servers/serving/asio_serving.hpp"
 #include "servers/variants.hpp"
 
 #include <boost/asio/as_tuple.hpp>
@@ -85,7 +85,7 @@ class asio_coroutine_server {
 public:
   static constexpr std::string_view name = "asio-coroutine";
   static constexpr std::string_view summary = "Boost.Asio, C++20 coroutines, an io_context for each thread";
-  static constexpr capacity holds = capacity::any;
+  static constexpr clients holds = clients::any;
   static std::string_view unavailable_reason() { return ""; }
 
   explicit asio_coroutine_server(const server_options& options)

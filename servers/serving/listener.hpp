@@ -12,25 +12,25 @@
 
 namespace echobench {
 
-// The listening sockets of a server: `copies` of them for each address, which the kernel balances
-// (SO_REUSEPORT). Port 0 is resolved once and used for every address. A port in use is refused although
-// copies share it.
+// The listening sockets of a server: for each of its loops one for each address, among which the kernel
+// divides connections (SO_REUSEPORT). Port 0 is resolved once and used for every address and loop. A port in
+// use is refused although loops share it.
 class listener_set {
 public:
-  listener_set(const server_options& options, unsigned copies);
+  listener_set(const server_options& options, unsigned loops);
 
   const std::vector<endpoint>& endpoints() const noexcept { return endpoints_; }
-  // Among how many accept queues the kernel divides connections; copies that are closed count.
-  std::size_t copies() const noexcept { return copies_.size(); }
-  // The sockets of one copy, one for each address; they stay open until close().
-  const std::vector<unique_fd>& copy(unsigned index) const noexcept { return copies_[index]; }
-  void close(unsigned index) noexcept { copies_[index].clear(); }
-  // Hands the sockets of one copy over.
-  std::vector<unique_fd> take(unsigned index) noexcept { return std::exchange(copies_[index], {}); }
+  // Among how many accept queues the kernel divides connections; those that are closed count.
+  std::size_t loops() const noexcept { return loops_.size(); }
+  // The sockets of one loop, one for each address; they stay open until close().
+  const std::vector<unique_fd>& of_loop(unsigned index) const noexcept { return loops_[index]; }
+  void close(unsigned index) noexcept { loops_[index].clear(); }
+  // Hands the sockets of one loop over.
+  std::vector<unique_fd> take(unsigned index) noexcept { return std::exchange(loops_[index], {}); }
 
 private:
   std::vector<endpoint> endpoints_;
-  std::vector<std::vector<unique_fd>> copies_;
+  std::vector<std::vector<unique_fd>> loops_;
 };
 
 // accept4(2) with the options that every connection has. Empty, with errno set, when there is none to accept.
