@@ -58,19 +58,22 @@ void print_listening(const variant& chosen, const any_server& server) {
                 {"flags", build_info::flags}}}});
 }
 
-void print_stopped(const variant& chosen, const server_totals& totals) {
+void print_stopped(const variant& chosen, const server_outcome& outcome) {
+  const server_totals& totals = outcome.totals;
   json errors = json::object();
   for (std::size_t i = 0; i < totals.errors.size(); ++i) {
     if (totals.errors[i] > 0) errors[std::string(server_error_names[i])] = totals.errors[i];
   }
-  print_line({{"event", "stopped"},
-              {"variant", chosen.name},
-              {"accepted", totals.accepted},
-              {"requests", totals.requests},
-              {"bytes_in", totals.bytes_in},
-              {"bytes_out", totals.bytes_out},
-              {"burnt_ns", totals.burnt.count()},
-              {"errors", errors}});
+  json line{{"event", "stopped"},
+            {"variant", chosen.name},
+            {"accepted", totals.accepted},
+            {"requests", totals.requests},
+            {"bytes_in", totals.bytes_in},
+            {"bytes_out", totals.bytes_out},
+            {"burnt_ns", totals.burnt.count()},
+            {"errors", errors}};
+  if (!outcome.requests_of_loops.empty()) line["requests_per_loop"] = outcome.requests_of_loops;
+  print_line(line);
 }
 
 }  // namespace echobench

@@ -8,6 +8,6 @@ namespace echobench {
 
 void print_list(server_command::action how);
 void print_listening(const variant& chosen, const any_server& server);
-void print_stopped(const variant& chosen, const server_totals& totals);
+void print_stopped(const variant& chosen, const server_outcome& outcome);
 
 }  // namespace echobench

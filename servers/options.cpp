@@ -17,7 +17,7 @@ server_command parse_server_command(CLI::App& app, int argc, const char* const* 
   constexpr std::chrono::nanoseconds longest_param = 4'294'967'295us;  // what the frame's field can say
   server_command command;
   server_options& server = command.server;
-  session_options& session = server.session;
+  session_options& session = server.connection.session;
   std::string list;
   std::chrono::nanoseconds max_work = 10s;
   std::chrono::nanoseconds max_sleep = 10s;
@@ -50,7 +50,7 @@ server_command parse_server_command(CLI::App& app, int argc, const char* const* 
   cli::add_count(app, "--offload-threads", server.offload_threads, "Threads for work that is offloaded", 1,
                  1024);
   cli::add_duration(app, "--burn", burn, "CPU time to burn for each request: a known slow-down", 0ns, 1ms);
-  cli::add_duration(app, "--idle-timeout", server.idle_timeout,
+  cli::add_duration(app, "--idle-timeout", server.connection.idle_timeout,
                     "Close a connection on which nothing came or went for so long; 0: never");
   cli::add_duration(app, "--drain-timeout", server.drain_timeout, "How long stopping may take", 0ns, 1h);
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "common/cpu.hpp"
-#include "servers/session/echo_session.hpp"
+#include "servers/session/connection_life.hpp"
 #include "servers/session/server_totals.hpp"
 
 #include <chrono>
@@ -28,9 +28,8 @@ struct server_options {
   unsigned backlog = 4096;
   unsigned max_connections = 0;  // at once, then accepting pauses; 0: as many as descriptors allow
   unsigned offload_threads = 1;  // for work with the offload flag, where the model has a loop to keep free
-  std::chrono::nanoseconds idle_timeout{0};  // 0: none
   std::chrono::nanoseconds drain_timeout = std::chrono::seconds(5);
-  session_options session;
+  connection_options connection;
 };
 
 // How many clients a variant serves at once: a single one, as many as it has threads, or any number.
@@ -53,7 +52,7 @@ concept echo_server = std::constructible_from<S, const server_options&> &&
   { S::unavailable_reason() } -> std::same_as<std::string_view>;  // empty: usable here
   { cs.listeners() }
   noexcept->std::same_as<const listener_set&>;  // what was really bound
-  { s.run(stop) } -> std::same_as<server_totals>;
+  { s.run(stop) } -> std::same_as<server_outcome>;
 };
 
 // A server of whichever variant.
@@ -61,7 +60,7 @@ class any_server {
 public:
   virtual ~any_server() = default;
   virtual const listener_set& listeners() const noexcept = 0;
-  virtual server_totals run(std::stop_token stop) = 0;
+  virtual server_outcome run(std::stop_token stop) = 0;
 };
 
 // A line of the list of variants.
@@ -79,7 +78,7 @@ constexpr variant describe() {
   public:
     explicit server(const server_options& options) : server_(options) {}
     const listener_set& listeners() const noexcept override { return server_.listeners(); }
-    server_totals run(std::stop_token stop) override { return server_.run(std::move(stop)); }
+    server_outcome run(std::stop_token stop) override { return server_.run(std::move(stop)); }
 
   private:
     Server server_;

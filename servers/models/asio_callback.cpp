@@ -1,6 +1,6 @@
 // Asio with callbacks: an io_context for each thread; a connection's next step is the function that its last
 // one named.
-#include "servers/serving/asio_serving.hpp"
+#include "servers/serving/asio_loop.hpp"
 #include "servers/variants.hpp"
 
 #include <memory>
@@ -13,69 +13,78 @@ public:
   using asio_connection::asio_connection;
 
   void serve() {
-    if (const auto request = take_deferred()) {
-      carry_out(*request);
-    } else if (!session_.pending().empty()) {
-      send();
-    } else if (!session_.finished()) {
-      receive();
-    } else if (begin_linger()) {
-      linger();
+    switch (next()) {
+      case step::receive: return receive();
+      case step::send: return send();
+      case step::work: return work();
+      case step::sleep: return sleep();
+      case step::end_sending: end_sending(); return serve();
+      case step::close: return;
     }
   }
 
 private:
   void receive() {
-    await_request();
-    socket_.async_wait(asio_socket::wait_read, [self = shared_from_this()](error_code error) {
-      if (self->failed(error)) return;
-      self->receive_available();
-      self->serve();
-    });
+    const auto space = life.space();
+    socket_.async_read_some(asio::buffer(space.data(), space.size()),
+                            [self = shared_from_this()](error_code error, std::size_t n) {
+                              self->received(error, n);
+                              self->serve();
+                            });
   }
 
   void send() {
-    const auto bytes = session_.pending();
+    const auto bytes = life.pending();
     socket_.async_send(asio::buffer(bytes.data(), bytes.size()),
                        [self = shared_from_this()](error_code error, std::size_t n) {
-                         self->sent(n);
-                         if (!self->failed(error)) self->serve();
+                         self->sent(error, n);
+                         self->serve();
                        });
   }
 
-  void carry_out(const deferred_request& request) {
-    if (request.what == deferred_request::kind::sleep) {
-      timer_.expires_after(request.duration);
-      timer_.async_wait([self = shared_from_this()](error_code error) { self->carried_out(error); });
-    } else if (request.offload) {
-      burn_elsewhere(request, [self = shared_from_this()] { self->carried_out({}); });
+  void work() {
+    if (life.offloads()) {
+      burn_elsewhere([self = shared_from_this()] { self->worked(); });
     } else {
-      burn(request);
-      carried_out({});
+      life.burn();
+      worked();
     }
   }
 
-  void carried_out(error_code error) {
-    if (failed(error)) return;
-    complete_deferred();
+  void worked() {
+    life.carried_out();
     serve();
   }
 
-  void linger() {
-    timer_.async_wait([self = shared_from_this()](error_code error) {
-      error_code ignored;
-      if (!error) self->socket_.cancel(ignored);
+  void sleep() {
+    timer_.expires_at(life.deadline());
+    timer_.async_wait([self = shared_from_this()](error_code) {
+      self->slept();
+      self->serve();
     });
-    discard();
+  }
+};
+
+class loop : public asio_loop {
+public:
+  loop(shared_by_loops& shared, unsigned index) : asio_loop(shared, index) {
+    for (asio_listener& listener : listeners) accept(listener);
   }
 
-  void discard() {
-    socket_.async_wait(asio_socket::wait_read, [self = shared_from_this()](error_code error) {
-      if (!error && self->discard_available()) {
-        self->discard();
-      } else {
-        self->timer_.cancel();
-      }
+private:
+  void accept(asio_listener& listener) {
+    if (full()) return accept_later(listener);
+    listener.acceptor.async_accept([&](error_code error, asio_socket socket) {
+      if (stopping()) return;
+      if (!error) std::make_shared<connection>(std::move(socket), *this)->serve();
+      lacks(error) ? accept_later(listener) : accept(listener);
+    });
+  }
+
+  void accept_later(asio_listener& listener) {
+    listener.timer.expires_after(accept_pause);
+    listener.timer.async_wait([&](error_code) {
+      if (!stopping()) accept(listener);
     });
   }
 };
@@ -91,30 +100,9 @@ public:
       : options_(options), listeners_(options, options.threads) {}
 
   const listener_set& listeners() const noexcept { return listeners_; }
-
-  server_totals run(const std::stop_token& stop) {
-    return run_asio_loops(options_, listeners_, stop, [](asio_loop& loop) {
-      for (asio_listener& listener : loop.listeners) accept(loop, listener);
-    });
-  }
+  server_outcome run(const std::stop_token& stop) { return run_loops<loop>(options_, listeners_, stop); }
 
 private:
-  static void accept(asio_loop& loop, asio_listener& listener) {
-    if (loop.full()) return accept_later(loop, listener);
-    listener.acceptor.async_accept([&](error_code error, asio_socket socket) {
-      if (loop.stopping()) return;
-      if (!error) std::make_shared<connection>(std::move(socket), loop)->serve();
-      loop.lacks(error) ? accept_later(loop, listener) : accept(loop, listener);
-    });
-  }
-
-  static void accept_later(asio_loop& loop, asio_listener& listener) {
-    listener.timer.expires_after(accept_pause);
-    listener.timer.async_wait([&](error_code) {
-      if (!loop.stopping()) accept(loop, listener);
-    });
-  }
-
   server_options options_;
   listener_set listeners_;
 };

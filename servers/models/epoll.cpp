@@ -1,13 +1,65 @@
 // The reactor: one level-triggered epoll loop for each thread, which share the port and nothing else.
-#include "servers/serving/offload_pool.hpp"
-#include "servers/serving/reactor.hpp"
-#include "servers/serving/run_on_threads.hpp"
+#include "servers/serving/epoll_set.hpp"
+#include "servers/serving/readiness_loop.hpp"
 #include "servers/variants.hpp"
-
-#include <deque>
 
 namespace echobench {
 namespace {
+
+class epoll_loop final : public readiness_loop {
+public:
+  epoll_loop(shared_by_loops& shared, unsigned index) : readiness_loop(shared, index, pool_) {
+    if (!set_.control(EPOLL_CTL_ADD, wake_.fd(), EPOLLIN, &wake_)) {
+      throw std::system_error(errno, std::system_category(), "epoll_ctl");
+    }
+    begin_accepting();
+  }
+
+  void run() {
+    while (!over()) {
+      bool woken = false;
+      bool acceptable = false;
+      for (const epoll_event& report : set_.wait(wake_at())) {
+        if (report.data.ptr == &wake_) {
+          woken = true;
+        } else if (report.data.ptr == this) {
+          acceptable = true;
+        } else {
+          serve(*static_cast<connection*>(report.data.ptr));
+        }
+      }
+      attend(woken);
+      if (acceptable) accept_available();
+    }
+  }
+
+private:
+  bool watch(connection& who, interest what) noexcept override {
+    const auto events = static_cast<std::uint32_t>(what);
+    const int operation = who.watched == interest::nothing ? EPOLL_CTL_ADD
+                          : events == 0                    ? EPOLL_CTL_DEL
+                                                           : EPOLL_CTL_MOD;
+    return set_.control(operation, who.socket.get(), events, &who);
+  }
+
+  bool watch_listeners(bool wanted) noexcept override {
+    bool done = true;
+    for (const unique_fd& listener : listeners_) {
+      done &= set_.control(wanted ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, listener.get(), EPOLLIN, this);
+    }
+    return done;
+  }
+
+  void work_elsewhere(connection& who) override {
+    shared_.offload.submit([this, &who] {
+      who.life.burn();
+      hand_back(who);
+    });
+  }
+
+  buffer_pool pool_{buffer_pool::use::one_thread};
+  epoll_set set_;
+};
 
 class epoll_server {
 public:
@@ -21,46 +73,13 @@ public:
       : options_(options), listeners_(options, options.threads) {}
 
   const listener_set& listeners() const noexcept { return listeners_; }
-
-  server_totals run(const std::stop_token& stop) {
-    const drain_clock drain(stop, options_.drain_timeout);
-    std::deque<loop> loops;
-    for (unsigned i = 0; i < options_.threads; ++i) loops.emplace_back(*this, i, drain);
-    offload_pool offload(
-        options_.offload_threads);  // ends before the loops that it hands connections back to
-    run_on_threads(options_.threads, [&](unsigned i) { loops[i].run(stop, offload); });
-    server_totals totals;
-    for (const loop& each : loops) totals += each.totals;
-    offload.add_to(totals);
-    return totals;
+  server_outcome run(const std::stop_token& stop) {
+    return run_loops<epoll_loop>(options_, listeners_, stop);
   }
 
 private:
-  struct loop {
-    loop(epoll_server& server, unsigned index, const drain_clock& drain)
-        : events(server.options_, server.listeners_, index, server.count_, pool, drain,
-                 reactor::report::level) {}
-
-    void run(const std::stop_token& stop, offload_pool& offload) {
-      using connection = reactor::connection;
-      const auto serve = [&](connection& who) { events.resume(who, who.advance()); };
-      const auto burn_elsewhere = [&](connection& who) {
-        offload.submit([&] {
-          who.burn();
-          events.hand_back(who, connection::wait::offload);
-        });
-      };
-      totals = events.run(stop, serve, burn_elsewhere);
-    }
-
-    buffer_pool pool{buffer_pool::use::one_thread};
-    reactor events;
-    server_totals totals;
-  };
-
   server_options options_;
   listener_set listeners_;
-  connection_count count_{options_};
 };
 
 }  // namespace

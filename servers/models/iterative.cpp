@@ -17,7 +17,7 @@ public:
 
   const listener_set& listeners() const noexcept { return listeners_; }
 
-  server_totals run(const std::stop_token& stop) {
+  server_outcome run(const std::stop_token& stop) {
     server_totals totals;
     const drain_clock drain(stop, options_.drain_timeout);
     buffer_pool pool(buffer_pool::use::one_thread);
@@ -25,11 +25,11 @@ public:
     interrupter wakes(stop);
     const interrupter::registration registered(wakes);
     while (unique_fd socket = acceptor.next(totals)) {
-      blocking_connection connection(std::move(socket), options_, pool, drain);
-      connection.serve();
-      connection.add_to(totals);
+      connection_life life(options_.connection, pool, drain);
+      serve_blocking(socket.get(), life, drain);
+      life.add_to(totals);
     }
-    return totals;
+    return {totals};
   }
 
 private:

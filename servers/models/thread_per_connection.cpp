@@ -29,7 +29,7 @@ public:
 
   const listener_set& listeners() const noexcept { return listeners_; }
 
-  server_totals run(const std::stop_token& stop) {
+  server_outcome run(const std::stop_token& stop) {
     const drain_clock drain(stop, options_.drain_timeout);
     interrupter wakes(stop);
     {
@@ -47,7 +47,7 @@ public:
     }
     listeners_.close(0);
     wait_for_fewer_than(1, {});
-    return totals_;
+    return {totals_};
   }
 
 private:
@@ -75,9 +75,10 @@ private:
     server_totals totals;
     {
       const interrupter::registration registered(wakes);
-      blocking_connection connection(std::move(socket), options_, pool_, drain);
-      connection.serve();
-      connection.add_to(totals);
+      connection_life life(options_.connection, pool_, drain);
+      serve_blocking(socket.get(), life, drain);
+      life.add_to(totals);
+      socket.reset();
     }
     const std::lock_guard lock(mutex_);  // the last that this thread touches
     totals_ += totals;

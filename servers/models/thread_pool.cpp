@@ -2,16 +2,89 @@
 // workers, which receive, answer and send without ever waiting for a peer, and hand it back. It serves any
 // number of clients.
 #include "servers/serving/blocking_queue.hpp"
-#include "servers/serving/reactor.hpp"
+#include "servers/serving/epoll_set.hpp"
+#include "servers/serving/nonblocking.hpp"
+#include "servers/serving/readiness_loop.hpp"
 #include "servers/variants.hpp"
-
-#include <thread>
 
 namespace echobench {
 namespace {
 
-using connection = reactor::connection;
-using ready_queue = blocking_queue<connection*>;
+class dispatcher final : public readiness_loop {
+public:
+  explicit dispatcher(shared_by_loops& shared) : readiness_loop(shared, 0, pool_) {
+    if (!set_.control(EPOLL_CTL_ADD, wake_.fd(), EPOLLIN, &wake_)) {
+      throw std::system_error(errno, std::system_category(), "epoll_ctl");
+    }
+    begin_accepting();
+  }
+
+  void run(unsigned workers) {
+    std::vector<std::jthread> threads;
+    for (unsigned i = 0; i < workers; ++i) {
+      threads.emplace_back([this](const std::stop_token& end) { work(end); });
+    }
+    while (!over()) {
+      bool woken = false;
+      bool acceptable = false;
+      for (const epoll_event& report : set_.wait(wake_at())) {
+        if (report.data.ptr == &wake_) {
+          woken = true;
+        } else if (report.data.ptr == this) {
+          acceptable = true;
+        } else {
+          auto& who = *static_cast<connection*>(report.data.ptr);
+          who.watched = interest::nothing;  // EPOLLONESHOT
+          hand_out(who);
+          ready_.push(&who);
+        }
+      }
+      attend(woken);
+      if (acceptable) accept_available();
+    }
+  }
+
+private:
+  void work(const std::stop_token& end) {
+    while (const auto item = ready_.pop(end)) {
+      connection& who = **item;
+      receive_available(who.life, who.socket.get());
+      if (who.life.next() == step::work) {  // this thread keeps no loop from turning
+        who.life.burn();
+        who.life.carried_out();
+      }
+      advance(who.life, who.socket.get());
+      if (who.life.next() == step::work) {  // again: others first
+        ready_.push(&who);
+      } else {
+        hand_back(who);
+      }
+    }
+  }
+
+  bool watch(connection& who, interest what) noexcept override {
+    const auto events = static_cast<std::uint32_t>(what);
+    const int operation = who.place == 0 ? EPOLL_CTL_ADD : events == 0 ? EPOLL_CTL_DEL : EPOLL_CTL_MOD;
+    const bool done = set_.control(operation, who.socket.get(), events | EPOLLONESHOT, &who);
+    if (done) who.place = events == 0 ? 0 : 1;  // in the set
+    return done;
+  }
+
+  bool watch_listeners(bool wanted) noexcept override {
+    bool done = true;
+    for (const unique_fd& listener : listeners_) {
+      done &= set_.control(wanted ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, listener.get(), EPOLLIN, this);
+    }
+    return done;
+  }
+
+  bool works_itself(const connection&) const noexcept override { return false; }
+  void work_elsewhere(connection& who) override { ready_.push(&who); }
+
+  buffer_pool pool_{buffer_pool::use::many_threads};
+  epoll_set set_;
+  blocking_queue<connection*> ready_;
+};
 
 class thread_pool_server {
 public:
@@ -25,43 +98,16 @@ public:
 
   const listener_set& listeners() const noexcept { return listeners_; }
 
-  server_totals run(const std::stop_token& stop) {
-    const drain_clock drain(stop, options_.drain_timeout);
-    buffer_pool pool(buffer_pool::use::many_threads);
-    reactor loop(options_, listeners_, 0, count_, pool, drain, reactor::report::once);
-    ready_queue ready;
-    std::vector<std::jthread> workers;
-    for (unsigned i = 0; i < options_.threads; ++i) {
-      workers.emplace_back([&](const std::stop_token& end) { work(ready, loop, end); });
-    }
-    const auto push = [&](connection& who) { ready.push(&who); };
-    const auto hand_out = [&](connection& who) {
-      loop.hand_out(who);
-      push(who);
-    };
-    return loop.run(stop, hand_out, push);
+  server_outcome run(const std::stop_token& stop) {
+    shared_by_loops shared(options_, listeners_, stop);
+    dispatcher loop(shared);
+    loop.run(options_.threads);
+    return {loop.totals()};
   }
 
 private:
-  static void work(ready_queue& ready, reactor& loop, const std::stop_token& end) {
-    while (const auto item = ready.pop(end)) {
-      connection& who = **item;
-      auto next = who.advance();
-      if (next == connection::wait::offload) {  // this thread keeps no loop from turning
-        who.burn();
-        next = who.complete();
-      }
-      if (next == connection::wait::offload) {  // again: others first
-        ready.push(&who);
-        continue;
-      }
-      loop.hand_back(who, next);
-    }
-  }
-
   server_options options_;
   listener_set listeners_;
-  connection_count count_{options_};
 };
 
 }  // namespace

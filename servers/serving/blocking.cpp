@@ -1,6 +1,6 @@
 #include "servers/serving/blocking.hpp"
 
-#include "servers/serving/session_io.hpp"
+#include "servers/serving/nonblocking.hpp"
 
 #include <poll.h>
 #include <signal.h>
@@ -13,17 +13,26 @@ namespace {
 
 constexpr int wake_signal = SIGUSR1;
 
-void set_timeouts(int fd, std::chrono::nanoseconds timeout) {
-  const auto rounded = std::chrono::ceil<std::chrono::microseconds>(timeout);
-  const auto seconds = std::chrono::floor<std::chrono::seconds>(rounded);
-  const timeval value{.tv_sec = seconds.count(), .tv_usec = (rounded - seconds).count()};
-  ::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &value, sizeof value);
-  ::setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &value, sizeof value);
+using clock = connection_life::clock;
+using step = connection_life::step;
+
+// The flags with which the next call may block: without a deadline it does; with one, the wait comes before.
+int wait_before_call(int socket, short events, const connection_life& life, const drain_clock& drain) {
+  if (life.deadline() == connection_life::never) return 0;
+  const auto left = std::min(life.deadline(), drain.deadline()) - clock::now();
+  const auto rounded = std::chrono::ceil<std::chrono::milliseconds>(left).count();
+  pollfd ready{.fd = socket, .events = events, .revents = 0};
+  ::poll(&ready, 1, static_cast<int>(std::clamp<std::chrono::milliseconds::rep>(rounded, 0, 60'000)));
+  return MSG_DONTWAIT;
 }
 
-int milliseconds_until(drain_clock::clock::time_point deadline) {
-  const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - drain_clock::clock::now());
-  return static_cast<int>(std::clamp<std::chrono::milliseconds::rep>(left.count(), 0, 60'000));
+void sleep_until(clock::time_point end, const drain_clock& drain) {
+  while (clock::now() < end && !drain.expired()) {
+    const auto left = end - clock::now();
+    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(left);
+    const timespec time{.tv_sec = seconds.count(), .tv_nsec = (left - seconds).count()};
+    if (left.count() > 0) ::nanosleep(&time, nullptr);
+  }
 }
 
 }  // namespace
@@ -93,88 +102,46 @@ void blocking_acceptor::pause() {
   ::poll(&stopped, 1, static_cast<int>(accept_pause.count()));
 }
 
-blocking_connection::blocking_connection(unique_fd socket, const server_options& options, buffer_pool& pool,
-                                         const drain_clock& drain)
-    : socket_(std::move(socket)), drain_(drain), session_(options.session, pool) {
-  if (options.idle_timeout.count() > 0) set_timeouts(socket_.get(), options.idle_timeout);
-}
-
-void blocking_connection::serve() {
-  while (send_pending()) {
-    if (const auto request = session_.take_deferred()) {
-      carry_out(*request);
-      session_.complete_deferred();
-    } else if (session_.finished()) {
-      linger();
-      break;
-    } else if (!receive()) {
-      break;
+void serve_blocking(int socket, connection_life& life, const drain_clock& drain) {
+  const auto failed = [&] {  // after a call that returned -1
+    if (errno != EINTR && errno != EAGAIN) return life.failed();
+    life.time_passed();
+    if (drain.expired()) life.abort();
+  };
+  for (;;) {
+    switch (life.next()) {
+      case step::receive: {
+        if (drain.stopping()) life.stop(bytes_readable(socket));
+        if (life.next() != step::receive) break;
+        const int flags = wait_before_call(socket, POLLIN, life, drain);
+        const auto space = life.space();
+        const ssize_t n = ::recv(socket, space.data(), space.size(), flags);
+        n >= 0 ? life.received(static_cast<std::size_t>(n)) : failed();
+        break;
+      }
+      case step::send: {
+        const int flags = wait_before_call(socket, POLLOUT, life, drain);
+        const auto bytes = life.pending();
+        const ssize_t n = ::send(socket, bytes.data(), bytes.size(), flags | MSG_NOSIGNAL);
+        n >= 0 ? life.sent(static_cast<std::size_t>(n)) : failed();
+        break;
+      }
+      case step::work:  // offloaded or not: this thread serves nobody else
+        life.burn();
+        life.carried_out();
+        break;
+      case step::sleep:
+        sleep_until(life.deadline(), drain);
+        life.time_passed();
+        if (life.next() == step::sleep) life.abort();
+        break;
+      case step::end_sending:
+        ::shutdown(socket, SHUT_WR);
+        life.sending_ended();
+        break;
+      case step::close: return;
     }
   }
-  socket_.reset();
-}
-
-bool blocking_connection::send_pending() {
-  while (!session_.pending().empty()) {
-    const auto bytes = session_.pending();
-    const ssize_t n = ::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
-    if (n >= 0) {
-      session_.sent(static_cast<std::size_t>(n));
-    } else if (failed()) {
-      return false;
-    }
-  }
-  return true;
-}
-
-void blocking_connection::carry_out(const deferred_request& request) {
-  if (request.what == deferred_request::kind::work) {  // offloaded or not: this thread serves nobody else
-    burn_cpu(request.duration, [this] { return drain_.expired(); });
-    return;
-  }
-  const auto until = drain_clock::clock::now() + request.duration;
-  while (drain_clock::clock::now() < until && !drain_.expired()) {
-    const auto left = until - drain_clock::clock::now();
-    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(left);
-    const timespec time{.tv_sec = seconds.count(), .tv_nsec = (left - seconds).count()};
-    if (left.count() > 0) ::nanosleep(&time, nullptr);
-  }
-}
-
-bool blocking_connection::receive() {
-  if (drain_.stopping()) {
-    session_.finish_after(bytes_readable(socket_.get()));
-    if (session_.finished()) return true;
-  }
-  return receive_into(session_, socket_.get()) >= 0 || !failed();
-}
-
-bool blocking_connection::failed() {
-  if (errno == EINTR) {
-    if (!drain_.expired()) return false;
-    error_ = server_error::drain_timeout;
-  } else {
-    error_ = errno == EAGAIN ? server_error::idle_timeout : server_error::reset;
-  }
-  return true;
-}
-
-void blocking_connection::linger() {
-  if (session_.peer_has_finished()) return;
-  ::shutdown(socket_.get(), SHUT_WR);
-  const auto deadline = drain_clock::clock::now() + linger_time;
-  while (drain_clock::clock::now() < std::min(deadline, drain_.deadline())) {
-    pollfd waiting{.fd = socket_.get(), .events = POLLIN, .revents = 0};
-    if (::poll(&waiting, 1, milliseconds_until(deadline)) > 0 &&
-        discard_input(socket_.get()) == discarded::end) {
-      return;
-    }
-  }
-}
-
-void blocking_connection::add_to(server_totals& totals) const noexcept {
-  session_.add_to(totals);
-  if (error_) totals.count(*error_);
 }
 
 }  // namespace echobench

@@ -77,28 +77,8 @@ private:
   std::stop_callback<signaller> on_stop_;
 };
 
-// A connection whose thread blocks in each of its calls.
-class blocking_connection {
-public:
-  blocking_connection(unique_fd socket, const server_options& options, buffer_pool& pool,
-                      const drain_clock& drain);
-
-  // Serves until either side closes, the connection fails, or the server stops. The thread should be
-  // registered with an interrupter.
-  void serve();
-  void add_to(server_totals& totals) const noexcept;
-
-private:
-  bool send_pending();
-  void carry_out(const deferred_request& request);
-  bool receive();
-  bool failed();  // after a call that returned -1: whether the connection is over
-  void linger();
-
-  unique_fd socket_;
-  const drain_clock& drain_;
-  echo_session session_;
-  std::optional<server_error> error_;
-};
+// Takes the connection's steps, blocking in each, until it is over. The thread should be registered with an
+// interrupter.
+void serve_blocking(int socket, connection_life& life, const drain_clock& drain);
 
 }  // namespace echobench

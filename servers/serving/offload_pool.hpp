@@ -28,7 +28,11 @@ public:
     }
   }
 
-  // When no more jobs come.
+  // When no more jobs come: waits for those that are being carried out.
+  void finish() {
+    const std::lock_guard lock(mutex_);
+    threads_.clear();
+  }
   void add_to(server_totals& totals) const noexcept { totals.count(server_error::offload, failures_); }
 
 private:

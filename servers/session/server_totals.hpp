@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
+#include <vector>
 
 namespace echobench {
 
@@ -48,6 +49,12 @@ struct server_totals {
     for (std::size_t i = 0; i < errors.size(); ++i) errors[i] += other.errors[i];
     return *this;
   }
+};
+
+// What a server leaves when it stops.
+struct server_outcome {
+  server_totals totals;
+  std::vector<std::uint64_t> requests_of_loops{};  // how evenly they were spread; empty: it has no loops
 };
 
 }  // namespace echobench

@@ -1,0 +1,62 @@
+// Which connection of a loop is to be looked at when.
+#pragma once
+
+#include "servers/session/connection_life.hpp"
+
+#include <boost/intrusive/set.hpp>
+
+namespace echobench {
+
+// By this part a connection stands in alarms. It leaves them when it is destroyed.
+using alarm_hook =
+    boost::intrusive::set_base_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>>;
+class alarm : public alarm_hook {
+public:
+  friend bool operator<(const alarm& a, const alarm& b) noexcept { return a.at_ < b.at_; }
+
+private:
+  template <class Connection>
+  friend class alarms;
+  connection_life::clock::time_point at_ = connection_life::never;
+};
+
+// `Connection` has the base `alarm` and a member `life`. A deadline mostly moves on with each message: an
+// alarm is only brought forward, and one that comes too early is set anew.
+template <class Connection>
+class alarms {
+public:
+  using clock = connection_life::clock;
+
+  // `never` when there is none.
+  clock::time_point earliest() const noexcept {
+    return all_.empty() ? connection_life::never : at(*all_.begin());
+  }
+
+  // The connection's deadline may have moved. On the thread of the loop, as everything here.
+  void follow(Connection& who) {
+    if (who.life.deadline() < at(who)) set(who, who.life.deadline());
+  }
+  void set(Connection& who, clock::time_point when) {
+    alarm& own = who;
+    own.unlink();
+    own.at_ = when;
+    if (when != connection_life::never) all_.insert(who);
+  }
+
+  // Takes out one whose alarm has come; nullptr when there is none.
+  Connection* take_due(clock::time_point now) {
+    if (earliest() > now) return nullptr;
+    Connection& who = *all_.begin();
+    set(who, connection_life::never);
+    return &who;
+  }
+
+private:
+  static clock::time_point at(const alarm& of) noexcept { return of.at_; }
+
+  boost::intrusive::multiset<Connection, boost::intrusive::base_hook<alarm_hook>,
+                             boost::intrusive::constant_time_size<false>>
+      all_;
+};
+
+}  // namespace echobench

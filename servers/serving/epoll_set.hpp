@@ -1,0 +1,53 @@
+// An epoll(7) set.
+#pragma once
+
+#include "common/socket.hpp"
+
+#include <sys/epoll.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <span>
+#include <system_error>
+
+namespace echobench {
+
+class epoll_set {
+public:
+  epoll_set() : fd_(::epoll_create1(EPOLL_CLOEXEC)) {
+    if (!fd_) throw std::system_error(errno, std::system_category(), "epoll_create1");
+  }
+
+  // epoll_ctl(2): false, with errno, when there is no memory or max_user_watches is reached. `tag` comes with
+  // each report.
+  bool control(int operation, int fd, std::uint32_t events, void* tag) noexcept {
+    epoll_event event{.events = events, .data = {.ptr = tag}};
+    return ::epoll_ctl(fd_.get(), operation, fd, &event) == 0;
+  }
+
+  // What is ready; nothing when the time has come or a signal. time_point::max(): no such time. The reports
+  // are valid until the next wait.
+  std::span<const epoll_event> wait(std::chrono::steady_clock::time_point until) {
+    using clock = std::chrono::steady_clock;
+    const int room = static_cast<int>(reports_.size());
+    int ready = 0;
+    if (until == clock::time_point::max()) {
+      ready = ::epoll_wait(fd_.get(), reports_.data(), room, -1);
+    } else {
+      const auto time = std::max(until - clock::now(), clock::duration::zero());
+      const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(time);
+      const timespec left{.tv_sec = seconds.count(), .tv_nsec = (time - seconds).count()};
+      ready = ::epoll_pwait2(fd_.get(), reports_.data(), room, &left, nullptr);
+    }
+    if (ready < 0 && errno != EINTR) throw std::system_error(errno, std::system_category(), "epoll_wait");
+    return std::span(reports_).first(static_cast<std::size_t>(std::max(ready, 0)));
+  }
+
+private:
+  unique_fd fd_;
+  std::array<epoll_event, 512> reports_;
+};
+
+}  // namespace echobench

@@ -1,0 +1,52 @@
+#include "servers/serving/nonblocking.hpp"
+
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+
+namespace echobench {
+
+using step = connection_life::step;
+
+void receive_available(connection_life& life, int fd) {
+  if (life.next() != step::receive) return;
+  const auto space = life.space();
+  const ssize_t n = ::recv(fd, space.data(), space.size(), MSG_DONTWAIT);
+  if (n >= 0) {
+    life.received(static_cast<std::size_t>(n));
+  } else if (errno != EAGAIN && errno != EINTR) {
+    life.failed();
+  }
+}
+
+void advance(connection_life& life, int fd) {
+  for (;;) {
+    switch (life.next()) {
+      case step::send: {
+        const auto bytes = life.pending();
+        const ssize_t n = ::send(fd, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (n >= 0) {
+          life.sent(static_cast<std::size_t>(n));
+        } else if (errno == EAGAIN) {
+          return;
+        } else if (errno != EINTR) {
+          life.failed();
+        }
+        break;
+      }
+      case step::end_sending:
+        ::shutdown(fd, SHUT_WR);
+        life.sending_ended();
+        break;
+      default: return;
+    }
+  }
+}
+
+std::size_t bytes_readable(int fd) noexcept {
+  int bytes = 0;
+  return ::ioctl(fd, FIONREAD, &bytes) == 0 && bytes > 0 ? static_cast<std::size_t>(bytes) : 0;
+}
+
+}  // namespace echobench

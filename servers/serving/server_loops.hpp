@@ -1,0 +1,95 @@
+// What the loops of a server share, and how there is one on each of its threads.
+#pragma once
+
+#include "servers/serving/listener.hpp"
+#include "servers/serving/offload_pool.hpp"
+
+#include <atomic>
+#include <cstddef>
+#include <deque>
+#include <thread>
+#include <vector>
+
+namespace echobench {
+
+// How many connections there are over all loops; accepting pauses at the limit. Safe from any thread. Each
+// loop asks before it accepts, so that n loops which accept at the same time exceed the limit by n - 1 at
+// most.
+class connection_count {
+public:
+  explicit connection_count(unsigned limit) noexcept : limit_(limit) {}  // 0: none
+
+  bool full() const noexcept { return limit_ > 0 && live_.load(std::memory_order_relaxed) >= limit_; }
+  void add() noexcept { live_.fetch_add(1, std::memory_order_relaxed); }
+  void remove() noexcept { live_.fetch_sub(1, std::memory_order_relaxed); }
+
+private:
+  std::size_t limit_;
+  std::atomic<std::size_t> live_{0};
+};
+
+// Safe from any thread, but for the listeners, of which each loop has its own. What it refers to must outlive
+// it.
+struct shared_by_loops {
+  shared_by_loops(const server_options& server, listener_set& listening, std::stop_token stopping)
+      : options(server),
+        listeners(listening),
+        stop(std::move(stopping)),
+        drain(stop, server.drain_timeout),
+        connections(server.max_connections),
+        offload(server.offload_threads) {}
+
+  const server_options& options;
+  listener_set& listeners;
+  const std::stop_token stop;
+  const drain_clock drain;
+  connection_count connections;
+  offload_pool offload;
+};
+
+// Calls run(i) for each i below n, on a thread each, the first on this one, and returns when all have. None
+// begins before all threads exist: when the system has too few, std::system_error is thrown and nothing ran.
+template <class Run>
+void run_on_threads(unsigned n, Run run) {
+  enum class signal : std::uint8_t { wait, go, give_up };
+  std::atomic<signal> start{signal::wait};
+  std::vector<std::jthread> others;
+  const auto tell = [&](signal what) {
+    start = what;
+    start.notify_all();
+  };
+  try {
+    for (unsigned i = 1; i < n; ++i) {
+      others.emplace_back([&start, &run, i] {
+        start.wait(signal::wait);
+        if (start == signal::go) run(i);
+      });
+    }
+  } catch (...) {
+    tell(signal::give_up);
+    throw;
+  }
+  tell(signal::go);
+  run(0);
+}
+
+// Runs Loop(shared, i).run() for each of --threads threads until the server has stopped and the last
+// connection has ended.
+template <class Loop>
+server_outcome run_loops(const server_options& options, listener_set& listeners,
+                         const std::stop_token& stop) {
+  shared_by_loops shared(options, listeners, stop);
+  std::deque<Loop> loops;
+  for (unsigned i = 0; i < options.threads; ++i) loops.emplace_back(shared, i);
+  run_on_threads(options.threads, [&](unsigned i) { loops[i].run(); });
+  shared.offload.finish();  // before the loops that it hands connections back to
+  server_outcome outcome;
+  for (const Loop& loop : loops) {
+    outcome.totals += loop.totals();
+    outcome.requests_of_loops.push_back(loop.totals().requests);
+  }
+  shared.offload.add_to(outcome.totals);
+  return outcome;
+}
+
+}  // namespace echobench

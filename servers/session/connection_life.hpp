@@ -1,0 +1,152 @@
+// The life of a connection, without I/O: what is to be done next, and what has happened. A model moves bytes
+// and waits in its own way; a blocking one, for example:
+//
+//   for (;;) switch (life.next()) {
+//     case step::receive:     life.received(recv(life.space())); break;
+//     case step::send:        life.sent(send(life.pending())); break;
+//     case step::work:        life.burn(); life.carried_out(); break;
+//     case step::sleep:       sleep_until(life.deadline()); life.time_passed(); break;
+//     case step::end_sending: shutdown(SHUT_WR); life.sending_ended(); break;
+//     case step::close:       return;
+//   }
+//
+// A connection that the server ends is shut down for sending; then input is received and forgotten until its
+// end, or for linger_time, so that the last reply is not lost to a reset (which close(2) sends when unread
+// input is left).
+//
+// Not thread-safe: one caller at a time, on any thread.
+#pragma once
+
+#include "servers/session/drain_clock.hpp"
+#include "servers/session/echo_session.hpp"
+
+namespace echobench {
+
+struct connection_options {
+  session_options session;
+  std::chrono::nanoseconds idle_timeout{0};  // 0: none
+};
+
+inline constexpr std::chrono::seconds linger_time{1};
+
+class connection_life {
+public:
+  using clock = drain_clock::clock;
+  static constexpr clock::time_point never = clock::time_point::max();
+
+  enum class step : std::uint8_t {
+    receive,      // into space(), then received()
+    send,         // pending(), then sent()
+    work,         // burn(), here or on another thread, then carried_out()
+    sleep,        // until deadline(), then time_passed()
+    end_sending,  // shutdown(2) for sending, then sending_ended()
+    close,        // it is over
+  };
+
+  // All must outlive it.
+  connection_life(const connection_options& options, buffer_pool& pool, const drain_clock& drain) noexcept
+      : session_(options.session, pool), drain_(&drain), idle_timeout_(options.idle_timeout) {
+    touch();
+  }
+
+  step next() const noexcept { return next_; }
+  // When time_passed() is to be called, whatever else is awaited; it may move with each call. `never`: not.
+  clock::time_point deadline() const noexcept { return deadline_; }
+
+  // Where to receive; never empty when that is the next step. The address is stable until received().
+  std::span<std::byte> space() { return session_.recv_space(); }
+  // n bytes were put at the beginning of space(); 0: the peer will send no more.
+  void received(std::size_t n) noexcept;
+  // Bytes that the transport owns have been received, whatever the next step: returns how many were taken.
+  // The others must be offered again, when all that is pending has been sent.
+  std::size_t offer(std::span<const std::byte> bytes);
+  // While it waits to receive it needs no buffer. Not while space() is in use.
+  void park() noexcept { session_.park(); }
+
+  // What to send; the address is stable until sent(), whatever arrives.
+  std::span<const std::byte> pending() const noexcept { return session_.pending(); }
+  void sent(std::size_t n) noexcept;  // short sends are normal
+
+  // Whether the client wants the work done on another thread, so that the loop stays free.
+  bool offloads() const noexcept { return request_.offload; }
+  // Uses CPU time as the request asks, no longer than the server may take to stop. From any thread.
+  void burn() const {
+    burn_cpu(request_.duration, [this] { return drain_->expired(); });
+  }
+  void carried_out() noexcept;
+  // Requests have come that are not answered yet: after work, let others have their turn.
+  bool has_input() const noexcept { return session_.has_input(); }
+
+  void sending_ended() noexcept;
+
+  void time_passed() noexcept;                          // does nothing before the deadline
+  void failed() noexcept { end(server_error::reset); }  // the transport, mostly because the peer reset it
+
+  // The server stops: `readable` more bytes are accepted, those which the system has received already. May be
+  // called again.
+  void stop(std::size_t readable) noexcept;
+  // The time to stop is over.
+  void abort() noexcept;
+
+  // Adds this connection to the totals; once, when it ends.
+  void add_to(server_totals& totals) const noexcept {
+    session_.add_to(totals);
+    if (error_) totals.count(*error_);
+  }
+
+private:
+  void settle() noexcept;
+  void end(std::optional<server_error> error) noexcept;
+  bool idles() const noexcept { return next_ <= step::send && !lingering_; }
+  void touch() noexcept {
+    if (idle_timeout_.count() > 0 && idles()) deadline_ = clock::now() + idle_timeout_;
+  }
+
+  echo_session session_;
+  const drain_clock* drain_;
+  std::chrono::nanoseconds idle_timeout_;
+  clock::time_point deadline_ = never;
+  deferred_request request_{};
+  step next_ = step::receive;
+  bool lingering_ = false;
+  std::optional<server_error> error_;
+};
+
+inline void connection_life::received(std::size_t n) noexcept {
+  if (n > 0) {
+    session_.received(n);
+  } else if (lingering_) {
+    end({});
+  } else {
+    session_.peer_finished();
+  }
+  touch();
+  settle();
+}
+
+inline void connection_life::sent(std::size_t n) noexcept {
+  session_.sent(n);
+  touch();
+  settle();
+}
+
+// While it carries out, lingers or is over, nothing that happens on the wire changes that.
+inline void connection_life::settle() noexcept {
+  if (!idles()) return;
+  if (!session_.pending().empty()) {
+    next_ = step::send;
+  } else if (const auto request = session_.take_deferred()) {
+    request_ = *request;
+    const bool sleeps = request->what == deferred_request::kind::sleep;
+    next_ = sleeps ? step::sleep : step::work;
+    deadline_ = sleeps ? clock::now() + request->duration : never;
+  } else if (!session_.finished()) {
+    next_ = step::receive;
+  } else if (session_.peer_has_finished()) {
+    end({});
+  } else {
+    next_ = step::end_sending;
+  }
+}
+
+}  // namespace echobench
