@@ -86,7 +86,7 @@ void asio_loop::ring() {
     }
   }
   watched_until_ = connection_life::never;
-  if (draining_ || alarms_.earliest() != connection_life::never) watch_alarms();
+  if (draining_ ? !connections_.empty() : alarms_.earliest() != connection_life::never) watch_alarms();
 }
 
 void asio_loop::begin_draining() {
