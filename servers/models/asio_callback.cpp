@@ -67,6 +67,10 @@ private:
 
 class loop : public asio_loop {
 public:
+  static constexpr std::string_view name = "asio-callback";
+  static constexpr std::string_view summary = "Boost.Asio, callbacks, an io_context for each thread";
+  static std::string_view unavailable_reason() { return ""; }
+
   loop(shared_by_loops& shared, unsigned index) : asio_loop(shared, index) {
     for (asio_listener& listener : listeners) accept(listener);
   }
@@ -89,26 +93,8 @@ private:
   }
 };
 
-class asio_callback_server {
-public:
-  static constexpr std::string_view name = "asio-callback";
-  static constexpr std::string_view summary = "Boost.Asio, callbacks, an io_context for each thread";
-  static constexpr clients holds = clients::any;
-  static std::string_view unavailable_reason() { return ""; }
-
-  explicit asio_callback_server(const server_options& options)
-      : options_(options), listeners_(options, options.threads) {}
-
-  const listener_set& listeners() const noexcept { return listeners_; }
-  server_outcome run(const std::stop_token& stop) { return run_loops<loop>(options_, listeners_, stop); }
-
-private:
-  server_options options_;
-  listener_set listeners_;
-};
-
 }  // namespace
 
-const variant variants::asio_callback = describe<asio_callback_server>();
+const variant variants::asio_callback = describe<server_of_loops<loop>>();
 
 }  // namespace echobench

@@ -63,6 +63,10 @@ public:
 
 class loop : public asio_loop {
 public:
+  static constexpr std::string_view name = "asio-coroutine";
+  static constexpr std::string_view summary = "Boost.Asio, C++20 coroutines, an io_context for each thread";
+  static std::string_view unavailable_reason() { return ""; }
+
   loop(shared_by_loops& shared, unsigned index) : asio_loop(shared, index) {
     for (asio_listener& listener : listeners) {
       asio::co_spawn(context, accept(listener), [](const std::exception_ptr& error) {
@@ -89,26 +93,8 @@ private:
   }
 };
 
-class asio_coroutine_server {
-public:
-  static constexpr std::string_view name = "asio-coroutine";
-  static constexpr std::string_view summary = "Boost.Asio, C++20 coroutines, an io_context for each thread";
-  static constexpr clients holds = clients::any;
-  static std::string_view unavailable_reason() { return ""; }
-
-  explicit asio_coroutine_server(const server_options& options)
-      : options_(options), listeners_(options, options.threads) {}
-
-  const listener_set& listeners() const noexcept { return listeners_; }
-  server_outcome run(const std::stop_token& stop) { return run_loops<loop>(options_, listeners_, stop); }
-
-private:
-  server_options options_;
-  listener_set listeners_;
-};
-
 }  // namespace
 
-const variant variants::asio_coroutine = describe<asio_coroutine_server>();
+const variant variants::asio_coroutine = describe<server_of_loops<loop>>();
 
 }  // namespace echobench

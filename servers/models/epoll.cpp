@@ -8,6 +8,11 @@ namespace {
 
 class epoll_loop final : public readiness_loop {
 public:
+  static constexpr std::string_view name = "epoll";
+  static constexpr std::string_view summary =
+      "a level-triggered epoll loop for each thread: the floor of the reactors";
+  static std::string_view unavailable_reason() { return ""; }
+
   epoll_loop(shared_by_loops& shared, unsigned index) : readiness_loop(shared, index, pool_) {
     if (!set_.control(EPOLL_CTL_ADD, wake_.fd(), EPOLLIN, &wake_)) {
       throw std::system_error(errno, std::system_category(), "epoll_ctl");
@@ -50,40 +55,12 @@ private:
     return done;
   }
 
-  void work_elsewhere(connection& who) override {
-    shared_.offload.submit([this, &who] {
-      who.life.burn();
-      hand_back(who);
-    });
-  }
-
   buffer_pool pool_{buffer_pool::use::one_thread};
   epoll_set set_;
 };
 
-class epoll_server {
-public:
-  static constexpr std::string_view name = "epoll";
-  static constexpr std::string_view summary =
-      "a level-triggered epoll loop for each thread: the floor of the reactors";
-  static constexpr clients holds = clients::any;
-  static std::string_view unavailable_reason() { return ""; }
-
-  explicit epoll_server(const server_options& options)
-      : options_(options), listeners_(options, options.threads) {}
-
-  const listener_set& listeners() const noexcept { return listeners_; }
-  server_outcome run(const std::stop_token& stop) {
-    return run_loops<epoll_loop>(options_, listeners_, stop);
-  }
-
-private:
-  server_options options_;
-  listener_set listeners_;
-};
-
 }  // namespace
 
-const variant variants::epoll = describe<epoll_server>();
+const variant variants::epoll = describe<server_of_loops<epoll_loop>>();
 
 }  // namespace echobench

@@ -15,6 +15,13 @@ readiness_loop::readiness_loop(shared_by_loops& shared, unsigned index, buffer_p
       pool_(pool),
       on_stop_(shared.stop, signaller{&wake_}) {}
 
+void readiness_loop::work_elsewhere(connection& who) {
+  shared_.offload.submit([this, &who] {
+    who.life.burn();
+    hand_back(who);
+  });
+}
+
 void readiness_loop::begin_accepting() {
   if (!open_accepting()) throw std::system_error(errno, std::system_category(), "watching a listener");
 }

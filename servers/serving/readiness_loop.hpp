@@ -50,8 +50,9 @@ protected:
   virtual bool watch_listeners(bool wanted) noexcept = 0;
   // The connection ends.
   virtual void forget(connection&) noexcept {}
-  // The connection's next step is to work, and that is to be done elsewhere: it has been handed out.
-  virtual void work_elsewhere(connection& who) = 0;
+  // The connection's next step is to work, and another thread is to do that: it has been handed out. By the
+  // offload pool, if the model has nothing else.
+  virtual void work_elsewhere(connection& who);
   // Where --offload leaves a choice: work that is not offloaded is done by whoever serves the connection.
   virtual bool works_itself(const connection& who) const noexcept { return !who.life.offloads(); }
 

@@ -73,23 +73,40 @@ void run_on_threads(unsigned n, Run run) {
   run(0);
 }
 
-// Runs Loop(shared, i).run() for each of --threads threads until the server has stopped and the last
-// connection has ended.
+// A server with a loop for each of its threads: the kernel divides connections among them. A Loop has a name,
+// a summary and unavailable_reason(), as a server has (variant.hpp); Loop(shared, i) begins to accept from
+// the listeners of loop i; run() returns when the server has stopped and its last connection has ended.
 template <class Loop>
-server_outcome run_loops(const server_options& options, listener_set& listeners,
-                         const std::stop_token& stop) {
-  shared_by_loops shared(options, listeners, stop);
-  std::deque<Loop> loops;
-  for (unsigned i = 0; i < options.threads; ++i) loops.emplace_back(shared, i);
-  run_on_threads(options.threads, [&](unsigned i) { loops[i].run(); });
-  shared.offload.finish();  // before the loops that it hands connections back to
-  server_outcome outcome;
-  for (const Loop& loop : loops) {
-    outcome.totals += loop.totals();
-    outcome.requests_of_loops.push_back(loop.totals().requests);
+class server_of_loops {
+public:
+  static constexpr std::string_view name = Loop::name;
+  static constexpr std::string_view summary = Loop::summary;
+  static constexpr clients holds = clients::any;
+  static std::string_view unavailable_reason() { return Loop::unavailable_reason(); }
+
+  explicit server_of_loops(const server_options& options)
+      : options_(options), listeners_(options, options.threads) {}
+
+  const listener_set& listeners() const noexcept { return listeners_; }
+
+  server_outcome run(const std::stop_token& stop) {
+    shared_by_loops shared(options_, listeners_, stop);
+    std::deque<Loop> loops;
+    for (unsigned i = 0; i < options_.threads; ++i) loops.emplace_back(shared, i);
+    run_on_threads(options_.threads, [&](unsigned i) { loops[i].run(); });
+    shared.offload.finish();  // before the loops that it hands connections back to
+    server_outcome outcome;
+    for (const Loop& loop : loops) {
+      outcome.totals += loop.totals();
+      outcome.requests_of_loops.push_back(loop.totals().requests);
+    }
+    shared.offload.add_to(outcome.totals);
+    return outcome;
   }
-  shared.offload.add_to(outcome.totals);
-  return outcome;
-}
+
+private:
+  server_options options_;
+  listener_set listeners_;
+};
 
 }  // namespace echobench
