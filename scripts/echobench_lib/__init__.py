@@ -2,18 +2,14 @@
 
 Knows the programs echo-server and echo-load only by their command lines and their JSON.  From data to figures:
 
-    experiment  what to measure: loaded, validated, expanded into blocks
-    placement   which CPUs the server and the client get
-    runner      starts servers, drives them, stores every cell
+    plan        what to measure: an experiment expanded into blocks of variants, and which CPUs they get
+    run         starts servers, drives them, stores every cell
     result      a result file: schema, access, what a cell's identity is
-    statistics  ratios and intervals; pure functions
-    summary     the rows of a table: restarts of one cell put together
+    analyse     statistics, the rows of a table, gains, two results side by side
     report      tables, charts, index.html
-    compare     two result files side by side
-    doctor      what on this host spoils figures
-    gain        what a figure shows of a known slow-down
     count       another kind of result: instructions, system calls, allocations, exact on any host
     micro       another kind of result: what the primitives under the models cost
+    doctor      what on this host spoils figures
 """
 
 from pathlib import Path

@@ -5,17 +5,17 @@ import os
 import re
 import signal
 import sys
-import time
 from pathlib import Path
 
 from rich.console import Console
 
-from . import Failure, Usage, charts, compare, count, doctor, experiment, micro, report, result, runner, tables
-from .placement import place, read_cores
-from .programs import list_variants
-from .progress import Progress
-from .summary import COST, TIME
-from .units import NS_PER_S, format_seconds, parse_count, parse_time_ns
+from . import Failure, count, doctor, micro
+from .plan import experiment
+from .report import verbs as reporting
+from .report.terminal import WIDTH
+from .run import verb as running
+from .run.programs import list_variants
+from .units import parse_count
 
 INTERRUPTED = 130
 
@@ -23,7 +23,7 @@ INTERRUPTED = 130
 def main(arguments=None):
     options = parser().parse_args(arguments)
     console = Console(highlight=False)
-    console.width = max(console.width, tables.WIDTH)  # a table that wraps is ugly, one that is cut is useless
+    console.width = max(console.width, WIDTH)  # a table that wraps is ugly, one that is cut is useless
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(INTERRUPTED))  # so that servers are stopped on the way out
     try:
         return options.verb(options, console)
@@ -52,7 +52,7 @@ def parser():
         added.set_defaults(verb=function)
         return added
 
-    run = verb("run", run_experiment, help="measure an experiment, print its tables, write its report",
+    run = verb("run", running.run, help="measure an experiment, print its tables, write its report",
                epilog="exit status: 0 every cell was measured, 1 some were not or a reply was "
                "wrong, 2 usage, 130 interrupted")
     run.add_argument("experiment", metavar="EXPERIMENT",
@@ -62,7 +62,7 @@ def parser():
     run.add_argument("--no-report", action="store_true",
                      help="measure and print only: no charts, no page (default: off)")
 
-    show = verb("report", write_report, help="print a result's tables and write its charts and page",
+    show = verb("report", reporting.report, help="print a result's tables and write its charts and page",
                 epilog="exit status: 0 written, 1 could not be, 2 usage")
     show.add_argument("result", metavar="RESULT", type=Path,
                       help="a result file, of echobench or of `echo-load --json`, or a folder with result.json")
@@ -72,7 +72,7 @@ def parser():
                       "folder or its result.json that folder; otherwise <file name>-report/ beside the file)")
     show.add_argument("--no-page", action="store_true", help="print the tables only (default: off)")
 
-    against = verb("compare", compare_results, help="set two results side by side, by each cell's ratio to its own "
+    against = verb("compare", reporting.compare_two, help="set two results side by side, by each cell's ratio to its own "
                    "file's reference", epilog="exit status: 0 ok, 1 a regression beyond --fail-over, 2 nothing was "
                    "compared, or, with --fail-over, a cell is missing, or has no "
                    "interval to judge it by")
@@ -160,101 +160,6 @@ def positive_seconds(text):
     except ValueError:
         pass
     raise argparse.ArgumentTypeError(f"'{text}' is not a number of seconds from 0 to 600")
-
-
-def run_experiment(options, console):
-    name, document = experiment.load_document(options.experiment)
-    expanded = experiment.expand(name, document, list_variants())
-    cpus = document["placement"]
-    placement = place(read_cores(), **cpus)
-    folder = result.new_folder(options.out, name)
-    if not options.no_report:
-        charts.install()  # before minutes are spent on measuring
-    measuring = runner.Runner(name, expanded, placement, folder)
-    pairs = expanded.order()
-    console.print(f"{name}: {document['summary']}")
-    console.print(f"{len(expanded.variants)} variants, {len(expanded.blocks)} blocks, {len(pairs)} runs with new "
-                  f"servers each; about {format_seconds(measuring.estimate_s(pairs))} (min:s)")
-    console.print(f"servers on CPU {placement.server_cpus}, client on CPU {placement.client_cpus}"
-                  + (": shared, figures will be poor" if placement.shared else ""))
-    if "budget" in document and measuring.estimate_s(pairs) > parse_time_ns(document["budget"]) / NS_PER_S:
-        console.print(f"that is more than the {document['budget']} that the experiment is meant to take")
-    for variant, reason in expanded.unavailable.items():
-        console.print(f"not available here: {variant}: {reason}")
-    progress = Progress(console, lambda restart, block: f"{block.name}  restart {restart + 1} of {block.restarts}")
-    begun = time.monotonic()
-    try:
-        measuring.run(progress)
-    finally:
-        progress.clear()
-        file = folder / result.FILE_NAME
-        console.print(f"measured in {format_seconds(time.monotonic() - begun)} (min:s): {file}" if file.exists() else
-                      "stopped before the first block was finished: there is no result", soft_wrap=True)
-    console.print()
-    for run in measuring.failures:
-        print(f"echobench: {run['block']}, restart {run['restart'] + 1}: {run['error']}", file=sys.stderr)
-    for run in measuring.remarks:
-        print(f"echobench: {run['block']}, restart {run['restart'] + 1}: {run['remark']}", file=sys.stderr)
-    for warning in measuring.warnings:
-        print(f"echobench: warning: {warning}", file=sys.stderr)
-    stored = result.load(folder)
-    if not stored["cells"]:
-        raise Failure(f"experiment {name}: nothing could be measured; the lines above say why")
-    groups = report.show(stored, expanded.reference, console)
-    if not options.no_report:
-        console.print(f"\nreport: {report.write(stored, groups, folder)}", soft_wrap=True)
-    return 1 if measuring.failures or measuring.remarks else 0
-
-
-def write_report(options, console):
-    file = result.locate(options.result)
-    document = result.load(file)
-    reference = result.reference_of(document, options.reference)
-    if reference is None:
-        raise Usage(f"{file}: it has no cells: nothing was measured")
-    groups = report.show(document, reference, console)
-    if not options.no_page:
-        folder = options.out or result.folder_of_report(file)
-        console.print(f"\nreport: {report.write(document, groups, folder)}", soft_wrap=True)
-    return 0
-
-
-def compare_results(options, console):
-    first, second = result.load(options.a), result.load(options.b)
-    reason = compare.why_not_comparable(first, second)
-    if reason:
-        console.print(f"not comparable: {reason}", soft_wrap=True)
-        return 2
-    comparison = compare.compare(first, second)
-    compare.show(comparison, console)
-    if not comparison.lines:
-        console.print("not comparable: nothing in common but the reference", soft_wrap=True)
-        return 2
-    if options.fail_over is None:
-        return 0
-    regressions = comparison.regressions(options.fail_over)
-    for text in regressions:
-        console.print(f"regression: {text}", style="red", soft_wrap=True)
-    for (figure, reason), lines in comparison.unjudged.items():
-        console.print(f"{figure} not judged in {lines} of {len(comparison.lines)} cells: {reason}", soft_wrap=True)
-    undecided = comparison.undecided
-    for text in undecided:
-        console.print(f"undecided: {text}", soft_wrap=True)
-    if undecided:
-        console.print("an interval needs several restarts in both files")
-    for what, texts in (("missing", comparison.missing), ("not comparable", comparison.skipped)):
-        if texts:
-            console.print(f"undecided: cells that are {what}: {len(texts)}, named above")
-    if regressions:
-        return 1
-    if undecided or comparison.missing or comparison.skipped:
-        return 2
-    if not any(line.changes for line in comparison.lines):
-        console.print("undecided: no figure could be judged", soft_wrap=True)
-        return 2
-    console.print(f"no figure is shown to be worse by more than {100 * options.fail_over:g} % relative to {comparison.reference}: "
-                  + ", ".join(f"{figure} judged in {comparison.judged(figure)} cells" for figure in (COST, TIME)), soft_wrap=True)
-    return 0
 
 
 def list_all(_, console):

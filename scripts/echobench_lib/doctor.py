@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from .placement import read_cores
+from .plan.placement import read_cores
 
 LEAST_DESCRIPTORS = 15_200   # a sliced run of 15,000 connections and what the programs need beside
 LEAST_BACKLOG = 4096         # what echo-server asks listen(2) for

@@ -5,7 +5,8 @@ exact is judged with its scatter as its margin."""
 
 from dataclasses import dataclass, field
 
-from .. import tables
+from ..report.columns import ABSENT
+from ..report.terminal import plain_table
 from ..units import format_connections
 from . import document
 from .document import FIGURES, NEVER_EXACT
@@ -147,16 +148,16 @@ def percent_text(before, after):
 def show(comparison, console):
     """Prints a table for each number of connections; below it, what changed, and by what."""
     for connections in dict.fromkeys(change.connections for change in comparison.changes):
-        table = tables.plain_table(f"instructions per request, {format_connections(connections)}: B against A", (
+        table = plain_table(f"instructions per request, {format_connections(connections)}: B against A", (
             ("variant", "left"), ("A", "right"), ("B", "right"), ("change", "right"), ("grew most", "left")))
         table.columns[-1].no_wrap = False
         changes = [change for change in comparison.changes if change.connections == connections]
         for change in changes:
             before, after = change.pair("instructions")
             table.add_row(change.variant, figure_text(before), figure_text(after),
-                          percent_text(before, after) if before and after else tables.ABSENT,
+                          percent_text(before, after) if before and after else ABSENT,
                           ", ".join(f"{name} {more:+.0f}" for more, name in change.functions()[:SHOWN_FUNCTIONS] if more > 0)
-                          or tables.ABSENT)
+                          or ABSENT)
         console.print(table)
         for change in changes:
             for text in _others(change):

@@ -1,12 +1,6 @@
 """A result of `echobench count`: results/count.schema.json."""
 
-import json
-
-import jsonschema
-
-from .. import REPOSITORY
-from .. import result
-from ..experiment import explain
+from .. import REPOSITORY, documents
 
 SCHEMA_FILE = REPOSITORY / "results" / "count.schema.json"
 FILE_NAME = "count.json"
@@ -21,15 +15,15 @@ NEVER_EXACT = {"voluntary_switches", "involuntary_switches"}  # the system's loa
 
 def load(path):
     """The document of a result file, or of a folder that has one."""
-    file = result.locate(path, FILE_NAME)
-    document = result.read(file)
+    file = documents.locate(path, FILE_NAME)
+    document = documents.read(file)
     _validate(document, file)
     return document
 
 
 def save(document, file):
     _validate(document, file)
-    result.write(document, file)
+    documents.write(document, file)
 
 
 def cells(document):
@@ -38,5 +32,4 @@ def cells(document):
 
 
 def _validate(document, file):
-    schema = json.loads(SCHEMA_FILE.read_text())
-    explain(jsonschema.Draft202012Validator(schema).iter_errors(document), file)
+    documents.check(document, SCHEMA_FILE, file)

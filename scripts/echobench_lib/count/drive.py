@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .. import Failure
-from ..programs import describe_end, last_line
+from ..run.programs import describe_end, last_line
 from .gate import Gate
 from .peer import Peer
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from statistics import median
 
 from .. import Failure, doctor
-from ..programs import program
-from ..runner import now
+from ..documents import now
+from ..run.programs import program
 from . import document, tools
 from .drive import Driven, Shape, Wrong
 from .tools import NATIVE, Totals

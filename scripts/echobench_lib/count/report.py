@@ -1,8 +1,8 @@
 """Tables for the terminal."""
 
-from .. import tables
+from ..report.columns import ABSENT
+from ..report.terminal import plain_table
 from ..units import format_connections
-from . import document
 from .document import FIGURES, NEVER_EXACT
 
 SHOWN_FUNCTIONS = 8
@@ -19,7 +19,7 @@ def number(value):
 def figure_text(figure):
     """`609.2`; `~ 2,680` where it is not exact."""
     if figure is None:
-        return tables.ABSENT
+        return ABSENT
     return ("" if figure["exact"] else "~ ") + number(figure["per_request"])
 
 
@@ -30,7 +30,7 @@ def show(stored, console, with_functions=False):
         cells = [cell for cell in stored["cells"] if cell["connections"] == connections]
         ready = ", all of them ready at each wake-up" if connections > 1 else ""
         shape = f"{format_connections(connections)}{ready}, {config['payload_bytes']:,}-byte {config['framing']}"
-        table = tables.plain_table(f"counts per request, {shape}", COLUMNS)
+        table = plain_table(f"counts per request, {shape}", COLUMNS)
         table.columns[-1].no_wrap = False  # there can be many
         for cell in cells:
             table.add_row(*_texts(cell))
@@ -49,8 +49,8 @@ def _texts(cell):
     calls = sorted(cell["system_calls"].items(), key=lambda item: (-item[1]["per_request"], item[0]))
     switches = [figures[name]["per_request"] for name in FIGURES if name in NEVER_EXACT and name in figures]
     return [cell["variant"], *(figure_text(figures.get(name)) for name in ("instructions", "allocations", "allocated_bytes")),
-            f"~ {number(sum(switches))}" if switches else tables.ABSENT, figure_text(figures.get("system_calls")),
-            ", ".join(_call(name, call["per_request"]) for name, call in calls if call["per_request"]) or tables.ABSENT]
+            f"~ {number(sum(switches))}" if switches else ABSENT, figure_text(figures.get("system_calls")),
+            ", ".join(_call(name, call["per_request"]) for name, call in calls if call["per_request"]) or ABSENT]
 
 
 def _call(name, per_request):
@@ -58,7 +58,7 @@ def _call(name, per_request):
 
 
 def _functions(cell):
-    table = tables.plain_table(f"{cell['variant']}, {format_connections(cell['connections'])}: instructions by function",
+    table = plain_table(f"{cell['variant']}, {format_connections(cell['connections'])}: instructions by function",
                                (("self", "right"), ("share", "right"), ("function", "left")))
     for function in cell["functions"][:SHOWN_FUNCTIONS]:
         table.add_row(number(function["instructions"]), f"{100 * function['share']:.1f} %", function["name"])

@@ -5,10 +5,10 @@ import time
 from pathlib import Path
 
 from .. import Usage
-from ..experiment import Variant
-from ..programs import list_variants, require_descriptors
+from ..documents import new_folder
+from ..plan.variants import Variant
 from ..progress import Progress
-from ..result import new_folder
+from ..run.programs import list_variants, require_descriptors
 from ..units import format_connections, format_seconds
 from . import changes, document, report
 from .measure import Cell, Measurement, Plan

@@ -4,7 +4,7 @@ import math
 import statistics
 from dataclasses import dataclass
 
-from ..tables import plain_table
+from ..report.terminal import plain_table
 from ..units import format_time_ns, significant
 from . import figures
 from .questions import plain

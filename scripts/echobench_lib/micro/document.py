@@ -4,7 +4,7 @@ own tools read it, and so that its own output can be read here."""
 import numpy
 
 from .. import Usage
-from ..result import locate, read, write
+from ..documents import locate, read, write
 
 FILE_NAME = "micro.json"
 OF_EVERY_ROW = {"name", "family_index", "per_family_instance_index", "run_name", "run_type", "repetitions",

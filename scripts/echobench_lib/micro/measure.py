@@ -15,8 +15,8 @@ from pathlib import Path
 import psutil
 
 from .. import Failure, Usage, doctor
-from ..programs import START_S, describe_end, last_line, program, read_json, run_to_end
-from ..runner import now
+from ..documents import now
+from ..run.programs import START_S, describe_end, last_line, program, read_json, run_to_end
 from . import document
 
 LIMIT_S = 120        # of a process, beside ...

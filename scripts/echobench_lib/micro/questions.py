@@ -3,15 +3,10 @@
 A row is a benchmark with its arguments, `BM_Topic_What/key:value`; Google Benchmark appends to its name how it is
 timed, `/process_time/real_time`."""
 
-import json
 import re
 from dataclasses import dataclass
 
-import jsonschema
-
-from .. import REPOSITORY, Failure, Usage
-from ..experiment import explain
-from ..result import read
+from .. import REPOSITORY, Failure, Usage, documents
 
 FILE = REPOSITORY / "bench" / "questions.json"
 SCHEMA_FILE = REPOSITORY / "bench" / "questions.schema.json"
@@ -38,8 +33,8 @@ class Question:
 
 def load():
     """All questions, in the order of the file.  Usage errors say where and what."""
-    entries = read(FILE)
-    explain(jsonschema.Draft202012Validator(json.loads(SCHEMA_FILE.read_text())).iter_errors(entries), FILE)
+    entries = documents.read(FILE)
+    documents.check(entries, SCHEMA_FILE, FILE)
     questions = [Question(**{**entry, "topics": tuple(entry["topics"])}) for entry in entries]
     topics = [topic for question in questions for topic in question.topics]
     if twice := sorted({topic for topic in topics if topics.count(topic) > 1}):

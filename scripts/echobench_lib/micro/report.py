@@ -4,7 +4,9 @@ import math
 
 from rich.text import Text
 
-from .. import charts, page, tables
+from ..report import charts, page
+from ..report.columns import ABSENT
+from ..report.terminal import plain_table
 from ..units import NS_PER_S, format_time_ns, significant
 from .answers import quantity
 
@@ -25,7 +27,7 @@ def table(section):
     rows = [(row, _texts(row, section)) for row in section.rows]
     used = [any(texts[column] for _, texts in rows) for column in range(len(COLUMNS))]
     return ([column for column, is_used in zip(COLUMNS, used) if is_used],
-            [(row, [text or tables.ABSENT for text, is_used in zip(texts, used) if is_used]) for row, texts in rows])
+            [(row, [text or ABSENT for text, is_used in zip(texts, used) if is_used]) for row, texts in rows])
 
 
 def _texts(row, section):
@@ -49,7 +51,7 @@ def show(sections, answers, console):
     for section in sections:
         columns, rows = table(section)
         console.print(section.question.question, style="bold")
-        printed = tables.plain_table(None, columns)
+        printed = plain_table(None, columns)
         printed.columns[-1].no_wrap = False  # counters, or why there is no figure
         for row, texts in rows:
             printed.add_row(*map(Text, texts), style=_STYLES.get(_class(row)))
@@ -74,7 +76,7 @@ def write(document, sections, answers, folder):
 def _chart(section):
     values = [{"row": section.question.label(row.name), "ns": row.ns, "low": row.low, "high": row.high,
                "text": format_time_ns(row.ns), "spread": f"{format_time_ns(row.low)} to {format_time_ns(row.high)}",
-               "ratio": significant(ratio) if (ratio := section.ratio(row)) is not None else tables.ABSENT,
+               "ratio": significant(ratio) if (ratio := section.ratio(row)) is not None else ABSENT,
                "floor": section.floor(row) is row} for row in section.rows if row.ns]
     spec = charts.complete("micro", values)
     spec["title"]["text"] = f"{', '.join(section.question.topics)}: time per operation"

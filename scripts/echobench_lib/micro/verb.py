@@ -4,9 +4,10 @@ import random
 import sys
 import time
 
-from .. import Usage, charts
+from .. import Usage
+from ..documents import folder_of_report, locate, new_folder
 from ..progress import Progress
-from ..result import folder_of_report, locate, new_folder
+from ..report import charts
 from ..units import format_seconds
 from . import agreement, answers, document, figures, questions, readme, report
 from .measure import Measurement, Plan, list_rows

@@ -1,0 +1,180 @@
+"""Two result files side by side, by each cell's ratio to its own file's reference.
+
+That ratio was paired slice by slice within a run, so that a slower day or another machine cancels out.  Restarts are
+the unit; absolute figures are shown, without interval.  A figure whose gain is not shown in both files judges nothing."""
+
+import math
+from dataclasses import dataclass
+
+from ..result import reference_of, workload_of
+from .statistics import change, trimmed_mean
+from .summary import COST, FIGURES, TIME, log_ratios, slice_cost, slice_rate, sound_verdicts, summarise
+
+RATE_TOLERANCE = 0.25  # loads at rates further apart were not asked the same
+
+
+@dataclass(frozen=True)
+class Line:
+    """One variant under one workload in both files: how its cost and throughput ratios changed, B over A; and why one of
+    them is not judged ({figure: reason})."""
+
+    variant: str
+    workload: object
+    changes: dict
+    unjudged: dict
+    rows: tuple
+
+
+@dataclass
+class Comparison:
+    reference: str
+    lines: list
+    missing: list      # cells that only one file has
+    skipped: list      # cells that both have, and why they cannot be compared
+    remarks: list
+    references: dict   # workload -> the reference's rows in A and B, None where it has none
+
+    def regressions(self, limit):
+        """Sentences for every figure that is worse by more than `limit` (0.1: ten per cent) even at the bound of its
+        interval that is nearest to no change.  Without an interval nothing is proven."""
+        found = []
+        for line in self.lines:
+            for figure, interval in line.changes.items():
+                if interval.has_bounds and (interval.low > 1 + limit if figure == COST else interval.high < 1 - limit):
+                    found.append(f"{line.variant}, {line.workload.describe()}: {figure} {change_text(interval)}")
+        return found
+
+    @property
+    def undecided(self):
+        """Sentences for every figure that should have been judged and has no interval to judge it by."""
+        found = []
+        for line in self.lines:
+            without = [f"{what} has no interval" for what, interval in line.changes.items() if not interval.has_bounds]
+            without += [f"{what} is missing" for what in FIGURES[line.workload.load]
+                        if what not in line.changes and what not in line.unjudged]
+            if without:
+                found.append(f"{line.variant}, {line.workload.describe()}: {', '.join(without)}")
+        return found
+
+    def judged(self, figure):
+        """In how many lines the figure was judged."""
+        return sum(figure in line.changes for line in self.lines)
+
+    @property
+    def unjudged(self):
+        """{(figure, reason): in how many lines}, so that nobody takes silence for consent."""
+        found = {}
+        for line in self.lines:
+            for item in line.unjudged.items():
+                found[item] = found.get(item, 0) + 1
+        return found
+
+
+def why_not_comparable(first, second):
+    """Why two documents have nothing to say about each other; empty when they have."""
+    references = [reference_of(document) for document in (first, second)]
+    if None in references:
+        return "a file has no cells"
+    if references[0] != references[1]:
+        return f"ratios are to {references[0]} in one and to {references[1]} in the other"
+    workloads = [{workload_of(cell) for cell in document["cells"]} for document in (first, second)]
+    if not workloads[0] & workloads[1]:
+        names = [", ".join(sorted(workload.name for workload in side)) for side in workloads]
+        return f"no workload is in both: {names[0]} against {names[1]}"
+    threads = [document.get("placement", {}).get("server_threads") for document in (first, second)]
+    if threads[0] != threads[1]:
+        return f"servers had {threads[0]} threads in one and {threads[1]} in the other"
+    return ""
+
+
+def compare(first, second):
+    """A Comparison of two documents for which why_not_comparable is empty."""
+    reference = reference_of(first)
+    sides = [{group.workload: group for group in summarise(document, reference)} for document in (first, second)]
+    result = Comparison(reference, [], [], [], _remarks(first, second), {})
+    for workload in sorted(sides[0].keys() | sides[1].keys(), key=lambda workload: workload.order):
+        groups = [side.get(workload) for side in sides]
+        result.references[workload] = tuple(group.row(reference) if group else None for group in groups)
+        variants = dict.fromkeys(row.variant for group in groups if group for row in group.rows)
+        for variant in variants:
+            rows = [group.row(variant) if group else None for group in groups]
+            where = f"{variant}, {workload.describe()}"
+            if None in rows:
+                result.missing.append(f"{where}: only in {'A' if rows[0] else 'B'}")
+            elif not _same_rate(groups):
+                result.skipped.append(f"{where}: {groups[0].rate_per_s:,.0f} requests/s in A, {groups[1].rate_per_s:,.0f} in B")
+            elif doubt := _doubt(variant, groups):
+                result.skipped.append(f"{where}: {doubt}")
+            elif variant != reference and rows[0].twin_of is None:
+                _add_line(result, variant, workload, groups, rows)
+    return result
+
+
+def _add_line(result, variant, workload, groups, rows):
+    changes, unjudged = {}, {}
+    figures = {COST: slice_cost, TIME: lambda _: slice_rate}
+    for figure in FIGURES[workload.load]:
+        if reason := _why_unjudged(figure, workload, groups, rows):
+            unjudged[figure] = reason
+            continue
+        sides = [[trimmed_mean(rounds) for rounds in
+                  log_ratios([cell for row in group.rows for cell in row.cells], variant, group.reference,
+                             figures[figure]).values()] for group in groups]
+        if all(sides):
+            changes[figure] = change(*sides)
+    if FIGURES[workload.load]:
+        result.lines.append(Line(variant, workload, changes, unjudged, tuple(rows)))
+
+
+def _why_unjudged(figure, workload, groups, rows):
+    """Why a figure says nothing of the server; empty where it does."""
+    if figure == COST and workload.load == "closed":
+        return "bends by its nature"
+    if figure == TIME and any(row.is_bound or group.row(group.reference).is_bound for row, group in zip(rows, groups)):
+        return "client-bound"
+    return next((f"{doubt} in {side}" for side, group in zip("AB", groups) if (doubt := group.doubt(figure))), "")
+
+
+def _doubt(variant, groups):
+    """The verdict, of the variant or of the reference, that forbids to compare a cell; empty when there is none."""
+    for side, group in zip("AB", groups):
+        for name in (variant, group.reference):
+            verdict = group.row(name).verdict if group.row(name) else "not measured"
+            if verdict not in sound_verdicts(group.workload.load):
+                return f"{name} is {verdict} in {side}"
+    return ""
+
+
+def _same_rate(groups):
+    rates = [group.rate_per_s for group in groups]
+    if None in rates:
+        return rates[0] == rates[1]
+    return abs(math.log(rates[0] / rates[1])) <= math.log(1 + RATE_TOLERANCE)
+
+
+def _remarks(first, second):
+    """What differs between the files without making them incomparable."""
+    remarks = []
+    for key, what in (("cpu", "CPU"), ("kernel", "kernel")):
+        values = [document["host"].get(key) for document in (first, second)]
+        if values[0] != values[1]:
+            remarks.append(f"different {what}: {values[0]} against {values[1]}; ratios can be compared, "
+                           "absolute figures cannot")
+    commits = [document["tool"].get("commit") for document in (first, second)]
+    if commits[0] != commits[1]:
+        remarks.append(f"commits: {commits[0]} against {commits[1]}")
+    for side, document in (("A", first), ("B", second)):
+        if document["tool"].get("dirty"):
+            remarks.append(f"{side} was built from a changed tree")
+        if document.get("complete") is False:
+            remarks.append(f"{side} was not finished")
+    return remarks
+
+
+def change_text(interval):
+    """A ratio as a change: `+3.2 % (+1.0 to +5.5)`."""
+    def as_percent(ratio):
+        return f"{100 * (ratio - 1):+.1f}"
+    if not interval.has_bounds:
+        return f"{as_percent(interval.estimate)} % (one run: no interval)"
+    return f"{as_percent(interval.estimate)} % ({as_percent(interval.low)} to {as_percent(interval.high)})"

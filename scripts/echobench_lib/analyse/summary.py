@@ -1,0 +1,278 @@
+"""The rows of a table: all restarts of one variant under one workload, put together."""
+
+import math
+import statistics
+from dataclasses import dataclass, field
+
+from ..result import workload_of
+from ..result.histogram import Histogram, decode, merge
+from . import gain
+from .statistics import Interval, log_ratio, over_restarts, paired, trimmed_mean_interval
+
+PRECEDENCE = ("wrong-replies", "errors", "client-bound", "starved", "unsaturated", "valid")
+PERCENTILES = ("p50", "p99", "p99.9")
+THREAD_STACK_BYTES = 16 * 1024  # kernel stack of a thread on x86-64 Linux
+LEAST_CONNECTIONS_FOR_MEMORY = 100  # below, pages and allocator noise outweigh the connections
+LEAST_CPU_NS_FOR_SHARES = 400_000_000  # 100 ticks of 250 Hz
+COST, TIME = "CPU per request", "throughput"  # figures that have a gain
+FIGURES = {"equal-load": (COST,), "saturation": (COST,), "ping-pong": (COST,), "open": (), "closed": (COST, TIME),
+           "crr": (COST, TIME)}
+SATURATED_SERVER, SATURATED_CLIENT = 0.95, 0.90  # busy at least, and less than that
+
+
+@dataclass
+class Row:
+    """One variant under one workload.  Absent figures are None; absolute ones are medians over restarts.  Costs are
+    server CPU nanoseconds a request, the ballast taken off."""
+
+    variant: str
+    cells: list
+    verdict: str
+    reasons: list
+    twin_of: str | None = None
+    throughput: float | None = None
+    cost_ns: float | None = None
+    cost_ratio: Interval | None = None
+    user_share: float | None = None
+    wakeups: float | None = None  # voluntary context switches a request
+    server_busy: float | None = None
+    client_busy: float | None = None
+    throughput_ratio: Interval | None = None
+    latency_ns: dict = field(default_factory=dict)
+    latency_intervals: dict = field(default_factory=dict)
+    latency_kind: str = "service"
+    latency_from: str = "merged"
+    histogram: Histogram | None = None
+    memory_bytes: float | None = None
+    threads: int | None = None
+
+    @property
+    def is_bound(self):
+        """The client was the bottleneck: throughput is a lower bound, and must not be ranked."""
+        return self.verdict == "client-bound"
+
+    @property
+    def cost_interval(self):
+        """Of the absolute cost, over restarts; no bounds with one."""
+        return trimmed_mean_interval([cost for cell in self.cells if (cost := cost_of(cell)) is not None], "restart")
+
+
+@dataclass
+class Group:
+    """One table: every variant under one workload.  `gains` holds what each figure shows of the twins' burning."""
+
+    workload: object
+    rate_per_s: float | None
+    reference: str
+    rows: list
+    restarts: int
+    gains: dict
+
+    def row(self, variant):
+        return next((row for row in self.rows if row.variant == variant), None)
+
+    def doubt(self, figure):
+        """Why `figure` must be neither ranked nor judged; empty where it may be."""
+        return gain.doubt(self.gains.get(figure, []), self.reference)
+
+    def unranked(self, figure):
+        """The same, but that a result without twins is ranked all the same: that its gain is not known stands below it."""
+        doubt = self.doubt(figure)
+        return "" if doubt == gain.NO_TWIN else doubt
+
+
+def summarise(document, reference):
+    """The groups of a result, in the order of their workloads."""
+    threads = document.get("placement", {}).get("server_threads", 1)
+    by_workload = {}
+    for cell in document["cells"]:
+        by_workload.setdefault(workload_of(cell), []).append(cell)
+    return [_group(workload, by_workload[workload], reference, threads)
+            for workload in sorted(by_workload, key=lambda workload: workload.order)]
+
+
+def _group(workload, cells, reference, threads):
+    sound = [cell for cell in cells if is_sound(cell)]
+    figures = {COST: slice_cpu, TIME: lambda piece: threads / rate if (rate := slice_rate(piece)) else 0}
+    found = {figure: gain.gains(sound, figures[figure]) for figure in FIGURES[workload.load]}
+    rows = [_row(variant, cells, reference) for variant in dict.fromkeys(cell["variant"] for cell in cells)]
+    rates = [cell["workload"]["rate_per_s"] for cell in cells if "rate_per_s" in cell["workload"]]
+    group = Group(workload, rates[0] if rates else None, reference, rows, len({cell["restart"] for cell in cells}), found)
+    _rank(group)
+    return group
+
+
+def _rank(group):
+    """The cheapest first, the twins last.  By cost where its gain is shown; in the order of the experiment where not.
+    A plain closed loop is ranked by nothing: where the client was the bottleneck its throughput is a bound."""
+    by_cost = group.workload.load != "closed" and not group.unranked(COST)
+
+    def place(row):
+        if not by_cost:
+            return 0
+        return row.cost_ratio.estimate if row.cost_ratio else 1 if row.variant == group.reference else math.inf
+    group.rows.sort(key=lambda row: (row.twin_of is not None, place(row)))
+
+
+def is_sound(cell):
+    """Whether a cell's figures may enter ratios, gains and medians of cost: not where replies or connections were lost,
+    nor where a load that was to be equal, or a server that was to be saturated, was not."""
+    return cell["verdict"] in sound_verdicts(cell["load"]) and (cell["load"] != "saturation" or is_saturated(cell))
+
+
+def sound_verdicts(load):
+    """A client that is the bottleneck spoils what was to be equal or saturated, and bounds the throughput of the others."""
+    return ("valid",) if load in ("equal-load", "open", "saturation") else ("valid", "client-bound")
+
+
+def is_saturated(cell):
+    """The server was the bottleneck beyond doubt, and the client had time to spare."""
+    return (cell.get("server", {}).get("busy", 0) >= SATURATED_SERVER
+            and cell.get("client_busy", 1) < SATURATED_CLIENT)
+
+
+def verdict_of(cell):
+    if cell["load"] == "saturation" and cell["verdict"] == "valid" and not is_saturated(cell):
+        return "unsaturated"
+    return cell["verdict"]
+
+
+def _reasons(cell):
+    reasons = cell["reasons"] + cell.get("checks", [])
+    if verdict_of(cell) == "unsaturated":
+        reasons = [*reasons, f"not saturated: the server was busy {100 * cell.get('server', {}).get('busy', 0):.0f} % of the "
+                   f"time and the client {100 * cell.get('client_busy', 1):.0f} %: raise the ballast"]
+    return reasons
+
+
+def _row(variant, cells, reference):
+    own = [cell for cell in cells if cell["variant"] == variant]
+    verdict = min(map(verdict_of, own), key=PRECEDENCE.index)
+    reasons = dict.fromkeys(f"restart {cell['restart'] + 1}: {reason}" if len(own) > 1 else reason
+                            for cell in own for reason in _reasons(cell))
+    row = Row(variant, own, verdict, list(reasons), own[0].get("twin", {}).get("of"))
+    if verdict == "wrong-replies":
+        return row  # a wrong answer yields no figure
+    sound = [cell for cell in own if is_sound(cell)]
+    row.throughput = statistics.median(cell["throughput_per_s"] for cell in own)
+    row.cost_ns = median(cost_of(cell) for cell in sound)
+    row.cost_ratio = exp(over_restarts(list(log_ratios(cells, variant, reference, slice_cost).values())))
+    row.throughput_ratio = exp(over_restarts(list(log_ratios(cells, variant, reference, lambda _: slice_rate).values())))
+    row.user_share = user_share(sound)
+    row.wakeups = median(map(wakeups_per_request, sound))
+    row.server_busy = median(cell.get("server", {}).get("busy") for cell in own)
+    row.client_busy = median(cell.get("client_busy") for cell in own)
+    _add_latency(row, sound or own)
+    row.memory_bytes = median(map(memory_per_connection, own))
+    threads = [cell["server"]["threads"] for cell in own if "threads" in cell.get("server", {})]
+    row.threads = max(threads) if threads else None
+    return row
+
+
+def median(values):
+    """Of those that are known; None where none is."""
+    known = [value for value in values if value is not None]
+    return statistics.median(known) if known else None
+
+
+def exp(interval):
+    return interval.exp() if interval else None
+
+
+def cost_of(cell):
+    """Server CPU nanoseconds of all slices, guard and drain included, by the requests in them, less the ballast that was
+    burnt; None where it cannot be told."""
+    requests = sum(piece["requests_total"] for piece in cell["slices"])
+    ballast = ballast_ns_per_request(cell)
+    if not requests or ballast is None or any("server_cpu_ns" not in piece for piece in cell["slices"]):
+        return None
+    return sum(piece["server_cpu_ns"] for piece in cell["slices"]) / requests - ballast
+
+
+def ballast_ns_per_request(cell):
+    """What was really burnt for the ballast: the server's account, and of a twin's the part that is not its own."""
+    asked = cell["workload"].get("ballast_ns", 0)
+    if not asked:
+        return 0
+    burnt = gain.burnt_ns_per_request(cell)
+    return None if burnt is None else burnt * asked / (asked + cell.get("twin", {}).get("burn_ns", 0))
+
+
+def slice_cpu(piece):
+    """Server CPU nanoseconds per request of one slice; 0 when not known."""
+    return piece.get("server_cpu_ns", 0) / piece["requests_total"] if piece["requests_total"] else 0
+
+
+def slice_cost(cell):
+    """The same less the ballast, as a function of a slice of this cell."""
+    ballast = ballast_ns_per_request(cell)
+    return lambda piece: slice_cpu(piece) - ballast if ballast is not None else 0
+
+
+def slice_rate(piece):
+    """Requests per nanosecond of one slice."""
+    return piece["requests"] / piece["elapsed_ns"] if piece["elapsed_ns"] else 0
+
+
+def log_ratios(cells, variant, reference, figure_of):
+    """{restart: log ratios of a figure, paired by round}, each variant against the reference in its own block;
+    figure_of(cell) gives the function of a slice."""
+    references = {(cell["block"], cell["restart"]): cell for cell in cells if cell["variant"] == reference}
+    ratios = {}
+    for cell in cells:
+        other = references.get((cell["block"], cell["restart"]))
+        if cell["variant"] != variant or variant == reference or other is None:
+            continue
+        if not (is_sound(cell) and is_sound(other)):
+            continue
+        sides = [{piece["index"]: figure_of(side)(piece) for piece in side["slices"]} for side in (cell, other)]
+        if pairs := paired(*sides, log_ratio):
+            ratios[cell["restart"]] = pairs
+    return ratios
+
+
+def user_share(cells):
+    """Of the server's CPU time in all restarts, how much was spent outside the kernel: 0 to 1.  The kernel samples that at
+    its ticks; None with too little time for about a hundred of them."""
+    user, system = (sum(cell.get("server", {}).get(f"cpu_{kind}_ns", 0) for cell in cells) for kind in ("user", "system"))
+    return user / (user + system) if user + system >= LEAST_CPU_NS_FOR_SHARES else None
+
+
+def wakeups_per_request(cell):
+    """How often a thread of the server slept, by the requests that it answered."""
+    requests = sum(piece["requests_total"] for piece in cell["slices"])
+    switches = cell.get("server", {}).get("voluntary_switches")
+    return switches / requests if requests and switches is not None else None
+
+
+def memory_per_connection(cell):
+    """Bytes per open connection: growth of the server's memory (pages that processes share counted once, where the kernel
+    tells), of page tables, and a kernel stack for every thread that came with the connections.  Socket buffers of the
+    kernel are not in it.  None where it cannot be told."""
+    server = cell.get("server", {})
+    opened = cell["connections"]["opened"]
+    kind = next((kind for kind in ("pss", "rss") if {f"{kind}_bytes", f"{kind}_base_bytes"} <= server.keys()), None)
+    if cell["load"] == "crr" or opened < LEAST_CONNECTIONS_FOR_MEMORY or kind is None:
+        return None
+    growth = server[f"{kind}_bytes"] - server[f"{kind}_base_bytes"]
+    growth += server.get("page_table_bytes", 0) - server.get("page_table_base_bytes", 0)
+    growth += THREAD_STACK_BYTES * (server.get("threads", 0) - server.get("threads_base", 0))
+    return growth / opened
+
+
+def _add_latency(row, cells):
+    """Percentiles of the merged histogram of all restarts, medians over restarts where a histogram is missing; and their
+    intervals over restarts."""
+    row.latency_kind = "response" if cells[0]["load"] in ("open", "equal-load") else "service"
+    encoded = [cell.get("histograms", {}).get(row.latency_kind) for cell in cells]
+    for name in PERCENTILES:
+        values = [cell.get(f"{row.latency_kind}_ns", {}).get(name) for cell in cells]
+        if all(values):
+            row.latency_ns[name] = round(statistics.median(values))
+            row.latency_intervals[name] = trimmed_mean_interval([math.log(value) for value in values], "restart").exp()
+    row.latency_from = "median"
+    if all(encoded):
+        row.latency_from = "merged"
+        row.histogram = merge([decode(text) for text in encoded])
+        row.latency_ns = {name: value for name in PERCENTILES
+                          if (value := row.histogram.percentile(float(name[1:]))) is not None}

@@ -1,0 +1,73 @@
+"""JSON documents and the folders they lie in: results of every kind, experiments, lists.  Reading, checking against a
+schema, writing whole."""
+
+import json
+import os
+from datetime import datetime, timezone
+from pathlib import Path
+
+import jsonschema
+
+from . import REPOSITORY, Usage
+
+
+def locate(path, name):
+    """The result file that `path` names: itself, or the one called `name` in that folder."""
+    path = Path(path)
+    file = path / name if path.is_dir() else path
+    if not file.is_file():
+        raise Usage(f"{path}: no result there: give a result file, or a folder with a {name}")
+    return file
+
+
+def new_folder(wanted, name, file_name):
+    """The folder for the result of a new run: what the user wanted, else one of runs/ with the time and `name`."""
+    folder = wanted or REPOSITORY / "runs" / f"{datetime.now():%Y%m%d-%H%M%S}-{name}"
+    if (folder / file_name).exists():
+        raise Usage(f"--out {folder}: there is a result already; give another folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def folder_of_report(file, name):
+    """Where the report of a result file goes: beside the result in the folder of a run, else into a folder of its own."""
+    return file.parent if file.name == name else file.with_name(f"{file.stem}-report")
+
+
+def read(file):
+    """The JSON in a file that the user named."""
+    try:
+        return json.loads(file.read_text())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise Usage(f"{file}: not JSON: {error}") from None
+
+
+def check(document, schema_file, path):
+    """Raises Usage that names the place where the document read from `path` is not as its schema has it."""
+    schema = json.loads(schema_file.read_text())
+    _explain(jsonschema.Draft202012Validator(schema).iter_errors(document), path)
+
+
+def _explain(errors, path):
+    """Raises Usage for the error that lies deepest in the file, where the mistake most likely is."""
+    errors = [leaf for error in errors for leaf in ([error, *error.context] if error.context else [error])]
+    if errors:
+        error = max(errors, key=lambda error: len(error.absolute_path))
+        where = "/".join(str(part) for part in error.absolute_path) or "top level"
+        meant = error.schema.get("description", "") if isinstance(error.schema, dict) else ""
+        raise Usage(f"{path}: at {where}: {error.message[:300]}" + (f" ({meant})" if meant else ""))
+
+
+def write(document, path):
+    """Writes the whole file or leaves the one before: a run that is cut short keeps what it had."""
+    beside = path.with_name(path.name + ".part")
+    with beside.open("w") as file:
+        json.dump(document, file, indent=1)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+
+
+def now():
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")

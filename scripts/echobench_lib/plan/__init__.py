@@ -1,0 +1,1 @@
+"""What to measure, and on which CPUs."""

@@ -1,0 +1,104 @@
+"""What to measure, as data: an experiment file, checked and expanded into blocks."""
+
+import json
+import random
+from dataclasses import dataclass
+from pathlib import Path
+
+from .. import REPOSITORY, Usage, documents
+from ..units import parse_count
+from . import blocks as dividing
+from .blocks import Block
+from .variants import Variant, named_by
+
+FOLDER = REPOSITORY / "scripts" / "experiments"
+SCHEMA_FILE = FOLDER / "experiment.schema.json"
+
+
+@dataclass(frozen=True)
+class Experiment:
+    name: str
+    document: dict
+    reference: str
+    variants: dict[str, Variant]
+    blocks: tuple[Block, ...]
+    unavailable: dict[str, str]
+    unserved: tuple[str, ...]
+
+    def order(self):
+        """(restart, block) pairs: each restart visits its blocks in an order drawn from the seed, so that the
+        restarts of a block are spread over the run.  Rates that are a share of a measured capacity come last in
+        restart 0, when that capacity is known."""
+        draw = random.Random(self.document["seed"])
+        pairs = []
+        for restart in range(max(block.restarts for block in self.blocks)):
+            blocks = [block for block in self.blocks if restart < block.restarts]
+            draw.shuffle(blocks)
+            if restart == 0:
+                blocks.sort(key=lambda block: block.share is not None)
+            pairs += [(restart, block) for block in blocks]
+        return pairs
+
+
+def names():
+    return sorted(path.stem for path in FOLDER.glob("*.json") if path != SCHEMA_FILE)
+
+
+def load_document(name_or_path):
+    """The experiment's name and its document with defaults filled in.  Usage errors say where and what."""
+    path = FOLDER / f"{name_or_path}.json"
+    if not path.is_file():
+        path = Path(name_or_path)
+        if not path.is_file():
+            raise Usage(f"no experiment '{name_or_path}': there are {', '.join(names())}; or give the path of a file")
+    document = documents.read(path)
+    documents.check(document, SCHEMA_FILE, path)
+    schema = json.loads(SCHEMA_FILE.read_text())
+    document.pop("$schema", None)
+    fill_defaults(document, schema, schema)
+    document.setdefault("twins", [document["reference"]])
+    return path.stem, document
+
+
+def fill_defaults(value, schema, root):
+    """Sets every absent property of `value` that its schema gives a default for, in depth."""
+    if "$ref" in schema:
+        schema = {**root["$defs"][schema["$ref"].rsplit("/", 1)[1]], **schema}
+    if isinstance(value, dict):
+        for key, sub in schema.get("properties", {}).items():
+            if "default" in sub:
+                value.setdefault(key, json.loads(json.dumps(sub["default"])))
+            if key in value:
+                fill_defaults(value[key], sub, root)
+    elif isinstance(value, list) and "items" in schema:
+        for item in value:
+            fill_defaults(item, schema["items"], root)
+
+
+def expand(name, document, listed):
+    """The experiment's blocks.  `listed` is what `echo-server --list=json` says: a list of
+    {"name", "summary", "holds", "unavailable_reason"}."""
+    variants, unavailable = named_by(name, document, {entry["name"]: entry for entry in listed})
+    reference = document["reference"]
+    if reference not in variants:
+        why = unavailable.get(reference, "it is not among the variants")
+        raise Usage(f"experiment {name}: the reference '{reference}' cannot be measured: {why}")
+    blocks, unserved = [], []
+    for load in document["loads"]:
+        for connections in map(parse_count, load["connections"]):
+            if connections < 1:
+                raise Usage(f"experiment {name}: connections must be 1 or more")
+            for payload in map(parse_count, document["payloads"]):
+                made, left = dividing.blocks_of(name, document, variants, load, connections, payload)
+                blocks += made
+                unserved += left
+    if not blocks:
+        raise Usage(f"experiment {name}: no variant can serve any of its cells")
+    if len({block.name for block in blocks}) < len(blocks):
+        raise Usage(f"experiment {name}: two loads describe the same cells")
+    measured = {block.setting for block in blocks if block.load == "closed"}
+    for block in blocks:
+        if block.share is not None and block.setting not in measured:
+            raise Usage(f"experiment {name}: {block.name}: a share of what capacity? Add a closed load over "
+                        f"{block.connections:,} connections, or give the rate as a number")
+    return Experiment(name, document, reference, variants, tuple(blocks), unavailable, dividing.sentences(unserved))

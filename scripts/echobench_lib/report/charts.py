@@ -1,0 +1,205 @@
+"""The charts of a report.  One Vega-Lite spec in scripts/charts/specs gives the static SVG (drawn by Node) and the
+interactive chart of the page; here they get their data, and every variant its colour."""
+
+import json
+import math
+import subprocess
+
+from .. import REPOSITORY, Failure
+from ..analyse.summary import COST
+from ..result import LOADS
+from ..units import format_connections
+
+FOLDER = REPOSITORY / "scripts" / "charts"
+MODULES = FOLDER / "node_modules"
+LIBRARIES = ("vega/build/vega.min.js", "vega-lite/build/vega-lite.min.js", "vega-embed/build/vega-embed.min.js")
+NAMES = ("cost-ratio", "cost-curve", "gain", "throughput", "latency", "memory", "bent-cost")
+
+# A variant keeps its colour in every chart and every report; kin are of one hue.
+COLOURS = {
+    "epoll": "#24292f", "io-uring": "#6e7781", "poll": "#afb8c1",
+    "asio-callback": "#0969da", "asio-callback-shared": "#54aeff", "asio-callback-uring": "#0a3069",
+    "asio-coroutine": "#bf3989", "asio-coroutine-shared": "#ff80c8", "asio-coroutine-uring": "#6e1c4f",
+    "asio-stackful": "#8250df", "fiber": "#c297ff",
+    "thread-per-connection": "#cf5a00", "thread-pool": "#1a7f37", "prethreaded": "#d4a72c", "prefork": "#7d4e00",
+    "iterative": "#b8a100",
+}
+_OTHERS = ("#00838f", "#c62828", "#5d7a00", "#37618e", "#8e24aa", "#00695c")
+
+
+def colours(variants):
+    """{variant: colour}; those that are not ours take further colours in turn."""
+    chosen, others = {}, 0
+    for variant in variants:
+        if variant not in COLOURS:
+            chosen[variant] = _OTHERS[others % len(_OTHERS)]
+            others += 1
+        else:
+            chosen[variant] = COLOURS[variant]
+    return chosen
+
+
+def build(groups):
+    """[{name, spec}]: every chart for which there is data, complete with it."""
+    data = {"cost-ratio": _ratio_data(groups), "cost-curve": _curve_data(groups), "gain": _gain_data(groups),
+            "throughput": _closed_data(groups), "latency": _latency_data(groups), "memory": _memory_data(groups)}
+    data["bent-cost"] = [point for point in data["throughput"] if point["cpu_us"] is not None]
+    palette = colours(dict.fromkeys(row.variant for group in groups for row in group.rows))
+    charts = []
+    for name in NAMES:
+        if data[name]:
+            spec = complete(name, data[name])
+            shown = {point["variant"] for point in data[name] if "variant" in point}
+            _set_colours(spec, {variant: palette[variant] for variant in sorted(shown, key=_ladder_place)})
+            charts.append({"name": name, "spec": spec})
+    return charts
+
+
+def _ladder_place(variant):
+    return list(COLOURS).index(variant) if variant in COLOURS else len(COLOURS)
+
+
+def complete(name, values):
+    """The spec NAME with its data and the style that all charts share."""
+    spec = json.loads((FOLDER / "specs" / f"{name}.vl.json").read_text())
+    return {**spec, "data": {"values": values}, "config": json.loads((FOLDER / "config.json").read_text())}
+
+
+def _set_colours(node, palette):
+    """Gives every channel that shows the variant by colour the same scale."""
+    if isinstance(node, list):
+        for child in node:
+            _set_colours(child, palette)
+    elif isinstance(node, dict):
+        for key, child in node.items():
+            if key == "color" and isinstance(child, dict) and child.get("field") == "variant":
+                child["scale"] = {"domain": list(palette), "range": list(palette.values())}
+            elif key != "data":
+                _set_colours(child, palette)
+
+
+def _panel(group, groups):
+    """Title of a facet."""
+    workload = group.workload
+    where = f"{workload.rate} " if workload.rate else ""
+    return f"{LOADS[workload.load]}, {where}{format_connections(workload.connections)}{_beside(group, groups)}"
+
+
+def _points(groups, loads=tuple(LOADS)):
+    """Of every row that is no twin: a twin is the same server made slower."""
+    for order, group in enumerate(groups):
+        for row in group.rows if group.workload.load in loads else ():
+            if row.twin_of is None:
+                yield group, row, {"variant": row.variant, "panel": _panel(group, groups), "order": order,
+                                   "connections": group.workload.connections, "verdict": row.verdict}
+
+
+def _beside(group, groups):
+    """What tells this workload from others of the same load and connections: payload and framing, where they vary."""
+    kinds = {(other.workload.payload_bytes, other.workload.framing) for other in groups}
+    return f", {group.workload.payload_bytes:,}-byte {group.workload.framing}" if len(kinds) > 1 else ""
+
+
+def _ratio_data(groups):
+    data = []
+    for group, row, point in _points(groups, ("equal-load", "saturation", "ping-pong")):
+        if group.unranked(COST):
+            continue
+        if row.cost_ratio:
+            low, high = (row.cost_ratio.low, row.cost_ratio.high) if row.cost_ratio.has_bounds else (None, None)
+            data.append({**point, "ratio": row.cost_ratio.estimate, "low": low, "high": high,
+                         "units": f"{row.cost_ratio.units} {row.cost_ratio.unit}s"})
+        elif row.variant == group.reference and row.cost_ns is not None:
+            data.append({**point, "ratio": 1, "units": "the reference"})
+    return data
+
+
+def _curve_data(groups):
+    """Where one set of servers was measured at several rates."""
+    rates = {}
+    for group in groups:
+        if group.workload.load == "equal-load":
+            rates.setdefault(group.workload.ladder_order, set()).add(group.workload.rate)
+    data = []
+    for group, row, point in _points(groups, ("equal-load",)):
+        if len(rates[group.workload.ladder_order]) < 3 or row.cost_ns is None:
+            continue
+        cost = row.cost_interval.scaled(1e-3)
+        user_us = row.cost_ns * row.user_share / 1000 if row.user_share is not None else None
+        figures = {"CPU per request, µs": (cost.estimate, cost.low, cost.high),
+                   "of it user, µs": (user_us,), "of it system, µs": (row.cost_ns / 1000 - user_us if user_us is not None else None,),
+                   "wake-ups per request": (row.wakeups,), "requests per wake-up": (1 / row.wakeups if row.wakeups else None,)}
+        for order, (figure, (value, *bounds)) in enumerate(figures.items()):
+            low, high = bounds or (None, None)
+            low = max(0, low) if low is not None else None  # a cost is not negative
+            if value is not None:
+                data.append({**point, "panel": format_connections(group.workload.connections) + _beside(group, groups), "figure": figure,
+                             "figure_order": order, "rate": group.rate_per_s, "value": value, "low": low, "high": high})
+    return data
+
+
+def _gain_data(groups):
+    """Where several burns, or several variants, have twins: otherwise the tables say it."""
+    twins = {gain.twin for group in groups for gain in group.gains.get(COST, [])}
+    if len(twins) < 2:
+        return []
+    data = []
+    for order, group in enumerate(groups):
+        workload = group.workload
+        for gain in group.gains.get(COST, []):
+            interval = gain.gain
+            data.append({"panel": f"{gain.of}, {format_connections(workload.connections)}{_beside(group, groups)}", "order": f"{gain.of} {workload.connections:09}",
+                         "load": " ".join(filter(None, (LOADS[workload.load], workload.rate))), "load_order": order,
+                         "burn": gain.twin.rsplit("+", 1)[-1], "known_us": gain.known_ns / 1000, "gain": interval.estimate,
+                         "low": interval.low, "high": interval.high, "doubt": gain.doubt or "shown"})
+    return data
+
+
+def _closed_data(groups):
+    """Closed loop only: there the connections are what drives the server."""
+    return [{**point, "panel": "closed loop" + _beside(group, groups), "throughput": row.throughput,
+             "throughput_text": ("≥ " if row.is_bound else "") + f"{row.throughput:,.0f}",
+             "cpu_us": row.cost_ns / 1000 if row.cost_ns is not None else None, "bound": row.is_bound}
+            for group, row, point in _points(groups, ("closed",)) if row.throughput is not None]
+
+
+def _latency_data(groups):
+    data = []
+    for _, row, point in _points(groups, ("open", "closed", "crr", "ping-pong")):
+        if row.histogram is None or not row.histogram.total:
+            continue
+        last = -math.log10(1 - row.histogram.most_percent() / 100)
+        grid = [step * 0.05 for step in range(int(last / 0.05) + 1)]
+        for nines in grid:
+            percent = 100 * (1 - 10**-nines)
+            data.append({"variant": point["variant"], "panel": point["panel"], "order": point["order"],
+                         "nines": round(nines, 3), "percent": f"{percent:.5g}",
+                         "us": max(1, row.histogram.at(percent)) / 1000, "kind": row.latency_kind})
+    return data
+
+
+def _memory_data(groups):
+    return [{**point, "kib": row.memory_bytes / 1024, "threads": row.threads}
+            for _, row, point in _points(groups, ("closed",)) if row.memory_bytes is not None]
+
+
+def install():
+    """Brings the libraries that the lock file asks for, when they are not there."""
+    done = subprocess.run([FOLDER / "install"], capture_output=True, text=True)
+    if done.returncode:
+        raise Failure(f"charts: scripts/charts/install failed: {done.stderr.strip()[-600:]}")
+
+
+def draw(charts, folder):
+    """Writes FOLDER/NAME.svg for every chart and returns {name: svg text}."""
+    folder.mkdir(parents=True, exist_ok=True)
+    done = subprocess.run(["node", str(FOLDER / "render.mjs"), str(folder)], input=json.dumps(charts),
+                          capture_output=True, text=True, cwd=FOLDER)
+    if done.returncode:
+        raise Failure(f"charts: node render.mjs failed: {done.stderr.strip()[-600:]}")
+    return {chart["name"]: (folder / f"{chart['name']}.svg").read_text() for chart in charts}
+
+
+def libraries():
+    """The scripts of the interactive charts, to be inlined."""
+    return [(MODULES / name).read_text() for name in LIBRARIES]

@@ -1,0 +1,97 @@
+"""Columns of tables: figures of a row as text, and which columns answer the question of a load."""
+
+from ..analyse.summary import COST, PRECEDENCE, verdict_of
+from ..units import format_bytes, format_time_ns, significant
+
+ABSENT = "–"
+
+
+def cost_text(row):
+    return f"{row.cost_ns / 1000:.2f}" if row.cost_ns is not None else ABSENT
+
+
+def throughput_text(row):
+    if row.throughput is None:
+        return ABSENT
+    return ("≥ " if row.is_bound else "") + f"{row.throughput:,.0f}"
+
+
+def ratio_texts(row, group):
+    """Ratio and interval of the cost; or why there is none."""
+    if doubt := group.unranked(COST):
+        return ABSENT, doubt
+    if row.cost_ratio is None:
+        return ("1", "reference") if row.variant == group.reference and row.cost_ns is not None else (ABSENT, "")
+    return f"{row.cost_ratio.estimate:.3f}", interval_text(row.cost_ratio)
+
+
+def interval_text(interval, form="{:.3f}".format):
+    if not interval.has_bounds:
+        return "one run: no interval"
+    return f"{form(interval.low)} to {form(interval.high)}" + (" *" if over_rounds(interval) else "")
+
+
+def over_rounds(interval):
+    """The interval is over the rounds of one restart: narrower than what restarts would show."""
+    return interval.has_bounds and interval.unit == "round"
+
+
+def percentile(name, with_interval=False):
+    def text(row, _):
+        if name not in row.latency_ns:
+            return ABSENT
+        value = format_time_ns(row.latency_ns[name])
+        interval = row.latency_intervals.get(name)
+        if not with_interval or interval is None or not interval.has_bounds:
+            return value
+        return f"{value} ({format_time_ns(interval.low)} to {format_time_ns(interval.high)})"
+    return text
+
+
+def optional(value, form):
+    return form(value) if value is not None else ABSENT
+
+
+def percent(value):
+    return optional(value, lambda share: f"{100 * share:.0f} %")
+
+
+def verdict_text(row):
+    """The worst of the restarts, and in how many of them, where not in all."""
+    return verdict_of_all([row])
+
+
+def verdict_of_all(rows):
+    """The same over several rows of one variant."""
+    cells = [cell for row in rows for cell in row.cells]
+    spoilt = sum(verdict_of(cell) != "valid" for cell in cells)
+    worst = min((row.verdict for row in rows), key=PRECEDENCE.index)
+    return worst + (f" ({spoilt} of {len(cells)})" if 0 < spoilt < len(cells) else "")
+
+
+def plus_minus(interval):
+    return f"{interval.estimate:.2f}" + (f" ± {interval.half_width:.2f}" if interval.has_bounds else " (no interval)")
+
+
+VARIANT = ("variant", "left", lambda row, _: row.variant)
+COST_COLUMN = ("CPU µs/req", "right", lambda row, _: cost_text(row))
+RATIO = ("ratio", "right", lambda row, group: ratio_texts(row, group)[0])
+INTERVAL = ("95 % interval", "left", lambda row, group: ratio_texts(row, group)[1])
+USER = ("user", "right", lambda row, _: percent(row.user_share))
+WAKEUPS = ("wake-ups/req", "right", lambda row, _: optional(row.wakeups, lambda n: f"{n:.2f}"))
+SERVER_BUSY = ("server busy", "right", lambda row, _: percent(row.server_busy))
+CLIENT_BUSY = ("client busy", "right", lambda row, _: percent(row.client_busy))
+CAPACITY = ("req/s of one CPU", "right", lambda row, _: optional(row.cost_ns, lambda ns: significant(1e9 / ns) if ns > 0 else ABSENT))
+THROUGHPUT = ("requests/s", "right", lambda row, _: throughput_text(row))
+MEMORY = ("mem/conn", "right", lambda row, _: optional(row.memory_bytes, format_bytes))
+THREADS = ("threads", "right", lambda row, _: optional(row.threads, "{:,}".format))
+BENT_COST = ("bent CPU µs/req", "right", lambda row, _: cost_text(row))
+VERDICT = ("verdict", "left", lambda row, _: verdict_text(row))
+P50, P99, P999 = ((name, "right", percentile(name)) for name in ("p50", "p99", "p99.9"))
+COLUMNS = {
+    "equal-load": (VARIANT, COST_COLUMN, RATIO, INTERVAL, USER, WAKEUPS, CLIENT_BUSY, P50, P99, VERDICT),
+    "saturation": (VARIANT, COST_COLUMN, RATIO, INTERVAL, CAPACITY, USER, WAKEUPS, SERVER_BUSY, CLIENT_BUSY, VERDICT),
+    "ping-pong": (VARIANT, COST_COLUMN, RATIO, INTERVAL, USER, WAKEUPS, P50, P99, P999, VERDICT),
+    "open": (VARIANT, *((name, "left", percentile(name, True)) for name in ("p50", "p99")), P999, VERDICT),
+    "closed": (VARIANT, THROUGHPUT, P50, P99, P999, MEMORY, THREADS, BENT_COST, VERDICT),
+    "crr": (VARIANT, COST_COLUMN, RATIO, INTERVAL, THROUGHPUT, P50, P99, P999, VERDICT)}

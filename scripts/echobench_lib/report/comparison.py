@@ -1,0 +1,35 @@
+"""A comparison of two results on the terminal."""
+
+from ..analyse.compare import change_text
+from ..analyse.summary import COST, TIME
+from .columns import ABSENT, cost_text, throughput_text
+from .terminal import plain_table
+
+
+def show(comparison, console):
+    """Prints one table per workload, then what could not be compared."""
+    for workload in dict.fromkeys(line.workload for line in comparison.lines):
+        table = plain_table(f"{workload.describe()}: B against A",
+                                   (("variant", "left"), (COST, "left"), (TIME, "left"),
+                                    ("A: µs, req/s", "right"), ("B: µs, req/s", "right")))
+        for line in comparison.lines:
+            if line.workload == workload:
+                table.add_row(line.variant, *(change_text(line.changes[figure]) if figure in line.changes else
+                                              line.unjudged.get(figure, ABSENT) for figure in (COST, TIME)),
+                              *map(_absolute, line.rows))
+        table.add_row(comparison.reference, "reference", "reference", *map(_absolute, comparison.references[workload]))
+        console.print(table)
+        console.print()
+    for title, texts in (("missing", comparison.missing), ("not comparable", comparison.skipped),
+                         ("note", comparison.remarks)):
+        for text in texts:
+            console.print(f"{title}: {text}", highlight=False, soft_wrap=True)
+    if comparison.lines:
+        name = comparison.reference
+        console.print(f"changes are of ratios to {name}: a change of {name} itself, or of code that all variants share, "
+                      f"does not show in them; the rows of {name} are absolute, and judged by nothing",
+                      highlight=False, soft_wrap=True)
+
+
+def _absolute(row):
+    return f"{cost_text(row)}, {throughput_text(row)}" if row else ABSENT

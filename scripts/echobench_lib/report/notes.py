@@ -1,0 +1,47 @@
+"""What the reader of a result's tables must know; only what applies to them."""
+
+from ..units import format_time_ns
+from .columns import over_rounds
+
+
+def notes(groups, document):
+    """What the reader of these tables must know; only what applies to them."""
+    rows = [row for group in groups for row in group.rows]
+    loads = {group.workload.load for group in groups}
+    reference = groups[0].reference if groups else None
+    lines = []
+    if any(row.cost_ratio for row in rows):
+        lines.append(f"ratio: server CPU per request against {reference}, paired slice by slice within a run; "
+                     "absolute figures are medians over restarts, without interval.")
+    if any(group.gains for group in groups):
+        lines.append("gain: what a figure shows of a known slow-down, which the twin NAME+TIME burns for each request; ranked "
+                     "is only what has its gain near 1. bends: it has not. not shown: its interval is too wide to tell.")
+    units = {(row.cost_ratio.unit, row.cost_ratio.units) for row in rows if row.cost_ratio}
+    if any(row.cost_ratio and over_rounds(row.cost_ratio) for row in rows):
+        lines.append("*: one restart only: the interval is over the rounds within it and does not cover how restarts "
+                     "scatter.")
+    if few := sorted({count for unit, count in units if unit == "restart" and count < 5}):
+        lines.append(f"intervals are over restarts; some have only {', '.join(map(str, few))}, hence their width.")
+    if "saturation" in loads:
+        ballast = sorted({group.workload.ballast_ns for group in groups if group.workload.ballast_ns})
+        lines.append(f"saturation: every server burns {' or '.join(format_time_ns(ns) for ns in ballast)} for each request, so "
+                     "that it is the bottleneck; what it really burnt is taken off.")
+    if "closed" in loads:
+        lines.append("bent CPU µs/req: in a plain closed loop a server that outruns its client pays for waking up; stored, "
+                     "shown, and never ranked.")
+    if loads & {"equal-load", "saturation", "ping-pong", "open"}:
+        lines.append("there the client polls and never sleeps; client busy is the time it spent in work.")
+    if any(row.is_bound for row in rows):
+        lines.append("≥: the client was the bottleneck; the server could do at least this. Not for ranking.")
+    if any(row.latency_ns for row in rows):
+        how = {"merged": "of all restarts merged", "median": "medians over restarts"}
+        kinds = " / ".join(sorted({how[row.latency_from] for row in rows if row.latency_ns}))
+        lines.append(f"p50 to p99.9 ({kinds}): response time from the intended send at equal load, else service time; "
+                     "absent with fewer than 100 samples beyond.")
+    if any(row.memory_bytes is not None for row in rows):
+        lines.append("mem/conn: growth of memory and page tables and 16 KiB of kernel stack per thread, by the "
+                     "connections; socket buffers are not in it. Not told below 100 connections nor for crr.")
+    lines += [f"not available here: {name}: {reason}" for name, reason in document.get("unavailable", {}).items()]
+    lines += [f"left out: {text}" for text in document.get("unserved", [])]
+    lines += dict.fromkeys(run["warning"] for run in document.get("runs", []) if "warning" in run)
+    return lines

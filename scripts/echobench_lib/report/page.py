@@ -1,0 +1,112 @@
+"""The report as one HTML file that needs no network: styles, data and libraries are in it."""
+
+import json
+
+import jinja2
+from markupsafe import Markup
+
+from ..analyse import gain
+from ..result import LOADS
+from . import charts, tables
+from .columns import verdict_text
+from .notes import notes
+
+VERDICTS = {
+    "valid": "Nothing speaks against the figures of this row.",
+    "unsaturated": "The server was not the bottleneck beyond doubt (busy for 95 % of the time, the client for less than 90 %): the "
+                   "cell has no cost at saturation.",
+    "client-bound": "The load generator was the bottleneck (closed loop: it was busy while the server was not; "
+                    "open loop: sends fell behind schedule). Throughput is a lower bound, printed with ≥, and is not "
+                    "ranked. A cost at equal load is not told: the load was not equal.",
+    "starved": "Some connection got no reply, or replies were spread unevenly (Jain index below 0.9): the mean hides "
+               "that some clients were not served.",
+    "errors": "Connections failed, timed out or were cut; figures describe only what was answered.",
+    "wrong-replies": "A reply was not byte for byte what was sent. A wrong answer yields no figure.",
+}
+MEANINGS = {
+    "equal-load": "The headline. The same arrivals for every server, at a rate that all carry.",
+    "saturation": "Every server burns the same ballast, so that it is the bottleneck; what it really burnt is taken off.",
+    "ping-pong": "One request at a time: nothing is saturated, and every request wakes the server.",
+    "open": "Slices of a second and more, so that queues can build.",
+    "closed": "Sends when it was answered. For throughput where the server was the bottleneck, and for memory. Its CPU per request bends: it "
+              "follows the client's speed.",
+    "crr": "A connection for each request: even a model that holds one client can be compared.",
+}
+_LINKS = {"charts-part": "Charts", "tables": "Tables", "verdicts": "Verdicts", "reading": "How to read",
+          "host": "Host and commands"}
+
+
+def write(document, groups, folder):
+    """Writes charts/*.svg and index.html into `folder` and returns the page's path."""
+    charts.install()
+    specs = charts.build(groups)
+    drawn = charts.draw(specs, folder / "charts")
+    path = folder / "index.html"
+    path.write_text(render(document, groups, drawn, specs, charts.libraries()))
+    return path
+
+
+def render(document, groups, drawn, specs, libraries):
+    """The page.  `drawn` maps a chart's name to its SVG: shown until, or instead of, the interactive one."""
+    experiment = document.get("experiment", {})
+    settings = {key: value for key, value in experiment.items() if key != "summary"}
+    runs = document.get("runs", [])
+    servers = dict.fromkeys(" ".join(cell["server"]["command"]) for cell in document["cells"]
+                            if "command" in cell.get("server", {}))
+    return whole("report.html", f"echobench: {experiment.get('name', 'echo-load')}", _subtitle(document), _LINKS, specs, libraries,
+                 document=document, failed=[run for run in runs if "error" in run], drawn=drawn, tables=_tables(groups), gains=tables.gains(groups),
+                 palette=charts.colours(dict.fromkeys(row.variant for group in groups for row in group.rows)),
+                 notes=notes(groups, document), doubts=tables.doubts(groups), verdicts=VERDICTS,
+                 settings=json.dumps(settings, indent=1) if settings else "", least=gain.LEAST, most=gain.MOST, widest=gain.WIDEST,
+                 commands=[*servers, *([" ".join(run["argv"]) for run in runs if run["argv"]] or [" ".join(document["argv"])])])
+
+
+def whole(template, title, subtitle, links, specs, libraries, **content):
+    """A page by one of the templates, with all that its charts need."""
+    environment = jinja2.Environment(loader=jinja2.PackageLoader(__package__, "templates"), autoescape=True,
+                                     trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
+    environment.filters.update(inert_script=_inert_script, inert_json=_inert_json, plain=_plain, title_of=tables.title,
+                               verdict_of=verdict_text)
+    return environment.get_template(template).render(title=title, subtitle=subtitle, links=links, specs=specs, libraries=libraries,
+                                                     **content)
+
+
+def _tables(groups):
+    """Every workload's table by itself; the first of each load has a heading that says what it is."""
+    found, seen = [], set()
+    for each in tables.build(groups, side_by_side=False):
+        load = each.groups[0].workload.load
+        first = load not in seen
+        seen.add(load)
+        found.append({
+            "heading": LOADS[load].capitalize() if first else "", "meaning": MEANINGS[load] if first else "", "title": each.title,
+            "columns": each.columns, "remarks": each.remarks,
+            "rows": [("reference" if row.variant == each.groups[0].reference else "", [*texts[:-1], (texts[-1], row.verdict)])
+                     for row, texts in each.rows]})
+    return found
+
+
+def _inert_script(text):
+    """JavaScript that cannot end the script element it stands in: the word can only be in a string there."""
+    return Markup(text.replace("</script", "<\\/script"))
+
+
+def _inert_json(value):
+    """JSON that cannot either."""
+    return Markup(json.dumps(value).replace("<", "\\u003c"))
+
+
+def _subtitle(document):
+    when = document.get("started_at", "")[:16].replace("T", " ")
+    host = document["host"]
+    what = document.get("experiment", {}).get("summary", "")
+    return " · ".join(str(part) for part in (what, when and f"{when} UTC", host.get("cpu", ""), host.get("kernel", "")) if part)
+
+
+def _plain(value):
+    """A fact as short text."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {_plain(item)}" for key, item in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(_plain, value))
+    return f"{value:,.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,115 @@
+"""Tables, one text for the terminal and the page: rows of figures as strings, with what they mean.
+
+A load has the columns that answer its question; which those are is data.  Costs at several rates over the same
+connections stand side by side in one table.
+"""
+
+from dataclasses import dataclass, field
+from statistics import median
+
+from ..analyse.gain import NO_TWIN
+from ..analyse.summary import COST, FIGURES, TIME
+from ..result import LOADS
+from .columns import (ABSENT, COLUMNS, INTERVAL, RATIO, USER, VARIANT, VERDICT, WAKEUPS, cost_text, plus_minus,
+                      verdict_of_all)
+
+MAIN_RATES = ("half", "50%")  # whose ratio is the headline
+
+
+@dataclass
+class Table:
+    """`columns` are (name, justify) pairs; `rows` are (Row, its texts), in the table's order; `remarks` stand below."""
+
+    title: str
+    columns: list
+    rows: list
+    remarks: list = field(default_factory=list)
+    groups: list = field(default_factory=list)
+
+
+def build(groups, side_by_side=True):
+    """The tables of a result, in the order of its workloads.  `side_by_side` puts rates into one table."""
+    ladders = {}
+    for group in groups:
+        together = side_by_side and group.workload.load == "equal-load"
+        ladders.setdefault(group.workload.ladder_order if together else group.workload.order, []).append(group)
+    return [_by_rate(ladder) if len(ladder) > 1 else _single(ladder[0]) for ladder in ladders.values()]
+
+
+def _single(group):
+    columns = [column for column in COLUMNS[group.workload.load] if column is VARIANT or
+               any(column[2](row, group) != ABSENT for row in group.rows)]
+    return Table(title(group), [column[:2] for column in columns],
+                 [(row, [text(row, group) for *_, text in columns]) for row in group.rows],
+                 remarks(group), [group])
+
+
+def _by_rate(ladder):
+    """Costs at each rate; the ratio, its interval and the rest at the main one."""
+    main = next((group for rate in MAIN_RATES for group in ladder if group.workload.rate == rate), ladder[len(ladder) // 2])
+    columns, texts = [VARIANT[:2]], {row.variant: [row.variant] for row in main.rows}
+    for group in ladder:
+        label = f"{group.workload.rate_text}: µs/req" + (f" ({doubt})" if (doubt := group.unranked(COST)) else "")
+        columns.append((label, "right"))
+        for variant, cells in texts.items():
+            row = group.row(variant)
+            cells.append(cost_text(row) if row else ABSENT)
+        if group is main:
+            for column in (RATIO, INTERVAL, USER, WAKEUPS):
+                columns.append(column[:2])
+                for row in main.rows:
+                    texts[row.variant].append(column[2](row, main))
+    columns.append(VERDICT[:2])
+    for row in main.rows:
+        texts[row.variant].append(verdict_of_all([other for group in ladder if (other := group.row(row.variant))]))
+    rates = ", ".join(group.workload.rate_text + ("" if group.workload.is_number else f" {group.rate_per_s:,.0f}/s") for group in ladder)
+    return Table(f"{LOADS['equal-load']}, {main.workload.shape}: {rates} each; ratio at {main.workload.rate_text}", columns,
+                 [(row, texts[row.variant]) for row in main.rows],
+                 [text for group in ladder for text in remarks(group, f"{group.workload.rate_text}: ")], ladder)
+
+
+def remarks(group, prefix=""):
+    """What the group's figures show of the known slow-downs, a sentence for each."""
+    what = {COST: "of CPU", TIME: "of a CPU's time, by throughput"}
+    lines = []
+    for figure in FIGURES[group.workload.load]:
+        for gain in group.gains.get(figure, []):
+            lines.append(f"{prefix}{gain_text(gain, what[figure])}" + (f": {gain.doubt}" if gain.doubt else ""))
+        if not group.gains.get(figure) and figure == COST and any(row.cost_ratio for row in group.rows):
+            lines.append(f"{prefix}gain of {figure} not known: {NO_TWIN} of {group.reference} was measured")
+    return lines
+
+
+def gains(groups):
+    """Where twins burn several times, or several variants have twins: a table for each variant, of what CPU per request
+    shows of each burn."""
+    found = {}
+    for group in groups:
+        for gain in group.gains.get(COST, []):
+            found.setdefault(gain.of, {}).setdefault(gain.twin, {})[group.workload.name] = gain
+    if sum(map(len, found.values())) < 2:
+        return []
+    made = []
+    for of, twins in found.items():
+        known = [median(gain.known_ns for gain in by_load.values()) / 1000 for by_load in twins.values()]
+        columns = [("load", "left"), *((f"{twin.removeprefix(of)}: {us:.2f} µs", "left") for twin, us in zip(twins, known))]
+        loads = [group.workload.name for group in groups if any(group.workload.name in by_load for by_load in twins.values())]
+        rows = [(None, [load, *(f"{plus_minus(gain.gain)} {gain.doubt}".rstrip() if (gain := by_load.get(load)) else ABSENT
+                                for by_load in twins.values())]) for load in loads]
+        made.append(Table(f"gain of CPU per request, {of}: what it shows of what a twin has really burnt", columns, rows))
+    return made
+
+
+def gain_text(gain, what="of CPU"):
+    """`gain 1.11 ± 0.14: a known 1.05 µs (epoll+1us) shows as 1.17 ± 0.15 µs of CPU`."""
+    return (f"gain {plus_minus(gain.gain)}: a known {gain.known_ns / 1000:.2f} µs ({gain.twin}) shows as "
+            f"{plus_minus(gain.shown_ns.scaled(1e-3))} µs {what}")
+
+
+def title(group):
+    return group.workload.describe(group.rate_per_s)
+
+
+def doubts(groups):
+    """(group, row) for every figure that is not plainly valid."""
+    return [(group, row) for group in groups for row in group.rows if row.verdict != "valid" or row.reasons]

@@ -1,0 +1,57 @@
+"""What `echobench report` and `echobench compare` are asked for."""
+
+from .. import Usage, documents, result
+from ..analyse import compare
+from ..analyse.summary import COST, TIME
+from . import comparison, page, terminal
+
+
+def report(options, console):
+    file = documents.locate(options.result, result.FILE_NAME)
+    document = result.load(file)
+    reference = result.reference_of(document, options.reference)
+    if reference is None:
+        raise Usage(f"{file}: it has no cells: nothing was measured")
+    groups = terminal.show(document, reference, console)
+    if not options.no_page:
+        folder = options.out or documents.folder_of_report(file, result.FILE_NAME)
+        console.print(f"\nreport: {page.write(document, groups, folder)}", soft_wrap=True)
+    return 0
+
+
+def compare_two(options, console):
+    first, second = result.load(options.a), result.load(options.b)
+    reason = compare.why_not_comparable(first, second)
+    if reason:
+        console.print(f"not comparable: {reason}", soft_wrap=True)
+        return 2
+    changes = compare.compare(first, second)
+    comparison.show(changes, console)
+    if not changes.lines:
+        console.print("not comparable: nothing in common but the reference", soft_wrap=True)
+        return 2
+    if options.fail_over is None:
+        return 0
+    regressions = changes.regressions(options.fail_over)
+    for text in regressions:
+        console.print(f"regression: {text}", style="red", soft_wrap=True)
+    for (figure, reason), lines in changes.unjudged.items():
+        console.print(f"{figure} not judged in {lines} of {len(changes.lines)} cells: {reason}", soft_wrap=True)
+    undecided = changes.undecided
+    for text in undecided:
+        console.print(f"undecided: {text}", soft_wrap=True)
+    if undecided:
+        console.print("an interval needs several restarts in both files")
+    for what, texts in (("missing", changes.missing), ("not comparable", changes.skipped)):
+        if texts:
+            console.print(f"undecided: cells that are {what}: {len(texts)}, named above")
+    if regressions:
+        return 1
+    if undecided or changes.missing or changes.skipped:
+        return 2
+    if not any(line.changes for line in changes.lines):
+        console.print("undecided: no figure could be judged", soft_wrap=True)
+        return 2
+    console.print(f"no figure is shown to be worse by more than {100 * options.fail_over:g} % relative to {changes.reference}: "
+                  + ", ".join(f"{figure} judged in {changes.judged(figure)} cells" for figure in (COST, TIME)), soft_wrap=True)
+    return 0

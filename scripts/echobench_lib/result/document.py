@@ -1,0 +1,71 @@
+"""A result file: reading it, checking it, and what `echobench run` alone records filled in."""
+
+from .. import REPOSITORY, Usage, documents
+from . import histogram
+
+SCHEMA_FILE = REPOSITORY / "results" / "result.schema.json"
+FILE_NAME = "result.json"
+
+
+def load(path):
+    """The document of a result file, valid by the schema, with what only `echobench run` records filled in."""
+    file = documents.locate(path, FILE_NAME)
+    document = documents.read(file)
+    validate(document, file)
+    for number, cell in enumerate(document["cells"]):
+        _complete(cell, document["config"])
+        for kind, text in cell.get("histograms", {}).items():
+            try:
+                histogram.decode(text)
+            except ValueError as error:
+                raise Usage(f"{file}: at cells/{number}/histograms/{kind}: {error}") from None
+    return document
+
+
+def validate(document, path):
+    """Raises Usage that names the place when the document is not valid by results/result.schema.json."""
+    documents.check(document, SCHEMA_FILE, path)
+
+
+def save(document, path, new=0):
+    """Checks and writes a document.  Cells before index `new` were checked when they were first saved."""
+    validate({**document, "cells": document["cells"][new:]}, path)
+    documents.write(document, path)
+
+
+def _complete(cell, config):
+    """A cell straight from echo-load tells its workload in the file's config only."""
+    rate = config.get("rate_per_s")
+    cell.setdefault("restart", 0)
+    cell.setdefault("block", "")
+    open_loop = "equal-load" if config.get("busy_poll") else "open"
+    cell.setdefault("load", "crr" if config.get("workload") == "crr" else open_loop if rate else "closed")
+    workload = cell.setdefault("workload", {"payload_bytes": config.get("payload_bytes", 0),
+                                            "framing": config.get("framing", "frame"),
+                                            "pipeline": config.get("pipeline", 1), "op": _operation(config)})
+    if config.get("offload"):
+        workload.setdefault("offload", True)
+    if rate:
+        workload.setdefault("rate_per_s", rate)
+
+
+def _operation(config):
+    """`work:100us`: work of another length is another workload."""
+    op, time_us = config.get("op", "echo"), config.get("op_param_us")
+    if time_us is None:
+        return op
+    return f"{op}:{time_us}us" if time_us % 1000 else f"{op}:{time_us // 1000}ms"
+
+
+def reference_of(document, wanted=None):
+    """The variant that ratios are to: `wanted`, the experiment's, epoll, or the first."""
+    names = list(dict.fromkeys(cell["variant"] for cell in document["cells"]))
+    if wanted is not None:
+        if wanted not in names:
+            raise Usage(f"--reference {wanted}: not in the result; there are {', '.join(names)}")
+        return wanted
+    of_experiment = document.get("experiment", {}).get("reference")
+    for name in (of_experiment, "epoll"):
+        if name in names:
+            return name
+    return names[0] if names else None

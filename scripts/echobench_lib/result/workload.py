@@ -1,0 +1,86 @@
+"""What a cell was asked to do: what identifies it, beside its variant and its restart."""
+
+from dataclasses import dataclass
+
+from ..units import format_connections
+
+LOADS = {  # in the order of a report; what stands in a title
+    "equal-load": "cost at equal load", "saturation": "cost at saturation", "ping-pong": "cost of a ping-pong",
+    "open": "latency at equal load", "closed": "plain closed loop", "crr": "connect, request, close"}
+_RATE_ORDER = {"light": 10, "half": 50, "heavy": 80}
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What every variant was asked to do in a group of cells.  `rate` is the experiment's word for it, a share of the
+    lowest capacity or a number; how many requests per second that came to stands apart, for it was measured."""
+
+    load: str
+    connections: int
+    payload_bytes: int
+    framing: str
+    op: str = "echo"       # with its time: work:100us
+    pipeline: int = 1
+    offload: bool = False  # work is done on another thread of the server
+    rate: str = ""
+    ballast_ns: int = 0    # that every server burnt for each request
+
+    @property
+    def order(self):
+        return (*self.ladder_order, self._rate_order)
+
+    @property
+    def ladder_order(self):
+        """Of workloads that differ in their rate only, the same."""
+        return (list(LOADS).index(self.load), self.framing, self.payload_bytes, self.op, self.offload,
+                self.pipeline, self.ballast_ns, self.connections)
+
+    @property
+    def _rate_order(self):
+        digits = self.rate.removesuffix("%")
+        return (not self.rate.endswith("%") and self.rate not in _RATE_ORDER,
+                _RATE_ORDER.get(self.rate, float(digits) if digits.isdigit() else 0))
+
+    @property
+    def is_number(self):
+        """Whether the experiment gave its rate as a number of requests per second."""
+        return self.rate.isdigit()
+
+    @property
+    def name(self):
+        name = "/".join([self.load, *([self.rate] if self.rate else []), f"c{self.connections}",
+                         f"{self.payload_bytes}B", self.framing])
+        if self.op != "echo":
+            name += f"/{self.op}" + ("/offload" if self.offload else "")
+        return name + (f"/pipeline{self.pipeline}" if self.pipeline != 1 else "")
+
+    def describe(self, rate_per_s=None):
+        """For people: `cost at equal load, half (25,000/s each), 100 connections, 64-byte frame`."""
+        rate = self.rate_text
+        if self.is_number:
+            rate += " each"
+        elif rate and rate_per_s:
+            rate += f" ({rate_per_s:,.0f}/s each)"
+        text = LOADS[self.load] + (f", {rate}" if rate else "")
+        return f"{text}, {self.shape}"
+
+    @property
+    def rate_text(self):
+        """`half`, `23%`, `5,000/s`; empty where the client sets the pace."""
+        return f"{int(self.rate):,}/s" if self.is_number else self.rate
+
+    @property
+    def shape(self):
+        """`100 connections, 64-byte frame`."""
+        text = f"{format_connections(self.connections)}, {self.payload_bytes:,}-byte {self.framing}"
+        if self.op != "echo":
+            text += f", op {self.op}" + (" offloaded" if self.offload else "")
+        return text + (f", pipeline {self.pipeline}" if self.pipeline != 1 else "")
+
+
+def workload_of(cell):
+    workload = cell["workload"]
+    return Workload(cell["load"], cell["connections"]["asked"], workload["payload_bytes"], workload["framing"],
+                    workload.get("op", "echo"), workload["pipeline"], workload.get("offload", False),
+                    workload.get("rate", f"{workload['rate_per_s']:.0f}" if "rate_per_s" in workload else ""),
+                    workload.get("ballast_ns", 0))

@@ -1,0 +1,42 @@
+"""What servers say of themselves, set against what was measured of them."""
+
+
+def deaths(servers):
+    """A sentence for each server that ended before it was asked to."""
+    return [f"{server.variant.name} died during the run: it {end}" for server in servers if (end := server.end())]
+
+
+def other_builds(tool, servers):
+    """A sentence where a server was not built from the same sources as the load generator, with the same flags."""
+    def differs(build, key):
+        return build.get(key) != tool.get(key)
+    found = {}
+    for server in servers:
+        if build := server.listening.get("build"):
+            if keys := [key for key in ("commit", "dirty", "compiler", "flags") if differs(build, key)]:
+                what = ", ".join(f"{key} {build.get(key)} against {tool.get(key)}" for key in keys)
+                found.setdefault(what, []).append(server.variant.name)
+    return [f"{', '.join(names)}: not of the load generator's build: {what}" for what, names in found.items()]
+
+
+def check_totals(cell, server):
+    """Where the server's own count contradicts the client's: a list of sentences, empty when they agree.  The server
+    sees warm-up too, so it must have counted at least what the client did."""
+    if server.variant.command is not None:
+        return []
+    stopped = server.stopped
+    if stopped is None:
+        return ["the server did not print its totals when it was stopped"]
+    checks = []
+    sent = sum(piece["requests_total"] for piece in cell["slices"])
+    if cell["workload"]["framing"] != "raw" and stopped["requests"] < sent:
+        checks.append(f"the server counted {stopped['requests']:,} requests, the client had {sent:,} answered")
+    if stopped["accepted"] < cell["connections"]["opened"]:
+        checks.append(f"the server accepted {stopped['accepted']:,} connections, the client opened "
+                      f"{cell['connections']['opened']:,}")
+    # echo-load ends crr connections by a reset, so that no port stays in TIME_WAIT
+    errors = {kind: count for kind, count in stopped["errors"].items()
+              if count and not (kind == "reset" and cell["load"] == "crr")}
+    if errors:
+        checks.append("the server counted errors: " + ", ".join(f"{count:,} {kind}" for kind, count in errors.items()))
+    return checks

@@ -1,0 +1,80 @@
+"""The programs that are measured and measured with: where they are, and how one is run to its end."""
+
+import json
+import os
+import resource
+import shlex
+import signal
+import subprocess
+from pathlib import Path
+
+from .. import REPOSITORY, Failure, Usage
+
+BUILD_ENV = "ECHOBENCH_BUILD"
+START_S = 20  # a server that has not begun to listen by then has failed
+
+
+def build_folder():
+    return Path(os.environ.get(BUILD_ENV, REPOSITORY / "build" / "release"))
+
+
+def program(folder, name):
+    """The path of a built program, or a Failure that says how to build it."""
+    path = build_folder() / folder / name
+    if not os.access(path, os.X_OK):
+        raise Failure(f"{path}: not built; run scripts/quickstart, or: cmake --preset release && "
+                      f"cmake --build --preset release (or set {BUILD_ENV} to another build folder)")
+    return path
+
+
+def list_variants():
+    """What `echo-server --list=json` says of every variant in this build."""
+    command = [str(program("servers", "echo-server")), "--list=json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=START_S)
+    try:
+        if done.returncode == 0:
+            return json.loads(done.stdout)
+    except json.JSONDecodeError:
+        pass
+    raise Failure(f"{' '.join(command)}: exit status {done.returncode}: {last_line(done.stderr) or 'no JSON'}")
+
+
+def run_to_end(command, limit_s):
+    """Runs a program that ends by itself, within `limit_s` seconds; its exit status and what it said on stderr."""
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                          text=True) as process:
+        try:
+            _, said = process.communicate(timeout=limit_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise Failure(f"{shlex.join(command)}: ended after {limit_s:.0f} s without a result") from None
+        except BaseException:
+            process.terminate()
+            raise
+    return process.returncode, said
+
+
+def read_json(file, writer):
+    """What a program wrote."""
+    try:
+        return json.loads(file.read_text())
+    except (OSError, ValueError) as error:
+        raise Failure(f"{writer} left no JSON: {error}") from None
+
+
+def describe_end(status):
+    """How a process ended, by subprocess's return code."""
+    return f"ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
+
+
+def last_line(text):
+    lines = text.strip().splitlines()
+    return lines[-1] if lines else ""
+
+
+def require_descriptors(connections):
+    """Raises Usage when this process could not hold so many connections (children inherit the hard limit)."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if hard != resource.RLIM_INFINITY and connections + 200 > hard:
+        raise Usage(f"{connections:,} connections need more than the {hard:,} descriptors that a process may have here; "
+                    "raise the hard limit (ulimit -Hn, /etc/security/limits.conf) or lower the experiment's connections")

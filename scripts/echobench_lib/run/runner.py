@@ -1,0 +1,222 @@
+"""Runs an experiment: block after block, restart after restart, each with new server processes."""
+
+import contextlib
+import shlex
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from .. import Failure, doctor
+from ..documents import now
+from ..plan.blocks import POLLING, server_options
+from ..result import FILE_NAME, save, validate
+from ..units import NS_PER_S, parse_time_ns
+from .checks import check_totals, deaths, other_builds
+from .programs import last_line, program, read_json, require_descriptors, run_to_end
+from .servers import Server
+
+CONNECTS_PER_S = 15_000    # guess until a run was timed: connections set up per second
+START_AND_STOP_S = 0.3     # likewise: starting and stopping one block's programs
+MEASURED = (0, 4)          # exit statuses of echo-load that come with cells
+SILENT = 1                 # ... that may: a target gave not one verified reply, or nothing could be run
+WRONG = 4                  # ... that tells of wrong replies
+SOUND = ("valid", "client-bound")  # verdicts of cells whose throughput says what a server can do
+LEAST_LIMIT_S = 120        # after which echo-load is ended, beside three times its duration
+
+
+class Runner:
+    """Measures an expanded experiment and keeps its result file up to date."""
+
+    def __init__(self, name, experiment, placement, folder):
+        self._experiment = experiment
+        self._placement = placement
+        self._file = folder / FILE_NAME
+        self._capacities = {}    # Block.setting -> lowest requests/s in closed loop
+        self._chosen_rates = {}  # (Block.setting, share) -> requests/s
+        self._took_s = {}        # block name -> seconds of its last run
+        self.document = {
+            "schema_version": 1, "tool": {}, "host": doctor.host_facts(),
+            "config": {"seed": experiment.document["seed"],
+                       "warmup_ns": parse_time_ns(experiment.document["warmup"])},
+            "argv": sys.argv, "started_at": now(), "complete": False,
+            "experiment": {"name": name, **experiment.document},
+            "placement": placement.as_json(), "unavailable": experiment.unavailable,
+            "unserved": list(experiment.unserved), "runs": [], "cells": []}
+
+    @property
+    def failures(self):
+        """Runs without a result."""
+        return [run for run in self.document["runs"] if "error" in run]
+
+    @property
+    def remarks(self):
+        """Runs that have their cells, but of which something must be said."""
+        return [run for run in self.document["runs"] if "remark" in run]
+
+    @property
+    def warnings(self):
+        """What must be known of runs that went well, each once."""
+        return list(dict.fromkeys(run["warning"] for run in self.document["runs"] if "warning" in run))
+
+    def estimate_s(self, pairs):
+        """Seconds that (restart, block) pairs will take: as long as the block's last run, else a guess."""
+        return sum(self._took_s.get(block.name) or self._guess_s(block) for _, block in pairs)
+
+    def run(self, progress):
+        """Measures everything; `progress(done, pairs, seconds_left)` is called before each run and at the end.
+        Cells of finished runs are in the file whatever happens to later ones."""
+        for block in self._experiment.blocks:
+            if block.load != "crr":
+                require_descriptors(block.connections * len(block.variants))
+        pairs = self._experiment.order()
+        for done, (restart, block) in enumerate(pairs):
+            progress(done, pairs, self.estimate_s(pairs[done:]))
+            known = len(self.document["cells"])
+            self._measure(restart, block)
+            save(self.document, self._file, known)
+        self.document.update(complete=True, finished_at=now())
+        save(self.document, self._file)
+        progress(len(pairs), pairs, 0)
+
+    def _measure(self, restart, block):
+        begun = time.monotonic()
+        run = {"block": block.name, "restart": restart, "argv": [], "exit_status": 1, "started_at": now()}
+        try:
+            self._store(self._drive(block, restart, run), block, run)
+            self._took_s[block.name] = time.monotonic() - begun
+        except Failure as failure:
+            run["error"] = str(failure)
+        run["finished_at"] = now()
+        self.document["runs"].append(run)
+
+    def _store(self, document, block, run):
+        self.document["tool"] = document["tool"]
+        self.document["host"] = {**document["host"], **self.document["host"]}
+        run["config"] = document["config"]
+        run["host"] = {key: value for key, value in document["host"].items() if value != self.document["host"][key]}
+        self.document["cells"] += document["cells"]
+        if block.load == "closed":
+            measured = [cell["throughput_per_s"] for cell in document["cells"] if cell["verdict"] in SOUND]
+            if block.setting in self._capacities:
+                measured.append(self._capacities[block.setting])
+            if measured:
+                self._capacities[block.setting] = min(measured)
+
+    def _drive(self, block, restart, run):
+        """Starts the block's servers, runs echo-load against them, stops them.  Returns echo-load's document with what
+        only we know added to each cell."""
+        rate = self._rate(block)
+        with tempfile.TemporaryDirectory(prefix="echobench-") as scratch:
+            file = Path(scratch) / "load.json"
+            with contextlib.ExitStack() as stack:
+                servers, lacking = self._start(block, stack)
+                run["argv"] = self._command(block, restart, rate, servers, file)
+                try:
+                    run["exit_status"], said = run_to_end(run["argv"], LEAST_LIMIT_S + 3 * block.duration_ns / NS_PER_S)
+                except Failure as failure:
+                    raise Failure("; ".join([str(failure), *deaths(servers)])) from None
+                ends, died = [server.end() for server in servers], deaths(servers)
+            silent = run["exit_status"] == SILENT and file.exists()
+            if run["exit_status"] not in MEASURED and not silent:
+                raise Failure("; ".join([f"{shlex.join(run['argv'])}: exit status {run['exit_status']}: "
+                                         f"{last_line(said) or 'no message'}", *died]))
+            document = read_json(file, "echo-load")
+        validate(document, "the output of echo-load")
+        if document.get("interrupted"):
+            raise Failure("echo-load was interrupted: what it had until then is not a whole run")
+        remarks = lacking
+        if silent:  # the other targets were measured: one dead server must not discard them
+            remarks.append(last_line(said) or "a target gave not one verified reply")
+        if run["exit_status"] == WRONG:
+            wrong = [cell["variant"] for cell in document["cells"] if cell["verdict"] == "wrong-replies"]
+            remarks.append(f"wrong replies from {', '.join(wrong)}: a reply was not byte for byte what was sent")
+        remarks += died
+        if remarks:
+            run["remark"] = "; ".join(remarks)
+        if warnings := other_builds(document["tool"], servers):
+            run["warning"] = "; ".join(warnings)
+        for server, end, cell in zip(servers, ends, document["cells"], strict=True):
+            self._complete(cell, block, restart, rate, server, end)
+        return document
+
+    def _start(self, block, stack):
+        """The block's servers that could be started, and a sentence for each that could not: it must not take the
+        others' figures with it.  Without the reference there is nothing to compare with."""
+        servers, lacking = [], []
+        for name in block.variants:
+            variant = self._experiment.variants[name]
+            try:
+                servers.append(stack.enter_context(
+                    Server(variant, block.framing, self._placement, server_options(variant, block))))
+            except Failure as failure:
+                if name == self._experiment.reference:
+                    raise
+                lacking.append(str(failure))
+        return servers, lacking
+
+    def _complete(self, cell, block, restart, rate, server, end):
+        """Adds to echo-load's cell what only we know."""
+        workload = {"payload_bytes": block.payload_bytes, "framing": block.framing, "op": block.op,
+                    "pipeline": self._experiment.document["pipeline"]}
+        if rate:
+            workload.update(rate=str(block.rate), rate_per_s=rate)
+        if block.ballast_ns:
+            workload["ballast_ns"] = block.ballast_ns
+        cell.update(block=block.name, restart=restart, load=block.load, workload=workload)
+        if server.variant.twin_of:
+            cell["twin"] = {"of": server.variant.twin_of, "burn_ns": server.variant.burn_ns}
+        cell.setdefault("server", {}).update(command=server.command, stopped=server.stopped)
+        if build := server.listening.get("build"):
+            cell["server"]["build"] = build
+        cell["checks"] = [f"the server died during the run: it {end}"] if end else check_totals(cell, server)
+
+    def _command(self, block, restart, rate, servers, file):
+        document, placement = self._experiment.document, self._placement
+        command = [str(program("loadgen", "echo-load"))]
+        for server in servers:
+            command += ["--server-pid", str(server.pid)]
+        if any(server.loops > 1 for server in servers):
+            for server in servers:
+                command += ["--server-loops", str(server.loops)]
+        command += ["-c", str(block.connections), "-d", milliseconds(block.duration_ns),
+                    "--warmup", milliseconds(block.warmup_ns),
+                    "-t", str(min(placement.client_threads, block.connections)), "--cpus", placement.client_cpus,
+                    "--payload", str(block.payload_bytes), "--framing", block.framing, "--op", block.op,
+                    "--pipeline", str(document["pipeline"]), "--workload", "crr" if block.load == "crr" else "rr",
+                    "--seed", str(document["seed"] + restart), "--json", str(file)]
+        if len(servers) > 1:
+            command += ["--rounds", str(block.rounds)]
+            if block.slice_ns:
+                command += ["--slice", milliseconds(block.slice_ns)]
+        if block.load in POLLING:
+            command += ["--busy-poll"]
+        if rate:
+            command += ["-R", str(rate)]
+        return command + [f"{server.variant.name}={server.address}" for server in servers]
+
+    def _rate(self, block):
+        """The open loop's rate for each target; a share of the lowest capacity is settled once, from the closed loops
+        over as many connections, and rounded to two digits."""
+        if block.share is None:
+            return block.rate
+        key = (block.setting, block.share)
+        if key not in self._chosen_rates:
+            lowest = self._capacities.get(block.setting)
+            if not lowest:
+                raise Failure(f"{block.name}: no rate: it is a share of the lowest capacity in closed loop over "
+                              f"{block.connections:,} connections, and nothing was measured there")
+            self._chosen_rates[key] = max(1, int(float(f"{lowest * block.share:.2g}")))
+        return self._chosen_rates[key]
+
+    def _guess_s(self, block):
+        """Seconds of a run: measuring, starting, connecting, warming up each target, stopping."""
+        targets = len(block.variants)
+        slices_ns = block.rounds * targets * (block.slice_ns or 0)
+        held = 0 if block.load == "crr" else targets * block.connections
+        return ((max(block.duration_ns, slices_ns) + targets * block.warmup_ns) / NS_PER_S
+                + START_AND_STOP_S + held / CONNECTS_PER_S)
+
+
+def milliseconds(ns):
+    return f"{ns // 1_000_000}ms"

@@ -1,0 +1,57 @@
+"""What `echobench run` is asked for."""
+
+import sys
+import time
+
+from .. import Failure, documents, result
+from ..plan import experiment
+from ..plan.placement import place, read_cores
+from ..progress import Progress
+from ..report import charts, page, terminal
+from ..units import NS_PER_S, format_seconds, parse_time_ns
+from .programs import list_variants
+from .runner import Runner
+
+
+def run(options, console):
+    name, document = experiment.load_document(options.experiment)
+    expanded = experiment.expand(name, document, list_variants())
+    cpus = document["placement"]
+    placement = place(read_cores(), **cpus)
+    folder = documents.new_folder(options.out, name, result.FILE_NAME)
+    if not options.no_report:
+        charts.install()  # before minutes are spent on measuring
+    measuring = Runner(name, expanded, placement, folder)
+    pairs = expanded.order()
+    console.print(f"{name}: {document['summary']}")
+    console.print(f"{len(expanded.variants)} variants, {len(expanded.blocks)} blocks, {len(pairs)} runs with new "
+                  f"servers each; about {format_seconds(measuring.estimate_s(pairs))} (min:s)")
+    console.print(f"servers on CPU {placement.server_cpus}, client on CPU {placement.client_cpus}"
+                  + (": shared, figures will be poor" if placement.shared else ""))
+    if "budget" in document and measuring.estimate_s(pairs) > parse_time_ns(document["budget"]) / NS_PER_S:
+        console.print(f"that is more than the {document['budget']} that the experiment is meant to take")
+    for variant, reason in expanded.unavailable.items():
+        console.print(f"not available here: {variant}: {reason}")
+    progress = Progress(console, lambda restart, block: f"{block.name}  restart {restart + 1} of {block.restarts}")
+    begun = time.monotonic()
+    try:
+        measuring.run(progress)
+    finally:
+        progress.clear()
+        file = folder / result.FILE_NAME
+        console.print(f"measured in {format_seconds(time.monotonic() - begun)} (min:s): {file}" if file.exists() else
+                      "stopped before the first block was finished: there is no result", soft_wrap=True)
+    console.print()
+    for run in measuring.failures:
+        print(f"echobench: {run['block']}, restart {run['restart'] + 1}: {run['error']}", file=sys.stderr)
+    for run in measuring.remarks:
+        print(f"echobench: {run['block']}, restart {run['restart'] + 1}: {run['remark']}", file=sys.stderr)
+    for warning in measuring.warnings:
+        print(f"echobench: warning: {warning}", file=sys.stderr)
+    stored = result.load(folder)
+    if not stored["cells"]:
+        raise Failure(f"experiment {name}: nothing could be measured; the lines above say why")
+    groups = terminal.show(stored, expanded.reference, console)
+    if not options.no_report:
+        console.print(f"\nreport: {page.write(stored, groups, folder)}", soft_wrap=True)
+    return 1 if measuring.failures or measuring.remarks else 0

@@ -1,0 +1,86 @@
+"""What a figure shows of a known slow-down, and what follows for ranking it."""
+
+import pytest
+
+from echobench_lib.analyse import gain, summary
+from echobench_lib.analyse.gain import Gain, burnt_ns_per_request, doubt
+from echobench_lib.analyse.statistics import Interval
+
+
+def interval(low, high):
+    return Interval((low + high) / 2, low, high, 5, "restart")
+
+
+def of(low, high, base="epoll", known=1000):
+    return Gain(base, f"{base}+1us", known, interval(low * known, high * known), interval(low, high))
+
+
+@pytest.mark.parametrize("low, high, said", [
+    (0.9, 1.1, ""), (0.7, 1.2, ""), (0.75, 0.85, ""), (0.5, 0.79, "bends"), (1.26, 1.4, "bends"), (0.5, 1.31, "not shown"),
+    (-3, 0.7, "bends"), (0.61, 1.39, ""), (1.2, 1.5, "")])
+def test_a_gain_near_one_may_be_ranked(low, high, said):
+    assert of(low, high).doubt == said
+
+
+def test_without_an_interval_nothing_is_shown():
+    assert Gain("epoll", "epoll+1us", 1000, Interval(1000, None, None, 1), Interval(1, None, None, 1)).doubt == "not shown"
+
+
+def test_the_narrowest_gain_of_the_reference_decides():
+    found = [of(0.2, 1.9, known=200), of(0.95, 1.05, known=2000), of(0.1, 0.2, base="thread-pool")]
+    assert doubt(found, "epoll") == "" and doubt(found, "thread-pool") == "bends" and doubt(found, "fiber") == "no twin"
+
+
+def cell(variant, cpu_us, burnt_ns=0, restart=0, twin=None, **more):
+    return {"block": "b", "restart": restart, "variant": variant, "load": "equal-load", "verdict": "valid", "workload": {},
+            "server": {"stopped": {"burnt_ns": burnt_ns * 500, "requests": 500}},
+            "slices": [{"index": index, "requests": 100, "requests_total": 100, "elapsed_ns": 1_000_000,
+                        "server_cpu_ns": round(100 * 1000 * us)} for index, us in enumerate(cpu_us)],
+            **({"twin": {"of": twin, "burn_ns": 1000}} if twin else {}), **more}
+
+
+def test_gain_is_the_rise_by_what_was_really_burnt():
+    cells = [cell("epoll", [8, 9, 10]), cell("epoll+1us", [9.05, 10.1, 11.0], 1050, twin="epoll"),
+             cell("epoll", [7, 7, 7], restart=1), cell("epoll+1us", [8, 8, 8], 1000, restart=1, twin="epoll")]
+    found, = gain.gains(cells, summary.slice_cpu)
+    assert found.known_ns == 1025
+    assert found.gain.units == 2 and found.gain.unit == "restart"
+    assert found.gain.estimate == pytest.approx((1.05 / 1.05 + 1.0) / 2)
+    assert found.shown_ns.estimate == pytest.approx(1025)
+
+
+def test_with_one_restart_the_interval_is_over_its_rounds():
+    found, = gain.gains([cell("epoll", [8, 9, 10]), cell("epoll+1us", [9, 10, 11.3], 1000, twin="epoll")], summary.slice_cpu)
+    assert (found.gain.unit, found.gain.units) == ("round", 3)
+
+
+def test_what_both_burn_is_no_known_slow_down():
+    cells = [cell("epoll", [16, 16], 8000), cell("epoll+1us", [17, 17], 9000, twin="epoll")]
+    found, = gain.gains(cells, summary.slice_cpu)
+    assert found.known_ns == 1000 and found.gain.estimate == pytest.approx(1)
+
+
+def test_a_twin_that_says_nothing_of_its_burning_shows_nothing():
+    twin = cell("epoll+1us", [9, 9], twin="epoll")
+    assert gain.gains([cell("epoll", [8, 8]), twin], summary.slice_cpu) == [], "it burnt no more than the other"
+    del twin["server"]["stopped"]["burnt_ns"]
+    assert gain.gains([cell("epoll", [8, 8]), twin], summary.slice_cpu) == []
+    assert burnt_ns_per_request({"server": {"stopped": None}}) is None and burnt_ns_per_request({}) is None
+
+
+def test_the_ballast_that_was_burnt_is_taken_off():
+    plain = cell("epoll", [18, 18], 8100, load="saturation", workload={"ballast_ns": 8000})
+    twin = cell("epoll+1us", [19, 19], 9000, twin="epoll", workload={"ballast_ns": 8000})
+    assert summary.cost_of(plain) == pytest.approx(9900)
+    assert summary.cost_of(twin) == pytest.approx(19_000 - 8000), "its own burn is part of its cost"
+    plain["server"]["stopped"] = None
+    assert summary.cost_of(plain) is None
+
+
+@pytest.mark.parametrize("load, verdict, server, client, said", [
+    ("saturation", "valid", 0.96, 0.8, True), ("saturation", "valid", 0.94, 0.8, False), ("saturation", "valid", 0.96, 0.9, False),
+    ("saturation", "client-bound", 0.99, 0.5, False), ("equal-load", "valid", 0.5, 0.99, True),
+    ("equal-load", "client-bound", 0.5, 0.5, False), ("closed", "client-bound", 0.5, 1, True), ("closed", "starved", 1, 0.5, False),
+    ("crr", "errors", 1, 0.5, False), ("open", "client-bound", 0.5, 0.5, False)])
+def test_which_cells_count(load, verdict, server, client, said):
+    assert summary.is_sound({"load": load, "verdict": verdict, "server": {"busy": server}, "client_busy": client}) is said

@@ -1,0 +1,171 @@
+import json
+
+import pytest
+
+from echobench_lib import Usage
+from echobench_lib.plan import blocks, experiment
+from echobench_lib.plan.placement import place
+from echobench_lib.run.runner import Runner
+from echobench_lib.units import parse_time_ns
+
+LISTED = [{"name": name, "summary": "", "holds": holds, "unavailable_reason": reason} for name, holds, reason in (
+    ("iterative", "one", ""), ("prethreaded", "threads", ""), ("thread-per-connection", "any", ""),
+    ("thread-pool", "any", ""), ("asio-callback", "any", ""), ("asio-coroutine", "any", ""), ("epoll", "any", ""),
+    ("io-uring", "any", "the kernel forbids it"))]
+
+
+def expand(write, loads, variants=("iterative", "epoll", "thread-pool"), **more):
+    path = write({"summary": "s", "variants": list(variants), "loads": loads, "twins": [], **more})
+    return experiment.expand(*experiment.load_document(path), LISTED)
+
+
+def closed(*connections, **more):
+    return [{"load": "closed", "connections": list(connections), **more}]
+
+
+@pytest.fixture
+def quick():
+    return experiment.expand(*experiment.load_document("quick"), LISTED)
+
+
+def test_quick_is_the_matrix_that_it_should_be(quick):
+    cells = {(block.load, block.rate, block.connections, variant) for block in quick.blocks for variant in block.variants}
+    holders = {"thread-per-connection", "thread-pool", "asio-callback", "asio-coroutine", "epoll", "epoll+1us"}
+    expected = {("equal-load", rate, c, v) for rate in ("light", "half", "heavy") for c in (100, 1000) for v in holders}
+    expected |= {("saturation", None, c, v) for c in (100, 1000, 5000) for v in holders}
+    expected |= {("closed", None, c, v) for c in (1, 100, 1000, 5000) for v in holders}
+    expected |= {(load, None, c, v) for load, c in (("ping-pong", 1), ("crr", 100)) for v in holders | {"iterative"}}
+    expected |= {("open", "half", 1000, v) for v in holders} | {("closed", None, 1, "iterative")}
+    assert cells == expected
+    assert all(block.payload_bytes == 64 and block.framing == "frame" for block in quick.blocks)
+
+
+def test_every_block_holds_the_reference_and_its_twin_and_fits_one_process(quick):
+    for block in quick.blocks:
+        assert {"epoll", "epoll+1us"} <= set(block.variants)
+        assert block.load == "crr" or block.connections * len(block.variants) <= 15_000
+
+
+def test_quick_is_meant_to_take_six_minutes(quick, tmp_path):
+    runner = Runner("quick", quick, place([(0,), (1,)]), tmp_path)
+    assert parse_time_ns(quick.document["budget"]) == 360 * 10**9
+    assert 180 < runner.estimate_s(quick.order()) <= 360
+
+
+def test_restarts_are_spread_over_the_run_in_an_order_drawn_from_the_seed(quick):
+    order = quick.order()
+    assert order == quick.order()
+    assert [restart for restart, _ in order] == sorted(restart for restart, _ in order)
+    assert len(set(order)) == len(order) == sum(block.restarts for block in quick.blocks)
+    names = [[block.name for restart, block in order if restart == n] for n in range(3)]
+    assert names[1] != names[2] and sorted(names[1]) == sorted(names[2])
+
+
+def test_a_rate_that_is_a_share_of_a_capacity_waits_for_the_capacity(quick):
+    first = [block for restart, block in quick.order() if restart == 0]
+    shares = [block.share for block in first]
+    assert None not in shares[-7:] and set(shares[:-7]) == {None} and set(shares[-7:]) == {0.1, 0.5, 0.8}
+
+
+def test_a_share_of_a_capacity_that_nobody_measures_is_refused(write):
+    with pytest.raises(Usage, match="a share of what capacity. Add a closed load over 50 connections"):
+        expand(write, closed(10) + [{"load": "equal-load", "connections": [50], "rates": ["23%"]}])
+    made = expand(write, [{"load": "equal-load", "connections": [50], "rates": ["5k", 100]}])
+    assert [(block.rate, block.share, block.name) for block in made.blocks] == [
+        (5000, None, "equal-load/5000/c50/64B/frame"), (100, None, "equal-load/100/c50/64B/frame")]
+
+
+def test_a_variant_and_its_twins_stand_in_one_block(write):
+    made = expand(write, closed(2500), ("thread-pool", "asio-callback", "epoll"), twins=["epoll", "thread-pool"],
+                  burns=["1us", "2us"])
+    assert [block.variants for block in made.blocks] == [
+        ("thread-pool", "thread-pool+1us", "thread-pool+2us", "epoll", "epoll+1us", "epoll+2us"),
+        ("asio-callback", "epoll", "epoll+1us", "epoll+2us")]
+    assert made.variants["thread-pool+2us"].burn_ns == 2000 and made.variants["thread-pool+2us"].twin_of == "thread-pool"
+
+
+def test_what_a_server_burns_is_the_ballast_and_what_its_twin_burns(write):
+    made = expand(write, [{"load": "saturation", "connections": [5], "ballast": "6us"}, {"load": "saturation", "connections": [6]}],
+                  ("epoll", {"name": "other", "variant": "epoll", "options": ["--backlog", "7"]}), twins=["epoll"])
+    first, second = made.blocks
+    options = {name: blocks.server_options(variant, first) for name, variant in made.variants.items()}
+    assert options == {"epoll": ["--burn", "6us"], "epoll+1us": ["--burn", "7us"], "other": ["--backlog", "7", "--burn", "6us"]}
+    assert second.ballast_ns == blocks.BALLAST_NS
+
+
+def test_a_foreign_server_is_left_out_where_it_would_have_to_burn(write):
+    mine = {"name": "mine", "command": ["./mine", "{port}"], "framing": "raw"}
+    made = expand(write, [{"load": "saturation", "connections": [5]}], ("epoll", mine))
+    assert all("mine" not in block.variants for block in made.blocks)
+    assert made.unserved == ("mine cannot burn a ballast: not measured in saturation",)
+    with pytest.raises(Usage, match="a server that is not ours cannot burn"):
+        expand(write, closed(5), ("epoll", mine), twins=["mine"])
+
+
+def test_a_variant_gets_only_what_it_holds(write):
+    made = expand(write, closed(1, 2, 100), ("iterative", "prethreaded", "epoll"), placement={"server_threads": 2})
+    assert [block.variants for block in made.blocks] == [
+        ("iterative", "prethreaded", "epoll"), ("prethreaded", "epoll"), ("epoll",)]
+    assert any("iterative" in text and "100" in text for text in made.unserved)
+
+
+def test_an_unavailable_variant_is_told_not_measured(write):
+    made = expand(write, closed(1), ("io-uring", "epoll"))
+    assert made.unavailable == {"io-uring": "the kernel forbids it"}
+    assert made.blocks[0].variants == ("epoll",)
+
+
+def test_a_foreign_server_meets_the_reference_in_its_own_framing(write):
+    mine = {"name": "mine", "command": ["./mine", "{port}"], "framing": "raw"}
+    made = expand(write, closed(10), ("thread-pool", "epoll", mine))
+    assert {(block.framing, block.variants) for block in made.blocks} == {
+        ("frame", ("thread-pool", "epoll")), ("raw", ("epoll", "mine"))}
+
+
+def test_slices_are_echo_loads_affair_but_for_costs_at_equal_load(write):
+    def slice_ns(load, **more):
+        return expand(write, [{"load": load, "connections": [10], **more}], ("epoll",)).blocks[0].slice_ns
+    assert slice_ns("closed") is None and slice_ns("open", rates=[10]) is None
+    assert slice_ns("equal-load", rates=[10]) == 100_000_000
+    assert slice_ns("equal-load", rates=[10], slice="1s") == slice_ns("closed", slice="1s") == 1_000_000_000
+
+
+@pytest.mark.parametrize("change, place_in_file, complaint", [
+    ({"loads": [{"load": "closed", "connections": ["many"]}]}, "loads/0/connections/0", "many"),
+    ({"loads": [{"load": "open", "connections": [1]}]}, "loads/0", "rate"),
+    ({"loads": [{"load": "closed", "connections": [1], "rates": [5]}]}, "loads/0", "rate"),
+    ({"loads": [{"load": "closed", "connections": [1], "ballast": "6us"}]}, "loads/0", "ballast"),
+    ({"loads": [{"load": "open", "connections": [1], "rates": ["most"]}]}, "loads/0/rates/0", "most"),
+    ({"variants": [{"name": "mine", "variant": "epoll", "options": ["--burn", "1us"]}]}, "variants/0/options", "burn"),
+    ({"restarts": 0}, "restarts", "minimum"),
+    ({"colour": 1}, "top level", "colour"),
+    ({"warmup": "soon"}, "warmup", "soon"),
+    ({"variants": [{"name": "mine", "command": ["./mine"], "framing": "raw"}]}, "variants/0/command", "port")])
+def test_a_mistake_is_named_with_its_place(write, change, place_in_file, complaint):
+    path = write({"summary": "s", "variants": ["epoll"], "loads": closed(1), **change})
+    with pytest.raises(Usage) as error:
+        experiment.load_document(path)
+    assert str(path) in str(error.value) and f"at {place_in_file}:" in str(error.value)
+    assert complaint in str(error.value)
+
+
+@pytest.mark.parametrize("variants, loads, complaint", [
+    (("epol", "epoll"), closed(1), "no variant 'epol'"), (("thread-pool",), closed(1), "reference 'epoll'"),
+    (("epoll", "epoll"), closed(1), "named twice"), (("thread-pool", "epoll"), closed(10_000), "at most 7,500"),
+    (("epoll",), closed(5) + closed(5), "same cells"), (("epoll",), closed(0), "1 or more")])
+def test_what_cannot_be_measured_is_refused(write, variants, loads, complaint):
+    with pytest.raises(Usage, match=complaint):
+        expand(write, loads, variants)
+
+
+def test_defaults_are_filled_in(write):
+    _, document = experiment.load_document(write({"summary": "s", "variants": ["epoll"], "loads": closed(1)}))
+    assert document["framing"] == "frame" and document["payloads"] == [64] and document["reference"] == "epoll"
+    assert document["placement"] == {"server_threads": 1, "server_cpus": "auto", "client_cpus": "auto"}
+    assert document["loads"][0]["rounds"] == 5 and document["twins"] == ["epoll"] and document["burns"] == ["1us"]
+
+
+def test_every_stored_experiment_is_valid():
+    for name in experiment.names():
+        assert experiment.load_document(name)[1]["summary"]
+    json.loads(experiment.SCHEMA_FILE.read_text())

@@ -1,0 +1,270 @@
+"""Tables, charts and page, from a measured result and from plain echo-load output."""
+
+import json
+import re
+import subprocess
+import xml.etree.ElementTree as ElementTree
+
+import pytest
+from conftest import SMALL, run_echobench
+
+from echobench_lib import result
+from echobench_lib.analyse import summary
+from echobench_lib.report import charts, columns, page, tables
+from echobench_lib.report.notes import notes as notes_on
+
+EVERYTHING = {**SMALL, "restarts": 2, "variants": ["iterative", "asio-callback", "thread-per-connection", "epoll"],
+              "twins": ["epoll", "asio-callback"], "loads": [
+    {"load": "equal-load", "connections": [100], "rates": ["light", "half", "heavy"]},
+    {"load": "saturation", "connections": [100]},
+    {"load": "closed", "connections": [1, 100, 1000], "duration": "1s"},
+    {"load": "open", "connections": [1000], "rates": ["half"], "duration": "1s"},
+    {"load": "crr", "connections": [100], "duration": "1s"}]}
+
+
+@pytest.fixture(scope="module")
+def reported(tmp_path_factory):
+    """A measured result with its report, and what was printed; measured once: every test only reads it."""
+    folder = tmp_path_factory.mktemp("reported")
+    (folder / "everything.json").write_text(json.dumps(EVERYTHING))
+    done = run_echobench("run", folder / "everything.json", "--out", folder / "r")
+    assert done.returncode == 0, done.stderr
+    return folder / "r", done.stdout
+
+
+def groups_of(folder):
+    document = result.load(folder)
+    return document, summary.summarise(document, "epoll")
+
+
+def test_every_chart_is_drawn_and_shows_every_variant(reported):
+    folder, _ = reported
+    for name in charts.NAMES:
+        svg = (folder / "charts" / f"{name}.svg").read_text()
+        ElementTree.fromstring(svg)
+        without = {"memory": {"iterative"}, "cost-ratio": {"iterative"}, "cost-curve": {"iterative"}, "gain": {"iterative", "thread-per-connection"}}
+        for variant in set(EVERYTHING["variants"]) - without.get(name, set()):
+            assert variant in svg, f"{variant} is not in {name}"
+
+
+def test_a_variant_has_one_colour_everywhere(reported):
+    folder, _ = reported
+    _, groups = groups_of(folder)
+    scales = []
+
+    def collect(node):
+        if isinstance(node, dict):
+            if node.get("field") == "variant" and "scale" in node:
+                scales.append(dict(zip(node["scale"]["domain"], node["scale"]["range"])))
+            for key, child in node.items():
+                if key != "data":
+                    collect(child)
+        elif isinstance(node, list):
+            for child in node:
+                collect(child)
+
+    collect(charts.build(groups))
+    assert len(scales) >= len(charts.NAMES) - 1, "all but the chart of gains, whose colours are times"
+    for variant in EVERYTHING["variants"]:
+        assert {scale[variant] for scale in scales if variant in scale} == {charts.COLOURS[variant]}
+    assert len(set(charts.COLOURS.values())) == len(charts.COLOURS)
+
+
+def test_the_page_needs_no_network(reported):
+    folder, _ = reported
+    text = (folder / "index.html").read_text()
+    libraries = charts.libraries()
+    assert all(page._inert_script(library) in text for library in libraries), "the libraries are in the page"
+    for library in libraries:
+        text = text.replace(page._inert_script(library), "")
+    loads = re.findall(r"""(?:src|href|xlink:href)\s*=\s*["']?\s*((?:https?:)?//[^"'\s>]+)""", text)
+    loads += re.findall(r"""(?:url\(|@import)\s*["']?((?:https?:)?//[^"')\s]+)""", text)
+    assert loads == []
+    names = {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink",
+             "https://vega.github.io/schema/vega-lite/v5.json"}
+    assert set(re.findall(r"""https?://[^"'\s<>\\)]+""", text)) <= names
+
+
+def test_the_scripts_of_the_page_are_whole(reported, tmp_path):
+    """Inlining must not break them: V8 reads each, and in the end the page has its drawing function."""
+    scripts = re.findall(r"<script>(.*?)</script>", (reported[0] / "index.html").read_text(), re.S)
+    assert len(scripts) == len(charts.LIBRARIES) + 1 and "vegaEmbed('#chart-'" in scripts[-1]
+    for number, script in enumerate(scripts):
+        (tmp_path / f"{number}.js").write_text(script)
+        done = subprocess.run(["node", "--check", tmp_path / f"{number}.js"], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+
+
+def test_the_page_has_tables_charts_reasons_and_host(reported):
+    folder, _ = reported
+    text = (folder / "index.html").read_text()
+    for variant in EVERYTHING["variants"]:
+        assert f"</span>{variant}</td>" in text
+    assert "</span>epoll+1us</td>" in text
+    for expected in ("Latency at equal load", "Connect, request, close", "The headline. The same arrivals", "gain 1.0", "the client was busy for 99 % of the time", "Placement",
+                     "How to read this", "echo-load", "≥ "):
+        assert expected in text
+    for name in charts.NAMES:
+        assert f'id="chart-{name}"' in text
+    specs = json.loads(re.search(r'<script type="application/json" id="charts">(.*?)</script>', text, re.S)[1])
+    assert [chart["name"] for chart in specs] == list(charts.NAMES)
+
+
+def test_a_lower_bound_is_marked_wherever_it_stands(reported):
+    folder, output = reported
+    epoll = next(line for line in output.split("plain closed loop, 100 connections, 64")[1].splitlines() if line.startswith("epoll"))
+    assert "≥ " in epoll and "client-bound" in epoll
+    _, groups = groups_of(folder)
+    throughput = next(chart for chart in charts.build(groups) if chart["name"] == "throughput")
+    bound = {(point["variant"], point["connections"]) for point in throughput["spec"]["data"]["values"] if point["bound"]}
+    assert bound == {("epoll", 100)}
+
+
+def named(groups, name):
+    return next(group for group in groups if group.workload.name == name)
+
+
+def test_ratios_come_from_the_slices_of_one_block(reported):
+    folder, _ = reported
+    _, groups = groups_of(folder)
+    for name in ("equal-load/half/c100/64B/frame", "saturation/c100/64B/frame"):
+        group = named(groups, name)
+        row = group.row("asio-callback")
+        assert row.cost_ratio.estimate == pytest.approx(1.1, rel=0.03)
+        assert (row.cost_ratio.unit, row.cost_ratio.units) == ("restart", 2)
+        assert group.row("epoll").cost_ratio is None
+        assert [row.variant for row in group.rows] == ["epoll", "asio-callback", "thread-per-connection", "epoll+1us", "asio-callback+1us"]
+
+
+def test_gains_stand_below_each_table(reported):
+    folder, output = reported
+    _, groups = groups_of(folder)
+    for name in ("equal-load/half/c100/64B/frame", "saturation/c100/64B/frame"):
+        found = {gain.of: gain for gain in named(groups, name).gains[summary.COST]}
+        assert set(found) == {"epoll", "asio-callback"}
+        assert all(gain.gain.estimate == pytest.approx(1, abs=0.2) and gain.known_ns == 1050 for gain in found.values())
+    table = output.split("cost at saturation, 100")[1].split("latency at equal load")[0]
+    assert re.search(r"^gain 0\.\d\d|1\.\d\d ± \d+\.\d\d: a known 1\.05 µs \(epoll\+1us\) shows as", table, re.M)
+
+
+def test_gains_of_several_twins_stand_in_tables_of_their_own(reported):
+    folder, output = reported
+    _, groups = groups_of(folder)
+    made = tables.gains(groups)
+    assert [table.title.split(":")[0] for table in made] == ["gain of CPU per request, asio-callback", "gain of CPU per request, epoll"]
+    row = next(texts for _, texts in made[1].rows if texts[0] == "closed/c1000/64B/frame")
+    assert row[1].startswith("0.1") or row[1].startswith("0.0")
+    assert row[1].endswith("bends") and made[1].title in output and made[1].columns[1] == ("+1us: 1.05 µs", "left")
+    assert made[1].title in (folder / "index.html").read_text()
+
+
+def test_a_figure_that_bends_is_neither_ranked_nor_given_a_ratio(reported):
+    folder, output = reported
+    _, groups = groups_of(folder)
+    group = named(groups, "crr/c100/64B/frame")
+    assert group.doubt(summary.COST) == "bends"
+    assert [row.variant for row in group.rows] == [*EVERYTHING["variants"], "asio-callback+1us", "epoll+1us"], "as the experiment has them"
+    line = next(line for line in output.split("connect, request, close, 100")[1].splitlines() if line.startswith("asio-callback "))
+    assert re.match(r"asio-callback +\d+\.\d\d +bends ", line)
+
+
+def test_a_cell_that_does_not_saturate_its_server_has_no_cost(measure):
+    experiment = {**EVERYTHING, "loads": [{"load": "saturation", "connections": [100]}]}
+    document, groups = groups_of(measure("busy", experiment, FAKE_CLIENT_BUSY="0.92"))
+    row = groups[0].row("asio-callback")
+    assert row.verdict == "unsaturated" and row.cost_ns is None and row.cost_ratio is None
+    assert "the client 92 %: raise the ballast" in row.reasons[0]
+
+
+def test_rates_stand_side_by_side_on_the_terminal(reported):
+    folder, output = reported
+    heading = next(line for line in output.splitlines() if line.startswith("cost at equal load, 100 connections, 64-byte frame: "))
+    assert re.search(r"light \S+/s, half \S+/s, heavy \S+/s each; ratio at half", heading)
+    assert "light: µs/req" in output and "heavy: gain" in output
+
+
+def test_memory_per_connection_counts_what_it_says(reported):
+    folder, _ = reported
+    _, groups = groups_of(folder)
+    by_load = {(group.workload.load, group.workload.connections): group for group in groups}
+    group = by_load["closed", 1000]
+    assert group.row("epoll").memory_bytes == 700
+    assert group.row("thread-per-connection").memory_bytes == 700 + 16 * 1024
+    assert by_load["closed", 1].row("epoll").memory_bytes is None
+    assert by_load["crr", 100].row("epoll").memory_bytes is None
+
+
+def test_restarts_are_merged_in_latency(reported):
+    folder, _ = reported
+    _, groups = groups_of(folder)
+    row = groups[0].row("epoll")
+    assert row.latency_from == "merged" and row.histogram.total == 2 * 100_003
+    assert row.latency_ns["p99.9"] == 99942399
+
+
+def test_latency_is_response_time_in_open_loop_only(reported):
+    _, groups = groups_of(reported[0])
+    assert {(group.workload.load, row.latency_kind) for group in groups for row in group.rows} == {
+        ("closed", "service"), ("open", "response"), ("crr", "service"), ("equal-load", "response"), ("saturation", "service")}
+
+
+def test_percentiles_without_histogram_are_medians_and_absent_where_one_is(reported):
+    document, _ = groups_of(reported[0])
+    for cell in document["cells"]:
+        del cell["histograms"]
+    row = summary.summarise(document, "epoll")[0].row("epoll")
+    assert row.latency_from == "median" and row.latency_ns == {"p50": 45_000, "p99": 100_000}
+
+
+def test_an_interval_over_rounds_is_marked_beside_others_over_restarts(reported):
+    document, _ = groups_of(reported[0])
+    document["cells"] = [cell for cell in document["cells"] if cell["restart"] == 0 or
+                         (cell["variant"], cell["load"]) != ("asio-callback", "saturation")]
+    groups = summary.summarise(document, "epoll")
+    intervals = {(group.workload.name, row.variant): columns.ratio_texts(row, group)[1] for group in groups for row in group.rows}
+    marked = {where for where, text in intervals.items() if text.endswith(" *")}
+    assert marked == {("saturation/c100/64B/frame", "asio-callback")}
+    notes = notes_on(groups, document)
+    assert any(note.startswith("*: one restart only") for note in notes)
+    assert any("some have only 2" in note for note in notes)
+
+
+def test_the_verdict_of_a_row_is_the_worst_of_its_restarts(reported):
+    document, _ = groups_of(reported[0])
+    cells = [cell for cell in document["cells"] if cell["variant"] == "asio-callback" and cell["load"] == "saturation"]
+    before = summary.summarise(document, "epoll")
+    cells[0].update(verdict="starved", reasons=["one got nothing"])
+    row = named(summary.summarise(document, "epoll"), "saturation/c100/64B/frame").row("asio-callback")
+    assert row.verdict == "starved" and row.reasons == ["restart 1: one got nothing"]
+    assert columns.verdict_text(row) == "starved (1 of 2)"
+    assert row.cost_ratio.unit == "round", "the ratio is of the other restart alone"
+    assert named(before, "saturation/c100/64B/frame").row("asio-callback").cost_ratio.unit == "restart"
+
+
+def test_plain_echo_load_output_is_reported_too(echobench, reported, tmp_path):
+    """What echo-load writes itself: no restarts, no experiment, workload in its config only."""
+    document = json.loads((reported[0] / "result.json").read_text())
+    cells = [cell for cell in document["cells"] if cell["restart"] == 0 and cell["block"] == "closed/c1000/64B/frame"]
+    for cell in cells:
+        for key in ("restart", "block", "load", "workload", "checks", "twin"):
+            cell.pop(key, None)
+    plain = {key: document[key] for key in ("schema_version", "tool", "host", "argv")}
+    plain.update(config={"payload_bytes": 64, "framing": "frame", "pipeline": 1, "rate_per_s": 5000, "busy_poll": True}, cells=cells)
+    path = tmp_path / "load.json"
+    path.write_text(json.dumps(plain))
+    done = echobench("report", path, "--reference", "asio-callback")
+    assert done.returncode == 0, done.stderr
+    assert "cost at equal load, 5,000/s each, 1,000 connections, 64-byte frame" in done.stdout
+    assert re.search(r"^asio-callback +\S+ +1 +reference", done.stdout, re.M)
+    assert re.search(r"^epoll +\S+ +0\.9\d\d +0\.9\d\d to ", done.stdout, re.M)
+    assert "the interval is over the rounds within it" in done.stdout
+    assert (tmp_path / "load-report" / "index.html").exists()
+    assert echobench("report", path, "--reference", "nosuch").returncode == 2
+
+
+def test_a_target_name_cannot_write_into_the_page(reported):
+    document, _ = groups_of(reported[0])
+    for cell in document["cells"]:
+        cell["reasons"] = ["</script><script>alert(1)</script>"]
+    groups = summary.summarise(document, "epoll")
+    assert "<script>alert(1)" not in page.render(document, groups, {}, [], [])

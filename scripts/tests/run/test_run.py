@@ -1,0 +1,258 @@
+"""`run`, end to end, against the fakes."""
+
+import os
+import signal
+import subprocess
+import time
+
+import psutil
+import pytest
+from conftest import FAKES, SCRIPTS, SMALL
+
+from echobench_lib import result
+
+
+def load(folder):
+    return result.load(folder)
+
+
+def test_a_run_stores_every_cell_with_what_produced_it(measure):
+    document = load(measure("a"))
+    cells = {(cell["load"], cell["connections"]["asked"], cell["variant"], cell["restart"]) for cell in document["cells"]}
+    assert cells == {("closed", c, v, r) for c in (10, 1000) for v in SMALL["variants"] for r in range(3)}
+    assert document["complete"] and document["finished_at"] >= document["started_at"]
+    assert document["experiment"]["name"] == "a-experiment"
+    for cell in document["cells"]:
+        assert cell["server"]["stopped"]["event"] == "stopped"
+        assert cell["variant"] in cell["server"]["command"]
+        assert cell["workload"] == {"payload_bytes": 64, "framing": "frame", "op": "echo", "pipeline": 1}
+        assert cell["checks"] == []
+    pids = [cell["server"]["pid"] for cell in document["cells"]]
+    assert len(set(pids)) == len(pids), "every restart has a new process"
+
+
+def test_it_prints_progress_then_tables(echobench, write, tmp_path):
+    done = echobench("run", write(SMALL), "--out", tmp_path / "r", "--no-report")
+    assert done.returncode == 0
+    assert "[1/6]" in done.stdout and "left" in done.stdout
+    assert "plain closed loop, 1,000 connections, 64-byte frame" in done.stdout
+    assert "asio-callback" in done.stdout and "bent CPU" in done.stdout and "mem/conn" in done.stdout
+
+
+def test_servers_are_gone_afterwards(measure):
+    for cell in load(measure("a"))["cells"]:
+        assert not psutil.pid_exists(cell["server"]["pid"])
+
+
+def test_an_open_loop_gets_half_of_the_lowest_capacity(measure):
+    experiment = {**SMALL, "loads": [
+        {"load": "open", "connections": [100], "rates": ["half"], "duration": "1s"},
+        {"load": "closed", "connections": [100], "duration": "1s"}]}
+    document = load(measure("open", experiment))
+    slowest = min(cell["throughput_per_s"] for cell in document["cells"]
+                  if cell["load"] == "closed" and cell["restart"] == 0)
+    rates = {cell["workload"]["rate_per_s"] for cell in document["cells"] if cell["load"] == "open"}
+    assert len(rates) == 1, "one rate for all, in every restart"
+    assert rates.pop() == pytest.approx(slowest / 2, rel=0.05)
+
+
+@pytest.mark.parametrize("fault", ["FAKE_SILENT", "FAKE_WRONG"])
+def test_a_server_that_failed_does_not_settle_the_rate_of_the_open_loop(echobench, write, tmp_path, fault):
+    experiment = {**SMALL, "restarts": 1, "loads": [
+        {"load": "closed", "connections": [100], "duration": "1s"},
+        {"load": "open", "connections": [100], "rates": ["half"], "duration": "1s"}]}
+    echobench("run", write(experiment), "--out", tmp_path / "r", "--no-report", **{fault: "thread-pool"})
+    cells = load(tmp_path / "r")["cells"]
+    slowest = min(cell["throughput_per_s"] for cell in cells
+                  if cell["load"] == "closed" and cell["variant"] != "thread-pool")
+    rates = {cell["workload"]["rate_per_s"] for cell in cells if cell["load"] == "open"}
+    assert len(rates) == 1 and rates.pop() == pytest.approx(slowest / 2, rel=0.05)
+
+
+def test_a_failed_run_is_told_and_the_others_are_kept(echobench, write, tmp_path):
+    done = echobench("run", write(SMALL), "--out", tmp_path / "r", "--no-report", FAKE_LOAD_FAILS_AT="1000")
+    assert done.returncode == 1
+    assert "closed/c1000/64B/frame" in done.stderr and "made to fail" in done.stderr
+    document = load(tmp_path / "r")
+    assert {cell["connections"]["asked"] for cell in document["cells"]} == {10}
+    assert sum("error" in run for run in document["runs"]) == 3
+
+
+def test_one_silent_target_does_not_discard_its_block(echobench, write, tmp_path):
+    done = echobench("run", write(SMALL), "--out", tmp_path / "r", "--no-report", FAKE_SILENT="thread-pool")
+    assert done.returncode == 1 and "thread-pool: not one verified reply" in done.stderr
+    document = load(tmp_path / "r")
+    assert {(cell["variant"], cell["verdict"]) for cell in document["cells"]} == {
+        ("epoll", "valid"), ("asio-callback", "valid"), ("thread-pool", "errors")}
+    assert len(document["cells"]) == 18 and not any("error" in run for run in document["runs"])
+    assert "thread-pool, plain closed loop, 10 connections, 64-byte frame: errors: " in done.stdout
+
+
+def test_an_interrupted_measurement_is_no_run(echobench, write, tmp_path):
+    done = echobench("run", write(SMALL), "--out", tmp_path / "r", "--no-report", FAKE_INTERRUPTED_AT="1000")
+    assert done.returncode == 1 and "closed/c1000/64B/frame, restart 1: echo-load was interrupted" in done.stderr
+    document = load(tmp_path / "r")
+    assert {cell["connections"]["asked"] for cell in document["cells"]} == {10}
+    assert sum("error" in run for run in document["runs"]) == 3
+
+
+def test_the_rule_for_slices_is_left_to_echo_load(measure):
+    loads = [{"load": "closed", "connections": [10], "rounds": 7}, {"load": "equal-load", "connections": [10], "rates": [100]},
+             {"load": "crr", "connections": [10], "slice": "300ms"}]
+    document = load(measure("rounds", {**SMALL, "restarts": 1, "loads": loads}))
+    commands = {run["block"].split("/")[0]: run["argv"] for run in document["runs"]}
+    assert _after(commands["closed"], "--rounds") == "7" and "--slice" not in commands["closed"]
+    assert _after(commands["equal-load"], "--slice") == "100ms" and _after(commands["crr"], "--slice") == "300ms"
+
+
+def _after(words, option):
+    return words[words.index(option) + 1]
+
+
+def test_a_client_polls_where_a_cost_is_told(measure):
+    loads = [{"load": load, "connections": [10], **({"rates": [100]} if load in ("equal-load", "open") else {})}
+             for load in ("equal-load", "saturation", "ping-pong", "open", "closed", "crr")]
+    document = load(measure("polling", {**SMALL, "restarts": 1, "loads": loads}))
+    assert {cell["load"] for cell in document["cells"] if cell["busy_poll"]} == {"equal-load", "saturation", "ping-pong", "open"}
+
+
+def test_servers_burn_the_ballast_and_twins_more(measure):
+    experiment = {**SMALL, "restarts": 1, "twins": ["epoll", "thread-pool"], "burns": ["500ns", "2us"],
+                  "loads": [{"load": "saturation", "connections": [10], "ballast": "6us"}, {"load": "closed", "connections": [10]}]}
+    burns = {(cell["load"], cell["variant"]): _after(cell["server"]["command"], "--burn") if "--burn" in cell["server"]["command"] else None
+             for cell in load(measure("burning", experiment))["cells"]}
+    assert burns == {("saturation", "asio-callback"): "6us", ("saturation", "thread-pool"): "6us", ("saturation", "epoll"): "6us",
+                     ("saturation", "thread-pool+500ns"): "6500ns", ("saturation", "thread-pool+2us"): "8us",
+                     ("saturation", "epoll+500ns"): "6500ns", ("saturation", "epoll+2us"): "8us",
+                     ("closed", "asio-callback"): None, ("closed", "thread-pool"): None, ("closed", "epoll"): None,
+                     ("closed", "thread-pool+500ns"): "500ns", ("closed", "thread-pool+2us"): "2us",
+                     ("closed", "epoll+500ns"): "500ns", ("closed", "epoll+2us"): "2us"}
+
+
+def test_a_server_of_another_build_is_warned_of(echobench, write, tmp_path):
+    done = echobench("run", write(SMALL), "--out", tmp_path / "r", "--no-report", FAKE_SERVER_COMMIT="older")
+    assert done.returncode == 0
+    warnings = [line for line in done.stderr.splitlines() if "warning" in line]
+    assert len(warnings) == 1 and "not of the load generator's build: commit older against fake" in warnings[0]
+    assert {cell["server"]["build"]["commit"] for cell in load(tmp_path / "r")["cells"]} == {"older"}
+
+
+def test_our_own_server_joins_by_variant_and_options(measure):
+    experiment = {**SMALL, "restarts": 1, "variants": [
+        "epoll", {"name": "deep-queue", "variant": "epoll", "options": ["--backlog", "9"]}]}
+    cells = load(measure("own", experiment))["cells"]
+    command = next(cell["server"]["command"] for cell in cells if cell["variant"] == "deep-queue")
+    assert _after(command, "--variant") == "epoll" and command[-2:] == ["--backlog", "9"]
+
+
+def test_a_server_that_cannot_start_is_told_with_its_own_words_and_takes_no_other_with_it(echobench, write, tmp_path):
+    done = echobench("run", write(SMALL), "--out", tmp_path / "r", "--no-report", FAKE_BROKEN_SERVER="thread-pool")
+    assert done.returncode == 1
+    assert "thread-pool" in done.stderr and "cannot listen: made to fail" in done.stderr
+    assert {cell["variant"] for cell in load(tmp_path / "r")["cells"]} == {"epoll", "asio-callback"}
+    done = echobench("run", write(SMALL), "--out", tmp_path / "s", "--no-report", FAKE_BROKEN_SERVER="epoll")
+    assert done.returncode == 1 and "nothing could be measured" in done.stderr, "without the reference there is nothing to say"
+
+
+def test_a_foreign_program_that_is_missing_takes_no_other_with_it(echobench, write, tmp_path):
+    experiment = {**SMALL, "restarts": 1, "framing": "raw", "variants": [
+        "epoll", "thread-pool", {"name": "mine", "command": ["/nonexistent/server", "{port}"], "framing": "raw"}]}
+    done = echobench("run", write(experiment), "--out", tmp_path / "r", "--no-report")
+    assert done.returncode == 1 and "mine: cannot start /nonexistent/server" in done.stderr
+    assert {cell["variant"] for cell in load(tmp_path / "r")["cells"]} == {"epoll", "thread-pool"}
+
+
+def test_a_server_that_dies_on_the_way_is_told_with_its_own_words(echobench, write, tmp_path):
+    experiment = {**SMALL, "restarts": 1}
+    death = "thread-pool died during the run: it ended with status 3: echo-server: out of memory: made to die"
+    done = echobench("run", write(experiment), "--out", tmp_path / "a", "--no-report", FAKE_DYING_SERVER="thread-pool",
+                     FAKE_SILENT="thread-pool")
+    assert done.returncode == 1 and f"not one verified reply; {death}" in done.stderr
+    checks = [cell["checks"] for cell in load(tmp_path / "a")["cells"] if cell["variant"] == "thread-pool"]
+    assert checks == [["the server" + death.removeprefix("thread-pool")]] * 2
+    done = echobench("run", write(experiment), "--out", tmp_path / "b", "--no-report", FAKE_DYING_SERVER="thread-pool",
+                     FAKE_DIES_BY="signal")
+    assert done.returncode == 1 and "thread-pool died during the run: it ended by SIGKILL: " in done.stderr
+
+
+def test_wrong_replies_give_no_figure(echobench, write, tmp_path):
+    done = echobench("run", write(SMALL), "--out", tmp_path / "r", "--no-report", FAKE_WRONG="thread-pool")
+    row = next(line for line in done.stdout.splitlines() if line.startswith("thread-pool "))
+    assert "wrong-replies" in row and not any(figure in row for figure in ".,")
+    assert done.returncode == 1, "whoever only looks at the status must learn of it"
+    assert "closed/c10/64B/frame, restart 1: wrong replies from thread-pool" in done.stderr
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_keeps_its_cells_and_leaves_no_server(write, tmp_path, stop):
+    experiment = {**SMALL, "restarts": 1, "loads": [
+        {"load": "closed", "connections": [10], "duration": "1s"},
+        {"load": "open", "connections": [10], "rates": ["half"], "duration": "1s"}]}
+    with subprocess.Popen([SCRIPTS / "echobench", "run", write(experiment), "--out", tmp_path / "r", "--no-report"],
+                          env={**os.environ, "ECHOBENCH_BUILD": str(FAKES), "FAKE_LOAD_WAITS": "in open loop"},
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        waiting = None
+        while waiting is None and process.poll() is None:
+            children = psutil.Process(process.pid).children(recursive=True)
+            waiting = next((child for child in children if "-R" in _words(child)), None)
+            time.sleep(0.02)
+        children = psutil.Process(process.pid).children(recursive=True)
+        assert len(children) == 4, "three servers and echo-load"
+        process.send_signal(stop)
+        process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+    document = load(tmp_path / "r")
+    assert document["complete"] is False
+    assert [cell["load"] for cell in document["cells"]] == ["closed"] * 3
+
+
+def test_a_run_that_is_interrupted_at_once_claims_no_result(write, tmp_path):
+    experiment = {**SMALL, "restarts": 1, "loads": [{"load": "open", "connections": [10], "rates": [9], "duration": "1s"}]}
+    with subprocess.Popen([SCRIPTS / "echobench", "run", write(experiment), "--out", tmp_path / "r", "--no-report"],
+                          env={**os.environ, "ECHOBENCH_BUILD": str(FAKES), "FAKE_LOAD_WAITS": "in open loop"},
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        while process.poll() is None and not any(
+                "-R" in _words(child) for child in psutil.Process(process.pid).children(recursive=True)):
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        output, complaint = process.communicate(timeout=30)
+    assert process.returncode == 130 and complaint == "echobench: interrupted\n"
+    assert "there is no result" in output and "result.json" not in output and not (tmp_path / "r" / "result.json").exists()
+
+
+def _words(process):
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
+def test_a_foreign_server_joins_by_its_command_line(measure, tmp_path):
+    server = tmp_path / "mine.py"
+    server.write_text("import socket, sys\ns = socket.create_server(('127.0.0.1', int(sys.argv[1])))\nwhile True: s.accept()\n")
+    experiment = {**SMALL, "restarts": 1, "variants": [
+        "epoll", {"name": "mine", "command": ["/usr/bin/python3", str(server), "{port}"], "framing": "raw"}]}
+    cells = load(measure("foreign", experiment))["cells"]
+    mine = [cell for cell in cells if cell["variant"] == "mine"]
+    assert mine and all(cell["workload"]["framing"] == "raw" for cell in mine)
+    assert {cell["variant"] for cell in cells if cell["block"] == mine[0]["block"]} == {"epoll", "mine"}
+
+
+def test_a_foreign_server_may_print_as_much_as_it_likes(measure, tmp_path):
+    server = tmp_path / "chatty.py"
+    server.write_text("import socket, sys\nprint('x' * 1_000_000, flush=True)\n"
+                      "s = socket.create_server(('127.0.0.1', int(sys.argv[1])))\nwhile True: s.accept()\n")
+    measure("chatty", {**SMALL, "restarts": 1, "variants": [
+        "epoll", {"name": "mine", "command": ["/usr/bin/python3", str(server), "{port}"], "framing": "raw"}]})
+
+
+def test_programs_that_are_not_built(echobench, tmp_path):
+    done = echobench("run", "quick", ECHOBENCH_BUILD=str(tmp_path))
+    assert done.returncode == 1 and "scripts/quickstart" in done.stderr
+
+
+def test_a_result_is_never_written_over(echobench, measure, write):
+    folder = measure("a")
+    done = echobench("run", write(SMALL), "--out", folder)
+    assert done.returncode == 2 and "already" in done.stderr

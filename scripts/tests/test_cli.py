@@ -1,0 +1,47 @@
+"""The command line: verbs, mistakes, what finds the Python that it needs."""
+
+import os
+import subprocess
+
+import pytest
+from conftest import SCRIPTS
+
+
+@pytest.mark.parametrize("arguments, status, complaint", [
+    (["run", "nosuch"], 2, "there are calibration, cost-curve, quick"), (["run"], 2, "EXPERIMENT"), (["walk"], 2, "invalid choice"),
+    (["report", "/nonexistent"], 2, "no result there"), (["compare", "/nonexistent", "/nonexistent"], 2, "no result"),
+    (["compare", "a", "b", "--fail-over", "ten"], 2, "not a percentage")])
+def test_mistakes_on_the_command_line(echobench, arguments, status, complaint):
+    done = echobench(*arguments)
+    assert done.returncode == status and complaint in done.stderr
+
+
+def test_list_tells_why_a_variant_cannot_run(echobench):
+    done = echobench("list", FAKE_UNAVAILABLE="thread-pool")
+    assert done.returncode == 0 and "quick" in done.stdout
+    assert next(line for line in done.stdout.splitlines() if "thread-pool" in line).endswith("[unavailable: not here]")
+
+
+def test_doctor_examines_this_host(echobench):
+    done = echobench("doctor", "--watch", "0.1")
+    assert done.returncode == 0
+    for subject in ("cores", "descriptors", "somaxconn", "io_uring", "mitigations", "governor", "load"):
+        assert f"{subject}:" in done.stdout
+
+
+def test_the_launcher_finds_a_python_that_can(tmp_path):
+    done = subprocess.run([SCRIPTS / "echobench", "--help"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0 and "usage: echobench" in done.stdout
+    lacking = tmp_path / "python"
+    lacking.write_text("#!/bin/sh\nexec /usr/bin/python3 -S -E \"$@\"\n")
+    lacking.chmod(0o755)
+    done = subprocess.run([SCRIPTS / "echobench", "--help"], capture_output=True, text=True,
+                          env={**os.environ, "ECHOBENCH_PYTHON": str(lacking)})
+    assert done.returncode == 1
+    assert "python3-scipy" in done.stderr and "scripts/dependencies" in done.stderr
+
+
+@pytest.mark.parametrize("verb", ["", "run", "report", "compare", "micro", "count", "list", "doctor"])
+def test_help_exists_for_every_verb(echobench, verb):
+    done = echobench(*([verb] if verb else []), "--help")
+    assert done.returncode == 0 and "usage: echobench" in done.stdout
