@@ -11,6 +11,7 @@ from rich.console import Console
 
 from . import Failure, count, doctor, micro
 from .plan import experiment
+from .plan.variants import baselines, unmet
 from .report import verbs as reporting
 from .report.terminal import WIDTH
 from .run import verb as running
@@ -170,6 +171,12 @@ def list_all(_, console):
     for entry in list_variants():
         reason = entry["unavailable_reason"]
         console.print(f"  {entry['name']:<22}{entry['summary']}; holds {entry['holds']}"
+                      + (f" \\[unavailable: {reason}]" if reason else ""), soft_wrap=True)
+    if known := baselines():
+        console.print("baselines", style="bold")
+    for entry in known.values():
+        reason = unmet(entry)
+        console.print(f"  {entry['name']:<22}{entry['framing']}; holds {entry.get('holds', 'any')}"
                       + (f" \\[unavailable: {reason}]" if reason else ""), soft_wrap=True)
     return 0
 

@@ -42,9 +42,12 @@ def read(file):
         raise Usage(f"{file}: not JSON: {error}") from None
 
 
-def check(document, schema_file, path):
-    """Raises Usage that names the place where the document read from `path` is not as its schema has it."""
+def check(document, schema_file, path, definition=None):
+    """Raises Usage that names the place where the document read from `path` is not as its schema, or a definition in it,
+    has it."""
     schema = json.loads(schema_file.read_text())
+    if definition:
+        schema = {**schema["$defs"][definition], "$defs": schema["$defs"]}
     _explain(jsonschema.Draft202012Validator(schema).iter_errors(document), path)
 
 

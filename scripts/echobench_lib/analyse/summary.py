@@ -67,6 +67,7 @@ class Group:
     rows: list
     restarts: int
     gains: dict
+    unavailable: dict = field(default_factory=dict)  # {variant: why it could not run there}
 
     def row(self, variant):
         return next((row for row in self.rows if row.variant == variant), None)
@@ -87,8 +88,21 @@ def summarise(document, reference):
     by_workload = {}
     for cell in document["cells"]:
         by_workload.setdefault(workload_of(cell), []).append(cell)
-    return [_group(workload, by_workload[workload], reference, threads)
-            for workload in sorted(by_workload, key=lambda workload: workload.order)]
+    groups = [_group(workload, by_workload[workload], reference, threads)
+              for workload in sorted(by_workload, key=lambda workload: workload.order)]
+    for group in groups:
+        group.unavailable = _unavailable(document, group.workload, {other.workload.framing for other in groups})
+    return groups
+
+
+def _unavailable(document, workload, framings):
+    """{variant: reason} of those that would have a row under this workload, could they run; where nobody else speaks their
+    framing, in the tables of the experiment's."""
+    experiment, reasons = document.get("experiment", {}), document.get("unavailable", {})
+    entries = [{"name": entry} if isinstance(entry, str) else entry for entry in experiment.get("variants", [])]
+    return {entry["name"]: reasons[entry["name"]] for entry in entries if entry["name"] in reasons
+            and workload.framing == (own if (own := entry.get("framing")) in framings else experiment.get("framing"))
+            and not ("command" in entry and workload.load == "saturation")}
 
 
 def _group(workload, cells, reference, threads):

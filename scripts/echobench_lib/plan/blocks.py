@@ -73,7 +73,7 @@ def blocks_of(name, document, variants, load, connections, payload):
         for variant in group:
             families.setdefault(variant.twin_of or variant.name, []).append(variant.name)
         # echo-server speaks every framing: the reference joins the foreign servers in theirs
-        if reference not in families and variants[reference] in able and variants[reference].command is None:
+        if reference not in families and variants[reference] in able and not variants[reference].is_foreign:
             families[reference] = [v.name for v in able if reference in (v.name, v.twin_of)]
         for part, parts, members in _parts(name, load["load"], connections, families, reference):
             for rate in load.get("rates", [None]):
@@ -130,6 +130,6 @@ def sentences(unserved):
     for variant, load, connections in unserved:
         if variant.twin_of is None:
             sizes.setdefault((variant, load), {})[f"{connections:,}"] = None
-    return tuple(f"{variant.name} cannot burn a ballast: not measured in saturation" if variant.command and load == "saturation"
+    return tuple(f"{variant.name} cannot burn a ballast: not measured in saturation" if variant.is_foreign and load == "saturation"
                  else f"{variant.name} holds {variant.holds}: not measured over {', '.join(at)} connections, {load}"
                  for (variant, load), at in sizes.items())

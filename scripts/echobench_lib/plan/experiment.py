@@ -9,10 +9,9 @@ from .. import REPOSITORY, Usage, documents
 from ..units import parse_count
 from . import blocks as dividing
 from .blocks import Block
-from .variants import Variant, named_by
+from .variants import SCHEMA_FILE, Variant, available, resolve
 
 FOLDER = REPOSITORY / "scripts" / "experiments"
-SCHEMA_FILE = FOLDER / "experiment.schema.json"
 
 
 @dataclass(frozen=True)
@@ -76,9 +75,10 @@ def fill_defaults(value, schema, root):
 
 
 def expand(name, document, listed):
-    """The experiment's blocks.  `listed` is what `echo-server --list=json` says: a list of
-    {"name", "summary", "holds", "unavailable_reason"}."""
-    variants, unavailable = named_by(name, document, {entry["name"]: entry for entry in listed})
+    """The experiment's blocks.  `listed` is what list_variants says of this build."""
+    listed = {entry["name"]: entry for entry in listed}
+    document = {**document, "variants": resolve(name, document["variants"], listed)}
+    variants, unavailable = available(name, document, listed)
     reference = document["reference"]
     if reference not in variants:
         why = unavailable.get(reference, "it is not among the variants")

@@ -1,25 +1,39 @@
-"""The servers that an experiment names."""
+"""The servers that an experiment names: ours, by the names that they list; baselines, by theirs; any other, by its command line."""
 
 import math
+import os
+import shutil
+import subprocess
 from dataclasses import dataclass, replace
 
-from .. import Usage
+from .. import REPOSITORY, Usage, documents
 from ..units import parse_time_ns
+
+SCHEMA_FILE = REPOSITORY / "scripts" / "experiments" / "experiment.schema.json"
+BASELINES_FILE = REPOSITORY / "servers" / "baselines" / "baselines.json"
+NEED_S = 60  # a command that tells whether a server can run here has ended by then
 
 
 @dataclass(frozen=True)
 class Variant:
-    """A server that an experiment names: echo-server's `variant` with `options`, or any program's `command`.
+    """A server that an experiment names: one of our programs' `variant` with `options`, or any program's `command`.
     A twin burns `burn_ns` for each request more than the variant that it is the twin of."""
 
     name: str
     variant: str = ""
+    program: str = "echo-server"
     options: tuple[str, ...] = ()
     command: tuple[str, ...] | None = None
+    environment: tuple[tuple[str, str], ...] = ()
+    announces: bool = False  # a foreign server that prints echo-server's listening line
     framing: str | None = None
     holds: str = "any"
     twin_of: str | None = None
     burn_ns: int = 0
+
+    @property
+    def is_foreign(self):
+        return self.command is not None
 
     def twin(self, burn):
         return replace(self, name=f"{self.name}+{burn}", twin_of=self.name, burn_ns=parse_time_ns(burn))
@@ -28,34 +42,80 @@ class Variant:
         """Whether the model can hold that many clients at once; every model can serve crr.  A foreign server cannot
         burn a ballast."""
         limit = {"one": 1, "threads": threads, "any": math.inf}[self.holds]
-        return load == "crr" or connections <= limit and not (load == "saturation" and self.command)
+        return load == "crr" or connections <= limit and not (load == "saturation" and self.is_foreign)
 
 
-def named_by(name, document, listed):
-    """{name: Variant} with each twin behind its own, and {name: why it cannot be measured here}."""
+def baselines():
+    """{name: entry} of the servers in other runtimes, as an experiment would give them; empty where there are none."""
+    if not BASELINES_FILE.exists():
+        return {}
+    entries = documents.read(BASELINES_FILE)
+    documents.check(entries, SCHEMA_FILE, BASELINES_FILE, "servers")
+    return {entry["name"]: entry for entry in entries}
+
+
+def resolve(name, entries, listed):
+    """The experiment's entries as objects: a plain name is one of `listed`, {name: what our programs say of it}, else of
+    the baselines."""
+    known, resolved = baselines(), []
+    for entry in entries:
+        if isinstance(entry, str):
+            entry = {"name": entry, "variant": entry} if entry in listed or entry not in known else known[entry]
+        if any(entry["name"] == other["name"] for other in resolved):
+            raise Usage(f"experiment {name}: variant '{entry['name']}' is named twice")
+        if "variant" in entry and entry["variant"] not in listed:
+            raise Usage(f"experiment {name}: no variant '{entry['variant']}': there are {', '.join(listed)}"
+                        + (f"; baselines {', '.join(known)}" if known else "") + _not_built(entry["variant"])
+                        + '; or give an object with "name", "command" and "framing"')
+        resolved.append(entry)
+    return resolved
+
+
+def _not_built(variant):
+    return " (echo-server-uring is not in this build)" if variant.endswith("-uring") else ""
+
+
+def available(name, document, listed):
+    """{name: Variant} of the document's resolved entries with each twin behind its own, and {name: why it cannot be
+    measured here}."""
     variants, unavailable = {}, {}
     for entry in document["variants"]:
-        if isinstance(entry, str):
-            entry = {"name": entry, "variant": entry}
-        if entry["name"] in variants or entry["name"] in unavailable:
-            raise Usage(f"experiment {name}: variant '{entry['name']}' is named twice")
-        if "command" in entry:
-            variants[entry["name"]] = Variant(entry["name"], command=tuple(entry["command"]), framing=entry["framing"],
-                                              holds=entry.get("holds", "any"))
-            continue
-        own = listed.get(entry["variant"])
-        if own is None:
-            raise Usage(f"experiment {name}: no variant '{entry['variant']}': there are {', '.join(listed)}; or give an "
-                        'object with "name", "command" and "framing"')
-        if own["unavailable_reason"]:
-            unavailable[entry["name"]] = own["unavailable_reason"]
-            continue
-        variants[entry["name"]] = Variant(entry["name"], entry["variant"], tuple(entry.get("options", ())),
-                                          holds=own["holds"])
+        if reason := unmet(entry) if "command" in entry else listed[entry["variant"]]["unavailable_reason"]:
+            unavailable[entry["name"]] = reason
+        else:
+            variants[entry["name"]] = _variant(entry, listed)
     for of in document["twins"]:
         if of not in variants and of not in unavailable:
             raise Usage(f"experiment {name}: a twin of '{of}': it is not among the variants")
-        if of in variants and variants[of].command:
+        if of in variants and variants[of].is_foreign:
             raise Usage(f"experiment {name}: a twin of '{of}': a server that is not ours cannot burn a known time")
     return {each.name: each for variant in variants.values() for each in
             (variant, *(variant.twin(burn) for burn in document["burns"] if variant.name in document["twins"]))}, unavailable
+
+
+def _variant(entry, listed):
+    if "command" in entry:
+        return Variant(entry["name"], command=tuple(entry["command"]), environment=tuple(entry.get("env", {}).items()),
+                       announces=entry.get("announces", False), framing=entry["framing"], holds=entry.get("holds", "any"))
+    own = listed[entry["variant"]]
+    return Variant(entry["name"], entry["variant"], own["program"], tuple(entry.get("options", ())), holds=own["holds"])
+
+
+def unmet(entry):
+    """Why a foreign server cannot run here: the reason of the first of its needs that is not met; empty where all are."""
+    needs = entry.get("needs", [])
+    for need in needs if isinstance(needs, list) else [needs]:
+        if isinstance(need, str):
+            if not (shutil.which(need) or (REPOSITORY / need).exists()):
+                return f"{need} is not here"
+        elif not _succeeds(need["command"], entry.get("env", {})):
+            return need["reason"]
+    return ""
+
+
+def _succeeds(command, environment):
+    try:
+        return subprocess.run(command, cwd=REPOSITORY, env={**os.environ, **environment}, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=NEED_S).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False

@@ -81,8 +81,8 @@ def _tables(groups):
         found.append({
             "heading": LOADS[load].capitalize() if first else "", "meaning": MEANINGS[load] if first else "", "title": each.title,
             "columns": each.columns, "remarks": each.remarks,
-            "rows": [("reference" if row.variant == each.groups[0].reference else "", [*texts[:-1], (texts[-1], row.verdict)])
-                     for row, texts in each.rows]})
+            "rows": [("reference" if row and row.variant == each.groups[0].reference else "",
+                      [*texts[:-1], (texts[-1], row.verdict if row else "unavailable")]) for row, texts in each.rows]})
     return found
 
 

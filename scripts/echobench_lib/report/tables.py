@@ -18,7 +18,8 @@ MAIN_RATES = ("half", "50%")  # whose ratio is the headline
 
 @dataclass
 class Table:
-    """`columns` are (name, justify) pairs; `rows` are (Row, its texts), in the table's order; `remarks` stand below."""
+    """`columns` are (name, justify) pairs; `rows` are (Row, its texts), in the table's order, None for a row
+    without figures; `remarks` stand below."""
 
     title: str
     columns: list
@@ -40,8 +41,13 @@ def _single(group):
     columns = [column for column in COLUMNS[group.workload.load] if column is VARIANT or
                any(column[2](row, group) != ABSENT for row in group.rows)]
     return Table(title(group), [column[:2] for column in columns],
-                 [(row, [text(row, group) for *_, text in columns]) for row in group.rows],
+                 [(row, [text(row, group) for *_, text in columns]) for row in group.rows] + _unavailable(group, len(columns)),
                  remarks(group), [group])
+
+
+def _unavailable(group, columns):
+    """A row for each variant that could not run, with the reason."""
+    return [(None, [variant, *[ABSENT] * (columns - 2), f"unavailable: {reason}"]) for variant, reason in group.unavailable.items()]
 
 
 def _by_rate(ladder):
@@ -64,7 +70,7 @@ def _by_rate(ladder):
         texts[row.variant].append(verdict_of_all([other for group in ladder if (other := group.row(row.variant))]))
     rates = ", ".join(group.workload.rate_text + ("" if group.workload.is_number else f" {group.rate_per_s:,.0f}/s") for group in ladder)
     return Table(f"{LOADS['equal-load']}, {main.workload.shape}: {rates} each; ratio at {main.workload.rate_text}", columns,
-                 [(row, texts[row.variant]) for row in main.rows],
+                 [(row, texts[row.variant]) for row in main.rows] + _unavailable(main, len(columns)),
                  [text for group in ladder for text in remarks(group, f"{group.workload.rate_text}: ")], ladder)
 
 

@@ -23,6 +23,7 @@ def plain_table(heading, columns):
 def for_terminal(table):
     """Without its title, which may be longer than the table is wide."""
     printed = plain_table(None, table.columns)
+    printed.columns[-1].no_wrap = False  # why a variant could not run
     for row, texts in table.rows:
         style = {"valid": "", "client-bound": "yellow", "unsaturated": "yellow"}.get(row.verdict, "red") if row else ""
         *cells, last = texts

@@ -11,6 +11,7 @@ from pathlib import Path
 from .. import REPOSITORY, Failure, Usage
 
 BUILD_ENV = "ECHOBENCH_BUILD"
+SERVERS = ("echo-server", "echo-server-uring")
 START_S = 20  # a server that has not begun to listen by then has failed
 
 
@@ -28,8 +29,17 @@ def program(folder, name):
 
 
 def list_variants():
-    """What `echo-server --list=json` says of every variant in this build."""
-    command = [str(program("servers", "echo-server")), "--list=json"]
+    """What our server programs say of every variant in this build, {"name", "summary", "holds", "unavailable_reason"}, and
+    which "program" has it.  echo-server-uring is not built everywhere."""
+    found = []
+    for name in SERVERS:
+        if name == SERVERS[0] or (build_folder() / "servers" / name).exists():
+            found += [{**entry, "program": name} for entry in _listed(program("servers", name))]
+    return found
+
+
+def _listed(path):
+    command = [str(path), "--list=json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=START_S)
     try:
         if done.returncode == 0:

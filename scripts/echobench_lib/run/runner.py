@@ -14,7 +14,7 @@ from ..result import FILE_NAME, save, validate
 from ..units import NS_PER_S, parse_time_ns
 from .checks import check_totals, deaths, other_builds
 from .programs import last_line, program, read_json, require_descriptors, run_to_end
-from .servers import Server
+from .servers import Server, Unavailable
 
 CONNECTS_PER_S = 15_000    # guess until a run was timed: connections set up per second
 START_AND_STOP_S = 0.3     # likewise: starting and stopping one block's programs
@@ -41,7 +41,7 @@ class Runner:
                        "warmup_ns": parse_time_ns(experiment.document["warmup"])},
             "argv": sys.argv, "started_at": now(), "complete": False,
             "experiment": {"name": name, **experiment.document},
-            "placement": placement.as_json(), "unavailable": experiment.unavailable,
+            "placement": placement.as_json(), "unavailable": dict(experiment.unavailable),
             "unserved": list(experiment.unserved), "runs": [], "cells": []}
 
     @property
@@ -142,13 +142,20 @@ class Runner:
 
     def _start(self, block, stack):
         """The block's servers that could be started, and a sentence for each that could not: it must not take the
-        others' figures with it.  Without the reference there is nothing to compare with."""
+        others' figures with it.  Without the reference there is nothing to compare with.  One that says itself that it
+        cannot run here is not asked again."""
         servers, lacking = [], []
         for name in block.variants:
             variant = self._experiment.variants[name]
+            if (variant.twin_of or name) in self.document["unavailable"]:
+                continue
             try:
                 servers.append(stack.enter_context(
                     Server(variant, block.framing, self._placement, server_options(variant, block))))
+            except Unavailable as reason:
+                if name == self._experiment.reference:
+                    raise Failure(f"{name} cannot run here: {reason}") from None
+                self.document["unavailable"][name] = str(reason)
             except Failure as failure:
                 if name == self._experiment.reference:
                     raise

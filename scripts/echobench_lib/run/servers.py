@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import resource
-import selectors
 import signal
 import socket
 import subprocess
@@ -15,8 +14,14 @@ from .. import REPOSITORY, Failure
 from ..plan.placement import parse_cpu_list
 from .programs import START_S, describe_end, last_line, program
 
-LAST_BYTES = 8192  # of stderr in which its last line is looked for
+LAST_BYTES = 8192  # of what it prints in which the last line is looked for
 STOP_S = 20   # of waiting after SIGTERM: echo-server's drain time-out is shorter
+LOOK_S = 0.005  # between two looks at whether it listens
+UNAVAILABLE = 77  # the exit status of a server that cannot run here
+
+
+class Unavailable(Failure):
+    """A server says itself that it cannot run here."""
 
 
 class Server:
@@ -28,26 +33,31 @@ class Server:
         self.listening = {}  # what echo-server printed when it listened: its build, its loops
         self.stopped = None  # the totals that echo-server printed
         self._placement = placement
-        self._stderr = tempfile.TemporaryFile()
-        if variant.command is None:
-            self.command = [str(program("servers", "echo-server")), "--variant", variant.variant, "--port", "0",
+        self._announces = variant.announces or not variant.is_foreign
+        self._port = 0 if self._announces else free_port()
+        self._stdout = self._stderr = None
+        if variant.is_foreign:
+            known = {"port": self._port, "threads": placement.server_threads, "cpus": placement.server_cpus, "framing": framing}
+            self.command = [fill_in(part, known) for part in variant.command]
+        else:
+            self.command = [str(program("servers", variant.program)), "--variant", variant.variant, "--port", "0",
                             "--threads", str(placement.server_threads), "--cpus", placement.server_cpus,
                             "--framing", framing, *options]
-        else:
-            self._port = free_port()
-            self.command = [part.replace("{port}", str(self._port)) for part in variant.command]
 
     def __enter__(self):
+        with contextlib.ExitStack() as files:
+            self._stderr = files.enter_context(tempfile.TemporaryFile())
+            # a file: nobody reads what a chatty server prints, and a pipe would block it once that is full
+            self._stdout = files.enter_context(tempfile.TemporaryFile()) if self._announces else subprocess.DEVNULL
+            try:
+                self._process = subprocess.Popen(self.command, cwd=REPOSITORY, stdin=subprocess.DEVNULL, stdout=self._stdout,
+                                                 stderr=self._stderr, preexec_fn=self._prepare,
+                                                 env={**os.environ, **dict(self.variant.environment)})
+            except OSError as error:
+                raise Failure(f"{self.variant.name}: cannot start {self.command[0]}: {error.strerror}") from None
+            self._files = files.pop_all()
         try:
-            # what a foreign server prints is nobody's: in a pipe that is not read it would block once that is full
-            stdout = subprocess.PIPE if self.variant.command is None else subprocess.DEVNULL
-            self._process = subprocess.Popen(self.command, cwd=REPOSITORY, stdin=subprocess.DEVNULL,
-                                             stdout=stdout, stderr=self._stderr, text=True,
-                                             preexec_fn=self._prepare)
-        except OSError as error:
-            raise Failure(f"{self.variant.name}: cannot start {self.command[0]}: {error.strerror}") from None
-        try:
-            self.address = self._address() if self.variant.command is None else self._answering_address()
+            self.address = self._announced_address() if self._announces else self._answering_address()
         except BaseException:
             self.__exit__()
             raise
@@ -57,15 +67,16 @@ class Server:
         """Asks the process to stop; ends it when it does not."""
         self._process.send_signal(signal.SIGTERM)
         try:
-            output, _ = self._process.communicate(timeout=STOP_S)
+            self._process.wait(STOP_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            output, _ = self._process.communicate()
-        self._stderr.close()
-        with contextlib.suppress(json.JSONDecodeError, AttributeError):
-            event = json.loads(last_line(output or ""))
-            if event.get("event") == "stopped":
-                self.stopped = event
+            self._process.wait()
+        if self._announces:
+            with contextlib.suppress(json.JSONDecodeError, AttributeError):
+                event = json.loads(last_line(_tail(self._stdout)))
+                if event.get("event") == "stopped":
+                    self.stopped = event
+        self._files.close()
 
     @property
     def pid(self):
@@ -82,28 +93,34 @@ class Server:
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
-    def _address(self):
+    def _announced_address(self):
         """From the line that echo-server prints when it listens."""
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._process.stdout, selectors.EVENT_READ)
-            line = self._process.stdout.readline() if selector.select(START_S) else ""
-        try:
-            event = json.loads(line)
+        self._wait(lambda: b"\n" in self._first_bytes(), f"printed no listening line within {START_S} s")
+        with contextlib.suppress(json.JSONDecodeError, UnicodeDecodeError, KeyError, IndexError, TypeError):
+            event = json.loads(self._first_bytes().split(b"\n")[0])
             if event["event"] == "listening":
                 self.listening = event
                 return event["addresses"][0]
-        except (json.JSONDecodeError, KeyError, TypeError):
-            pass
-        raise self._failure(f"printed no listening line within {START_S} s")
+        raise self._failure("its first line on stdout is no listening line")
+
+    def _first_bytes(self):
+        return os.pread(self._stdout.fileno(), LAST_BYTES, 0)
 
     def _answering_address(self):
-        """A foreign server says nothing: it listens when it accepts a connection."""
-        deadline = time.monotonic() + START_S
-        while time.monotonic() < deadline and self._process.poll() is None:
+        """Any other server says nothing: it listens when it accepts a connection."""
+        def accepts():
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self._port), timeout=1):
-                return f"127.0.0.1:{self._port}"
-            time.sleep(0.01)
-        raise self._failure(f"did not accept on 127.0.0.1:{self._port} within {START_S} s")
+                return True
+        self._wait(accepts, f"did not accept on 127.0.0.1:{self._port} within {START_S} s")
+        return f"127.0.0.1:{self._port}"
+
+    def _wait(self, condition, otherwise):
+        """Until the condition holds; raises when the server ends first, or takes too long."""
+        deadline = time.monotonic() + START_S
+        while not condition():
+            if time.monotonic() > deadline or self._process.poll() is not None:
+                raise self._failure(otherwise)
+            time.sleep(LOOK_S)
 
     def end(self):
         """How the process ended, and its last line on stderr; empty while it runs."""
@@ -113,13 +130,26 @@ class Server:
         return describe_end(status) + self._said()
 
     def _said(self):
-        self._stderr.seek(0, os.SEEK_END)
-        self._stderr.seek(max(0, self._stderr.tell() - LAST_BYTES))
-        said = last_line(self._stderr.read().decode(errors="replace"))
+        said = last_line(_tail(self._stderr))
         return f": {said}" if said else ""
 
     def _failure(self, what):
+        if self._process.poll() == UNAVAILABLE:
+            return Unavailable(last_line(_tail(self._stderr)) or "it does not say why")
         return Failure(f"{self.variant.name}: {' '.join(self.command)}: {self.end() or what + self._said()}")
+
+
+def fill_in(text, known):
+    """Replaces {port} and what else is known; other braces stay."""
+    for name, value in known.items():
+        text = text.replace(f"{{{name}}}", str(value))
+    return text
+
+
+def _tail(file):
+    """The end of what a process wrote; its own place in the file stays where it is."""
+    size = os.fstat(file.fileno()).st_size
+    return os.pread(file.fileno(), LAST_BYTES, max(0, size - LAST_BYTES)).decode(errors="replace")
 
 
 def free_port():

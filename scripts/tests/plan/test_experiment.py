@@ -3,12 +3,12 @@ import json
 import pytest
 
 from echobench_lib import Usage
-from echobench_lib.plan import blocks, experiment
+from echobench_lib.plan import blocks, experiment, variants
 from echobench_lib.plan.placement import place
 from echobench_lib.run.runner import Runner
 from echobench_lib.units import parse_time_ns
 
-LISTED = [{"name": name, "summary": "", "holds": holds, "unavailable_reason": reason} for name, holds, reason in (
+LISTED = [{"name": name, "summary": "", "holds": holds, "unavailable_reason": reason, "program": "echo-server"} for name, holds, reason in (
     ("iterative", "one", ""), ("prethreaded", "threads", ""), ("thread-per-connection", "any", ""),
     ("thread-pool", "any", ""), ("asio-callback", "any", ""), ("asio-coroutine", "any", ""), ("epoll", "any", ""),
     ("io-uring", "any", "the kernel forbids it"))]
@@ -21,6 +21,17 @@ def expand(write, loads, variants=("iterative", "epoll", "thread-pool"), **more)
 
 def closed(*connections, **more):
     return [{"load": "closed", "connections": list(connections), **more}]
+
+
+@pytest.fixture
+def known_baselines(tmp_path, monkeypatch):
+    """Two baselines, as if servers/baselines had them; one cannot run here."""
+    entries = [{"name": "python-streams", "command": ["python3", "servers/baselines/streams.py", "{port}"], "framing": "raw"},
+               {"name": "python-uvloop", "command": ["python3", "servers/baselines/uvloop_server.py", "{port}"], "framing": "raw",
+                "needs": {"command": ["false"], "reason": "python3-uvloop is not installed"}}]
+    monkeypatch.setattr(variants, "BASELINES_FILE", tmp_path / "baselines.json")
+    variants.BASELINES_FILE.write_text(json.dumps(entries))
+    return entries
 
 
 @pytest.fixture
@@ -120,6 +131,31 @@ def test_a_foreign_server_meets_the_reference_in_its_own_framing(write):
     made = expand(write, closed(10), ("thread-pool", "epoll", mine))
     assert {(block.framing, block.variants) for block in made.blocks} == {
         ("frame", ("thread-pool", "epoll")), ("raw", ("epoll", "mine"))}
+
+
+def test_a_baseline_joins_by_its_name(write, known_baselines):
+    made = expand(write, closed(10), ("epoll", "python-streams", "python-uvloop"))
+    assert made.variants["python-streams"].command == tuple(known_baselines[0]["command"])
+    assert {block.framing: block.variants for block in made.blocks} == {"raw": ("epoll", "python-streams"), "frame": ("epoll",)}
+    assert made.unavailable == {"python-uvloop": "python3-uvloop is not installed"}
+    assert made.document["variants"][1:] == known_baselines, "a result is whole without the file"
+    with pytest.raises(Usage, match="there are .*io-uring; baselines python-streams, python-uvloop"):
+        expand(write, closed(10), ("epoll", "python-stream"))
+
+
+def test_a_mistake_in_the_baselines_is_named_with_its_place(write, known_baselines):
+    del known_baselines[1]["framing"]
+    variants.BASELINES_FILE.write_text(json.dumps(known_baselines))
+    with pytest.raises(Usage, match=r"baselines.json: at 1: 'framing' is a required"):
+        expand(write, closed(10), ("epoll", "python-uvloop"))
+
+
+def test_a_variant_of_the_second_program_joins_where_it_was_built(write):
+    ring = {"name": "asio-callback-uring", "summary": "", "holds": "any", "unavailable_reason": "", "program": "echo-server-uring"}
+    document = experiment.load_document(write({"summary": "s", "variants": ["epoll", "asio-callback-uring"], "loads": closed(1)}))
+    assert experiment.expand(*document, [*LISTED, ring]).variants["asio-callback-uring"].program == "echo-server-uring"
+    with pytest.raises(Usage, match="no variant 'asio-callback-uring'.*echo-server-uring is not in this build"):
+        experiment.expand(*document, LISTED)
 
 
 def test_slices_are_echo_loads_affair_but_for_costs_at_equal_load(write):

@@ -11,7 +11,7 @@ def checks(load="closed", opened=10, answered=100, command=None, **stopped):
     cell = {"load": load, "connections": {"opened": opened}, "workload": {"framing": "frame"},
             "slices": [{"requests_total": answered}]}
     totals = {"accepted": 10, "requests": 100, "errors": {}, **stopped}
-    return check_totals(cell, SimpleNamespace(variant=SimpleNamespace(command=command), stopped=totals))
+    return check_totals(cell, SimpleNamespace(variant=SimpleNamespace(is_foreign=command is not None), stopped=totals))
 
 
 def test_agreement_says_nothing():
@@ -32,6 +32,6 @@ def test_resets_are_how_crr_ends():
 
 def test_a_server_that_died_is_told_and_a_foreign_one_has_no_totals():
     cell = {"load": "closed", "connections": {"opened": 1}, "workload": {"framing": "frame"}, "slices": []}
-    silent = SimpleNamespace(variant=SimpleNamespace(command=None), stopped=None)
+    silent = SimpleNamespace(variant=SimpleNamespace(is_foreign=False), stopped=None)
     assert "did not print its totals" in check_totals(cell, silent)[0]
     assert checks(command=("./mine",), requests=0) == []

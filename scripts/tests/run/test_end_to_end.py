@@ -3,6 +3,7 @@
 import html.parser
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -84,3 +85,18 @@ def test_the_report_opens(measured):
     page.feed((folder / "index.html").read_text())
     assert page.tags["table"] == len({(cell["block"]) for cell in result.load(folder)["cells"]})
     assert page.tags["svg"] >= 2, "throughput and latency, and what else has its gain shown"
+
+
+def test_the_example_of_a_foreign_server_is_measured(tmp_path):
+    """What CONTRIBUTING.md tells, as it stands there."""
+    example = json.loads(re.search(r"```json\n(.*?)```", (SCRIPTS.parent / "CONTRIBUTING.md").read_text(), re.S)[1])
+    loads = [{**load, "duration": "100ms", "rounds": 2} for load in example["loads"]]
+    (tmp_path / "example.json").write_text(json.dumps({**example, "loads": loads, "restarts": 1, "warmup": "20ms"}))
+    done = subprocess.run([SCRIPTS / "echobench", "run", tmp_path / "example.json", "--out", tmp_path / "r", "--no-report"],
+                          capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    cells = {(cell["workload"]["framing"], cell["variant"]): cell for cell in result.load(tmp_path / "r")["cells"]}
+    assert {variant for framing, variant in cells if framing == "raw"} == {"epoll", "epoll+1us", "tiny", "tiny-announced"}
+    assert ("frame", "deep-queue") in cells
+    assert all(cell["requests_total"] > 0 and cell["errors"] == {} for cell in cells.values())
+    assert cells["raw", "tiny-announced"]["server"]["command"][-2:] == ["0", "--announce"]

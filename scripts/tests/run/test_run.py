@@ -239,6 +239,52 @@ def test_a_foreign_server_joins_by_its_command_line(measure, tmp_path):
     assert {cell["variant"] for cell in cells if cell["block"] == mine[0]["block"]} == {"epoll", "mine"}
 
 
+def foreign(write, script, **more):
+    """An experiment with epoll and a server in Python."""
+    (write({}).parent / "mine.py").write_text(script)
+    mine = {"name": "mine", "command": ["/usr/bin/python3", str(write({}).parent / "mine.py"), "{port}"], "framing": "raw", **more}
+    return {**SMALL, "restarts": 1, "variants": ["epoll", mine]}
+
+
+def test_a_foreign_server_is_told_what_echo_server_is_told(measure, write):
+    script = ("import json, os, socket, sys\ns = socket.create_server(('127.0.0.1', int(sys.argv[1])))\n"
+              "print(json.dumps({'event': 'listening', 'addresses': ['127.0.0.1:%d' % s.getsockname()[1]], 'said': os.environ['SAID']}), flush=True)\n"
+              "print('x' * 1_000_000, flush=True)\nwhile True: s.accept()\n")
+    experiment = foreign(write, script, announces=True, env={"SAID": "hello"})
+    experiment["variants"][1]["command"] += ["--threads={threads}", "{cpus}", "{framing}", "{other}"]
+    cells = [cell for cell in load(measure("told", experiment))["cells"] if cell["variant"] == "mine"]
+    command = cells[0]["server"]["command"]
+    assert command[2:4] == ["0", "--threads=1"] and command[5:] == ["raw", "{other}"] and command[4].isdigit()
+
+
+@pytest.mark.parametrize("script, more, reason", [
+    ("", {"needs": {"command": ["/usr/bin/python3", "-c", "import nosuch"], "reason": "python3-nosuch is not installed"}},
+     "python3-nosuch is not installed"),
+    ("", {"needs": ["/usr/bin/python3", "nosuch-program"]}, "nosuch-program is not here"),
+    ("import sys\nprint('one')\nprint('two', file=sys.stderr)\nprint('no such ring', file=sys.stderr)\nsys.exit(77)", {}, "no such ring"),
+    ("import sys\nsys.exit(77)", {"announces": True}, "it does not say why")])
+def test_an_unavailable_server_is_told_with_its_reason_and_fails_no_run(echobench, write, tmp_path, script, more, reason):
+    done = echobench("run", write(foreign(write, script, **more)), "--out", tmp_path / "r", "--no-report")
+    assert done.returncode == 0, done.stderr
+    document = load(tmp_path / "r")
+    assert document["unavailable"] == {"mine": reason} and {cell["variant"] for cell in document["cells"]} == {"epoll"}
+    rows = [line.split("  ")[0] for line in done.stdout.splitlines() if line.endswith(f"unavailable: {reason}")]
+    assert rows == ["mine"] * 2, "in a table for each number of connections"
+    assert f"not available here: mine: {reason}" in done.stdout
+
+
+def test_an_unavailable_reference_is_a_failure(echobench, write, tmp_path):
+    experiment = foreign(write, "import sys\nsys.exit(77)")
+    done = echobench("run", write({**experiment, "reference": "mine"}), "--out", tmp_path / "r", "--no-report")
+    assert done.returncode == 1 and "mine cannot run here: it does not say why" in done.stderr
+
+
+def test_what_an_announcing_server_prints_first_must_be_its_line(echobench, write, tmp_path):
+    done = echobench("run", write(foreign(write, "print('hello')\nimport time\ntime.sleep(60)", announces=True)), "--out", tmp_path / "r",
+                     "--no-report")
+    assert done.returncode == 1 and "its first line on stdout is no listening line" in done.stderr
+
+
 def test_a_foreign_server_may_print_as_much_as_it_likes(measure, tmp_path):
     server = tmp_path / "chatty.py"
     server.write_text("import socket, sys\nprint('x' * 1_000_000, flush=True)\n"
