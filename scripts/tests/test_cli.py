@@ -45,3 +45,20 @@ def test_the_launcher_finds_a_python_that_can(tmp_path):
 def test_help_exists_for_every_verb(echobench, verb):
     done = echobench(*([verb] if verb else []), "--help")
     assert done.returncode == 0 and "usage: echobench" in done.stdout
+
+
+def test_dependencies_of_baselines_are_checked_only_when_asked_for(tmp_path):
+    def check(*options):
+        done = subprocess.run([SCRIPTS / "dependencies", "--check", *options], capture_output=True, text=True, env={**os.environ, "PATH": path})
+        return done.returncode, set(done.stdout.split()) - {"missing:"}, done.stderr
+    path = os.environ["PATH"]
+    everything = check()[1]
+    (tmp_path / "dpkg-query").write_text("#!/bin/sh\nexit 1\n")  # no package is there
+    (tmp_path / "dpkg-query").chmod(0o755)
+    path = f"{tmp_path}:{path}"
+    status, plain, _ = check()
+    assert status == 1 and "python3-uvloop" not in plain and everything <= plain
+    status, more, _ = check("--baselines")
+    assert status == 1 and more - plain <= {"python3-uvloop", "golang-go"} and "python3-uvloop" in more
+    status, _, complaint = check("--baseline")
+    assert status == 2 and "unknown option '--baseline'" in complaint
