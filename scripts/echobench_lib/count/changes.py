@@ -128,6 +128,7 @@ def _remarks(first, second):
     found += [(key, *(document["tool"].get("build", {}).get(key) for document in (first, second)))
               for key in ("compiler", "flags", "commit")]
     lines = [f"different {text}: {a} against {b}" for text, a, b in found if a != b]
+    lines += [f"{side} was not finished" for side, document in zip("AB", (first, second)) if document.get("complete") is False]
     if first["tool"].get("sha256") == second["tool"].get("sha256"):
         lines.append("it is the same program, byte for byte")
     return lines

@@ -18,6 +18,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from .. import Failure
 from ..run.programs import describe_end, last_line
 from .gate import Gate
@@ -32,6 +34,10 @@ REPLY = 0x80
 
 class Wrong(Failure):
     """A reply is not what it must be: no figure of this build may be believed."""
+
+
+class SeveralProcesses(Failure):
+    """The server has children: which of them serves a connection is the kernel's choice, and at rest is told of one only."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +75,10 @@ class Driven:
                                          stderr=subprocess.PIPE, text=True, start_new_session=True, env=environment)
         try:
             self._listen()
+            self._require_one_process()
             for _ in range(self._shape.connections):
                 self._connect()
+            self._require_one_process()
         except BaseException:
             self.__exit__()
             raise
@@ -119,6 +127,10 @@ class Driven:
         except (ValueError, KeyError, TypeError):
             raise self._failure("printed no listening line") from None
         self._rest()
+
+    def _require_one_process(self):
+        if children := psutil.Process(self._pid).children(recursive=True):
+            raise SeveralProcesses(f"it serves with {1 + len(children)} processes, and one is what can be held and counted")
 
     def _connect(self):
         """One at a time, until it has been accepted."""

@@ -15,8 +15,9 @@ from statistics import median
 from .. import Failure, doctor
 from ..documents import now
 from ..run.programs import program
+from ..units import format_connections
 from . import document, tools
-from .drive import Driven, Shape, Wrong
+from .drive import Driven, SeveralProcesses, Shape, Wrong
 from .tools import NATIVE, Totals
 
 LENGTHS = ((20, 4), (120, 12))  # requests of a run, and rounds, at least; the larger counts
@@ -33,6 +34,7 @@ class Cell:
 
     variant: str
     connections: int
+    program: str = "echo-server"
 
     @property
     def lengths(self):
@@ -52,7 +54,7 @@ class Plan:
     unserved: list
 
     def command(self, cell):
-        return [str(program("servers", "echo-server")), "--variant", cell.variant, "--port", "0", "--threads", "1",
+        return [str(program("servers", cell.program)), "--variant", cell.variant, "--port", "0", "--threads", "1",
                 "--framing", self.framing]
 
     def shape(self, cell):
@@ -60,30 +62,42 @@ class Plan:
 
 
 class Measurement:
-    """Carries out a plan; its document is complete when `run` has returned."""
+    """Carries out a plan and keeps its result file up to date."""
 
-    def __init__(self, plan, argv):
+    def __init__(self, plan, argv, file):
         self._plan = plan
+        self._file = file
         self._took_s = []
         binary = program("servers", "echo-server")
+        others = {name: _digest(program("servers", name)) for name in sorted({cell.program for cell in plan.cells} - {binary.name})}
         self.document = {
             "schema_version": 1, "kind": document.KIND,
-            "tool": {**tools.versions(), "server": str(binary), "sha256": hashlib.sha256(binary.read_bytes()).hexdigest()},
+            "tool": {**tools.versions(), "server": str(binary), "sha256": _digest(binary),
+                     **({"other_servers": others} if others else {})},
             "host": {**doctor.host_facts(), "cpu": doctor.cpu_model(), "kernel": platform.release(),
                      "libc": " ".join(platform.libc_ver())},
             "config": {"framing": plan.framing, "payload_bytes": plan.payload, "repeats": plan.repeats},
-            "argv": argv, "started_at": now(), "unavailable": plan.unavailable, "unserved": plan.unserved, "cells": []}
+            "argv": argv, "started_at": now(), "complete": False, "unavailable": plan.unavailable, "unserved": plan.unserved, "cells": []}
 
     def run(self, progress):
-        """`progress(done, steps, seconds_left)` is called before each cell and at the end."""
+        """`progress(done, steps, seconds_left)` is called before each cell and at the end.  Cells that were counted are in
+        the file whatever happens to later ones."""
         steps = [(cell,) for cell in self._plan.cells]
         for done, (cell,) in enumerate(steps):
             each = sum(self._took_s) / len(self._took_s) if self._took_s else self._guess_s()
             progress(done, steps, each * (len(steps) - done))
             begun = time.monotonic()
-            self.document["cells"].append(self._measure(cell))
+            try:
+                self.document["cells"].append(self._measure(cell))
+            except SeveralProcesses as reason:
+                self.document["unserved"].append(f"{cell.variant}: not counted over {format_connections(cell.connections)}: {reason}")
+                continue
             self._took_s.append(time.monotonic() - begun)
-        self.document["finished_at"] = now()
+            document.save(self.document, self._file)
+        if not self.document["cells"]:
+            raise Failure(f"nothing could be counted: {'; '.join(self.document['unserved'])}")
+        self.document.update(complete=True, finished_at=now())
+        document.save(self.document, self._file)
         progress(len(steps), steps, 0)
 
     def _guess_s(self):
@@ -100,7 +114,7 @@ class Measurement:
                 for tool, job in jobs:
                     try:
                         runs += job.result()
-                    except Wrong:
+                    except (Wrong, SeveralProcesses):
                         raise
                     except Failure as failure:
                         refused.setdefault(tool.name, str(failure))
@@ -145,6 +159,10 @@ class Measurement:
     def _note_build(self, server):
         if build := server.listening.get("build"):
             self.document["tool"]["build"] = build
+
+
+def _digest(binary):
+    return hashlib.sha256(binary.read_bytes()).hexdigest()
 
 
 def _run_entry(cell, tool, repeat, rounds, waits, totals, command):

@@ -27,7 +27,7 @@ def run(options, console):
         return _compare(options, console)
     plan = _plan(options)
     file = new_folder(options.out, document.KIND, document.FILE_NAME) / document.FILE_NAME
-    measurement = Measurement(plan, sys.argv[1:])
+    measurement = Measurement(plan, sys.argv[1:], file)
     console.print(f"cells: {len(plan.cells)}, each counted {plan.repeats} times by four tools: {file}", soft_wrap=True)
     progress = Progress(console, lambda cell: f"{cell.variant}, {format_connections(cell.connections)}")
     begun = time.monotonic()
@@ -35,8 +35,9 @@ def run(options, console):
         measurement.run(progress)
     finally:
         progress.clear()
-    document.save(measurement.document, file)
-    console.print(f"counted in {format_seconds(time.monotonic() - begun)} (min:s): {file}\n", soft_wrap=True)
+        done, took = len(measurement.document["cells"]), format_seconds(time.monotonic() - begun)
+        console.print(f"counted {done} of {len(plan.cells)} cells in {took} (min:s): {file}\n" if done else
+                      "stopped before the first cell was counted: there is no result", soft_wrap=True)
     report.show(measurement.document, console, options.functions)
     return 0
 
@@ -86,7 +87,7 @@ def _plan(options):
         variant = Variant(name, name, holds=listed[name]["holds"])
         for count in connections:
             if variant.serves("closed", count, threads=1):
-                cells.append(Cell(name, count))
+                cells.append(Cell(name, count, listed[name]["program"]))
             else:
                 unserved.append(f"{name} holds {variant.holds}: not counted over {format_connections(count)}")
     if not cells:

@@ -51,7 +51,7 @@ class Server:
             self._stdout = files.enter_context(tempfile.TemporaryFile()) if self._announces else subprocess.DEVNULL
             try:
                 self._process = subprocess.Popen(self.command, cwd=REPOSITORY, stdin=subprocess.DEVNULL, stdout=self._stdout,
-                                                 stderr=self._stderr, preexec_fn=self._prepare,
+                                                 stderr=self._stderr, preexec_fn=self._prepare, start_new_session=True,
                                                  env={**os.environ, **dict(self.variant.environment)})
             except OSError as error:
                 raise Failure(f"{self.variant.name}: cannot start {self.command[0]}: {error.strerror}") from None
@@ -71,6 +71,8 @@ class Server:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # what it started and left behind
+            os.killpg(self._process.pid, signal.SIGKILL)
         if self._announces:
             with contextlib.suppress(json.JSONDecodeError, AttributeError):
                 event = json.loads(last_line(_tail(self._stdout)))

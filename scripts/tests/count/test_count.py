@@ -4,6 +4,7 @@ import copy
 import os
 import shutil
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from conftest import SCRIPTS
@@ -11,7 +12,7 @@ from rich.console import Console
 
 from echobench_lib import Failure, Usage
 from echobench_lib.count import changes, document, measure, names, report, tools
-from echobench_lib.count.drive import Shape
+from echobench_lib.count.drive import Driven, SeveralProcesses, Shape
 from echobench_lib.count.measure import Cell, stored_cell
 
 BUILD = Path(os.environ.get("ECHOBENCH_BUILD", SCRIPTS.parent / "build" / "release"))
@@ -318,6 +319,47 @@ def test_a_server_that_serves_nobody_is_a_failure(echobench, tmp_path, monkeypat
     done = echobench("count", "epoll", "--out", tmp_path / "r", FAKE_BROKEN_SERVER="epoll")
     assert done.returncode == 1 and "cannot listen: made to fail" in done.stderr
     assert not (tmp_path / "r" / "count.json").exists()
+
+
+TWO_PROCESSES = """\
+import json, os, signal, socket
+listener = socket.create_server(("127.0.0.1", 0))
+child = os.fork()
+if child:
+    print(json.dumps({"event": "listening", "addresses": ["127.0.0.1:%d" % listener.getsockname()[1]], "pid": os.getpid()}), flush=True)
+signal.pause()
+"""
+
+
+def test_a_server_of_several_processes_is_refused_not_miscounted(echobench, tmp_path, monkeypatch):
+    (tmp_path / "two.py").write_text(TWO_PROCESSES)
+    with pytest.raises(SeveralProcesses, match="serves with 2 processes"):
+        with Driven(["/usr/bin/python3", str(tmp_path / "two.py")], Shape(1, "frame", 64)):
+            pass
+    monkeypatch.setattr(measure.Plan, "command", lambda *_: ["/usr/bin/python3", str(tmp_path / "two.py")])
+    monkeypatch.setattr(tools, "TOOLS", (tools.NATIVE,))
+    done = echobench("count", "epoll", "--connections", "1", "--out", tmp_path / "r")
+    assert done.returncode == 1 and "nothing could be counted: epoll: not counted over 1 connection: it serves with 2" in done.stderr
+
+
+def test_an_interrupted_count_keeps_what_it_has_counted(echobench, tmp_path, monkeypatch):
+    def measure_one(_, which):
+        if which.connections == 64:
+            raise KeyboardInterrupt
+        return cell()
+    monkeypatch.setattr(measure.Measurement, "_measure", measure_one)
+    monkeypatch.setattr(tools, "versions", lambda: {"valgrind": "1", "strace": "1"})
+    done = echobench("count", "epoll", "--out", tmp_path / "r")
+    assert done.returncode == 130 and "counted 1 of 2 cells" in done.stdout
+    stored = document.load(tmp_path / "r")
+    assert stored["complete"] is False and [each["connections"] for each in stored["cells"]] == [1]
+    assert "A was not finished" in changes.compare(stored, stored).remarks
+
+
+def test_variants_of_the_second_program_are_counted_by_it():
+    plan = measure.Plan([], "frame", 64, 1, {}, [])
+    with mock.patch.object(measure, "program", lambda folder, name: Path(folder) / name):
+        assert plan.command(Cell("asio-callback-uring", 1, "echo-server-uring"))[0] == "servers/echo-server-uring"
 
 
 # ---- the real thing ----

@@ -273,6 +273,14 @@ def test_an_unavailable_server_is_told_with_its_reason_and_fails_no_run(echobenc
     assert f"not available here: mine: {reason}" in done.stdout
 
 
+def test_what_a_server_started_ends_with_it(measure, write, tmp_path):
+    script = ("import os, socket, sys, time\ns = socket.create_server(('127.0.0.1', int(sys.argv[1])))\nif os.fork() == 0:\n"
+              f"    open('{tmp_path}/child', 'a').write(f'{{os.getpid()}}\\n')\nwhile True: s.accept()\n")
+    measure("left", {**foreign(write, script), "loads": [{"load": "closed", "connections": [10]}]})
+    children = [int(line) for line in (tmp_path / "child").read_text().splitlines()]
+    assert children and not any(psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE for pid in children)
+
+
 def test_an_unavailable_reference_is_a_failure(echobench, write, tmp_path):
     experiment = foreign(write, "import sys\nsys.exit(77)")
     done = echobench("run", write({**experiment, "reference": "mine"}), "--out", tmp_path / "r", "--no-report")
