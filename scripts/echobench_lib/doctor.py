@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from .plan.placement import read_cores
+from .plan.topology import read_quota, read_topology
 
 LEAST_DESCRIPTORS = 15_200   # a sliced run of 15,000 connections and what the programs need beside
 LEAST_BACKLOG = 4096         # what echo-server asks listen(2) for
@@ -29,7 +29,7 @@ class Finding:
 
 def host_facts():
     """Facts beside those that echo-load records of the host."""
-    return {"physical_cores": len(read_cores()), "cpu_quota": cpu_quota(),
+    return {"physical_cores": len(read_topology().cores), "cpu_quota": read_quota(),
             "load_average_before": round(os.getloadavg()[0], 2)}
 
 
@@ -39,7 +39,7 @@ def examine(seconds=1.0):
 
 
 def _cpus():
-    cores, allowed = read_cores(), len(os.sched_getaffinity(0))
+    cores, allowed = read_topology().cores, len(os.sched_getaffinity(0))
     if len(cores) == 1:
         yield Finding("warning", "cores", "one core: client and server compete for it",
                       "use a machine with two cores or more; no figure from here can be believed")
@@ -49,7 +49,7 @@ def _cpus():
                       "loop: the fastest servers outrun the client here, and both follow its speed then")
     else:
         yield Finding("ok", "cores", f"{len(cores)} cores, {allowed} hardware threads")
-    if quota := cpu_quota():
+    if quota := read_quota():
         yield Finding("warning", "CPU quota", f"this control group gets {quota} CPUs' worth of time",
                       "run outside the container's limit (docker: without --cpus)")
     if virtualised():
@@ -176,12 +176,6 @@ def cpu_model():
     """What the kernel calls the processor, None where it does not say."""
     lines = (_read("/proc/cpuinfo") or "").splitlines()
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), None)
-
-
-def cpu_quota():
-    """CPUs' worth of time that the control group allows, None without a limit."""
-    quota = (_read("/sys/fs/cgroup/cpu.max") or "max").split()
-    return None if quota[0] == "max" else round(int(quota[0]) / int(quota[1]), 2)
 
 
 def _read(path):

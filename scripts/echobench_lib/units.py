@@ -27,6 +27,11 @@ def parse_count(text):
     return int(value)
 
 
+def parse_share(text):
+    """`1%` as 0.01."""
+    return float(text.removesuffix("%")) / 100
+
+
 def format_time_ns(ns, digits=3):
     """`3.41 ns`, `812 ns`, `42.3 µs`, `1.25 s`."""
     for unit, scale in (("s", NS_PER_S), ("ms", 1_000_000), ("µs", 1_000)):

@@ -86,10 +86,10 @@ def _plan(options):
             continue
         variant = Variant(name, name, holds=listed[name]["holds"])
         for count in connections:
-            if variant.serves("closed", count, threads=1):
-                cells.append(Cell(name, count, listed[name]["program"]))
+            if reason := variant.refuses("closed", count, threads=1):
+                unserved.append(f"{name} {reason}: not counted over {format_connections(count)}")
             else:
-                unserved.append(f"{name} holds {variant.holds}: not counted over {format_connections(count)}")
+                cells.append(Cell(name, count, listed[name]["program"]))
     if not cells:
         reasons = [*(f"{name}: {why}" for name, why in unavailable.items()), *unserved]
         raise Usage(f"nothing to count: {'; '.join(reasons)}")

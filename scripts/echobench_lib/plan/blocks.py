@@ -9,13 +9,34 @@ import math
 from dataclasses import dataclass
 
 from .. import Usage
-from ..units import format_time_option, parse_count, parse_time_ns
+from ..units import format_time_option, parse_count, parse_share, parse_time_ns
 
 MAX_CONNECTIONS = 15_000  # of one sliced run, all targets together: a process has 20,000 descriptors
 SHARES = {"light": 0.1, "half": 0.5, "heavy": 0.8}  # of the lowest capacity
 BALLAST_NS = 8_000       # more than a round of the slowest client takes, so that it has time to spare
 COST_SLICE_NS = 100_000_000
+ALONE = ("idle",)         # loads that are never sliced: what a server holds is to be its own
 POLLING = ("equal-load", "saturation", "ping-pong", "open")  # loads whose client never sleeps while it measures
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A second load on the same server, which asks for what takes long.  Without a rate a closed loop: every connection always
+    has a request in the server."""
+
+    op: str
+    connections: int
+    rate_per_s: int | None
+    offload: bool
+
+    @property
+    def name(self):
+        return "+".join([f"beside-{self.op}", f"c{self.connections}", *([str(self.rate_per_s)] if self.rate_per_s else []),
+                         *(["offload"] if self.offload else [])])
+
+    def as_json(self):
+        return {"op": self.op, "connections": self.connections, "offload": self.offload,
+                **({"rate_per_s": self.rate_per_s} if self.rate_per_s else {})}
 
 
 @dataclass(frozen=True)
@@ -37,12 +58,16 @@ class Block:
     slice_ns: int | None
     ballast_ns: int
     rate: str | int | None
+    beside: Beside | None = None
+    alone: bool = False       # one server at a time: nothing of the others falls into its slices
+    active: int = 0           # of `connections` that are driven, the others idle; 0: all
 
     @property
     def name(self):
         """`closed/c5000/64B/frame/part2`: an identity, the same in every run of the experiment."""
         name = "/".join([self.load, *([str(self.rate)] if self.rate else []), f"c{self.connections}",
-                         f"{self.payload_bytes}B", self.framing, *([self.op] if self.op != "echo" else [])])
+                         f"{self.payload_bytes}B", self.framing, *([self.op] if self.op != "echo" else []),
+                         *([self.beside.name] if self.beside else []), *(self.variants if self.alone else [])])
         return name if self.parts == 1 else f"{name}/part{self.part + 1}"
 
     @property
@@ -58,17 +83,32 @@ class Block:
         return SHARES.get(self.rate) or int(self.rate.removesuffix("%")) / 100
 
 
-def blocks_of(name, document, variants, load, connections, payload):
-    """The blocks of one load, connection count and payload; and which variants cannot serve it."""
-    threads = document["placement"]["server_threads"]
+def blocks_of(name, document, variants, load, connections, payload, placement):
+    """The blocks of one load, connection count and payload; and which variants cannot serve it: (variant, load, connections, why)."""
     reference = document["reference"]
-    able = [v for v in variants.values() if v.serves(load["load"], connections, threads)]
-    unserved = [(v, load["load"], connections) for v in variants.values() if v not in able]
+    beside = _beside(load)
+    alone = load["load"] in ALONE or beside is not None or not load["sliced"]
+    ops = [load["op"], *([beside.op] if beside else [])]
+    refused = {v.name: v.refuses(load["load"], connections + (beside.connections if beside else 0), placement.server_threads, ops)
+               for v in variants.values() if not (alone and v.twin_of)}
+    able = [variants[v] for v, reason in refused.items() if not reason]
+    unserved = [(variants[v], load["load"], connections, reason) for v, reason in refused.items() if reason]
     by_framing = {}
     for variant in able:
         by_framing.setdefault(variant.framing or document["framing"], []).append(variant)
     blocks = []
     for framing, group in by_framing.items():
+        def block(**more):
+            return Block(
+                load=load["load"], connections=connections, payload_bytes=payload, framing=framing, op=load["op"],
+                restarts=load.get("restarts", document["restarts"]), duration_ns=parse_time_ns(load["duration"]),
+                rounds=load["rounds"], warmup_ns=parse_time_ns(load.get("warmup", document["warmup"])),
+                slice_ns=_slice_ns(load), ballast_ns=_ballast_ns(load), beside=beside, alone=alone,
+                active=max(1, round(connections * parse_share(load["active"]))) if load["load"] == "idle" else 0, **more)
+        rates = [_rate(rate) for rate in load.get("rates", [None])]
+        if alone:
+            blocks += [block(part=0, parts=1, variants=(variant.name,), rate=rate) for variant in group for rate in rates]
+            continue
         families = {}  # a variant and its twins stand in one block
         for variant in group:
             families.setdefault(variant.twin_of or variant.name, []).append(variant.name)
@@ -76,16 +116,19 @@ def blocks_of(name, document, variants, load, connections, payload):
         if reference not in families and variants[reference] in able and not variants[reference].is_foreign:
             families[reference] = [v.name for v in able if reference in (v.name, v.twin_of)]
         for part, parts, members in _parts(name, load["load"], connections, families, reference):
-            for rate in load.get("rates", [None]):
-                blocks.append(Block(
-                    load=load["load"], connections=connections, payload_bytes=payload, framing=framing, op=load["op"],
-                    part=part, parts=parts, variants=tuple(v for v in variants if v in members),
-                    restarts=load.get("restarts", document["restarts"]), duration_ns=parse_time_ns(load["duration"]),
-                    rounds=load["rounds"], warmup_ns=parse_time_ns(load.get("warmup", document["warmup"])),
-                    slice_ns=_slice_ns(load), ballast_ns=_ballast_ns(load),
-                    rate=rate if rate is None or isinstance(rate, str) and (rate in SHARES or rate.endswith("%"))
-                    else parse_count(rate)))
+            blocks += [block(part=part, parts=parts, variants=tuple(v for v in variants if v in members), rate=rate) for rate in rates]
     return blocks, unserved
+
+
+def _rate(rate):
+    """As the experiment says it: a share stays a word, a number becomes one."""
+    return rate if rate is None or isinstance(rate, str) and (rate in SHARES or rate.endswith("%")) else parse_count(rate)
+
+
+def _beside(load):
+    beside = load.get("beside")
+    return beside and Beside(beside["op"], parse_count(beside["connections"]),
+                             parse_count(beside["rate"]) if "rate" in beside else None, beside.get("offload", False))
 
 
 def _parts(name, load, connections, families, reference):
@@ -125,11 +168,9 @@ def server_options(variant, block):
 
 
 def sentences(unserved):
-    """What is left out, one sentence per variant and load."""
+    """What is left out, one sentence per variant, load and reason."""
     sizes = {}
-    for variant, load, connections in unserved:
+    for variant, load, connections, reason in unserved:
         if variant.twin_of is None:
-            sizes.setdefault((variant, load), {})[f"{connections:,}"] = None
-    return tuple(f"{variant.name} cannot burn a ballast: not measured in saturation" if variant.is_foreign and load == "saturation"
-                 else f"{variant.name} holds {variant.holds}: not measured over {', '.join(at)} connections, {load}"
-                 for (variant, load), at in sizes.items())
+            sizes.setdefault((variant.name, load, reason), {})[f"{connections:,}"] = None
+    return tuple(f"{name} {reason}: not measured over {', '.join(at)} connections, {load}" for (name, load, reason), at in sizes.items())

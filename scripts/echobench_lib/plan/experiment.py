@@ -74,11 +74,12 @@ def fill_defaults(value, schema, root):
             fill_defaults(item, schema["items"], root)
 
 
-def expand(name, document, listed):
+def expand(name, document, listed, placement):
     """The experiment's blocks.  `listed` is what list_variants says of this build."""
     listed = {entry["name"]: entry for entry in listed}
     document = {**document, "variants": resolve(name, document["variants"], listed)}
-    variants, unavailable = available(name, document, listed)
+    cores = len(placement.server_cores)
+    variants, unavailable = available(name, document, listed, cores)
     reference = document["reference"]
     if reference not in variants:
         why = unavailable.get(reference, "it is not among the variants")
@@ -89,7 +90,7 @@ def expand(name, document, listed):
             if connections < 1:
                 raise Usage(f"experiment {name}: connections must be 1 or more")
             for payload in map(parse_count, document["payloads"]):
-                made, left = dividing.blocks_of(name, document, variants, load, connections, payload)
+                made, left = dividing.blocks_of(name, document, variants, load, connections, payload, placement)
                 blocks += made
                 unserved += left
     if not blocks:
@@ -101,4 +102,15 @@ def expand(name, document, listed):
         if block.share is not None and block.setting not in measured:
             raise Usage(f"experiment {name}: {block.name}: a share of what capacity? Add a closed load over "
                         f"{block.connections:,} connections, or give the rate as a number")
-    return Experiment(name, document, reference, variants, tuple(blocks), unavailable, dividing.sentences(unserved))
+    return Experiment(name, document, reference, variants, tuple(blocks), unavailable,
+                      (*_ends_of_ladders(document, cores), *dividing.sentences(unserved)))
+
+
+def _ends_of_ladders(document, cores):
+    """A sentence where the servers have too few cores for what is asked."""
+    ladders = [entry for entry in document["variants"] if isinstance(entry.get("threads"), str)]
+    short = [entry["name"] for entry in ladders if (last := entry["threads"].split("..")[1]) and int(last) > cores or cores == 1]
+    if not short:
+        return []
+    have = "1 core" if cores == 1 else f"{cores} cores"
+    return [f"the servers have {have} here: {', '.join(short)} measured with no more threads than that"]

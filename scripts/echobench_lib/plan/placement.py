@@ -1,90 +1,114 @@
-"""Which CPUs the servers and the load generator get: disjoint sets, SMT siblings kept together."""
+"""Which CPUs the servers and the load generator get: disjoint sets, SMT siblings kept together, a server on one NUMA node
+where it fits, and no more than the control group's quota pays for."""
 
-import os
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from .. import Usage
+from .topology import format_cpu_list, parse_cpu_list
 
-TOPOLOGY = Path("/sys/devices/system/cpu")
+ALL = "all"  # as many server threads as there are cores for the servers
 
 
 @dataclass(frozen=True)
 class Placement:
-    """CPU lists in the form of taskset; `shared` tells that client and server compete for the same CPU."""
+    """CPU lists in the form of taskset; `shared` tells that client and server compete for the same CPU.  `quota` is the control
+    group's, and `throttled` tells that the CPUs in use are more than it pays for: the kernel stops whoever runs then."""
 
     server_cpus: str
     client_cpus: str
     server_threads: int
     client_threads: int
     shared: bool
+    server_cores: tuple = ()
+    server_nodes: tuple = ()
+    quota: float | None = None
+    throttled: bool = False
 
     def as_json(self):
         return asdict(self)
 
+    def cpus_of(self, cores):
+        """The CPUs of the first so many of the servers' cores; all of them with None."""
+        return self.server_cpus if cores is None else format_cpu_list(sum(self.server_cores[:cores], ()))
 
-def parse_cpu_list(text):
-    """`0,2-3` as a sorted list.  ValueError when it is not of that form."""
-    cpus = set()
-    for part in text.split(","):
-        first, _, last = part.partition("-")
-        cpus.update(range(int(first), int(last or first) + 1))
-    return sorted(cpus)
-
-
-def format_cpu_list(cpus):
-    """`[0, 2, 3]` as `0,2-3`."""
-    runs = []
-    for cpu in sorted(cpus):
-        if runs and cpu == runs[-1][1] + 1:
-            runs[-1][1] = cpu
-        else:
-            runs.append([cpu, cpu])
-    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
+    @property
+    def warnings(self):
+        """What spoils figures by the way that things are placed: sentences."""
+        found = []
+        if self.shared:
+            found.append("client and server share a CPU: figures will be poor")
+        if self.throttled:
+            found.append(f"the control group pays for {self.quota:g} CPUs, and more are in use: the kernel will stop whoever runs")
+        if len(self.server_nodes) > 1:
+            found.append(f"the servers span the NUMA nodes {', '.join(map(str, self.server_nodes))}")
+        return found
 
 
-def read_cores():
-    """The cores that this process may use, each a sorted tuple of its allowed hardware threads."""
-    allowed = os.sched_getaffinity(0)
-    cores = set()
-    for cpu in allowed:
-        try:
-            siblings = parse_cpu_list((TOPOLOGY / f"cpu{cpu}/topology/thread_siblings_list").read_text())
-        except (OSError, ValueError):
-            siblings = [cpu]
-        cores.add(tuple(sorted(allowed.intersection(siblings))))
-    return sorted(cores)
-
-
-def place(cores, server_threads=1, server_cpus="auto", client_cpus="auto"):
-    """Divides `cores` (tuples of sibling CPUs): the servers get one core per thread, as far as half of the cores go;
-    the load generator as many as are left, at most twice those of the servers, since it must not be the bottleneck.
-    Explicit lists are taken as they are and checked for overlap."""
+def place(topology, server_threads=1, server_cpus="auto", client_cpus="auto"):
+    """Divides the cores: the servers get one per thread, as far as half of the cores go (`all`: a third); the load generator as
+    many as are left, at most twice those of the servers, since it must not be the bottleneck.  Explicit lists are taken as they
+    are and checked for overlap."""
     if (server_cpus == "auto") != (client_cpus == "auto"):
         raise Usage("placement: give both server_cpus and client_cpus, or neither")
     if server_cpus != "auto":
-        return _explicit(cores, server_threads, server_cpus, client_cpus)
+        return _explicit(topology, server_threads, server_cpus, client_cpus)
+    cores = _paid_for(topology)
     if len(cores) == 1:
-        cpus = format_cpu_list(cores[0])
-        return Placement(cpus, cpus, server_threads, 1, shared=True)
-    for_servers = min(server_threads, max(1, len(cores) // 2))
-    server = cores[:for_servers]
-    client = cores[for_servers:for_servers + 2 * for_servers]
-    return Placement(format_cpu_list(sum(server, ())), format_cpu_list(sum(client, ())), server_threads,
-                     len(client), shared=False)
+        return _placement(topology, cores, cores, 1 if server_threads == ALL else server_threads, 1)
+    most = max(1, len(cores) // (3 if server_threads == ALL else 2))
+    for_servers = most if server_threads == ALL else min(server_threads, most)
+    for_client = min(len(cores) - for_servers, 2 * for_servers)
+    ordered = _by_node(topology, cores, for_servers + for_client)
+    return _placement(topology, ordered[:for_servers], ordered[for_servers:for_servers + for_client],
+                      for_servers if server_threads == ALL else server_threads, for_client)
 
 
-def _explicit(cores, server_threads, server_cpus, client_cpus):
+def _paid_for(topology):
+    """As many cores as the quota pays for, two at least where there are two: one each for client and server."""
+    if topology.quota is None:
+        return topology.cores
+    kept, used = [], 0
+    for core in topology.cores:
+        if len(kept) >= 2 and used + len(core) > topology.quota:
+            break
+        kept.append(core)
+        used += len(core)
+    return tuple(kept)
+
+
+def _by_node(topology, cores, wanted):
+    """Node by node: the first that holds all that is wanted, else the largest first, so that the servers span no more nodes
+    than they must."""
+    nodes = {}
+    for core in cores:
+        nodes.setdefault(topology.node(core), []).append(core)
+    whole = next((members for members in nodes.values() if len(members) >= wanted), None)
+    return whole or [core for members in sorted(nodes.values(), key=len, reverse=True) for core in members]
+
+
+def _placement(topology, server, client, server_threads, client_threads):
+    cpus = {cpu for core in (*server, *client) for cpu in core}
+    return Placement(format_cpu_list(sum(server, ())), format_cpu_list(sum(client, ())), server_threads, client_threads,
+                     shared=bool(set(server) & set(client)), server_cores=tuple(server),
+                     server_nodes=tuple(sorted({topology.node(core) for core in server})), quota=topology.quota,
+                     throttled=topology.quota is not None and len(cpus) > topology.quota)
+
+
+def _explicit(topology, server_threads, server_cpus, client_cpus):
     try:
         server, client = set(parse_cpu_list(server_cpus)), set(parse_cpu_list(client_cpus))
     except ValueError:
         raise Usage(f"placement: '{server_cpus}' and '{client_cpus}' must be lists of CPUs such as 0,2-3") from None
-    usable = {cpu for core in cores for cpu in core}
+    usable = {cpu for core in topology.cores for cpu in core}
     if not server | client <= usable:
         raise Usage(f"placement: CPUs {format_cpu_list((server | client) - usable)} cannot be used here; "
                     f"usable: {format_cpu_list(usable)}")
     if server & client:
         raise Usage(f"placement: server and client share CPU {format_cpu_list(server & client)}; give disjoint lists")
-    if any(server.intersection(core) and client.intersection(core) for core in cores):
+    if any(server.intersection(core) and client.intersection(core) for core in topology.cores):
         raise Usage("placement: server and client are SMT siblings of one core; keep siblings together")
-    return Placement(format_cpu_list(server), format_cpu_list(client), server_threads, len(client), shared=False)
+    cores = [core for core in topology.cores if server.intersection(core)]
+    throttled = topology.quota is not None and len(server | client) > topology.quota
+    return Placement(format_cpu_list(server), format_cpu_list(client), len(cores) if server_threads == ALL else server_threads,
+                     len(client), False, tuple(tuple(sorted(server.intersection(core))) for core in cores),
+                     tuple(sorted({topology.node(core) for core in cores})), topology.quota, throttled)

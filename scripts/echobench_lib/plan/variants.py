@@ -28,6 +28,9 @@ class Variant:
     announces: bool = False  # a foreign server that prints echo-server's listening line
     framing: str | None = None
     holds: str = "any"
+    threads: int | None = None     # instead of the placement's
+    cores: int | None = None       # of the servers' cores; None: all
+    scaled_of: str | None = None   # the variant that this is with so many threads, on as many cores
     twin_of: str | None = None
     burn_ns: int = 0
 
@@ -38,11 +41,14 @@ class Variant:
     def twin(self, burn):
         return replace(self, name=f"{self.name}+{burn}", twin_of=self.name, burn_ns=parse_time_ns(burn))
 
-    def serves(self, load, connections, threads):
-        """Whether the model can hold that many clients at once; every model can serve crr.  A foreign server cannot
-        burn a ballast."""
-        limit = {"one": 1, "threads": threads, "any": math.inf}[self.holds]
-        return load == "crr" or connections <= limit and not (load == "saturation" and self.is_foreign)
+    def refuses(self, load, connections, threads, ops=()):
+        """Why the server cannot be given so many clients that ask for `ops`; empty where it can.  Every model can serve crr."""
+        if any(op.startswith(("work", "sleep")) for op in ops) and self.framing not in (None, "frame"):
+            return f"speaks {self.framing}, in which nobody can ask for work or sleep"
+        if load == "saturation" and self.is_foreign:
+            return "cannot burn a ballast"
+        limit = {"one": 1, "threads": self.threads or threads, "any": math.inf}[self.holds]
+        return f"holds {self.holds}" if load != "crr" and connections > limit else ""
 
 
 def baselines():
@@ -75,15 +81,15 @@ def _not_built(variant):
     return " (echo-server-uring is not in this build)" if variant.endswith("-uring") else ""
 
 
-def available(name, document, listed):
+def available(name, document, listed, cores):
     """{name: Variant} of the document's resolved entries with each twin behind its own, and {name: why it cannot be
-    measured here}."""
+    measured here}.  The servers have so many cores, which is what a ladder of threads goes up to."""
     variants, unavailable = {}, {}
     for entry in document["variants"]:
         if reason := unmet(entry) if "command" in entry else listed[entry["variant"]]["unavailable_reason"]:
             unavailable[entry["name"]] = reason
         else:
-            variants[entry["name"]] = _variant(entry, listed)
+            variants |= {variant.name: variant for variant in _scaled(_variant(entry, listed), entry.get("threads"), cores)}
     for of in document["twins"]:
         if of not in variants and of not in unavailable:
             raise Usage(f"experiment {name}: a twin of '{of}': it is not among the variants")
@@ -99,6 +105,23 @@ def _variant(entry, listed):
                        announces=entry.get("announces", False), framing=entry["framing"], holds=entry.get("holds", "any"))
     own = listed[entry["variant"]]
     return Variant(entry["name"], entry["variant"], own["program"], tuple(entry.get("options", ())), holds=own["holds"])
+
+
+def _scaled(variant, threads, cores):
+    """The variant; with a ladder of threads (`1..`, `2..16`) one for each step, NAME@THREADS, on as many cores."""
+    if not isinstance(threads, str):
+        return [replace(variant, threads=threads)]
+    first, last = threads.split("..")
+    return [replace(variant, name=f"{variant.name}@{step}", threads=step, cores=step, scaled_of=variant.name)
+            for step in ladder(int(first), min(cores, int(last or cores)))]
+
+
+def ladder(first, last):
+    """Doubling from the first up to the last, and the last: 1, 2, 4, 6."""
+    steps = [first]
+    while 2 * steps[-1] < last:
+        steps.append(2 * steps[-1])
+    return [*steps, last] if last > first else steps
 
 
 def unmet(entry):

@@ -6,7 +6,7 @@ from ..units import format_connections
 
 LOADS = {  # in the order of a report; what stands in a title
     "equal-load": "cost at equal load", "saturation": "cost at saturation", "ping-pong": "cost of a ping-pong",
-    "open": "latency at equal load", "closed": "plain closed loop", "crr": "connect, request, close"}
+    "open": "latency at equal load", "closed": "plain closed loop", "crr": "connect, request, close", "idle": "idle connections"}
 _RATE_ORDER = {"light": 10, "half": 50, "heavy": 80}
 
 
@@ -24,6 +24,7 @@ class Workload:
     offload: bool = False  # work is done on another thread of the server
     rate: str = ""
     ballast_ns: int = 0    # that every server burnt for each request
+    beside: str = ""       # what a second load asked of the same server: `work:10ms, 2 connections, 20/s`
 
     @property
     def order(self):
@@ -33,7 +34,7 @@ class Workload:
     def ladder_order(self):
         """Of workloads that differ in their rate only, the same."""
         return (list(LOADS).index(self.load), self.framing, self.payload_bytes, self.op, self.offload,
-                self.pipeline, self.ballast_ns, self.connections)
+                self.pipeline, self.ballast_ns, self.connections, self.beside)
 
     @property
     def _rate_order(self):
@@ -52,7 +53,8 @@ class Workload:
                          f"{self.payload_bytes}B", self.framing])
         if self.op != "echo":
             name += f"/{self.op}" + ("/offload" if self.offload else "")
-        return name + (f"/pipeline{self.pipeline}" if self.pipeline != 1 else "")
+        name += f"/pipeline{self.pipeline}" if self.pipeline != 1 else ""
+        return name + (f"/beside {self.beside}" if self.beside else "")
 
     def describe(self, rate_per_s=None):
         """For people: `cost at equal load, half (25,000/s each), 100 connections, 64-byte frame`."""
@@ -75,12 +77,21 @@ class Workload:
         text = f"{format_connections(self.connections)}, {self.payload_bytes:,}-byte {self.framing}"
         if self.op != "echo":
             text += f", op {self.op}" + (" offloaded" if self.offload else "")
-        return text + (f", pipeline {self.pipeline}" if self.pipeline != 1 else "")
+        text += f", pipeline {self.pipeline}" if self.pipeline != 1 else ""
+        return text + (f", beside {self.beside}" if self.beside else "")
 
 
 def workload_of(cell):
     workload = cell["workload"]
-    return Workload(cell["load"], cell["connections"]["asked"], workload["payload_bytes"], workload["framing"],
+    return Workload(cell["load"], workload.get("held_connections", cell["connections"]["asked"]), workload["payload_bytes"], workload["framing"],
                     workload.get("op", "echo"), workload["pipeline"], workload.get("offload", False),
                     workload.get("rate", f"{workload['rate_per_s']:.0f}" if "rate_per_s" in workload else ""),
-                    workload.get("ballast_ns", 0))
+                    workload.get("ballast_ns", 0), _beside_text(workload.get("beside")))
+
+
+def _beside_text(beside):
+    """`work:10ms offloaded, 2 connections, 20/s together`; empty where there is none."""
+    if beside is None:
+        return ""
+    rate = f"{beside['rate_per_s']:,}/s together" if "rate_per_s" in beside else "always one in each"
+    return f"{beside['op']}{' offloaded' if beside['offload'] else ''}, {format_connections(beside['connections'])}, {rate}"

@@ -15,6 +15,7 @@ from ..units import NS_PER_S, parse_time_ns
 from .checks import check_totals, deaths, other_builds
 from .programs import last_line, program, read_json, require_descriptors, run_to_end
 from .servers import Server, Unavailable
+from .slow_load import SlowLoad
 
 CONNECTS_PER_S = 15_000    # guess until a run was timed: connections set up per second
 START_AND_STOP_S = 0.3     # likewise: starting and stopping one block's programs
@@ -80,11 +81,15 @@ class Runner:
         progress(len(pairs), pairs, 0)
 
     def _measure(self, restart, block):
+        if all(self._is_unavailable(name) for name in block.variants):
+            return  # which is told beside the tables
         begun = time.monotonic()
         run = {"block": block.name, "restart": restart, "argv": [], "exit_status": 1, "started_at": now()}
         try:
             self._store(self._drive(block, restart, run), block, run)
             self._took_s[block.name] = time.monotonic() - begun
+        except Unavailable:
+            return
         except Failure as failure:
             run["error"] = str(failure)
         run["finished_at"] = now()
@@ -112,10 +117,12 @@ class Runner:
             with contextlib.ExitStack() as stack:
                 servers, lacking = self._start(block, stack)
                 run["argv"] = self._command(block, restart, rate, servers, file)
+                beside = stack.enter_context(SlowLoad(block, self._placement, servers[0])) if block.beside else None
                 try:
                     run["exit_status"], said = run_to_end(run["argv"], LEAST_LIMIT_S + 3 * block.duration_ns / NS_PER_S)
                 except Failure as failure:
                     raise Failure("; ".join([str(failure), *deaths(servers)])) from None
+                slow = beside.stop() if beside else None
                 ends, died = [server.end() for server in servers], deaths(servers)
             silent = run["exit_status"] == SILENT and file.exists()
             if run["exit_status"] not in MEASURED and not silent:
@@ -138,6 +145,8 @@ class Runner:
             run["warning"] = "; ".join(warnings)
         for server, end, cell in zip(servers, ends, document["cells"], strict=True):
             self._complete(cell, block, restart, rate, server, end)
+            if slow:
+                cell["beside"] = slow
         return document
 
     def _start(self, block, stack):
@@ -147,7 +156,7 @@ class Runner:
         servers, lacking = [], []
         for name in block.variants:
             variant = self._experiment.variants[name]
-            if (variant.twin_of or name) in self.document["unavailable"]:
+            if self._is_unavailable(name):
                 continue
             try:
                 servers.append(stack.enter_context(
@@ -155,12 +164,18 @@ class Runner:
             except Unavailable as reason:
                 if name == self._experiment.reference:
                     raise Failure(f"{name} cannot run here: {reason}") from None
-                self.document["unavailable"][name] = str(reason)
+                self.document["unavailable"][variant.scaled_of or name] = str(reason)
             except Failure as failure:
                 if name == self._experiment.reference:
                     raise
                 lacking.append(str(failure))
+        if not servers:
+            raise Failure("; ".join(lacking)) if lacking else Unavailable("all of the block's servers")
         return servers, lacking
+
+    def _is_unavailable(self, name):
+        variant, known = self._experiment.variants[name], self.document["unavailable"]
+        return not {name, variant.twin_of, variant.scaled_of}.isdisjoint(known)
 
     def _complete(self, cell, block, restart, rate, server, end):
         """Adds to echo-load's cell what only we know."""
@@ -168,11 +183,17 @@ class Runner:
                     "pipeline": self._experiment.document["pipeline"]}
         if rate:
             workload.update(rate=str(block.rate), rate_per_s=rate)
+        if block.beside:
+            workload["beside"] = block.beside.as_json()
+        if block.active:
+            workload["held_connections"] = block.connections
         if block.ballast_ns:
             workload["ballast_ns"] = block.ballast_ns
         cell.update(block=block.name, restart=restart, load=block.load, workload=workload)
         if server.variant.twin_of:
             cell["twin"] = {"of": server.variant.twin_of, "burn_ns": server.variant.burn_ns}
+        if server.variant.scaled_of:
+            cell["scaled"] = {"of": server.variant.scaled_of, "threads": server.variant.threads}
         cell.setdefault("server", {}).update(command=server.command, stopped=server.stopped)
         if build := server.listening.get("build"):
             cell["server"]["build"] = build
@@ -186,9 +207,12 @@ class Runner:
         if any(server.loops > 1 for server in servers):
             for server in servers:
                 command += ["--server-loops", str(server.loops)]
-        command += ["-c", str(block.connections), "-d", milliseconds(block.duration_ns),
+        driven = block.active or block.connections
+        if driven < block.connections:
+            command += ["--idle-connections", str(block.connections - driven)]
+        command += ["-c", str(driven), "-d", milliseconds(block.duration_ns),
                     "--warmup", milliseconds(block.warmup_ns),
-                    "-t", str(min(placement.client_threads, block.connections)), "--cpus", placement.client_cpus,
+                    "-t", str(min(placement.client_threads, driven)), "--cpus", placement.client_cpus,
                     "--payload", str(block.payload_bytes), "--framing", block.framing, "--op", block.op,
                     "--pipeline", str(document["pipeline"]), "--workload", "crr" if block.load == "crr" else "rr",
                     "--seed", str(document["seed"] + restart), "--json", str(file)]

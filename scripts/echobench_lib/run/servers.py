@@ -11,7 +11,7 @@ import tempfile
 import time
 
 from .. import REPOSITORY, Failure
-from ..plan.placement import parse_cpu_list
+from ..plan.topology import parse_cpu_list
 from .programs import START_S, describe_end, last_line, program
 
 LAST_BYTES = 8192  # of what it prints in which the last line is looked for
@@ -32,16 +32,17 @@ class Server:
         self.variant = variant
         self.listening = {}  # what echo-server printed when it listened: its build, its loops
         self.stopped = None  # the totals that echo-server printed
-        self._placement = placement
         self._announces = variant.announces or not variant.is_foreign
         self._port = 0 if self._announces else free_port()
         self._stdout = self._stderr = None
+        self._cpus = placement.cpus_of(variant.cores)
+        threads = variant.threads or placement.server_threads
         if variant.is_foreign:
-            known = {"port": self._port, "threads": placement.server_threads, "cpus": placement.server_cpus, "framing": framing}
+            known = {"port": self._port, "threads": threads, "cpus": self._cpus, "framing": framing}
             self.command = [fill_in(part, known) for part in variant.command]
         else:
             self.command = [str(program("servers", variant.program)), "--variant", variant.variant, "--port", "0",
-                            "--threads", str(placement.server_threads), "--cpus", placement.server_cpus,
+                            "--threads", str(threads), "--cpus", self._cpus,
                             "--framing", framing, *options]
 
     def __enter__(self):
@@ -91,7 +92,7 @@ class Server:
 
     def _prepare(self):
         """In the child: a foreign server gets the same CPUs and descriptors as echo-server takes for itself."""
-        os.sched_setaffinity(0, parse_cpu_list(self._placement.server_cpus))
+        os.sched_setaffinity(0, parse_cpu_list(self._cpus))
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 

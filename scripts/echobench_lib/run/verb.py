@@ -5,7 +5,8 @@ import time
 
 from .. import Failure, documents, result
 from ..plan import experiment
-from ..plan.placement import place, read_cores
+from ..plan.placement import place
+from ..plan.topology import read_topology
 from ..progress import Progress
 from ..report import charts, page, terminal
 from ..units import NS_PER_S, format_seconds, parse_time_ns
@@ -15,9 +16,8 @@ from .runner import Runner
 
 def run(options, console):
     name, document = experiment.load_document(options.experiment)
-    expanded = experiment.expand(name, document, list_variants())
-    cpus = document["placement"]
-    placement = place(read_cores(), **cpus)
+    placement = place(read_topology(), **document["placement"])
+    expanded = experiment.expand(name, document, list_variants(), placement)
     folder = documents.new_folder(options.out, name, result.FILE_NAME)
     if not options.no_report:
         charts.install()  # before minutes are spent on measuring
@@ -26,8 +26,9 @@ def run(options, console):
     console.print(f"{name}: {document['summary']}")
     console.print(f"{len(expanded.variants)} variants, {len(expanded.blocks)} blocks, {len(pairs)} runs with new "
                   f"servers each; about {format_seconds(measuring.estimate_s(pairs))} (min:s)")
-    console.print(f"servers on CPU {placement.server_cpus}, client on CPU {placement.client_cpus}"
-                  + (": shared, figures will be poor" if placement.shared else ""))
+    console.print(f"servers on CPU {placement.server_cpus}, client on CPU {placement.client_cpus}")
+    for warning in placement.warnings:
+        print(f"echobench: warning: {warning}", file=sys.stderr)
     if "budget" in document and measuring.estimate_s(pairs) > parse_time_ns(document["budget"]) / NS_PER_S:
         console.print(f"that is more than the {document['budget']} that the experiment is meant to take")
     for variant, reason in expanded.unavailable.items():

@@ -5,6 +5,7 @@ import pytest
 from echobench_lib import Usage
 from echobench_lib.plan import blocks, experiment, variants
 from echobench_lib.plan.placement import place
+from echobench_lib.plan.topology import Topology
 from echobench_lib.run.runner import Runner
 from echobench_lib.units import parse_time_ns
 
@@ -14,9 +15,15 @@ LISTED = [{"name": name, "summary": "", "holds": holds, "unavailable_reason": re
     ("io-uring", "any", "the kernel forbids it"))]
 
 
+def expand_document(name, document, listed=LISTED, cores=2):
+    """As if on a machine of so many cores."""
+    placement = place(Topology(tuple((cpu,) for cpu in range(cores))), **document["placement"])
+    return experiment.expand(name, document, listed, placement)
+
+
 def expand(write, loads, variants=("iterative", "epoll", "thread-pool"), **more):
     path = write({"summary": "s", "variants": list(variants), "loads": loads, "twins": [], **more})
-    return experiment.expand(*experiment.load_document(path), LISTED)
+    return expand_document(*experiment.load_document(path))
 
 
 def closed(*connections, **more):
@@ -36,7 +43,7 @@ def known_baselines(tmp_path, monkeypatch):
 
 @pytest.fixture
 def quick():
-    return experiment.expand(*experiment.load_document("quick"), LISTED)
+    return expand_document(*experiment.load_document("quick"))
 
 
 def test_quick_is_the_matrix_that_it_should_be(quick):
@@ -58,7 +65,7 @@ def test_every_block_holds_the_reference_and_its_twin_and_fits_one_process(quick
 
 
 def test_quick_is_meant_to_take_six_minutes(quick, tmp_path):
-    runner = Runner("quick", quick, place([(0,), (1,)]), tmp_path)
+    runner = Runner("quick", quick, place(Topology(((0,), (1,)))), tmp_path)
     assert parse_time_ns(quick.document["budget"]) == 360 * 10**9
     assert 180 < runner.estimate_s(quick.order()) <= 360
 
@@ -108,7 +115,7 @@ def test_a_foreign_server_is_left_out_where_it_would_have_to_burn(write):
     mine = {"name": "mine", "command": ["./mine", "{port}"], "framing": "raw"}
     made = expand(write, [{"load": "saturation", "connections": [5]}], ("epoll", mine))
     assert all("mine" not in block.variants for block in made.blocks)
-    assert made.unserved == ("mine cannot burn a ballast: not measured in saturation",)
+    assert made.unserved == ("mine cannot burn a ballast: not measured over 5 connections, saturation",)
     with pytest.raises(Usage, match="a server that is not ours cannot burn"):
         expand(write, closed(5), ("epoll", mine), twins=["mine"])
 
@@ -153,9 +160,54 @@ def test_a_mistake_in_the_baselines_is_named_with_its_place(write, known_baselin
 def test_a_variant_of_the_second_program_joins_where_it_was_built(write):
     ring = {"name": "asio-callback-uring", "summary": "", "holds": "any", "unavailable_reason": "", "program": "echo-server-uring"}
     document = experiment.load_document(write({"summary": "s", "variants": ["epoll", "asio-callback-uring"], "loads": closed(1)}))
-    assert experiment.expand(*document, [*LISTED, ring]).variants["asio-callback-uring"].program == "echo-server-uring"
+    assert expand_document(*document, [*LISTED, ring]).variants["asio-callback-uring"].program == "echo-server-uring"
     with pytest.raises(Usage, match="no variant 'asio-callback-uring'.*echo-server-uring is not in this build"):
-        experiment.expand(*document, LISTED)
+        expand_document(*document)
+
+
+def test_a_ladder_of_threads_goes_up_to_the_servers_cores(write):
+    ladder = {"name": "epoll", "variant": "epoll", "threads": "1.."}
+    document = {"summary": "s", "variants": [ladder, {"name": "four", "variant": "epoll", "threads": 4}], "loads": closed(8),
+                "reference": "epoll@1", "placement": {"server_threads": "all"}}
+    made = expand_document(*experiment.load_document(write(document)), cores=21)
+    assert [(v.name, v.threads, v.cores, v.scaled_of) for v in made.variants.values()] == [
+        ("epoll@1", 1, 1, "epoll"), ("epoll@1+1us", 1, 1, "epoll"), ("epoll@2", 2, 2, "epoll"), ("epoll@4", 4, 4, "epoll"),
+        ("epoll@7", 7, 7, "epoll"), ("four", 4, None, None)]
+    assert made.unserved == ()
+    made = expand_document(*experiment.load_document(write(document)), cores=2)
+    assert list(made.variants) == ["epoll@1", "epoll@1+1us", "four"]
+    assert made.unserved == ("the servers have 1 core here: epoll measured with no more threads than that",)
+    assert variants.ladder(1, 1) == [1] and variants.ladder(1, 64) == [1, 2, 4, 8, 16, 32, 64] and variants.ladder(3, 7) == [3, 6, 7]
+
+
+def test_a_ladder_gives_each_step_as_many_clients_as_it_holds(write):
+    document = {"summary": "s", "variants": ["epoll", {"name": "prethreaded", "variant": "prethreaded", "threads": 64}], "loads": closed(50)}
+    assert "prethreaded" in expand_document(*experiment.load_document(write(document))).blocks[0].variants
+
+
+SLOW = {"op": "work:10ms", "connections": 2, "rate": 20}
+
+
+def test_beside_another_load_one_server_is_measured_at_a_time(write):
+    loads = [{"load": "open", "connections": [50], "rates": [1000], **more} for more in ({"sliced": False}, {"beside": SLOW}, {})]
+    made = expand(write, loads, twins=["epoll"])
+    assert [(block.name, block.variants) for block in made.blocks] == [
+        ("open/1000/c50/64B/frame/epoll", ("epoll",)), ("open/1000/c50/64B/frame/thread-pool", ("thread-pool",)),
+        ("open/1000/c50/64B/frame/beside-work:10ms+c2+20/epoll", ("epoll",)),
+        ("open/1000/c50/64B/frame/beside-work:10ms+c2+20/thread-pool", ("thread-pool",)),
+        ("open/1000/c50/64B/frame", ("epoll", "epoll+1us", "thread-pool"))]
+
+
+def test_who_speaks_no_frames_cannot_be_asked_for_work(write):
+    mine = {"name": "mine", "command": ["./mine", "{port}"], "framing": "raw"}
+    made = expand(write, [{"load": "open", "connections": [5], "rates": [10], "beside": SLOW}], ("epoll", mine))
+    assert {block.framing for block in made.blocks} == {"frame"}
+    assert made.unserved == ("mine speaks raw, in which nobody can ask for work or sleep: not measured over 5 connections, open",)
+
+
+def test_the_idle_are_driven_by_one_in_a_hundred(write):
+    made = expand(write, [{"load": "idle", "connections": [10, 1000]}, {"load": "idle", "connections": [200], "active": "5%"}], ("epoll",))
+    assert [(block.connections, block.active, block.alone) for block in made.blocks] == [(10, 1, True), (1000, 10, True), (200, 10, True)]
 
 
 def test_slices_are_echo_loads_affair_but_for_costs_at_equal_load(write):
@@ -173,6 +225,9 @@ def test_slices_are_echo_loads_affair_but_for_costs_at_equal_load(write):
     ({"loads": [{"load": "closed", "connections": [1], "ballast": "6us"}]}, "loads/0", "ballast"),
     ({"loads": [{"load": "open", "connections": [1], "rates": ["most"]}]}, "loads/0/rates/0", "most"),
     ({"variants": [{"name": "mine", "variant": "epoll", "options": ["--burn", "1us"]}]}, "variants/0/options", "burn"),
+    ({"loads": [{"load": "closed", "connections": [1], "beside": {"op": "sleep:1ms", "connections": 1}}]}, "loads/0", "beside"),
+    ({"loads": [{"load": "open", "connections": [1], "rates": [1], "beside": {"op": "sleep", "connections": 1}}]}, "loads/0/beside/op", "sleep"),
+    ({"variants": [{"name": "e", "variant": "epoll", "threads": "1-4"}]}, "variants/0/threads", "1-4"),
     ({"restarts": 0}, "restarts", "minimum"),
     ({"colour": 1}, "top level", "colour"),
     ({"warmup": "soon"}, "warmup", "soon"),

@@ -1,0 +1,81 @@
+"""What the kernel says of this machine's CPUs: cores and their SMT siblings, NUMA nodes, and the control group's quota."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path("/")
+
+
+@dataclass(frozen=True)
+class Topology:
+    """`cores` are those that may be used here, each a sorted tuple of its hardware threads; `nodes` their NUMA nodes, in the same
+    order.  `quota`: CPUs' worth of time that the control group allows, None without a limit."""
+
+    cores: tuple
+    nodes: tuple = ()
+    quota: float | None = None
+
+    def node(self, core):
+        return self.nodes[self.cores.index(core)] if self.nodes else 0
+
+
+def read_topology(root=ROOT, allowed=None):
+    """As /sys and /proc below `root` have it; `allowed` are the CPUs that this process may use."""
+    allowed = os.sched_getaffinity(0) if allowed is None else set(allowed)
+    cores = set()
+    for cpu in allowed:
+        try:
+            siblings = parse_cpu_list((root / f"sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list").read_text())
+        except (OSError, ValueError):
+            siblings = [cpu]
+        cores.add(tuple(sorted(allowed.intersection(siblings))))
+    cores, nodes = tuple(sorted(cores)), _read_nodes(root)
+    return Topology(cores, tuple(nodes.get(core[0], 0) for core in cores), read_quota(root))
+
+
+def _read_nodes(root):
+    """{CPU: NUMA node}"""
+    nodes = {}
+    for file in (root / "sys/devices/system/node").glob("node[0-9]*/cpulist"):
+        if text := file.read_text().strip():  # a node may have memory only
+            nodes |= dict.fromkeys(parse_cpu_list(text), int(file.parent.name.removeprefix("node")))
+    return nodes
+
+
+def read_quota(root=ROOT):
+    """The least that this process's control group and those above it allow (cgroup v2)."""
+    try:
+        lines = (root / "proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        lines = []
+    own = next((line.removeprefix("0::/") for line in lines if line.startswith("0::/")), "")
+    quotas = []
+    for group in (Path(own), *Path(own).parents):
+        try:
+            most, period = (root / "sys/fs/cgroup" / group / "cpu.max").read_text().split()
+        except (OSError, ValueError):
+            continue
+        if most != "max":
+            quotas.append(round(int(most) / int(period), 2))
+    return min(quotas, default=None)
+
+
+def parse_cpu_list(text):
+    """`0,2-3` as a sorted list.  ValueError when it is not of that form."""
+    cpus = set()
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        cpus.update(range(int(first), int(last or first) + 1))
+    return sorted(cpus)
+
+
+def format_cpu_list(cpus):
+    """`[0, 2, 3]` as `0,2-3`."""
+    runs = []
+    for cpu in sorted(cpus):
+        if runs and cpu == runs[-1][1] + 1:
+            runs[-1][1] = cpu
+        else:
+            runs.append([cpu, cpu])
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
