@@ -6,17 +6,15 @@ from dataclasses import dataclass, field
 
 from ..result import workload_of
 from ..result.histogram import Histogram, decode, merge
-from . import gain
+from . import connections, gain
 from .statistics import Interval, log_ratio, over_restarts, paired, trimmed_mean_interval
 
 PRECEDENCE = ("wrong-replies", "errors", "client-bound", "starved", "unsaturated", "valid")
 PERCENTILES = ("p50", "p99", "p99.9")
-THREAD_STACK_BYTES = 16 * 1024  # kernel stack of a thread on x86-64 Linux
-LEAST_CONNECTIONS_FOR_MEMORY = 100  # below, pages and allocator noise outweigh the connections
 LEAST_CPU_NS_FOR_SHARES = 400_000_000  # 100 ticks of 250 Hz
 COST, TIME = "CPU per request", "throughput"  # figures that have a gain
 FIGURES = {"equal-load": (COST,), "saturation": (COST,), "ping-pong": (COST,), "open": (), "closed": (COST, TIME),
-           "crr": (COST, TIME)}
+           "crr": (COST, TIME), "idle": ()}
 SATURATED_SERVER, SATURATED_CLIENT = 0.95, 0.90  # busy at least, and less than that
 
 
@@ -45,6 +43,11 @@ class Row:
     histogram: Histogram | None = None
     memory_bytes: float | None = None
     threads: int | None = None
+    user_memory_bytes: float | None = None  # of a connection, and likewise the next two
+    kernel_memory_bytes: float | None = None
+    threads_per_connection: float | None = None
+    connects_per_s: float | None = None
+    connect_ns: dict = field(default_factory=dict)
 
     @property
     def is_bound(self):
@@ -88,11 +91,24 @@ def summarise(document, reference):
     by_workload = {}
     for cell in document["cells"]:
         by_workload.setdefault(workload_of(cell), []).append(cell)
+    _arrange(document, by_workload)
     groups = [_group(workload, by_workload[workload], reference, threads)
               for workload in sorted(by_workload, key=lambda workload: workload.order)]
     for group in groups:
         group.unavailable = _unavailable(document, group.workload, {other.workload.framing for other in groups})
     return groups
+
+
+def _arrange(document, by_workload):
+    """Puts each workload's cells into the order of the experiment: those measured one at a time come as they were drawn."""
+    entries = document.get("experiment", {}).get("variants", [])
+    places = {entry if isinstance(entry, str) else entry["name"]: place for place, entry in enumerate(entries)}
+
+    def place(cell):
+        twin, scaled = cell.get("twin", {}).get("of", cell["variant"]), cell.get("scaled", {}).get("of")
+        return places.get(scaled or twin, len(places))
+    for cells in by_workload.values():
+        cells.sort(key=place)
 
 
 def _unavailable(document, workload, framings):
@@ -107,6 +123,7 @@ def _unavailable(document, workload, framings):
 
 def _group(workload, cells, reference, threads):
     sound = [cell for cell in cells if is_sound(cell)]
+    threads = next((cell["scaled"]["threads"] for cell in cells if cell["variant"] == reference and "scaled" in cell), threads)
     figures = {COST: slice_cpu, TIME: lambda piece: threads / rate if (rate := slice_rate(piece)) else 0}
     found = {figure: gain.gains(sound, figures[figure]) for figure in FIGURES[workload.load]}
     rows = [_row(variant, cells, reference) for variant in dict.fromkeys(cell["variant"] for cell in cells)]
@@ -119,7 +136,7 @@ def _group(workload, cells, reference, threads):
 def _rank(group):
     """The cheapest first, the twins last.  By cost where its gain is shown; in the order of the experiment where not.
     A plain closed loop is ranked by nothing: where the client was the bottleneck its throughput is a bound."""
-    by_cost = group.workload.load != "closed" and not group.unranked(COST)
+    by_cost = group.workload.load != "closed" and not group.unranked(COST) and any(row.cost_ratio for row in group.rows)
 
     def place(row):
         if not by_cost:
@@ -177,7 +194,12 @@ def _row(variant, cells, reference):
     row.server_busy = median(cell.get("server", {}).get("busy") for cell in own)
     row.client_busy = median(cell.get("client_busy") for cell in own)
     _add_latency(row, sound or own)
-    row.memory_bytes = median(map(memory_per_connection, own))
+    row.memory_bytes = median(map(connections.memory, own))
+    row.user_memory_bytes = median(map(connections.user_memory, own))
+    row.kernel_memory_bytes = median(map(connections.kernel_memory, own))
+    row.threads_per_connection = median(map(connections.threads, own))
+    row.connects_per_s = median(cell.get("connects_per_s") for cell in own)
+    row.connect_ns = {name: found for name in PERCENTILES if (found := median(cell.get("connect_ns", {}).get(name) for cell in own))}
     threads = [cell["server"]["threads"] for cell in own if "threads" in cell.get("server", {})]
     row.threads = max(threads) if threads else None
     return row
@@ -257,21 +279,6 @@ def wakeups_per_request(cell):
     requests = sum(piece["requests_total"] for piece in cell["slices"])
     switches = cell.get("server", {}).get("voluntary_switches")
     return switches / requests if requests and switches is not None else None
-
-
-def memory_per_connection(cell):
-    """Bytes per open connection: growth of the server's memory (pages that processes share counted once, where the kernel
-    tells), of page tables, and a kernel stack for every thread that came with the connections.  Socket buffers of the
-    kernel are not in it.  None where it cannot be told."""
-    server = cell.get("server", {})
-    opened = cell["connections"]["opened"]
-    kind = next((kind for kind in ("pss", "rss") if {f"{kind}_bytes", f"{kind}_base_bytes"} <= server.keys()), None)
-    if cell["load"] == "crr" or opened < LEAST_CONNECTIONS_FOR_MEMORY or kind is None:
-        return None
-    growth = server[f"{kind}_bytes"] - server[f"{kind}_base_bytes"]
-    growth += server.get("page_table_bytes", 0) - server.get("page_table_base_bytes", 0)
-    growth += THREAD_STACK_BYTES * (server.get("threads", 0) - server.get("threads_base", 0))
-    return growth / opened
 
 
 def _add_latency(row, cells):

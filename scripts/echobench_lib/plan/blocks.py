@@ -109,13 +109,14 @@ def blocks_of(name, document, variants, load, connections, payload, placement):
         if alone:
             blocks += [block(part=0, parts=1, variants=(variant.name,), rate=rate) for variant in group for rate in rates]
             continue
-        families = {}  # a variant and its twins stand in one block
+        families = {}  # a variant, its twins and its steps stand in one block
         for variant in group:
-            families.setdefault(variant.twin_of or variant.name, []).append(variant.name)
+            families.setdefault(variant.family, []).append(variant.name)
         # echo-server speaks every framing: the reference joins the foreign servers in theirs
-        if reference not in families and variants[reference] in able and not variants[reference].is_foreign:
-            families[reference] = [v.name for v in able if reference in (v.name, v.twin_of)]
-        for part, parts, members in _parts(name, load["load"], connections, families, reference):
+        always = variants[reference].family
+        if always not in families and variants[reference] in able and not variants[reference].is_foreign:
+            families[always] = [v.name for v in able if v.family == always]
+        for part, parts, members in _parts(name, load["load"], connections, families, always):
             blocks += [block(part=part, parts=parts, variants=tuple(v for v in variants if v in members), rate=rate) for rate in rates]
     return blocks, unserved
 
@@ -131,10 +132,10 @@ def _beside(load):
                              parse_count(beside["rate"]) if "rate" in beside else None, beside.get("offload", False))
 
 
-def _parts(name, load, connections, families, reference):
-    """(part, parts, the names in it): as many families a run as one process can hold, the reference's in each."""
-    always = families.get(reference, [])
-    others = [family for of, family in families.items() if of != reference]
+def _parts(name, load, connections, families, everywhere):
+    """(part, parts, the names in it): as many families a run as one process can hold, one of them everywhere."""
+    always = families.get(everywhere, [])
+    others = [family for of, family in families.items() if of != everywhere]
     room = math.inf if load == "crr" else MAX_CONNECTIONS // connections - len(always)
     parts, members = [], None
     for family in others:

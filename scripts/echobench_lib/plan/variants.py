@@ -35,6 +35,11 @@ class Variant:
     burn_ns: int = 0
 
     @property
+    def family(self):
+        """Whose twin, and whose step of a ladder, this is; its own name otherwise."""
+        return self.scaled_of or self.twin_of or self.name
+
+    @property
     def is_foreign(self):
         return self.command is not None
 

@@ -6,14 +6,17 @@ import math
 import subprocess
 
 from .. import REPOSITORY, Failure
+from ..analyse.scaling import steps
 from ..analyse.summary import COST
 from ..result import LOADS
-from ..units import format_connections
+from ..units import format_connections, format_time_ns
+from . import blocking
+from .columns import throughput_text
 
 FOLDER = REPOSITORY / "scripts" / "charts"
 MODULES = FOLDER / "node_modules"
 LIBRARIES = ("vega/build/vega.min.js", "vega-lite/build/vega-lite.min.js", "vega-embed/build/vega-embed.min.js")
-NAMES = ("cost-ratio", "cost-curve", "gain", "throughput", "latency", "memory", "bent-cost")
+NAMES = ("cost-ratio", "cost-curve", "gain", "throughput", "latency", "memory", "bent-cost", "blocking", "scaling")
 
 # A variant keeps its colour in every chart and every report; kin are of one hue.
 COLOURS = {
@@ -28,23 +31,25 @@ _OTHERS = ("#00838f", "#c62828", "#5d7a00", "#37618e", "#8e24aa", "#00695c")
 
 
 def colours(variants):
-    """{variant: colour}; those that are not ours take further colours in turn."""
+    """{variant: colour}; the steps of a ladder have their variant's; those that are not ours take further colours in turn."""
     chosen, others = {}, 0
     for variant in variants:
-        if variant not in COLOURS:
+        of = variant.split("@")[0]
+        if of in COLOURS or of in chosen:
+            chosen[variant] = COLOURS.get(of) or chosen[of]
+        else:
             chosen[variant] = _OTHERS[others % len(_OTHERS)]
             others += 1
-        else:
-            chosen[variant] = COLOURS[variant]
     return chosen
 
 
 def build(groups):
     """[{name, spec}]: every chart for which there is data, complete with it."""
     data = {"cost-ratio": _ratio_data(groups), "cost-curve": _curve_data(groups), "gain": _gain_data(groups),
-            "throughput": _closed_data(groups), "latency": _latency_data(groups), "memory": _memory_data(groups)}
+            "throughput": _closed_data(groups), "latency": _latency_data(groups), "memory": _memory_data(groups), "blocking": _blocking_data(groups),
+            "scaling": _scaling_data(groups)}
     data["bent-cost"] = [point for point in data["throughput"] if point["cpu_us"] is not None]
-    palette = colours(dict.fromkeys(row.variant for group in groups for row in group.rows))
+    palette = colours(dict.fromkeys(name for group in groups for row in group.rows for name in (row.variant.split("@")[0], row.variant)))
     charts = []
     for name in NAMES:
         if data[name]:
@@ -166,7 +171,7 @@ def _closed_data(groups):
 def _latency_data(groups):
     data = []
     for _, row, point in _points(groups, ("open", "closed", "crr", "ping-pong")):
-        if row.histogram is None or not row.histogram.total:
+        if row.histogram is None or not row.histogram.total or row.cells[0]["workload"].get("beside"):
             continue
         last = -math.log10(1 - row.histogram.most_percent() / 100)
         grid = [step * 0.05 for step in range(int(last / 0.05) + 1)]
@@ -178,9 +183,35 @@ def _latency_data(groups):
     return data
 
 
+def _blocking_data(groups):
+    """Beside what else was asked of the same server: p50 and p99."""
+    blocked = {group.workload.without_beside for group in groups if group.workload.beside}
+    own = blocking.in_order(group for group in groups if group.workload.without_beside in blocked)
+    labels = blocking.short_labels(own) if len(blocked) == 1 else [group.workload.describe(group.rate_per_s) for group in own]
+    return [{**point, "panel": label, "order": order, "percentile": name, "us": row.latency_ns[name] / 1000,
+             "text": format_time_ns(row.latency_ns[name])}
+            for order, (group, label) in enumerate(zip(own, labels)) for _, row, point in _points([group])
+            for name in ("p50", "p99") if name in row.latency_ns]
+
+
+def _scaling_data(groups):
+    """Ladders of more than one step."""
+    data = []
+    for order, group in enumerate(groups):
+        for step in steps(group):
+            if step.is_first or step.row.throughput is None:
+                values = (1, None, None)
+            else:
+                values = (step.speed_up.estimate, step.speed_up.low, step.speed_up.high)
+            data.append({"variant": step.of, "panel": _panel(group, groups), "order": order, "threads": step.threads,
+                         **dict(zip(("speed_up", "low", "high"), values)), "throughput_text": throughput_text(step.row),
+                         "cpu_us": step.row.cost_ns / 1000 if step.row.cost_ns is not None else None})
+    return data if len({point["threads"] for point in data}) > 1 else []
+
+
 def _memory_data(groups):
     return [{**point, "kib": row.memory_bytes / 1024, "threads": row.threads}
-            for _, row, point in _points(groups, ("closed",)) if row.memory_bytes is not None]
+            for _, row, point in _points(groups, ("closed", "idle")) if row.memory_bytes is not None]
 
 
 def install():

@@ -88,10 +88,17 @@ THREADS = ("threads", "right", lambda row, _: optional(row.threads, "{:,}".forma
 BENT_COST = ("bent CPU µs/req", "right", lambda row, _: cost_text(row))
 VERDICT = ("verdict", "left", lambda row, _: verdict_text(row))
 P50, P99, P999 = ((name, "right", percentile(name)) for name in ("p50", "p99", "p99.9"))
+USER_MEMORY = ("user mem/conn", "right", lambda row, _: optional(row.user_memory_bytes, format_bytes))
+KERNEL_MEMORY = ("kernel mem/conn", "right", lambda row, _: optional(row.kernel_memory_bytes, format_bytes))
+THREADS_EACH = ("threads/conn", "right", lambda row, _: optional(row.threads_per_connection, lambda n: f"{n:.2f}"))
+CONNECTS = ("connects/s", "right", lambda row, _: optional(row.connects_per_s, "{:,.0f}".format))
+CONNECT_P50, CONNECT_P99 = ((f"connect {name}", "right", lambda row, _, name=name: optional(row.connect_ns.get(name), format_time_ns))
+                            for name in ("p50", "p99"))
 COLUMNS = {
     "equal-load": (VARIANT, COST_COLUMN, RATIO, INTERVAL, USER, WAKEUPS, CLIENT_BUSY, P50, P99, VERDICT),
     "saturation": (VARIANT, COST_COLUMN, RATIO, INTERVAL, CAPACITY, USER, WAKEUPS, SERVER_BUSY, CLIENT_BUSY, VERDICT),
     "ping-pong": (VARIANT, COST_COLUMN, RATIO, INTERVAL, USER, WAKEUPS, P50, P99, P999, VERDICT),
     "open": (VARIANT, *((name, "left", percentile(name, True)) for name in ("p50", "p99")), P999, VERDICT),
     "closed": (VARIANT, THROUGHPUT, P50, P99, P999, MEMORY, THREADS, BENT_COST, VERDICT),
+    "idle": (VARIANT, USER_MEMORY, KERNEL_MEMORY, THREADS_EACH, CONNECTS, CONNECT_P50, CONNECT_P99, P50, P99, VERDICT),
     "crr": (VARIANT, COST_COLUMN, RATIO, INTERVAL, THROUGHPUT, P50, P99, P999, VERDICT)}

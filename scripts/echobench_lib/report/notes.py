@@ -1,6 +1,8 @@
 """What the reader of a result's tables must know; only what applies to them."""
 
+from ..plan.topology import parse_cpu_list
 from ..units import format_time_ns
+from . import blocking, scaling
 from .columns import over_rounds
 
 
@@ -41,7 +43,12 @@ def notes(groups, document):
     if any(row.memory_bytes is not None for row in rows):
         lines.append("mem/conn: growth of memory and page tables and 16 KiB of kernel stack per thread, by the "
                      "connections; socket buffers are not in it. Not told below 100 connections nor for crr.")
+    lines += blocking.notes(groups, len(parse_cpu_list(document["placement"]["server_cpus"])) if "placement" in document else 0)
+    lines += scaling.notes(groups)
     lines += [f"not available here: {name}: {reason}" for name, reason in document.get("unavailable", {}).items()]
+    if "idle" in loads:
+        lines.append("idle: all connections stay open and one in a hundred is driven, one server at a time; kernel memory: stacks, page tables "
+                     "and socket buffers; connect: until the connection was accepted.")
     lines += [f"left out: {text}" for text in document.get("unserved", [])]
     lines += dict.fromkeys(run["warning"] for run in document.get("runs", []) if "warning" in run)
     return lines

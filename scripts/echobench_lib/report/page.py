@@ -1,13 +1,14 @@
 """The report as one HTML file that needs no network: styles, data and libraries are in it."""
 
 import json
+from dataclasses import replace
 
 import jinja2
 from markupsafe import Markup
 
 from ..analyse import gain
 from ..result import LOADS
-from . import charts, tables
+from . import blocking, charts, scaling, tables
 from .columns import verdict_text
 from .notes import notes
 
@@ -30,6 +31,8 @@ MEANINGS = {
     "open": "Slices of a second and more, so that queues can build.",
     "closed": "Sends when it was answered. For throughput where the server was the bottleneck, and for memory. Its CPU per request bends: it "
               "follows the client's speed.",
+    "blocking": "The same requests, one server at a time, with and without a second load on the same server that asks for what takes long.",
+    "idle": "What a connection costs that only stays open: memory of the server and of the kernel, threads, and the time until it is accepted.",
     "crr": "A connection for each request: even a model that holds one client can be compared.",
 }
 _LINKS = {"charts-part": "Charts", "tables": "Tables", "verdicts": "Verdicts", "reading": "How to read",
@@ -54,7 +57,7 @@ def render(document, groups, drawn, specs, libraries):
     servers = dict.fromkeys(" ".join(cell["server"]["command"]) for cell in document["cells"]
                             if "command" in cell.get("server", {}))
     return whole("report.html", f"echobench: {experiment.get('name', 'echo-load')}", _subtitle(document), _LINKS, specs, libraries,
-                 document=document, failed=[run for run in runs if "error" in run], drawn=drawn, tables=_tables(groups), gains=tables.gains(groups),
+                 document=document, failed=[run for run in runs if "error" in run], drawn=drawn, tables=_tables(groups), gains=tables.gains(groups), scaling=[replace(each, rows=[(None, texts) for _, texts in each.rows]) for each in scaling.tables(groups)],
                  palette=charts.colours(dict.fromkeys(row.variant for group in groups for row in group.rows)),
                  notes=notes(groups, document), doubts=tables.doubts(groups), verdicts=VERDICTS,
                  settings=json.dumps(settings, indent=1) if settings else "", least=gain.LEAST, most=gain.MOST, widest=gain.WIDEST,
@@ -75,11 +78,11 @@ def _tables(groups):
     """Every workload's table by itself; the first of each load has a heading that says what it is."""
     found, seen = [], set()
     for each in tables.build(groups, side_by_side=False):
-        load = each.groups[0].workload.load
-        first = load not in seen
-        seen.add(load)
+        first = each.kind not in seen
+        seen.add(each.kind)
+        heading = blocking.HEADING if each.kind == "blocking" else LOADS[each.kind]
         found.append({
-            "heading": LOADS[load].capitalize() if first else "", "meaning": MEANINGS[load] if first else "", "title": each.title,
+            "heading": heading.capitalize() if first else "", "meaning": MEANINGS[each.kind] if first else "", "title": each.title,
             "columns": each.columns, "remarks": each.remarks,
             "rows": [("reference" if row and row.variant == each.groups[0].reference else "",
                       [*texts[:-1], (texts[-1], row.verdict if row else "unavailable")]) for row, texts in each.rows]})

@@ -4,50 +4,38 @@ A load has the columns that answer its question; which those are is data.  Costs
 connections stand side by side in one table.
 """
 
-from dataclasses import dataclass, field
 from statistics import median
 
 from ..analyse.gain import NO_TWIN
 from ..analyse.summary import COST, FIGURES, TIME
 from ..result import LOADS
+from . import blocking
 from .columns import (ABSENT, COLUMNS, INTERVAL, RATIO, USER, VARIANT, VERDICT, WAKEUPS, cost_text, plus_minus,
                       verdict_of_all)
+from .table import Table, unavailable_rows
 
 MAIN_RATES = ("half", "50%")  # whose ratio is the headline
 
 
-@dataclass
-class Table:
-    """`columns` are (name, justify) pairs; `rows` are (Row, its texts), in the table's order, None for a row
-    without figures; `remarks` stand below."""
-
-    title: str
-    columns: list
-    rows: list
-    remarks: list = field(default_factory=list)
-    groups: list = field(default_factory=list)
-
-
 def build(groups, side_by_side=True):
-    """The tables of a result, in the order of its workloads.  `side_by_side` puts rates into one table."""
+    """The tables of a result, in the order of its workloads.  `side_by_side` puts rates into one table; what stood beside a
+    load is always told in one."""
+    blocked = {group.workload.without_beside for group in groups if group.workload.beside}
     ladders = {}
     for group in groups:
-        together = side_by_side and group.workload.load == "equal-load"
-        ladders.setdefault(group.workload.ladder_order if together else group.workload.order, []).append(group)
-    return [_by_rate(ladder) if len(ladder) > 1 else _single(ladder[0]) for ladder in ladders.values()]
+        alone = group.workload.without_beside
+        together = group.workload.ladder_order if side_by_side and group.workload.load == "equal-load" else group.workload.order
+        ladders.setdefault(alone.order if alone in blocked else together, []).append(group)
+    return [blocking.table(ladder) if any(group.workload.beside for group in ladder) else
+            _by_rate(ladder) if len(ladder) > 1 else _single(ladder[0]) for ladder in ladders.values()]
 
 
 def _single(group):
     columns = [column for column in COLUMNS[group.workload.load] if column is VARIANT or
                any(column[2](row, group) != ABSENT for row in group.rows)]
     return Table(title(group), [column[:2] for column in columns],
-                 [(row, [text(row, group) for *_, text in columns]) for row in group.rows] + _unavailable(group, len(columns)),
-                 remarks(group), [group])
-
-
-def _unavailable(group, columns):
-    """A row for each variant that could not run, with the reason."""
-    return [(None, [variant, *[ABSENT] * (columns - 2), f"unavailable: {reason}"]) for variant, reason in group.unavailable.items()]
+                 [(row, [text(row, group) for *_, text in columns]) for row in group.rows] + unavailable_rows(group, len(columns)),
+                 remarks(group), [group], group.workload.load)
 
 
 def _by_rate(ladder):
@@ -70,8 +58,8 @@ def _by_rate(ladder):
         texts[row.variant].append(verdict_of_all([other for group in ladder if (other := group.row(row.variant))]))
     rates = ", ".join(group.workload.rate_text + ("" if group.workload.is_number else f" {group.rate_per_s:,.0f}/s") for group in ladder)
     return Table(f"{LOADS['equal-load']}, {main.workload.shape}: {rates} each; ratio at {main.workload.rate_text}", columns,
-                 [(row, texts[row.variant]) for row in main.rows] + _unavailable(main, len(columns)),
-                 [text for group in ladder for text in remarks(group, f"{group.workload.rate_text}: ")], ladder)
+                 [(row, texts[row.variant]) for row in main.rows] + unavailable_rows(main, len(columns)),
+                 [text for group in ladder for text in remarks(group, f"{group.workload.rate_text}: ")], ladder, "equal-load")
 
 
 def remarks(group, prefix=""):

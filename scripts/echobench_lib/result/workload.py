@@ -1,6 +1,6 @@
 """What a cell was asked to do: what identifies it, beside its variant and its restart."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..units import format_connections
 
@@ -24,7 +24,7 @@ class Workload:
     offload: bool = False  # work is done on another thread of the server
     rate: str = ""
     ballast_ns: int = 0    # that every server burnt for each request
-    beside: str = ""       # what a second load asked of the same server: `work:10ms, 2 connections, 20/s`
+    beside: str = ""       # what a second load asked of the same server: `2 × work:10ms, 20/s together`
 
     @property
     def order(self):
@@ -72,6 +72,10 @@ class Workload:
         return f"{int(self.rate):,}/s" if self.is_number else self.rate
 
     @property
+    def without_beside(self):
+        return replace(self, beside="")
+
+    @property
     def shape(self):
         """`100 connections, 64-byte frame`."""
         text = f"{format_connections(self.connections)}, {self.payload_bytes:,}-byte {self.framing}"
@@ -90,8 +94,8 @@ def workload_of(cell):
 
 
 def _beside_text(beside):
-    """`work:10ms offloaded, 2 connections, 20/s together`; empty where there is none."""
+    """`2 × work:10ms offloaded, 20/s together`; empty where there is none."""
     if beside is None:
         return ""
-    rate = f"{beside['rate_per_s']:,}/s together" if "rate_per_s" in beside else "always one in each"
-    return f"{beside['op']}{' offloaded' if beside['offload'] else ''}, {format_connections(beside['connections'])}, {rate}"
+    rate = f"{beside['rate_per_s']:,}/s together" if "rate_per_s" in beside else "always all of them"
+    return f"{beside['connections']} × {beside['op']}{' offloaded' if beside['offload'] else ''}, {rate}"

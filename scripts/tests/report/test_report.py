@@ -32,6 +32,9 @@ def reported(tmp_path_factory):
     return folder / "r", done.stdout
 
 
+DRAWN = tuple(name for name in charts.NAMES if name not in ("blocking", "scaling"))  # which have experiments of their own
+
+
 def groups_of(folder):
     document = result.load(folder)
     return document, summary.summarise(document, "epoll")
@@ -39,7 +42,7 @@ def groups_of(folder):
 
 def test_every_chart_is_drawn_and_shows_every_variant(reported):
     folder, _ = reported
-    for name in charts.NAMES:
+    for name in DRAWN:
         svg = (folder / "charts" / f"{name}.svg").read_text()
         ElementTree.fromstring(svg)
         without = {"memory": {"iterative"}, "cost-ratio": {"iterative"}, "cost-curve": {"iterative"}, "gain": {"iterative", "thread-per-connection"}}
@@ -64,7 +67,7 @@ def test_a_variant_has_one_colour_everywhere(reported):
                 collect(child)
 
     collect(charts.build(groups))
-    assert len(scales) >= len(charts.NAMES) - 1, "all but the chart of gains, whose colours are times"
+    assert len(scales) >= len(DRAWN) - 1, "all but the chart of gains, whose colours are times"
     for variant in EVERYTHING["variants"]:
         assert {scale[variant] for scale in scales if variant in scale} == {charts.COLOURS[variant]}
     assert len(set(charts.COLOURS.values())) == len(charts.COLOURS)
@@ -104,10 +107,10 @@ def test_the_page_has_tables_charts_reasons_and_host(reported):
     for expected in ("Latency at equal load", "Connect, request, close", "The headline. The same arrivals", "gain 1.0", "the client was busy for 99 % of the time", "Placement",
                      "How to read this", "echo-load", "≥ "):
         assert expected in text
-    for name in charts.NAMES:
+    for name in DRAWN:
         assert f'id="chart-{name}"' in text
     specs = json.loads(re.search(r'<script type="application/json" id="charts">(.*?)</script>', text, re.S)[1])
-    assert [chart["name"] for chart in specs] == list(charts.NAMES)
+    assert [chart["name"] for chart in specs] == list(DRAWN)
 
 
 def test_a_lower_bound_is_marked_wherever_it_stands(reported):

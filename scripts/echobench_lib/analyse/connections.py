@@ -1,0 +1,54 @@
+"""What an open connection costs its server: memory, threads, and the time until it is accepted."""
+
+LEAST = 100  # connections; with fewer, pages and allocator noise outweigh them
+THREAD_STACK_BYTES = 16 * 1024  # kernel stack of a thread on x86-64 Linux, where the load generator does not tell
+
+
+def held(cell):
+    """How many connections were open: those that were driven, and those that were idle."""
+    return cell["connections"]["opened"] + cell["connections"].get("idle", 0)
+
+
+def memory(cell):
+    """Bytes per open connection: user memory, page tables and kernel stacks.  Socket buffers are not in it.  None where it
+    cannot be told."""
+    parts = [part(cell) for part in (user_memory, page_tables, stacks)]
+    return sum(part or 0 for part in parts) if parts[0] is not None else None
+
+
+def user_memory(cell):
+    """Growth of the server's memory by the connections; pages that processes share counted once, where the kernel tells."""
+    return next((grown for kind in ("pss", "rss") if (grown := _growth(cell, kind)) is not None), None)
+
+
+def kernel_memory(cell):
+    """Kernel stacks, page tables and socket buffers; None where the last are not known."""
+    buffers = socket_buffers(cell)
+    return None if buffers is None else buffers + (page_tables(cell) or 0) + (stacks(cell) or 0)
+
+
+def page_tables(cell):
+    return _growth(cell, "page_table")
+
+
+def stacks(cell):
+    """Kernel stacks of the threads that came with the connections."""
+    grown = _growth(cell, "kernel_stack")
+    return THREAD_STACK_BYTES * threads(cell) if grown is None and threads(cell) is not None else grown
+
+
+def socket_buffers(cell):
+    return _growth(cell, "socket_buffer")
+
+
+def threads(cell):
+    """Threads that came with a connection."""
+    return _growth(cell, "threads", unit="")
+
+
+def _growth(cell, kind, unit="_bytes"):
+    server = cell.get("server", {})
+    now, before = f"{kind}{unit}", f"{kind}_base{unit}"
+    if cell["load"] == "crr" or held(cell) < LEAST or not {now, before} <= server.keys():
+        return None
+    return (server[now] - server[before]) / held(cell)

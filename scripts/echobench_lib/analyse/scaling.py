@@ -1,0 +1,56 @@
+"""How a server's throughput grows with its threads: the steps of a ladder, each against the first."""
+
+from dataclasses import dataclass
+
+from .statistics import Interval, over_restarts
+from .summary import Row, log_ratios, slice_rate
+
+
+@dataclass(frozen=True)
+class Step:
+    """A variant with so many threads, on as many cores.  `speed_up` is its throughput by that of its first step, None for the
+    first and where it cannot be told; `shares` the requests of each loop by all, empty where the loops are not known."""
+
+    of: str
+    threads: int
+    row: Row
+    speed_up: Interval | None
+    shares: list
+
+    @property
+    def is_first(self):
+        return self.speed_up is None
+
+    @property
+    def imbalance(self):
+        """The busiest loop's share by the mean; None with one loop."""
+        return max(self.shares) * len(self.shares) if len(self.shares) > 1 else None
+
+
+def steps(group):
+    """Every step of the ladders in a group, in the order of the experiment; twins are left out."""
+    cells = [cell for row in group.rows for cell in row.cells]
+    ladders = {}
+    for row in group.rows:
+        if "scaled" in row.cells[0] and row.twin_of is None:
+            scaled = row.cells[0]["scaled"]
+            ladders.setdefault(scaled["of"], []).append((scaled["threads"], row))
+    found = []
+    for of, rows in ladders.items():
+        rows.sort(key=lambda item: item[0])
+        for threads, row in rows:
+            ratios = log_ratios(cells, row.variant, rows[0][1].variant, lambda _: slice_rate)
+            interval = over_restarts(list(ratios.values()))
+            found.append(Step(of, threads, row, interval.exp() if interval else None, loop_shares(row.cells)))
+    return found
+
+
+def loop_shares(cells):
+    """Of each loop: the requests that it answered, by its own account, else the connections that the client saw it given; the
+    last restart's, because the kernel deals connections out anew in each."""
+    for cell in reversed(cells):
+        stopped = cell.get("server", {}).get("stopped") or {}
+        counts = stopped.get("requests_per_loop") or cell.get("fairness", {}).get("connections_per_loop") or []
+        if sum(counts):
+            return [count / sum(counts) for count in counts]
+    return []

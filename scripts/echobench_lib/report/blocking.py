@@ -1,0 +1,54 @@
+"""The price of blocking: latency with and without slow requests beside, side by side."""
+
+from ..units import format_time_ns
+from .columns import ABSENT, VARIANT, VERDICT, verdict_of_all
+from .table import Table, unavailable_rows
+
+HEADING = "the price of blocking"
+TEXTBOOK = (
+    "what the textbook says: a loop that does slow work itself makes all its connections wait; offloaded, it goes on. A pool goes on "
+    "until as many slow requests are in it as it has threads. A thread for each connection goes on always.",
+    "sleep blocks whatever thread waits for it, and takes no CPU; a model that waits by a timer does not notice it. work takes CPU.")
+ONE_CPU = ("all threads of a server share one CPU here: while work is done, on whatever thread, the others get what the kernel's scheduler "
+           "leaves them. Offloading and threads divide that CPU more finely than a loop does; they add none. Only sleep tells models "
+           "apart as the textbook has it.")
+
+
+def table(groups):
+    """p50 and p99 of each variant, a column for each of the loads that stood beside; `groups` differ in that only."""
+    groups = in_order(groups)
+    labels = short_labels(groups)
+    variants = dict.fromkeys(row.variant for group in groups for row in group.rows)
+    rows = []
+    for variant in variants:
+        own = [group.row(variant) for group in groups]
+        known = [row for row in own if row]
+        rows.append((min(known, key=lambda row: row.verdict == "valid"), [variant, *map(_pair, own), verdict_of_all(known)]))
+    columns = [VARIANT[:2], *((label, "right") for label in labels), VERDICT[:2]]
+    meant = "; ".join(group.workload.beside for label, group in zip(labels, groups) if label != group.workload.beside != "")
+    return Table(f"{HEADING}, p50 / p99: {groups[0].workload.without_beside.describe(groups[0].rate_per_s)}", columns,
+                 rows + unavailable_rows(groups[0], len(columns)), [f"beside: {meant}"] if meant else [], groups, "blocking")
+
+
+def in_order(groups):
+    """What is asked inline before what is offloaded, and nothing beside first."""
+    return sorted(groups, key=lambda group: [group.workload.beside.split(",")[0], group.workload.beside])
+
+
+def short_labels(groups):
+    """`alone`, `2 × work:10ms offloaded`; with all that is known of the load beside where that is not enough."""
+    short = [group.workload.beside.split(",")[0] or "alone" for group in groups]
+    return [label if short.count(label) == 1 else group.workload.beside for label, group in zip(short, groups)]
+
+
+def _pair(row):
+    if row is None or not row.latency_ns:
+        return ABSENT
+    return " / ".join(format_time_ns(row.latency_ns[name]) if name in row.latency_ns else ABSENT for name in ("p50", "p99"))
+
+
+def notes(groups, server_cpus):
+    """What the reader must know of such tables, where there are any."""
+    if not any(group.workload.beside for group in groups):
+        return []
+    return [*TEXTBOOK, *([ONE_CPU] if server_cpus == 1 else [])]

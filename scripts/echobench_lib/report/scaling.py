@@ -1,0 +1,38 @@
+"""Throughput by threads: a table for each workload that ladders of threads were measured under."""
+
+from ..analyse.scaling import steps
+from .columns import ABSENT, VERDICT, cost_text, interval_text, percent, throughput_text, verdict_text
+from .table import Table
+
+COLUMNS = [("variant", "left"), ("threads", "right"), ("requests/s", "right"), ("speed-up", "right"), ("95 % interval", "left"),
+           ("CPU µs/req", "right"), ("loops' shares", "left"), ("busiest/mean", "right"), ("server busy", "right"), VERDICT[:2]]
+
+
+def tables(groups):
+    made = []
+    for group in groups:
+        if found := steps(group):
+            made.append(Table(f"scaling: {group.workload.describe(group.rate_per_s)}", COLUMNS, [(step.row, _texts(step)) for step in found]))
+    return made
+
+
+def _texts(step):
+    row = step.row
+    speed_up, interval = (("1", "its first step") if step.is_first else
+                          (("≥ " if row.is_bound else "") + f"{step.speed_up.estimate:.2f}", interval_text(step.speed_up, "{:.2f}".format)))
+    shares = f"{100 * min(step.shares):.0f} to {100 * max(step.shares):.0f} %" if len(step.shares) > 1 else ABSENT
+    return [step.of, f"{step.threads:,}", throughput_text(row), speed_up, interval, cost_text(row), shares,
+            f"{step.imbalance:.2f}" if step.imbalance else ABSENT, percent(row.server_busy), verdict_text(row)]
+
+
+def notes(groups):
+    """What the reader must know of such tables, where there are any."""
+    rows = [row for group in groups for row in group.rows if "scaled" in row.cells[0]]
+    if not rows:
+        return []
+    lines = ["NAME@THREADS: so many threads on as many cores, all steps in one run; speed-up: throughput by that of the first step.",
+             "loops' shares: of the least and the busiest loop, of requests where the server tells, else of connections: the kernel "
+             "deals them out by chance (SO_REUSEPORT)."]
+    if max(row.cells[0]["scaled"]["threads"] for row in rows) == 1:
+        lines.append("the servers have one core here: there is nothing to scale to; a machine with more shows it.")
+    return lines
