@@ -86,7 +86,7 @@ def _set_colours(node, palette):
 def _panel(group, groups):
     """Title of a facet."""
     workload = group.workload
-    where = f"{workload.rate} " if workload.rate else ""
+    where = f"{workload.rate_text}, " if workload.rate else ""
     return f"{LOADS[workload.load]}, {where}{format_connections(workload.connections)}{_beside(group, groups)}"
 
 

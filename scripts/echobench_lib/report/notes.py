@@ -33,7 +33,7 @@ def notes(groups, document):
                      "shown, and never ranked.")
     if loads & {"equal-load", "saturation", "ping-pong", "open"}:
         lines.append("there the client polls and never sleeps; client busy is the time it spent in work.")
-    if any(row.is_bound for row in rows):
+    if any(row.is_bound for group in groups if group.workload.load in ("closed", "crr") for row in group.rows):
         lines.append("≥: the client was the bottleneck; the server could do at least this. Not for ranking.")
     if any(row.latency_ns for row in rows):
         how = {"merged": "of all restarts merged", "median": "medians over restarts"}
