@@ -1,10 +1,13 @@
 """The command line: verbs, mistakes, what finds the Python that it needs."""
 
+import json
 import os
 import subprocess
 
 import pytest
 from conftest import SCRIPTS
+
+from echobench_lib.plan import variants
 
 
 @pytest.mark.parametrize("arguments, status, complaint", [
@@ -20,6 +23,16 @@ def test_list_tells_why_a_variant_cannot_run(echobench):
     done = echobench("list", FAKE_UNAVAILABLE="thread-pool")
     assert done.returncode == 0 and "quick" in done.stdout
     assert next(line for line in done.stdout.splitlines() if "thread-pool" in line).endswith("[unavailable: not here]")
+
+
+def test_list_has_the_baselines_and_what_they_need(echobench, tmp_path, monkeypatch):
+    entries = [{"name": "python-streams", "command": ["python3", "streams.py", "{port}"], "framing": "raw"},
+               {"name": "python-uvloop", "command": ["python3", "uvloop.py", "{port}"], "framing": "raw", "needs": ["nosuch-program"]}]
+    monkeypatch.setattr(variants, "BASELINES_FILE", tmp_path / "baselines.json")
+    assert "baselines" not in echobench("list").stdout
+    variants.BASELINES_FILE.write_text(json.dumps(entries))
+    lines = echobench("list").stdout.split("baselines\n")[1].splitlines()
+    assert lines[0].split() == ["python-streams", "raw;", "holds", "any"] and lines[1].endswith("[unavailable: nosuch-program is not here]")
 
 
 def test_doctor_examines_this_host(echobench):
