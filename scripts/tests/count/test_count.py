@@ -380,6 +380,6 @@ def test_counts_of_the_real_server_repeat(echobench, tmp_path, monkeypatch):
         "epoll_wait": [1, 1], "recvfrom": [1, 1], "sendto": [1, 1]}
     assert counted["figures"]["allocations"]["values"] == counted["figures"]["allocated_bytes"]["values"] == [0, 0]
     assert sum(each["instructions"] for each in counted["functions"]) == pytest.approx(instructions["per_request"])
-    assert any("echo_session" in each["name"] for each in counted["functions"][:8])
+    assert any("readiness_loop" in each["name"] for each in counted["functions"][:8])
     assert "epoll_wait, recvfrom, sendto" in done.stdout
     assert echobench("count", tmp_path / "r", tmp_path / "r", "--fail-over", "1%").returncode == 0
