@@ -9,8 +9,12 @@
 #define ECHOBENCH_VARIANTS(X) \
   X(iterative)                \
   X(thread_per_connection)    \
+  X(prethreaded)              \
+  X(prefork)                  \
   X(thread_pool)              \
+  X(poll)                     \
   X(epoll)                    \
+  X(io_uring)                 \
   X(asio_callback)            \
   X(asio_coroutine)
 

@@ -21,7 +21,7 @@ public:
     server_totals totals;
     const drain_clock drain(stop, options_.drain_timeout);
     buffer_pool pool(buffer_pool::use::one_thread);
-    blocking_acceptor acceptor(listeners_.of_loop(0), stop);
+    blocking_acceptor acceptor(listeners_.of_loop(0), stop, blocking_acceptor::waits::in_poll);
     interrupter wakes(stop);
     const interrupter::registration registered(wakes);
     while (unique_fd socket = acceptor.next(totals)) {

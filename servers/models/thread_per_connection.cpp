@@ -33,7 +33,7 @@ public:
     const drain_clock drain(stop, options_.drain_timeout);
     interrupter wakes(stop);
     {
-      blocking_acceptor acceptor(listeners_.of_loop(0), stop);
+      blocking_acceptor acceptor(listeners_.of_loop(0), stop, blocking_acceptor::waits::in_poll);
       server_totals accepting;
       while (unique_fd socket = acceptor.next(accepting)) {
         if (!start(std::move(socket), drain, wakes)) {

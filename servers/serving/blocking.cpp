@@ -70,21 +70,27 @@ interrupter::registration::~registration() {
   owner_.threads_.erase(place_);
 }
 
-blocking_acceptor::blocking_acceptor(const std::vector<unique_fd>& listeners, std::stop_token stop)
-    : listeners_(listeners), stop_(std::move(stop)), on_stop_(stop_, signaller{&stopped_}) {}
+blocking_acceptor::blocking_acceptor(const std::vector<unique_fd>& listeners, std::stop_token stop,
+                                     waits where)
+    : listeners_(listeners), stop_(std::move(stop)), on_stop_(stop_, signaller{&stopped_}) {
+  if (where == waits::in_accept && listeners.size() == 1) {
+    set_blocking(listeners.front().get(), true);
+    return;
+  }
+  waiting_.push_back({.fd = stopped_.fd(), .events = POLLIN, .revents = 0});
+  for (const unique_fd& listener : listeners_) {
+    waiting_.push_back({.fd = listener.get(), .events = POLLIN, .revents = 0});
+  }
+}
 
 unique_fd blocking_acceptor::next(server_totals& totals) {
-  std::vector<pollfd> waiting{{.fd = stopped_.fd(), .events = POLLIN, .revents = 0}};
-  for (const unique_fd& listener : listeners_) {
-    waiting.push_back({.fd = listener.get(), .events = POLLIN, .revents = 0});
-  }
   while (!stop_.stop_requested()) {
-    if (::poll(waiting.data(), waiting.size(), -1) < 0) continue;
+    if (!waiting_.empty() && ::poll(waiting_.data(), waiting_.size(), -1) < 0) continue;
     for (std::size_t i = 0; i < listeners_.size(); ++i) {
-      const pollfd& ready = waiting[1 + next_];
+      const std::size_t turn = next_;
       next_ = (next_ + 1) % listeners_.size();
-      if (ready.revents == 0) continue;
-      if (unique_fd socket = accept_connection(ready.fd, accepted_socket::blocking)) {
+      if (!waiting_.empty() && waiting_[1 + turn].revents == 0) continue;
+      if (unique_fd socket = accept_connection(listeners_[turn].get(), accepted_socket::blocking)) {
         ++totals.accepted;
         return socket;
       }

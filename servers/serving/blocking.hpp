@@ -3,6 +3,7 @@
 
 #include "servers/serving/listener.hpp"
 
+#include <poll.h>
 #include <pthread.h>
 
 #include <condition_variable>
@@ -57,7 +58,11 @@ private:
 // Waits for connections on all listening sockets of a loop.
 class blocking_acceptor {
 public:
-  blocking_acceptor(const std::vector<unique_fd>& listeners, std::stop_token stop);
+  // in_accept: where there is one listening socket the thread blocks in accept(2), so that of several threads
+  // the kernel wakes one for each connection; the thread is registered with an interrupter. (Each then holds
+  // a descriptor, which accept(2) reserves before it waits.)
+  enum class waits : std::uint8_t { in_poll, in_accept };
+  blocking_acceptor(const std::vector<unique_fd>& listeners, std::stop_token stop, waits where);
 
   // The next connection, blocking; empty when the server stops. Counts accepted connections and failures.
   unique_fd next(server_totals& totals);
@@ -71,7 +76,8 @@ private:
   };
 
   const std::vector<unique_fd>& listeners_;
-  std::size_t next_ = 0;  // whose turn it is, so that no address starves another
+  std::vector<pollfd> waiting_;  // for the end, and for the listeners; empty: in accept(2)
+  std::size_t next_ = 0;         // whose turn it is, so that no address starves another
   wake_event stopped_;
   std::stop_token stop_;
   std::stop_callback<signaller> on_stop_;

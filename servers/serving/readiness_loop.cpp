@@ -98,16 +98,6 @@ void readiness_loop::hand_out(connection& who) {
   who.watched = interest::nothing;
 }
 
-void readiness_loop::hand_back(connection& who) {
-  bool first = false;
-  {
-    const std::lock_guard lock(mutex_);
-    first = handed_back_.empty();
-    handed_back_.push_back(&who);
-  }
-  if (first) wake_.signal();
-}
-
 void readiness_loop::attend(bool woken) {
   if (woken) {
     wake_.clear();
@@ -139,12 +129,7 @@ void readiness_loop::destroy(connection& who) {
 }
 
 void readiness_loop::take_back() {
-  std::vector<connection*> returned;
-  {
-    const std::lock_guard lock(mutex_);
-    returned.swap(handed_back_);
-  }
-  for (connection* who : returned) {
+  for (connection* who : handed_back_.take()) {
     who->handed_out = false;
     if (who->life.next() == step::work) who->life.carried_out();
     if (draining_) who->life.stop(bytes_readable(who->socket.get()));

@@ -4,12 +4,11 @@
 #pragma once
 
 #include "servers/serving/alarms.hpp"
+#include "servers/serving/handed_back.hpp"
 #include "servers/serving/server_loops.hpp"
 
 #include <boost/intrusive/list.hpp>
 #include <poll.h>
-
-#include <mutex>
 
 namespace echobench {
 
@@ -75,7 +74,7 @@ protected:
   // ---- from any thread
 
   // The connection comes back, and the other thread lets go of it. If its next step is to work, that is done.
-  void hand_back(connection& who);
+  void hand_back(connection& who) { handed_back_.push(who); }
 
   shared_by_loops& shared_;
   const std::vector<unique_fd>& listeners_;
@@ -103,8 +102,7 @@ private:
   bool accepting_ = false;
   bool draining_ = false;
   server_totals totals_;
-  std::mutex mutex_;
-  std::vector<connection*> handed_back_;  // guarded by mutex_
+  handed_back<connection> handed_back_{wake_};
   std::stop_callback<signaller> on_stop_;
 };
 

@@ -66,6 +66,8 @@ public:
   // What to send; the address is stable until sent(), whatever arrives.
   std::span<const std::byte> pending() const noexcept { return session_.pending(); }
   void sent(std::size_t n) noexcept;  // short sends are normal
+  // When all that is pending has been sent, there is nothing to do before more comes.
+  bool only_receives_then() const noexcept { return !session_.has_input() && !session_.ended(); }
 
   // Whether the client wants the work done on another thread, so that the loop stays free.
   bool offloads() const noexcept { return request_.offload; }

@@ -82,6 +82,8 @@ public:
   // Input is held that has not been answered yet.
   bool has_input() const noexcept { return !buffer_.input().empty(); }
 
+  // Nothing more will be accepted.
+  bool ended() const noexcept { return ended_; }
   // All is flushed and nothing more will be accepted: close.
   bool finished() const noexcept { return ended_ && pending().empty(); }
   // The peer has ended its side, so that closing need not wait for it.
@@ -153,6 +155,7 @@ inline void echo_session::received(std::size_t n) noexcept {
 }
 
 inline std::size_t echo_session::offer(std::span<const std::byte> bytes) {
+  buffer_.expect(bytes.size());
   std::size_t taken = 0;
   while (taken < bytes.size() && !ended_) {
     const auto space = recv_space();

@@ -38,6 +38,9 @@ public:
     wants_large_ = end_ >= buffer_pool::small_size;
   }
 
+  // So many bytes are about to come, which tells how large a buffer should be.
+  void expect(std::size_t n) noexcept { wants_large_ = n >= buffer_pool::small_size; }
+
   std::span<std::byte> input() const noexcept { return {buffer_ + in_, buffer_ + end_}; }
   void skip(std::size_t n) noexcept { in_ += static_cast<std::uint32_t>(n); }
   // The next n bytes of input become output; returns them.

@@ -1,0 +1,98 @@
+// One level-triggered poll(2) loop for each thread: the system is told of every socket, and looks at every
+// one, each time.
+#include "servers/serving/readiness_loop.hpp"
+#include "servers/variants.hpp"
+
+#include <cerrno>
+#include <system_error>
+
+namespace echobench {
+namespace {
+
+class poll_loop final : public readiness_loop {
+public:
+  static constexpr std::string_view name = "poll";
+  static constexpr std::string_view summary = "a poll(2) loop for each thread: what epoll replaced";
+  static std::string_view unavailable_reason() { return ""; }
+
+  poll_loop(shared_by_loops& shared, unsigned index)
+      : readiness_loop(shared, index, pool_), first_connection_(1 + listeners_.size()) {
+    places_.push_back({.fd = wake_.fd(), .events = POLLIN, .revents = 0});
+    places_.resize(first_connection_, {.fd = -1, .events = POLLIN, .revents = 0});
+    connections_.resize(places_.size());
+    begin_accepting();
+  }
+
+  void run() {
+    while (!over()) {
+      int ready = wait(wake_at());
+      const bool woken = take(places_.front(), ready);
+      bool acceptable = false;
+      for (std::size_t i = 1; i < first_connection_; ++i) acceptable |= take(places_[i], ready);
+      for (std::size_t i = first_connection_; i < places_.size() && ready > 0;) {
+        connection* const who = connections_[i];
+        if (take(places_[i], ready)) serve(*who);
+        if (i < places_.size() && connections_[i] == who) ++i;  // or another has taken its place
+      }
+      attend(woken);
+      if (acceptable) accept_available();
+    }
+  }
+
+private:
+  int wait(clock::time_point until) {
+    const auto left = std::max(until - clock::now(), clock::duration::zero());
+    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(left);
+    const timespec timeout{.tv_sec = seconds.count(), .tv_nsec = (left - seconds).count()};
+    const bool forever = until == connection_life::never;
+    const int ready = ::ppoll(places_.data(), places_.size(), forever ? nullptr : &timeout, nullptr);
+    if (ready < 0 && errno != EINTR) throw std::system_error(errno, std::system_category(), "ppoll");
+    return ready;
+  }
+
+  // Whether something is reported; then there is one report less to look for.
+  static bool take(pollfd& place, int& ready) noexcept {
+    if (ready <= 0 || place.revents == 0) return false;
+    place.revents = 0;
+    --ready;
+    return true;
+  }
+
+  bool watch(connection& who, interest what) noexcept override {
+    if (who.place == 0) {
+      who.place = places_.size();
+      places_.push_back({});
+      connections_.push_back(&who);
+    }
+    // A peer that resets is reported whatever was asked for, but not of a negative descriptor.
+    places_[who.place] = {.fd = what == interest::nothing ? -1 : who.socket.get(),
+                          .events = static_cast<short>(what),
+                          .revents = 0};
+    return true;
+  }
+
+  void forget(connection& who) noexcept override {
+    if (who.place == 0) return;
+    places_[who.place] = places_.back();
+    connections_[who.place] = connections_.back();
+    connections_[who.place]->place = who.place;
+    places_.pop_back();
+    connections_.pop_back();
+  }
+
+  bool watch_listeners(bool wanted) noexcept override {
+    for (std::size_t i = 0; i < listeners_.size(); ++i) places_[1 + i].fd = wanted ? listeners_[i].get() : -1;
+    return true;
+  }
+
+  buffer_pool pool_{buffer_pool::use::one_thread};
+  const std::size_t first_connection_;
+  std::vector<pollfd> places_;            // what wakes the loop, the listeners, the connections
+  std::vector<connection*> connections_;  // nullptr for the first ones
+};
+
+}  // namespace
+
+const variant variants::poll = describe<server_of_loops<poll_loop>>();
+
+}  // namespace echobench

@@ -1,0 +1,165 @@
+// As many processes as clients are to be served at once, forked beforehand: each blocks in accept(2), then
+// serves its client until that leaves. What goes wrong in one harms its own client only.
+#include "servers/serving/blocking.hpp"
+#include "servers/variants.hpp"
+
+#include <poll.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <memory>
+#include <stdexcept>
+#include <system_error>
+
+namespace echobench {
+namespace {
+
+[[noreturn]] void fail(const char* what) { throw std::system_error(errno, std::system_category(), what); }
+
+std::stop_source told_to_stop;  // of a child, which has one thread
+
+// What the children count, in memory that they share with their parent.
+class shared_totals {
+public:
+  explicit shared_totals(unsigned children) : size_(children * sizeof(server_totals)) {
+    void* const memory = ::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) fail("mmap of the children's totals");
+    first_ = static_cast<server_totals*>(memory);
+    std::uninitialized_default_construct_n(first_, children);
+  }
+  shared_totals(const shared_totals&) = delete;
+  shared_totals& operator=(const shared_totals&) = delete;
+  ~shared_totals() { ::munmap(first_, size_); }
+
+  server_totals& of(std::size_t child) noexcept { return first_[child]; }
+
+private:
+  std::size_t size_;
+  server_totals* first_;
+};
+
+class prefork_server {
+public:
+  static constexpr std::string_view name = "prefork";
+  static constexpr std::string_view summary = "processes that block in accept, each with a client of its own";
+  static constexpr clients holds = clients::threads;
+  static std::string_view unavailable_reason() { return ""; }
+
+  // Forks here: a process that has threads must not.
+  explicit prefork_server(const server_options& options)
+      : options_(options), listeners_(options, 1), totals_(options.threads) {
+    const unsigned most = options.max_connections;
+    if (most > 0) options_.threads = std::min(options_.threads, most);
+    while (children_.size() < options_.threads) fork_child();
+  }
+  prefork_server(const prefork_server&) = delete;
+  prefork_server& operator=(const prefork_server&) = delete;
+  ~prefork_server() { end_children(SIGKILL); }
+
+  const listener_set& listeners() const noexcept { return listeners_; }
+
+  // Returns when all children have; they are told to stop again and again, because a signal that comes just
+  // before a call blocks is lost.
+  server_outcome run(const std::stop_token& stop) {
+    const drain_clock drain(stop, options_.drain_timeout);
+    const wake_event stopped;
+    const std::stop_callback on_stop(stop, [&] { stopped.signal(); });
+    server_outcome outcome;
+    while (!children_.empty()) {
+      const bool stopping = stop.stop_requested();
+      if (stopping) end_children(SIGTERM);
+      wait_for_an_end(stopped, stopping ? 20 : -1);
+      if (reap() && !stop.stop_requested()) {
+        throw std::runtime_error(
+            "prefork: a child has ended by itself; its client is lost, and so is its place");
+      }
+    }
+    for (unsigned i = 0; i < options_.threads; ++i) outcome.totals += totals_.of(i);
+    return outcome;
+  }
+
+private:
+  struct child {
+    pid_t pid;
+    unique_fd ended;  // readable when it has
+  };
+
+  void fork_child() {
+    const pid_t parent = ::getpid();
+    const std::size_t index = children_.size();
+    const pid_t pid = ::fork();
+    if (pid < 0) fail("fork");
+    if (pid == 0) {
+      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+      if (::getppid() != parent) ::_exit(1);
+      serve_clients(totals_.of(index));
+      ::_exit(0);
+    }
+    children_.push_back({pid, unique_fd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)))});
+    if (!children_.back().ended) fail("pidfd_open");
+  }
+
+  // noexcept: what is thrown ends the child, which is told; it must not go on as if it were the parent.
+  void serve_clients(server_totals& totals) noexcept {
+    const std::stop_token stop = told_to_stop.get_token();
+    const drain_clock drain(stop, options_.drain_timeout);
+    buffer_pool pool(buffer_pool::use::one_thread);
+    blocking_acceptor acceptor(listeners_.of_loop(0), stop, blocking_acceptor::waits::in_accept);
+    struct sigaction on_signal {};
+    on_signal.sa_handler = [](int) { told_to_stop.request_stop(); };  // without SA_RESTART: calls fail
+    ::sigaction(SIGTERM, &on_signal, nullptr);
+    sigset_t terminate;
+    ::sigemptyset(&terminate);
+    ::sigaddset(&terminate, SIGTERM);
+    ::sigprocmask(SIG_UNBLOCK, &terminate, nullptr);
+    while (unique_fd socket = acceptor.next(totals)) {
+      connection_life life(options_.connection, pool, drain);
+      serve_blocking(socket.get(), life, drain);
+      life.add_to(totals);
+    }
+  }
+
+  void end_children(int signal) {
+    for (const child& each : children_) ::kill(each.pid, signal);
+    if (signal == SIGKILL) {
+      for (const child& each : children_) ::waitpid(each.pid, nullptr, 0);
+    }
+  }
+
+  void wait_for_an_end(const wake_event& stopped, int at_most_ms) const {
+    std::vector<pollfd> waiting;
+    if (at_most_ms < 0) waiting.push_back({.fd = stopped.fd(), .events = POLLIN, .revents = 0});
+    for (const child& each : children_)
+      waiting.push_back({.fd = each.ended.get(), .events = POLLIN, .revents = 0});
+    ::poll(waiting.data(), waiting.size(), at_most_ms);
+  }
+
+  // Whether a child has ended otherwise than it should.
+  bool reap() {
+    bool wrong = false;
+    std::erase_if(children_, [&](const child& each) {
+      int status = 0;
+      if (::waitpid(each.pid, &status, WNOHANG) != each.pid) return false;
+      wrong |= !WIFEXITED(status) || WEXITSTATUS(status) != 0;
+      return true;
+    });
+    return wrong;
+  }
+
+  server_options options_;
+  listener_set listeners_;
+  shared_totals totals_;
+  std::vector<child> children_;
+};
+
+}  // namespace
+
+const variant variants::prefork = describe<prefork_server>();
+
+}  // namespace echobench

@@ -1,0 +1,130 @@
+#include "servers/serving/uring.hpp"
+
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <new>
+#include <string>
+#include <system_error>
+#include <utility>
+
+namespace echobench {
+namespace {
+
+// One thread submits and reaps (SINGLE_ISSUER); what completes is looked at only when that thread waits
+// (DEFER_TASKRUN), so that it is never interrupted; the ring begins disabled, because that thread comes
+// later.
+constexpr unsigned setup_flags =
+    IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_CQSIZE | IORING_SETUP_R_DISABLED;
+
+int initialise(io_uring& ring, unsigned entries, unsigned completions) {
+  io_uring_params params{};
+  params.flags = setup_flags;
+  params.cq_entries = completions;
+  return -::io_uring_queue_init_params(entries, &ring, &params);
+}
+
+void* aligned(std::size_t alignment, std::size_t size) {
+  void* const memory = std::aligned_alloc(alignment, size);
+  if (memory == nullptr) throw std::bad_alloc();
+  return memory;
+}
+
+void check(int result, const char* what) {
+  if (result < 0) throw std::system_error(-result, std::system_category(), what);
+}
+
+}  // namespace
+
+std::string_view uring::unavailable_reason() {
+  static const std::string reason = [] {
+    io_uring ring{};
+    const int error = initialise(ring, 8, 16);
+    if (error == 0) ::io_uring_queue_exit(&ring);
+    if (error == 0) return std::string();
+    std::string why = std::string("io_uring cannot be set up: ") + std::strerror(error);
+    if (error == EPERM) why += " (kernel.io_uring_disabled, or a container's seccomp profile)";
+    if (error == EINVAL) why += " (it needs Linux 6.1)";
+    if (error == ENOMEM) why += " (ulimit -l)";
+    return why;
+  }();
+  return reason;
+}
+
+uring::uring() {
+  if (const int error = initialise(ring_, entries, completions); error != 0) {
+    throw std::system_error(error, std::system_category(), "io_uring_queue_init");
+  }
+  constexpr std::size_t size = std::size_t{buffer_count} * buffer_size;
+  provided_.reset(static_cast<io_uring_buf_ring*>(aligned(4096, buffer_count * sizeof(io_uring_buf))));
+  buffers_.reset(static_cast<std::byte*>(aligned(size, size)));
+  ::madvise(buffers_.get(), size, MADV_HUGEPAGE);
+  io_uring_buf_reg registration{};
+  registration.ring_addr = reinterpret_cast<std::uintptr_t>(provided_.get());
+  registration.ring_entries = buffer_count;
+  registration.bgid = buffer_group;
+  check(::io_uring_register_buf_ring(&ring_, &registration, 0), "io_uring_register_buf_ring");
+  ::io_uring_buf_ring_init(provided_.get());
+  for (unsigned i = 0; i < buffer_count; ++i) {
+    ::io_uring_buf_ring_add(provided_.get(), buffers_.get() + i * buffer_size, buffer_size,
+                            static_cast<unsigned short>(i), mask, static_cast<int>(i));
+  }
+  ::io_uring_buf_ring_advance(provided_.get(), buffer_count);
+}
+
+uring::~uring() { ::io_uring_queue_exit(&ring_); }
+
+// Not by io_uring_enable_rings, which liburing 2.3 declares and does not export.
+void uring::enable() {
+  const long result =
+      ::syscall(__NR_io_uring_register, ring_.ring_fd, IORING_REGISTER_ENABLE_RINGS, nullptr, 0);
+  check(result < 0 ? -errno : 0, "enabling an io_uring");
+}
+
+io_uring_sqe& uring::next(std::uint64_t user_data) {
+  io_uring_sqe* entry = ::io_uring_get_sqe(&ring_);
+  if (entry == nullptr) {
+    submit();
+    entry = ::io_uring_get_sqe(&ring_);
+  }
+  ::io_uring_sqe_set_data64(entry, user_data);
+  return *entry;
+}
+
+// With MSG_DONTWAIT it never waits for the peer; with MSG_WAITALL a short send is a failure, so that
+// IOSQE_CQE_SKIP_SUCCESS does not hide it (io_send() in the kernel's io_uring/net.c).
+void uring::send(int socket, std::span<const std::byte> bytes, send_mode how, std::uint64_t user_data) {
+  io_uring_sqe& entry = next(user_data);
+  const bool at_once = how == send_mode::at_once;
+  const int flags = MSG_NOSIGNAL | (at_once ? MSG_DONTWAIT | MSG_WAITALL : 0);
+  ::io_uring_prep_send(&entry, socket, bytes.data(), bytes.size(), flags);
+  if (at_once) entry.flags |= IOSQE_CQE_SKIP_SUCCESS;
+}
+
+void uring::submit() {
+  const int result = ::io_uring_submit(&ring_);
+  if (result != -EBUSY && result != -EINTR && result != -EAGAIN) check(result, "io_uring_submit");
+}
+
+void uring::submit_and_wait(clock::time_point until) {
+  int result = 0;
+  if (::io_uring_cq_ready(&ring_) > 0 || until == clock::time_point::min()) {  // there is something to do
+    result = ::io_uring_submit_and_get_events(&ring_);
+  } else if (until == clock::time_point::max()) {
+    result = ::io_uring_submit_and_wait(&ring_, 1);
+  } else {
+    const auto left = std::max(until - clock::now(), clock::duration::zero());
+    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(left);
+    __kernel_timespec timeout{.tv_sec = seconds.count(), .tv_nsec = (left - seconds).count()};
+    io_uring_cqe* first = nullptr;
+    result = ::io_uring_submit_and_wait_timeout(&ring_, &first, 1, &timeout, nullptr);
+  }
+  if (result != -ETIME && result != -EINTR && result != -EBUSY && result != -EAGAIN)
+    check(result, "io_uring_enter");
+}
+
+}  // namespace echobench
