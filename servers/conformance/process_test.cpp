@@ -1,0 +1,143 @@
+// What a server says of itself, and what its options do.
+#include "common/build_info.hpp"
+#include "servers/conformance/conformance.hpp"
+
+#include <array>
+#include <cstdio>
+#include <fstream>
+#include <sstream>
+
+namespace echobench::testing {
+namespace {
+
+class process : public conformance {};
+FOR_VARIANTS(process, "frame");
+
+TEST_P(process, says_what_it_listens_on) {
+  serve({"--bind", "127.0.0.1", "--bind", "::1"});
+  const auto& line = server().listening();
+  EXPECT_EQ(line.at("event"), "listening");
+  EXPECT_EQ(line.at("variant"), GetParam().name);
+  EXPECT_EQ(line.at("pid"), server().pid());
+  ASSERT_EQ(line.at("addresses").size(), 2U);
+  EXPECT_EQ(server().address(0).port(), server().address(1).port()) << "port 0 is resolved once";
+  EXPECT_EQ(server().address(1).to_string().rfind("[::1]:", 0), 0U);
+  for (const std::size_t address : {0, 1}) {
+    client& peer = connect(address);
+    expect_exchange(peer, frame("hello", 1));
+    peer.close();
+  }
+  expect_clean_stop();
+}
+
+// How many sockets listen on this port of 127.0.0.1 (proc(5): ports in hexadecimal, state 0A).
+std::size_t listening_sockets(std::uint16_t port) {
+  std::ifstream table("/proc/net/tcp");
+  std::array<char, 16> wanted{};
+  std::snprintf(wanted.data(), wanted.size(), "0100007F:%04X", port);
+  std::size_t found = 0;
+  for (std::string line; std::getline(table, line);) {
+    std::istringstream fields(line);
+    std::string number;
+    std::string local;
+    std::string remote;
+    std::string state;
+    fields >> number >> local >> remote >> state;
+    if (local == wanted.data() && state == "0A") ++found;
+  }
+  return found;
+}
+
+TEST_P(process, says_among_how_many_queues_connections_are_divided) {
+  EXPECT_EQ(serve().listening().at("loops"), 1);
+  expect_clean_stop();
+  serve({"--threads", "3", "--bind", "127.0.0.1", "--bind", "::1"});
+  if (server().listening().is_null()) return;  // of this variant there is one thread
+  EXPECT_EQ(server().listening().at("loops"), listening_sockets(server().address().port()));
+  expect_clean_stop();
+}
+
+TEST_P(process, says_what_it_was_built_from) {
+  const nlohmann::json expected{{"version", build_info::version},
+                                {"commit", build_info::commit},
+                                {"dirty", build_info::dirty},
+                                {"compiler", build_info::compiler},
+                                {"flags", build_info::flags}};
+  EXPECT_EQ(serve().listening().at("build"), expected);
+  expect_clean_stop();
+}
+
+TEST_P(process, the_same_port_twice_is_refused) {
+  serve();
+  const std::string port = std::to_string(server().address().port());
+  server_process second(command({"--port", port}));
+  const exit_report report = second.wait();
+  EXPECT_EQ(report.status, 1);
+  EXPECT_NE(report.errors.find("127.0.0.1:" + port), std::string::npos) << report.errors;
+  EXPECT_NE(report.errors.find("in use"), std::string::npos) << report.errors;
+  client& peer = connect();
+  expect_exchange(peer, frame("the first still serves", 1));
+  expect_clean_stop();
+}
+
+TEST_P(process, holds_no_more_than_max_connections) {
+  NEEDS_SEVERAL_CLIENTS();
+  serve(clients(5, {"--max-connections", "3"}));
+  std::vector<client*> peers;
+  for (int i = 0; i < 5; ++i) {
+    peers.push_back(&connect());
+    peers.back()->send(frame("hello", 1).request);
+  }
+  EXPECT_TRUE(peers[2]->readable_within(patience));
+  EXPECT_FALSE(peers[3]->readable_within(300ms));
+  for (client* peer : peers) {
+    EXPECT_EQ(peer->receive(21), frame("hello", 1).reply);
+    peer->close();
+  }
+  expect_clean_stop();
+}
+
+TEST_P(process, closes_idle_connections_when_asked_to) {
+  serve({"--idle-timeout", "1s"});
+  int closed = 0;
+  const auto served_while_active_or_asleep = [&] {
+    client& peer = connect();
+    const auto answered = [&peer](const exchange& e) {
+      peer.send(e.request);
+      return peer.receive(e.reply.size()) == e.reply;
+    };
+    bool served = true;
+    try {
+      for (std::uint32_t i = 0; i < 30 && served; ++i) {
+        served = answered(frame("active", i));
+        std::this_thread::sleep_for(50ms);  // on a busy machine it may be a second
+      }
+      const exchange asleep = frame("not idle", 30, frame_op::sleep, 1500ms);
+      served = served && rested_while(server(), [&] { served = answered(asleep); }) && served;
+      EXPECT_EQ(peer.receive_to_end(), "");
+    } catch (const std::system_error&) {  // it was closed before the request came
+      served = false;
+    }
+    peer.close();
+    ++closed;
+    return served;
+  };
+  EXPECT_TRUE(in_one_of_several(served_while_active_or_asleep));
+  expect_clean_stop({{"idle_timeout", closed}});
+}
+
+TEST_P(process, threads_serve_together) {
+  serve({"--threads", "3"});
+  if (server().listening().is_null()) {
+    const exit_report report = server().wait();
+    EXPECT_EQ(report.status, 2);
+    EXPECT_NE(report.errors.find("--threads"), std::string::npos) << report.errors;
+    return;
+  }
+  const std::vector<client*> peers = connect_many(GetParam().holds == "threads" ? 3 : 30);
+  for (client* peer : peers) expect_exchange(*peer, frame(text(1000, 1), 1));
+  EXPECT_EQ(expect_clean_stop().at("accepted"), peers.size());
+}
+
+}  // namespace
+}  // namespace echobench::testing

@@ -1,0 +1,111 @@
+// What a server takes: CPU time, memory, descriptors and threads; and how it does without.
+#include "servers/conformance/conformance.hpp"
+
+namespace echobench::testing {
+namespace {
+
+class resources : public conformance {};
+FOR_VARIANTS(resources, "frame");
+
+TEST_P(resources, uses_no_cpu_while_idle) {
+  serve(clients(at_once(50)));
+  const std::vector<client*> peers = connect_many(at_once(50));
+  for (client* peer : peers) expect_exchange(*peer, frame("hello", 1));
+  EXPECT_TRUE(rests_while(server(), [] { std::this_thread::sleep_for(500ms); }));
+  expect_clean_stop();
+}
+
+TEST_P(resources, descriptors_and_threads_return_to_where_they_began) {
+  serve();
+  {
+    client& first = connect();  // what is started once, with the first client
+    expect_exchange(first, frame("hello", 0, frame_op::work, 1us, flag_offload));
+    first.close();
+  }
+  std::size_t descriptors = 0;
+  std::size_t threads = 0;
+  EXPECT_TRUE(eventually([&] {
+    const auto was = std::pair(descriptors, threads);
+    const process_tree now = server().processes();
+    descriptors = now.descriptors();
+    threads = now.threads();
+    std::this_thread::sleep_for(50ms);
+    return was == std::pair(descriptors, threads);
+  }));
+  for (int i = 0; i < 60; ++i) {
+    client& peer = connect();
+    expect_exchange(peer, frame("hello", 1));
+    if (i % 3 == 0) peer.reset();
+    if (i % 3 == 1) {
+      peer.finish();
+      EXPECT_EQ(peer.receive_to_end(), "");
+    }
+    if (i % 3 != 0) peer.close();
+  }
+  const auto now = [&] { return server().processes(); };
+  EXPECT_TRUE(eventually([&] { return now().descriptors() <= descriptors && now().threads() <= threads; }))
+      << now().descriptors() << " descriptors, were " << descriptors << "; " << now().threads()
+      << " threads, were " << threads;
+  expect_end(stop());
+}
+
+TEST_P(resources, waits_for_descriptors_without_spinning) {
+  if (GetParam().holds != "any") GTEST_SKIP() << "holds " << GetParam().holds;
+#ifdef __SANITIZE_ADDRESS__
+  GTEST_SKIP() << "AddressSanitizer ends a process that has no descriptor left when it starts a thread";
+#endif
+  serve({}, sanitized ? 40 : 30);
+  const std::vector<client*> peers = connect_many(60);
+  for (client* peer : peers) peer->send(frame("hello", 1).request);
+  EXPECT_TRUE(rests_while(server(), [] { std::this_thread::sleep_for(500ms); }));
+  for (client* peer : peers) {  // each that leaves makes room for another
+    EXPECT_EQ(peer->receive(21), frame("hello", 1).reply);
+    peer->close();
+  }
+  const auto totals = expect_end(server().stop());
+  EXPECT_EQ(totals.at("accepted"), 60);
+  EXPECT_GT(totals.at("errors").at("accept"), 0);
+}
+
+// Where there is a thread or a process for each client: none of them can have a descriptor for it.
+TEST_P(resources, all_threads_wait_for_descriptors_without_spinning) {
+  if (GetParam().holds != "threads") GTEST_SKIP() << "holds " << GetParam().holds;
+  serve(clients(10));
+  server().processes().limit_descriptors(0);
+  const std::vector<client*> peers = connect_many(20);
+  for (client* peer : peers) peer->send(frame("hello", 1).request);
+  EXPECT_TRUE(rests_while(server(), [] { std::this_thread::sleep_for(500ms); }));
+  server().processes().limit_descriptors(process_tree::unlimited);
+  for (client* peer : peers) {
+    EXPECT_EQ(peer->receive(21), frame("hello", 1).reply);
+    peer->close();
+  }
+  const auto totals = expect_end(server().stop());
+  EXPECT_EQ(totals.at("accepted"), 20);
+  EXPECT_GT(totals.at("errors").at("accept"), 0);
+}
+
+TEST_P(resources, a_thousand_half_sent_frames_cost_bounded_memory) {
+  NEEDS_SEVERAL_CLIENTS();
+#ifdef __SANITIZE_THREAD__
+  GTEST_SKIP() << "ThreadSanitizer itself takes more than a megabyte for each thread";
+#endif
+  const std::size_t count = at_once(GetParam().holds == "threads" ? 100 : 1000);
+  constexpr std::size_t sent = 300'000;  // of 1 MiB; the replies are not read
+  serve(clients(count));
+  const std::size_t before = server().processes().resident_bytes();
+  std::vector<client*> peers;
+  const bytes half = frame(text(1 << 20, 1), 1).request.substr(0, frame_header_size + sent);
+  for (std::size_t i = 0; i < count; ++i) {
+    peers.push_back(&connect());
+    peers.back()->send(half);
+  }
+  peers.back()->receive(frame_header_size + 1000);  // the server has come so far
+  const std::size_t used = server().processes().resident_bytes() - before;
+  const std::size_t bound = count * (64 * 1024 + 16 * 1024) * (sanitized ? 4 : 1);
+  EXPECT_LT(used, bound) << used / count << " bytes for each";
+  expect_end(stop());
+}
+
+}  // namespace
+}  // namespace echobench::testing

@@ -1,0 +1,24 @@
+// A server that cannot run here says so, and why; its other tests are skipped.
+#include "common/process.hpp"
+#include "servers/conformance/conformance.hpp"
+
+#include <algorithm>
+
+namespace echobench::testing {
+namespace {
+
+class unavailable : public ::testing::TestWithParam<subject> {};
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(unavailable);
+INSTANTIATE_TEST_SUITE_P(variants, unavailable, ::testing::ValuesIn(unavailable_variants()), test_name);
+
+TEST_P(unavailable, ends_with_the_reason) {
+  server_process server(GetParam().command);
+  EXPECT_TRUE(server.listening().is_null());
+  const exit_report report = server.wait();
+  EXPECT_EQ(report.status, exit_unavailable);
+  EXPECT_NE(report.errors.find(GetParam().unavailable_reason), std::string::npos) << report.errors;
+  EXPECT_EQ(std::count(report.errors.begin(), report.errors.end(), '\n'), 1) << report.errors;
+}
+
+}  // namespace
+}  // namespace echobench::testing

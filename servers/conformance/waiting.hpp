@@ -1,0 +1,56 @@
+// For tests: how they wait, on machines that may be slow and busy.
+#pragma once
+
+#include "servers/conformance/server_process.hpp"
+
+#include <chrono>
+#include <thread>
+
+namespace echobench::testing {
+
+using namespace std::chrono_literals;
+using std::chrono::steady_clock;
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+inline constexpr bool sanitized = true;
+#else
+inline constexpr bool sanitized = false;
+#endif
+
+template <class Condition>
+bool eventually(Condition condition) {
+  for (const auto end = steady_clock::now() + patience; steady_clock::now() < end;
+       std::this_thread::sleep_for(5ms)) {
+    if (condition()) return true;
+  }
+  return condition();
+}
+
+// What a busy machine may prevent, but what is a proof when it happens once.
+template <class Attempt>
+bool in_one_of_several(Attempt attempt) {
+  for (int i = 0; i < 20; ++i) {
+    if (attempt()) return true;
+  }
+  return false;
+}
+
+// Whether the server wanted hardly any CPU while interval() passed, half a second or more. A thread that
+// spins wants a whole one, however few it gets beside busy programs.
+template <class Interval>
+bool rested_while(const server_process& server, Interval interval) {
+  constexpr double share = 0.2;  // of one CPU; some ten short awakenings may each wait for their turn
+  const auto before = server.processes().cpu_wanted();
+  const auto begin = steady_clock::now();
+  interval();
+  const auto lasted = steady_clock::now() - begin;
+  return server.processes().cpu_wanted() - before < lasted * share;
+}
+
+// It may settle first: one quiet interval is enough, since a thread that spins has none.
+template <class Interval>
+bool rests_while(const server_process& server, Interval interval) {
+  return in_one_of_several([&] { return rested_while(server, interval); });
+}
+
+}  // namespace echobench::testing
