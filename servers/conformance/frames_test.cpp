@@ -34,6 +34,19 @@ TEST_P(frames, bad_version_is_answered_and_closed) {
   expect_clean_stop({{"bad_version", 1}});
 }
 
+TEST_P(frames, reset_after_a_refusal) {
+  serve();
+  const exchange refusal = refused("", {.version = 2, .sequence = 1}, frame_status::bad_version);
+  client& peer = connect();
+  expect_exchange(peer, refusal);
+  peer.send(text(1000, 1));  // while the server waits for the end
+  peer.reset();
+  expect_exchange(connect(), frame("next", 2));
+  auto errors = expect_end(stop()).at("errors");
+  errors.erase("reset");
+  EXPECT_EQ(errors, (nlohmann::json{{"bad_version", 1}}));
+}
+
 TEST_P(frames, unknown_operation_is_answered_and_its_payload_skipped) {
   serve();
   client& peer = connect();

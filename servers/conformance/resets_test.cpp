@@ -1,6 +1,8 @@
 // Peers that break the connection.
 #include "servers/conformance/conformance.hpp"
 
+#include <functional>
+
 namespace echobench::testing {
 namespace {
 
@@ -27,7 +29,7 @@ TEST_P(resets, reset_by_a_peer_that_does_not_read) {
     client& peer = connect();
     const exchange e = messages(64, 60'000);
     std::size_t at = 0;
-    while (peer.writable_within(200ms)) {  // not any more: the server has stopped reading
+    while (peer.writable_within(100ms)) {  // not any more: the server has stopped reading
       const std::string_view rest = std::string_view(e.request).substr(at);
       const ssize_t n = ::send(peer.fd(), rest.data(), rest.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
       ASSERT_GT(n, 0);
@@ -38,6 +40,45 @@ TEST_P(resets, reset_by_a_peer_that_does_not_read) {
   client& next = connect();
   expect_exchange(next, message(64, 2));
   expect_end(stop());
+}
+
+TEST_P(resets, reset_in_each_phase) {
+  serve();
+  const exchange e = message(1000, 1);
+  const std::string_view request = e.request;
+  const exchange large = message(60'000, 2);
+  const std::vector<std::function<void(client&)>> phases{
+      [](client&) {},                                            // connected
+      [&](client& peer) { peer.send(request.substr(0, 1)); },    // begun
+      [&](client& peer) { peer.send(request.substr(0, 500)); },  // in the middle
+      [&](client& peer) { peer.send(request); },                 // being answered
+      [&](client& peer) { peer.send(large.request + large.request); },
+      [&](client& peer) { expect_exchange(peer, e); },  // answered
+      [&](client& peer) {                               // in the middle of the next
+        expect_exchange(peer, e);
+        peer.send(request.substr(0, 500));
+      },
+      [&](client& peer) {  // half-closed, being answered
+        peer.send(request);
+        peer.finish();
+      },
+      [&](client& peer) {  // the server has closed
+        peer.finish();
+        EXPECT_EQ(peer.receive_to_end(), "");
+      }};
+  for (int round = 0; round < 3; ++round) {
+    for (const auto& come_to : phases) {
+      client& peer = connect();
+      come_to(peer);
+      if (round == 1) std::this_thread::sleep_for(2ms);  // so that the server has come to it, too
+      peer.reset();
+    }
+  }
+  expect_exchange(connect(), e);
+  auto errors = expect_end(stop()).value("errors", nlohmann::json::object());
+  errors.erase("reset");
+  errors.erase("short_input");  // where the end was seen before the reset
+  EXPECT_EQ(errors, nlohmann::json::object());
 }
 
 }  // namespace

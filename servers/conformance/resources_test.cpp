@@ -11,7 +11,7 @@ TEST_P(resources, uses_no_cpu_while_idle) {
   serve(clients(at_once(50)));
   const std::vector<client*> peers = connect_many(at_once(50));
   for (client* peer : peers) expect_exchange(*peer, frame("hello", 1));
-  EXPECT_TRUE(rests_while(server(), [] { std::this_thread::sleep_for(500ms); }));
+  EXPECT_TRUE(rests_while(server(), [] { std::this_thread::sleep_for(quiet_time); }));
   expect_clean_stop();
 }
 
@@ -57,7 +57,7 @@ TEST_P(resources, waits_for_descriptors_without_spinning) {
   serve({}, sanitized ? 40 : 30);
   const std::vector<client*> peers = connect_many(60);
   for (client* peer : peers) peer->send(frame("hello", 1).request);
-  EXPECT_TRUE(rests_while(server(), [] { std::this_thread::sleep_for(500ms); }));
+  EXPECT_TRUE(rests_while(server(), [] { std::this_thread::sleep_for(quiet_time); }));
   for (client* peer : peers) {  // each that leaves makes room for another
     EXPECT_EQ(peer->receive(21), frame("hello", 1).reply);
     peer->close();
@@ -74,7 +74,7 @@ TEST_P(resources, all_threads_wait_for_descriptors_without_spinning) {
   server().processes().limit_descriptors(0);
   const std::vector<client*> peers = connect_many(20);
   for (client* peer : peers) peer->send(frame("hello", 1).request);
-  EXPECT_TRUE(rests_while(server(), [] { std::this_thread::sleep_for(500ms); }));
+  EXPECT_TRUE(rests_while(server(), [] { std::this_thread::sleep_for(quiet_time); }));
   server().processes().limit_descriptors(process_tree::unlimited);
   for (client* peer : peers) {
     EXPECT_EQ(peer->receive(21), frame("hello", 1).reply);

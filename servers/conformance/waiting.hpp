@@ -35,8 +35,11 @@ bool in_one_of_several(Attempt attempt) {
   return false;
 }
 
-// Whether the server wanted hardly any CPU while interval() passed, half a second or more. A thread that
-// spins wants a whole one, however few it gets beside busy programs.
+// How long a server is watched that should want no CPU.
+inline constexpr auto quiet_time = 300ms;
+
+// Whether the server wanted hardly any CPU while interval() passed, quiet_time or more. A thread that spins
+// wants a whole one, however few it gets beside busy programs.
 template <class Interval>
 bool rested_while(const server_process& server, Interval interval) {
   constexpr double share = 0.2;  // of one CPU; some ten short awakenings may each wait for their turn
