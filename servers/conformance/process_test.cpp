@@ -89,7 +89,7 @@ TEST_P(process, holds_no_more_than_max_connections) {
     peers.back()->send(frame("hello", 1).request);
   }
   EXPECT_TRUE(peers[2]->readable_within(patience));
-  EXPECT_FALSE(peers[3]->readable_within(300ms));
+  EXPECT_FALSE(peers[3]->readable_within(150ms));
   for (client* peer : peers) {
     EXPECT_EQ(peer->receive(21), frame("hello", 1).reply);
     peer->close();
@@ -98,7 +98,7 @@ TEST_P(process, holds_no_more_than_max_connections) {
 }
 
 TEST_P(process, closes_idle_connections_when_asked_to) {
-  serve({"--idle-timeout", "1s"});
+  serve({"--idle-timeout", "300ms"});
   int closed = 0;
   const auto served_while_active_or_asleep = [&] {
     client& peer = connect();
@@ -108,11 +108,11 @@ TEST_P(process, closes_idle_connections_when_asked_to) {
     };
     bool served = true;
     try {
-      for (std::uint32_t i = 0; i < 30 && served; ++i) {
+      for (std::uint32_t i = 0; i < 10 && served; ++i) {
         served = answered(frame("active", i));
-        std::this_thread::sleep_for(50ms);  // on a busy machine it may be a second
+        std::this_thread::sleep_for(50ms);  // on a busy machine it may be more
       }
-      const exchange asleep = frame("not idle", 30, frame_op::sleep, 1500ms);
+      const exchange asleep = frame("not idle", 10, frame_op::sleep, 2 * quiet_time);
       served = served && rested_while(server(), [&] { served = answered(asleep); }) && served;
       EXPECT_EQ(peer.receive_to_end(), "");
     } catch (const std::system_error&) {  // it was closed before the request came

@@ -1,6 +1,7 @@
 // Stopping: what was received is answered, and nothing is waited for in vain.
 #include "servers/conformance/conformance.hpp"
 
+#include <atomic>
 #include <csignal>
 #include <future>
 
@@ -30,9 +31,11 @@ TEST_P(stopping, stop_while_busy) {
   serve();
   client& peer = connect();
   const exchange e = messages(200, 5000);
+  std::atomic<bool> ended = false;
   auto sender = std::async(std::launch::async, [&] {
     try {
-      for (;;) peer.send(e.request);
+      while (!ended) peer.send(e.request);
+      peer.finish();
     } catch (const std::system_error&) {
     }
   });
@@ -40,13 +43,10 @@ TEST_P(stopping, stop_while_busy) {
   bytes got;
   auto reader = std::async(std::launch::async, [&] {
     try {
-      for (;;) {
-        const bytes more = peer.receive(1000);
-        got += more;
-        if (more.size() < 1000) return;
-      }
+      for (bytes more; more = peer.receive(1000), !more.empty();) got += more;
     } catch (const std::system_error&) {  // a reset, because the sender went on
     }
+    ended = true;
   });
   std::this_thread::sleep_for(50ms);
   server().signal_all(SIGINT);
@@ -58,6 +58,36 @@ TEST_P(stopping, stop_while_busy) {
     const bytes part = got.substr(at, e.reply.size());
     ASSERT_TRUE(part == e.reply.substr(0, part.size())) << "near byte " << at;
   }
+}
+
+TEST_P(stopping, stop_in_the_middle_of_a_hundred_messages) {
+  const std::size_t count = at_once(100);
+  serve(clients(count));
+  const std::vector<client*> peers = connect_many(count);
+  const exchange e = message(1000, 1);
+  constexpr std::size_t half = 500;
+  for (client* peer : peers) expect_exchange(*peer, e);
+  for (client* peer : peers) peer->send(e.request.substr(0, half));
+  server().signal(SIGTERM);
+  for (client* peer : peers) {
+    const bytes got = peer->receive_to_end();
+    expect_prefix(got, e.reply);
+    EXPECT_TRUE(GetParam().framing != "raw" || got.size() == half) << got.size();
+    peer->close();
+  }
+  expect_end(server().wait(), nlohmann::json::object());
+}
+
+TEST_P(stopping, reset_while_stopping) {
+  serve();
+  client& peer = connect();
+  expect_exchange(peer, message(64, 1));
+  server().signal_all(SIGSTOP);
+  peer.send(message(30'000, 2).request);
+  server().signal(SIGTERM);
+  peer.reset();
+  server().signal_all(SIGCONT);
+  expect_end(server().wait());
 }
 
 TEST_P(stopping_process, stop_while_idle) {
@@ -72,18 +102,34 @@ TEST_P(stopping_process, stop_while_idle) {
   expect_end(server().wait());
 }
 
-// Lingering and draining end in the same moment.
-TEST_P(stopping_process, stop_with_a_client_that_stays) {
+// Two servers at once, because each takes a second: of the first, lingering and draining end in the same
+// moment; the other drops a client that goes on sending.
+TEST_P(stopping_process, stop_with_clients_that_stay) {
+  server_process other(command());
+  client sends_on(other.address());
+  expect_exchange(sends_on, frame("hello", 1));
+  auto sender = std::async(std::launch::async, [&] {
+    const frame_header unknown{.length = 1 << 20, .op = static_cast<frame_op>(9)};
+    const exchange e = refused(text(1 << 20, 1), unknown, frame_status::unknown_op);  // a short reply
+    try {
+      for (;;) sends_on.send(e.request);
+    } catch (const std::system_error&) {
+    }
+  });
   serve({"--drain-timeout", "1s"});
-  client& peer = connect();
-  expect_exchange(peer, frame("hello", 1));
-  expect_end(server().stop(), nlohmann::json::object());  // it was answered and flushed
+  client& stays = connect();
+  expect_exchange(stays, frame("hello", 1));
+  other.signal(SIGTERM);
+  server().signal(SIGTERM);
+  expect_end(server().wait(), nlohmann::json::object());  // it was answered and flushed
+  expect_end(other.wait());
+  sender.wait();
 }
 
 TEST_P(stopping_process, stop_waits_for_a_sleep_that_ends_in_time) {
   serve();
   client& peer = connect();
-  const exchange e = frame("dream", 1, frame_op::sleep, 300ms);
+  const exchange e = frame("dream", 1, frame_op::sleep, 200ms);
   expect_exchange(peer, frame("hello", 0));
   peer.send(e.request);
   std::this_thread::sleep_for(50ms);  // so that it has begun
@@ -94,15 +140,18 @@ TEST_P(stopping_process, stop_waits_for_a_sleep_that_ends_in_time) {
 }
 
 TEST_P(stopping_process, stop_does_not_wait_beyond_the_drain_timeout) {
+  std::list<server_process> servers;
+  std::list<client> peers;
   for (const auto& [op, flags] : {std::pair(frame_op::sleep, 0), std::pair(frame_op::work, 0),
                                   std::pair(frame_op::work, int{flag_offload})}) {
-    serve({"--drain-timeout", "200ms", "--max-sleep", "1h", "--max-work", "1h"});
-    client& peer = connect();
+    servers.emplace_back(command({"--drain-timeout", "200ms", "--max-sleep", "1h", "--max-work", "1h"}));
+    client& peer = peers.emplace_back(servers.back().address());
     expect_exchange(peer, frame("hello", 0));
     peer.send(frame("long", 1, op, 1h, static_cast<std::uint8_t>(flags)).request);
-    std::this_thread::sleep_for(50ms);
-    expect_end(server().stop());
   }
+  std::this_thread::sleep_for(50ms);
+  for (const server_process& each : servers) each.signal(SIGTERM);
+  for (server_process& each : servers) expect_end(each.wait());
 }
 
 TEST_P(stopping_process, stop_does_not_wait_for_a_peer_that_does_not_read) {
