@@ -5,7 +5,7 @@
 namespace echobench::testing {
 
 void conformance::SetUp() {
-  if (!GetParam().unavailable_reason.empty()) GTEST_SKIP() << GetParam().unavailable_reason;
+  if (const std::string reason = why_unavailable(GetParam()); !reason.empty()) GTEST_SKIP() << reason;
 }
 
 std::size_t conformance::at_once(std::size_t n) {

@@ -8,7 +8,7 @@ namespace echobench::testing {
 namespace {
 
 class fuzz : public conformance {};
-FOR_VARIANTS(fuzz, "frame", "line", "raw");
+FOR_SERVERS(fuzz, "frame", "line", "raw");
 
 using generator = std::mt19937;
 

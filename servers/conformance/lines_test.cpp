@@ -4,8 +4,14 @@
 namespace echobench::testing {
 namespace {
 
+std::vector<subject> of_lines(std::vector<subject> all) {
+  std::erase_if(all, [](const subject& s) { return s.framing != "line"; });
+  return all;
+}
+
 class lines : public conformance {};
 FOR_VARIANTS(lines, "line");
+INSTANTIATE_TEST_SUITE_P(baselines, lines, ::testing::ValuesIn(of_lines(baselines())), test_name);
 
 TEST_P(lines, an_unterminated_last_line_is_answered_as_it_is) {
   serve({"--service", "upper"});

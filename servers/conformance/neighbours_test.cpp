@@ -7,7 +7,7 @@ namespace echobench::testing {
 namespace {
 
 class neighbours : public conformance {};
-FOR_VARIANTS(neighbours, "frame", "line", "raw");
+FOR_SERVERS(neighbours, "frame", "line", "raw");
 class neighbours_of_work : public conformance {};
 FOR_VARIANTS(neighbours_of_work, "frame");
 

@@ -7,7 +7,7 @@ namespace echobench::testing {
 namespace {
 
 class protocol : public conformance {};
-FOR_VARIANTS(protocol, "frame", "line", "raw");
+FOR_SERVERS(protocol, "frame", "line", "raw");
 
 TEST_P(protocol, one_message) {
   serve();

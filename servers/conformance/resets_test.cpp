@@ -7,7 +7,7 @@ namespace echobench::testing {
 namespace {
 
 class resets : public conformance {};
-FOR_VARIANTS(resets, "frame", "line", "raw");
+FOR_SERVERS(resets, "frame", "line", "raw");
 
 TEST_P(resets, reset_in_the_middle_of_a_message) {
   serve();

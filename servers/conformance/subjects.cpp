@@ -1,7 +1,10 @@
 #include "servers/conformance/subjects.hpp"
 
+#include "common/cpu.hpp"
 #include "servers/conformance/server_process.hpp"
 
+#include <fstream>
+#include <map>
 #include <utility>
 
 namespace echobench::testing {
@@ -30,6 +33,24 @@ const std::vector<program>& programs() {
   return all;
 }
 
+#ifdef ECHOBENCH_BUILD
+// An experiment's command line, for this build.
+arguments filled_in(const nlohmann::json& command, const std::string& framing) {
+  const std::pair<std::string, std::string> known[] = {{"build/release/", ECHOBENCH_BUILD "/"},
+                                                       {"{port}", "0"},
+                                                       {"{threads}", "1"},
+                                                       {"{cpus}", format_cpu_list(allowed_cpus())},
+                                                       {"{framing}", framing}};
+  arguments all = command;
+  for (std::string& part : all) {
+    for (const auto& [name, value] : known) {
+      if (const auto at = part.find(name); at != std::string::npos) part.replace(at, name.size(), value);
+    }
+  }
+  return all;
+}
+#endif
+
 }  // namespace
 
 std::vector<subject> variants(const std::vector<std::string>& framings) {
@@ -47,6 +68,32 @@ std::vector<subject> variants(const std::vector<std::string>& framings) {
     }
   }
   return all;
+}
+
+std::vector<subject> baselines() {
+  std::vector<subject> all;
+#ifdef ECHOBENCH_BUILD
+  const auto rows = nlohmann::json::parse(std::ifstream(ECHOBENCH_ROOT "/servers/baselines/baselines.json"));
+  for (const auto& row : rows) {
+    const std::string framing = row.at("framing");
+    const auto& needs = row.at("needs");
+    all.push_back({.name = row.at("name"),
+                   .framing = framing,
+                   .holds = row.at("holds"),
+                   .unavailable_reason = needs.at("reason"),
+                   .command = filled_in(row.at("command"), framing),
+                   .ours = false,
+                   .needs = filled_in(needs.at("command"), framing)});
+  }
+#endif
+  return all;
+}
+
+std::string why_unavailable(const subject& who) {
+  static std::map<arguments, bool> met;  // whoever asks twice
+  if (who.needs.empty()) return who.unavailable_reason;
+  if (!met.contains(who.needs)) met[who.needs] = server_process(who.needs).wait().status == 0;
+  return met[who.needs] ? "" : who.unavailable_reason;
 }
 
 std::vector<subject> unavailable_variants() {

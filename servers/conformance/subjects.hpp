@@ -14,9 +14,10 @@ struct subject {
   std::string name;
   std::string framing;
   std::string holds;               // clients at once: one, threads or any
-  std::string unavailable_reason;  // empty: it can be started here
+  std::string unavailable_reason;  // told when it is
   arguments command;               // which starts it, at a free port
   bool ours = true;                // it has echo-server's options, and counts errors
+  arguments needs = {};            // a command that must succeed, else it is unavailable
 
   friend std::ostream& operator<<(std::ostream& out, const subject& s) {
     return out << s.name << " " << s.framing;
@@ -25,7 +26,11 @@ struct subject {
 
 // Every variant in each of these framings.
 std::vector<subject> variants(const std::vector<std::string>& framings);
-// Those that cannot run here.
+// The servers in other runtimes, each in its own framing; none under sanitizers, which do not see them.
+std::vector<subject> baselines();
+// Why it cannot be started here; empty if it can.
+std::string why_unavailable(const subject& who);
+// The variants that cannot run here.
 std::vector<subject> unavailable_variants();
 
 }  // namespace echobench::testing

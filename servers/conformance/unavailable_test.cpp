@@ -20,5 +20,15 @@ TEST_P(unavailable, ends_with_the_reason) {
   EXPECT_EQ(std::count(report.errors.begin(), report.errors.end(), '\n'), 1) << report.errors;
 }
 
+#ifdef ECHOBENCH_BUILD
+TEST(unavailable_baseline, ends_with_the_reason) {
+  server_process server(
+      {"/usr/bin/python3", "-S", "servers/baselines/uvloop_protocol.py"});  // sees no packages
+  const exit_report report = server.wait();
+  EXPECT_EQ(report.status, exit_unavailable);
+  EXPECT_NE(report.errors.find("python3-uvloop is not installed"), std::string::npos) << report.errors;
+}
+#endif
+
 }  // namespace
 }  // namespace echobench::testing
