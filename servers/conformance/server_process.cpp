@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -93,15 +94,25 @@ void server_process::signal_all(int number) const { ::kill(-pid_, number); }
 exit_report server_process::wait() {
   exit_report report{.output = std::move(buffered_)};
   const auto deadline = std::chrono::steady_clock::now() + patience;
-  const auto read_all = [&](int fd, std::string& to) {
-    do {
-      const auto left =
-          std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
-      if (!ready_within(fd, POLLIN, std::max(left, 0ms))) signal_all(SIGKILL);
-    } while (read_some(fd, to));
-  };
-  read_all(out_.get(), report.output);
-  read_all(err_.get(), report.errors);
+  const unique_fd ended(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));
+  if (!ended) fail("pidfd_open");
+  std::array<pollfd, 3> waiting{{{.fd = ended.get(), .events = POLLIN, .revents = 0},
+                                 {.fd = out_.get(), .events = POLLIN, .revents = 0},
+                                 {.fd = err_.get(), .events = POLLIN, .revents = 0}}};
+  const std::array<std::string*, 3> texts{nullptr, &report.output, &report.errors};
+  // Not until its pipes end: a process that it leaves behind would keep them open.
+  for (bool exited = false; !exited;) {
+    const auto left =
+        std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+    const int ready = ::poll(waiting.data(), waiting.size(), static_cast<int>(std::max(left, 0ms).count()));
+    if (ready == 0) signal_all(SIGKILL);
+    exited = ready > 0 && waiting[0].revents != 0;
+    for (const std::size_t i : {1, 2}) {
+      while (waiting[i].fd >= 0 && ready_within(waiting[i].fd, POLLIN, 0ms)) {
+        if (!read_some(waiting[i].fd, *texts[i])) waiting[i].fd = -1;
+      }
+    }
+  }
   int status = 0;
   ::waitpid(pid_, &status, 0);
   report.left_processes = ::kill(-pid_, 0) == 0;
