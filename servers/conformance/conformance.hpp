@@ -42,6 +42,7 @@ protected:
   }
   static exchange messages(std::size_t count, std::size_t size, std::uint32_t seed = 1);
 
+  void disconnect() { peers_.clear(); }
   // All clients leave, the server stops.
   exit_report stop();
   // The server ends as it should. Returns what it has counted.
