@@ -1,8 +1,11 @@
 #include "servers/conformance/conformance.hpp"
 
 #include <algorithm>
+#include <csignal>
 
 namespace echobench::testing {
+
+std::map<std::string, std::shared_ptr<server_process>> conformance::shared_;
 
 void conformance::SetUp() {
   if (const std::string reason = why_unavailable(GetParam()); !reason.empty()) GTEST_SKIP() << reason;
@@ -27,7 +30,29 @@ arguments conformance::command(const arguments& more) {
 
 server_process& conformance::serve(const arguments& more, unsigned descriptors) {
   peers_.clear();
-  return server_.emplace(command(more), descriptors);
+  server_ = std::make_shared<server_process>(command(more), descriptors);
+  return *server_;
+}
+
+server_process& conformance::share() {
+  auto& server = shared_[::testing::PrintToString(GetParam())];
+  if (server == nullptr) server = std::make_shared<server_process>(command());
+  server_ = server;
+  return *server_;
+}
+
+void conformance::TearDown() {
+  peers_.clear();
+  if (HasFailure()) shared_.erase(::testing::PrintToString(GetParam()));
+}
+
+void conformance::TearDownTestSuite() {
+  for (const auto& [name, server] : shared_) server->signal(SIGTERM);
+  for (const auto& [name, server] : shared_) {
+    const auto totals = expect_end(server->wait());
+    EXPECT_EQ(totals.value("errors", nlohmann::json::object()), nlohmann::json::object()) << name;
+  }
+  shared_.clear();
 }
 
 std::vector<client*> conformance::connect_many(std::size_t n) {

@@ -10,7 +10,8 @@
 #include <gtest/gtest.h>
 
 #include <list>
-#include <optional>
+#include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -33,6 +34,10 @@ protected:
 
   static arguments command(const arguments& more = {});
   server_process& serve(const arguments& more = {}, unsigned descriptors = 0);
+  // A server for several cases of a suite, which do not stop it: to start one takes longer than most of them.
+  server_process& share();
+  void TearDown() override;
+  static void TearDownTestSuite();
   server_process& server() { return *server_; }
   client& connect(std::size_t address = 0) { return peers_.emplace_back(server_->address(address)); }
   std::vector<client*> connect_many(std::size_t n);
@@ -46,16 +51,17 @@ protected:
   // All clients leave, the server stops.
   exit_report stop();
   // The server ends as it should. Returns what it has counted.
-  nlohmann::json expect_end(const exit_report& report);
+  static nlohmann::json expect_end(const exit_report& report);
   // The same; and it has counted these errors and no others, if it counts any.
-  nlohmann::json expect_end(const exit_report& report, const nlohmann::json& errors);
+  static nlohmann::json expect_end(const exit_report& report, const nlohmann::json& errors);
   // All clients leave, the server stops, having counted these errors and no others.
   nlohmann::json expect_clean_stop(const nlohmann::json& errors = nlohmann::json::object()) {
     return expect_end(stop(), errors);
   }
 
 private:
-  std::optional<server_process> server_;
+  static std::map<std::string, std::shared_ptr<server_process>> shared_;  // by subject
+  std::shared_ptr<server_process> server_;
   std::list<client> peers_;
 };
 

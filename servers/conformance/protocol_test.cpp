@@ -24,48 +24,43 @@ TEST_P(protocol, one_message) {
 }
 
 TEST_P(protocol, many_in_one_write) {
-  serve();
+  share();
   client& peer = connect();
   expect_exchange(peer, messages(100, 64));
-  expect_clean_stop();
 }
 
 TEST_P(protocol, byte_by_byte) {
-  serve();
+  share();
   client& peer = connect();
   const exchange e = messages(3, 20);
   for (const char c : e.request) peer.send({&c, 1});
   expect_same(peer.receive(e.reply.size()), e.reply);
-  expect_clean_stop();
 }
 
 TEST_P(protocol, empty_payload) {
-  serve();
+  share();
   client& peer = connect();
   expect_exchange(peer, messages(3, 0) + message(5, 9) + message(0, 10));
-  expect_clean_stop();
 }
 
 TEST_P(protocol, sizes_around_every_buffer) {
-  serve();
+  share();
   client& peer = connect();
   for (const std::size_t size :
        {1, 495, 496, 497, 511, 512, 513, 1000, 4096, 65'000, 65'519, 65'520, 65'535}) {
     expect_duplex(peer, message(size, static_cast<std::uint32_t>(size)));
   }
-  expect_clean_stop();
 }
 
 TEST_P(protocol, largest_message) {
-  serve();
+  share();
   client& peer = connect();
   expect_duplex(peer, message(GetParam().framing == "line" ? 65'535 : 1 << 20, 3));
   expect_duplex(peer, message(64, 4));
-  expect_clean_stop();
 }
 
 TEST_P(protocol, pipelining_64_deep_with_a_slow_reader) {
-  serve();
+  share();
   client& peer = connect();
   const exchange e = messages(64, 60'000);
   const auto sender = std::async(std::launch::async, [&] { peer.send(e.request); });
@@ -77,25 +72,22 @@ TEST_P(protocol, pipelining_64_deep_with_a_slow_reader) {
     std::this_thread::sleep_for(1ms);
   }
   expect_same(got, e.reply);
-  expect_clean_stop();
 }
 
 TEST_P(protocol, half_close_drains_then_closes) {
-  serve();
+  share();
   client& peer = connect();
   const exchange e = messages(50, 2000);
   peer.send(e.request);
   peer.finish();
   expect_same(peer.receive_to_end(), e.reply);
-  expect_clean_stop();
 }
 
 TEST_P(protocol, closes_at_once_when_nothing_was_sent) {
-  serve();
+  share();
   client& peer = connect();
   peer.finish();
   EXPECT_EQ(peer.receive_to_end(), "");
-  expect_clean_stop();
 }
 
 TEST_P(protocol, two_hundred_clients_at_once) {
