@@ -1,11 +1,11 @@
 // echo-load: drives echo servers side by side and says whether the figures can be believed.
 #include "common/process.hpp"
-#include "loadgen/hdr_encoding.hpp"
-#include "loadgen/json_report.hpp"
-#include "loadgen/options.hpp"
-#include "loadgen/result_file.hpp"
-#include "loadgen/run.hpp"
-#include "loadgen/text_report.hpp"
+#include "loadgen/drive/run.hpp"
+#include "loadgen/plan/options.hpp"
+#include "loadgen/record/hdr_encoding.hpp"
+#include "loadgen/report/json_report.hpp"
+#include "loadgen/report/result_file.hpp"
+#include "loadgen/report/text_report.hpp"
 
 #include <nlohmann/json.hpp>
 

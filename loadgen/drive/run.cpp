@@ -1,0 +1,412 @@
+#include "loadgen/drive/run.hpp"
+
+#include "common/cpu.hpp"
+#include "common/process.hpp"
+#include "common/units.hpp"
+#include "loadgen/drive/team.hpp"
+#include "loadgen/plan/slice_plan.hpp"
+#include "loadgen/report/progress_line.hpp"
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/signalfd.h>
+
+#include <algorithm>
+#include <memory>
+#include <stdexcept>
+#include <system_error>
+
+namespace echobench {
+namespace {
+
+using std::chrono::nanoseconds;
+using namespace std::chrono_literals;
+
+// Accounting windows of a run against a single target: longer runs have longer windows, not larger results.
+constexpr std::int64_t most_windows = 1000;
+
+// Descriptors beside the connections: standard streams, epoll instances, signals, result files.
+constexpr std::size_t spare_descriptors = 32;
+
+void require_descriptors(const options& asked) {
+  const std::uint64_t needed = asked.connections * asked.targets.size() + asked.threads + spare_descriptors;
+  const std::uint64_t limit = raise_descriptor_limit();
+  if (needed <= limit) return;
+  throw std::runtime_error(fmt::format(
+      "--connections {} to {} target(s) needs {} descriptors, the limit is {}: lower --connections or raise "
+      "the hard limit (ulimit -Hn, or LimitNOFILE=)",
+      asked.connections, asked.targets.size(), needed, limit));
+}
+
+std::vector<endpoint> resolve_targets(const options& asked) {
+  std::vector<endpoint> found;
+  for (const target& each : asked.targets) {
+    try {
+      found.push_back(resolve(each.host_and_port));
+    } catch (const std::invalid_argument& error) {
+      throw std::invalid_argument("TARGET: " + std::string(error.what()));
+    }
+  }
+  return found;
+}
+
+unique_fd open_stop_signals() {
+  const sigset_t stop = block_stop_signals();
+  unique_fd fd(::signalfd(-1, &stop, SFD_CLOEXEC | SFD_NONBLOCK));
+  if (!fd) throw std::system_error(errno, std::system_category(), "signalfd");
+  return fd;
+}
+
+// Sleeps until then; false when the user wants the run to end.
+bool sleep_until(clock::time_point then, int stop_fd) {
+  pollfd stop{.fd = stop_fd, .events = POLLIN, .revents = 0};
+  const nanoseconds left = std::max<nanoseconds>(then - clock::now(), 0ns);
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(left);
+  const timespec timeout{.tv_sec = seconds.count(), .tv_nsec = (left - seconds).count()};
+  return ::ppoll(&stop, 1, &timeout, nullptr) <= 0;
+}
+
+double ratio(nanoseconds part, nanoseconds whole) {
+  return whole.count() > 0 ? static_cast<double>(part.count()) / static_cast<double>(whole.count()) : 0;
+}
+
+// What all workers together did in a drive.
+struct drive_totals {
+  std::vector<part_counts> parts;  // guard, windows, drain
+  part_counts all;
+  clock::time_point stopped;
+
+  explicit drive_totals(const team& crew) {
+    for (const auto& each : crew.workers()) {
+      const drive_counts& counts = each->counts();
+      parts.resize(counts.parts.size());
+      for (std::size_t i = 0; i < parts.size(); ++i) {
+        parts[i] += counts.parts[i];
+        all += counts.parts[i];
+      }
+      stopped = std::max(stopped, counts.stopped);
+    }
+  }
+};
+
+class coordinator {
+public:
+  explicit coordinator(const options& asked)
+      : asked_(asked),
+        endpoints_(resolve_targets(asked)),
+        stop_fd_(open_stop_signals()),
+        pool_(asked.seed, asked.payload),
+        messages_(asked.frames, asked.op, asked.payload, pool_),
+        random_(asked.seed),
+        driven_(asked.targets.size()),
+        client_times_(asked.threads * asked.targets.size()) {
+    require_descriptors(asked);
+    for (const target& each : asked.targets) {
+      if (each.server_pid) probes_.emplace_back(*each.server_pid);
+    }
+    result_.cells.resize(asked.targets.size());
+    for (std::size_t t = 0; t < asked.targets.size(); ++t) {
+      result_.cells[t].asked = asked.targets[t];
+      if (probe_of(t) != nullptr) result_.cells[t].server.emplace().base = probe_of(t)->read();
+    }
+    std::vector<std::unique_ptr<worker>> workers;
+    for (std::size_t i = 0; i < asked.threads; ++i) {
+      workers.push_back(std::make_unique<worker>(asked, endpoints_, messages_, i, stop_fd_.get()));
+    }
+    crew_ = std::make_unique<team>(std::move(workers));
+  }
+
+  measurement run() {
+    result_.started = std::chrono::system_clock::now();
+    connect();
+    warm_up();
+    if (!stopped() && any_live()) measure();
+    crew_->run([](worker& own) { own.settle(); });
+    for (std::size_t t = 0; t < asked_.targets.size(); ++t) conclude(t);
+    result_.interrupted = stopped();
+    result_.finished = std::chrono::system_clock::now();
+    return std::move(result_);
+  }
+
+private:
+  struct driven_time {
+    nanoseconds total{0};      // guard and drain included
+    nanoseconds last_cpu{-1};  // server CPU at the end of the last slice; -1: none yet
+  };
+
+  server_probe* probe_of(std::size_t target) {
+    return asked_.targets[target].server_pid ? &probes_[target] : nullptr;
+  }
+  bool stopped() const { return crew_->workers().front()->stop_requested(); }
+  std::size_t live(std::size_t target) const {
+    std::size_t sum = 0;
+    for (const auto& each : crew_->workers()) sum += each->live(target);
+    return sum;
+  }
+  bool any_live() const {
+    for (std::size_t t = 0; t < asked_.targets.size(); ++t) {
+      if (live(t) > 0) return true;
+    }
+    return false;
+  }
+  std::uint64_t progress() const {
+    std::uint64_t sum = 0;
+    for (const auto& each : crew_->workers()) sum += each->progress();
+    return sum;
+  }
+
+  void connect() {
+    progress_.show(
+        [&] { return fmt::format("connecting {} x {}", asked_.connections, asked_.targets.size()); });
+    crew_->run([](worker& own) { own.connect(); });
+  }
+
+  void warm_up() {
+    nanoseconds slowest_turn{0};
+    for (std::size_t t = 0; t < asked_.targets.size() && asked_.warmup > 0ns && !stopped(); ++t) {
+      if (live(t) == 0) continue;
+      progress_.show([&] { return "warming up " + asked_.targets[t].label(); });
+      const auto start = clock::now();
+      const drive_plan plan{
+          .target = t, .start = start, .measure_from = start, .stop = start + asked_.warmup};
+      crew_->run([&](worker& own) { own.drive(plan); });
+      slowest_turn = std::max(slowest_turn, turn_seen(drive_totals(*crew_), clock::now() - start));
+    }
+    if (stopped()) return;
+    result_.slices = plan_slices(asked_.slice, slowest_turn, asked_.open_loop(), asked_.targets.size() == 1);
+  }
+
+  // By the warm-up without its drain, or where no reply came before that by all of it.
+  nanoseconds turn_seen(const drive_totals& warmup, nanoseconds whole) const {
+    const bool in_time = warmup.parts[1].requests > 0;
+    const part_counts& seen = in_time ? warmup.parts[1] : warmup.all;
+    return turn_of(
+        {.requests = seen.requests, .elapsed = in_time ? asked_.warmup : whole, .service = seen.service},
+        asked_.connections * asked_.pipeline, asked_.open_loop());
+  }
+
+  void measure() {
+    for (std::size_t t = 0; t < asked_.targets.size(); ++t) {
+      if (probe_of(t) != nullptr) begin_probing(t);
+    }
+    const auto start = clock::now();
+    asked_.targets.size() == 1 ? measure_one() : measure_in_turns();
+    result_.elapsed = clock::now() - start;
+    for (std::size_t t = 0; t < asked_.targets.size(); ++t) {
+      if (probe_of(t) != nullptr) end_probing(t);
+    }
+  }
+
+  // One target: driven without a break, its time divided into windows.
+  void measure_one() {
+    cell& only = result_.cells.front();
+    server_probe* probe = probe_of(0);
+    drive_plan plan;
+    plan.recorded = true;
+    const auto duration = std::max<nanoseconds>(asked_.duration, result_.slices.length * asked_.rounds);
+    plan.windows = std::max(asked_.rounds, static_cast<std::size_t>(std::clamp<std::int64_t>(
+                                               duration / result_.slices.length, 1, most_windows)));
+    result_.slices.length = duration / static_cast<std::int64_t>(plan.windows);
+    std::vector<nanoseconds> cpu{begin_slice(0)};
+    plan.start = plan.measure_from = clock::now();
+    plan.stop = plan.start + duration;
+    crew_->start([plan](worker& own) { own.drive(plan); });
+    for (std::size_t w = 1; w <= plan.windows && sleep_until(plan.end_of(w), stop_fd_.get()); ++w) {
+      if (probe != nullptr) {
+        probe->find_new_children();
+        cpu.push_back(probe->cpu().total);
+      }
+      if (progress() == 0) continue;
+      progress_.show([&] {
+        const auto seconds = std::chrono::duration<double>(clock::now() - plan.start).count();
+        return fmt::format("{} {:.0f} s of {:.0f} s, {:.0f} requests/s", only.asked.label(), seconds,
+                           std::chrono::duration<double>(duration).count(),
+                           static_cast<double>(progress()) / seconds);
+      });
+    }
+    crew_->wait();
+    const drive_totals totals(*crew_);
+    end_slice(0, plan, totals);
+    for (std::size_t w = 0; w < plan.windows; ++w) {
+      const auto begin = plan.end_of(w);
+      const auto end = std::min(plan.end_of(w + 1), totals.stopped);
+      if (end <= begin) break;
+      slice& each = only.slices.emplace_back();
+      each.index = w;
+      each.requests = each.requests_total = totals.parts[w + 1].requests;
+      each.elapsed = end - begin;
+      each.client_cpu = totals.parts[w + 1].cpu;
+      if (w + 1 < cpu.size()) each.server_cpu = std::max<nanoseconds>(cpu[w + 1] - cpu[w], 0ns);
+    }
+  }
+
+  // Several targets: rounds of slices, as many as fit, and as many as were asked for.
+  void measure_in_turns() {
+    const slice_plan& plan = result_.slices;
+    const auto round = plan.length * asked_.targets.size();
+    if (round > asked_.duration && asked_.rounds == 0) {
+      throw std::invalid_argument(
+          fmt::format("--duration {} is too short: one slice of each target takes {} together (--slice {}); "
+                      "use at least that, or --rounds",
+                      format_duration(asked_.duration),
+                      format_duration(std::chrono::ceil<std::chrono::milliseconds>(round)),
+                      format_duration(std::chrono::ceil<std::chrono::microseconds>(plan.length))));
+    }
+    const auto end = clock::now() + asked_.duration;
+    const auto at_least = std::max<std::size_t>(asked_.rounds, 1);
+    for (std::size_t index = 0; !stopped() && any_live() && (index < at_least || clock::now() + round <= end);
+         ++index) {
+      for (const std::size_t t : next_round(asked_.targets.size(), random_)) {
+        if (live(t) == 0 || stopped()) continue;
+        run_slice(t, index);
+        progress_.show([&] {
+          const auto left = std::max<nanoseconds>(end - clock::now(), 0ns);
+          return fmt::format("round {} of {} targets, {:.0f} s left", index + 1, asked_.targets.size(),
+                             std::chrono::duration<double>(left).count());
+        });
+      }
+    }
+    if (stopped()) drop_incomplete_round();
+  }
+
+  void run_slice(std::size_t t, std::size_t index) {
+    slice each;
+    each.index = index;
+    const nanoseconds cpu = begin_slice(t);
+    drive_plan plan;
+    plan.target = t;
+    plan.recorded = true;
+    plan.start = clock::now();
+    plan.measure_from = plan.start + result_.slices.guard;
+    plan.stop = plan.start + result_.slices.length;
+    crew_->run([&](worker& own) { own.drive(plan); });
+    const drive_totals totals(*crew_);
+    const nanoseconds cpu_after = end_slice(t, plan, totals);
+    each.requests = totals.parts[1].requests;
+    each.elapsed = std::max<nanoseconds>(totals.stopped - plan.measure_from, 0ns);
+    each.requests_total = totals.all.requests;
+    each.client_cpu = totals.all.cpu;
+    if (probe_of(t) != nullptr) each.server_cpu = std::max<nanoseconds>(cpu_after - cpu, 0ns);
+    result_.cells[t].slices.push_back(each);
+  }
+
+  void drop_incomplete_round() {
+    std::size_t last = 0;
+    for (const cell& each : result_.cells) {
+      if (!each.slices.empty()) last = std::max(last, each.slices.back().index);
+    }
+    for (cell& each : result_.cells) {
+      if (!each.slices.empty() && each.slices.back().index == last) each.slices.pop_back();
+    }
+  }
+
+  // The server's CPU at the start of a slice; what it used since its last one is idle CPU.
+  nanoseconds begin_slice(std::size_t t) {
+    if (probe_of(t) == nullptr) return nanoseconds(0);
+    const nanoseconds now = probe_of(t)->cpu().total;
+    nanoseconds& last = driven_[t].last_cpu;
+    if (last >= 0ns) result_.cells[t].server->cpu_idle += std::max<nanoseconds>(now - last, 0ns);
+    return last = now;
+  }
+
+  // Adds what the slice brought to the cell; returns the server's CPU at its end.
+  nanoseconds end_slice(std::size_t t, const drive_plan& plan, const drive_totals& totals) {
+    cell& own = result_.cells[t];
+    driven_[t].total += clock::now() - plan.start;
+    own.requests_total += totals.all.requests;
+    own.client_cpu += totals.all.cpu;
+    own.client_waiting += totals.all.waiting;
+    own.client_polling += totals.all.polling;
+    own.client_blocked += totals.all.blocked;
+    own.elapsed += std::max<nanoseconds>(totals.stopped - plan.measure_from, 0ns);
+    for (std::size_t w = 1; w <= plan.windows; ++w) own.requests += totals.parts[w].requests;
+    for (std::size_t i = 0; i < asked_.threads; ++i) {
+      const drive_counts& counts = crew_->workers()[i]->counts();
+      client_time& time = client_times_[t * asked_.threads + i];
+      time.elapsed += std::max<nanoseconds>(counts.stopped - plan.measure_from, 0ns);
+      for (std::size_t w = 1; w <= plan.windows; ++w) time += counts.parts[w];
+    }
+    if (probe_of(t) == nullptr) return nanoseconds(0);
+    const nanoseconds now = probe_of(t)->cpu_at_rest().total;
+    own.server->cpu += std::max<nanoseconds>(now - driven_[t].last_cpu, 0ns);
+    return driven_[t].last_cpu = now;
+  }
+
+  void begin_probing(std::size_t t) {
+    probe_of(t)->refresh();
+    const server_cpu now = probe_of(t)->cpu_at_rest();  // what the warm-up began is over
+    result_.cells[t].server->begin = probe_of(t)->read();
+    driven_[t].last_cpu = now.total;
+    result_.cells[t].server->cpu_children = -now.children;
+  }
+
+  void end_probing(std::size_t t) {
+    begin_slice(t);  // what it used since its last slice
+    server_use& use = *result_.cells[t].server;
+    use.cpu += probe_of(t)->refresh();
+    use.cpu_children = std::max<nanoseconds>(use.cpu_children + probe_of(t)->cpu().children, 0ns);
+    use.end = probe_of(t)->read();
+    use.busy = ratio(use.cpu, driven_[t].total * probe_of(t)->usable_cpus());
+  }
+
+  void conclude(std::size_t t) {
+    cell& own = result_.cells[t];
+    std::vector<double> shares;
+    std::size_t asked_of = 0;
+    for (const auto& each : crew_->workers()) {
+      own.record.merge(each->record(t));
+      for (std::size_t i = 0; i < each->own_connections(); ++i) {
+        const connection_counts counts = each->of_connection(t, i);
+        own.opened += counts.opened;
+        own.served += counts.replies > 0;
+        own.due += counts.due;
+        if (asked_.open_loop() && counts.due == 0) continue;  // was given nothing to do
+        ++asked_of;
+        shares.push_back(static_cast<double>(counts.replies) /
+                         static_cast<double>(asked_.open_loop() ? counts.due : 1));
+      }
+    }
+    own.jain_index = jain_index(shares);
+    // In the open loop a share is of what was due, which a loop with more connections gives, too.
+    own.spread = fairness_within_loops(std::move(shares), asked_.open_loop() ? 1 : own.asked.server_loops);
+    for (std::size_t i = 0; i < asked_.threads; ++i) {
+      const client_time& time = client_times_[t * asked_.threads + i];
+      own.client_busy = std::max(own.client_busy, ratio(time.busy(), time.elapsed));
+    }
+    own.judged =
+        judge({.errors = own.record.errors,
+               .replies = own.requests_total,
+               .open_loop = asked_.open_loop(),
+               .client_busy = own.client_busy,
+               .server_busy = own.server ? std::optional(own.server->busy) : std::nullopt,
+               .on_schedule = own.on_schedule(),
+               .unsent = own.record.unsent,
+               .connections = asked_of,
+               .served = own.served,
+               .spread = own.spread,
+               .idle_share = own.server ? ratio(own.server->cpu_idle, result_.elapsed) : 0,
+               .beyond_histogram = own.record.service.saturated() + own.record.response.saturated()});
+  }
+
+  const options& asked_;
+  const std::vector<endpoint> endpoints_;
+  const unique_fd stop_fd_;
+  const payload_pool pool_;
+  const message_plan messages_;
+  std::mt19937_64 random_;            // order of slices
+  std::vector<server_probe> probes_;  // one per target, or none
+  std::vector<driven_time> driven_;
+  std::vector<client_time> client_times_;  // within windows, of each target and thread
+  progress_line progress_;
+  measurement result_;
+  std::unique_ptr<team> crew_;  // last: its threads use what stands above
+};
+
+}  // namespace
+
+measurement run(const options& asked) {
+  if (!asked.cpus.empty()) restrict_to_cpus(asked.cpus);
+  return coordinator(asked).run();
+}
+
+}  // namespace echobench

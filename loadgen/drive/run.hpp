@@ -1,0 +1,14 @@
+// A whole run: connect, warm up, measure, judge.
+#pragma once
+
+#include "loadgen/plan/options.hpp"
+#include "loadgen/record/measurement.hpp"
+
+namespace echobench {
+
+// Blocks SIGINT and SIGTERM in this thread for good: one of them ends the run early with what is measured so
+// far. Shows progress on stderr when that is a terminal. Throws std::invalid_argument when an option does not
+// fit what was found (target, slice), std::system_error or std::runtime_error when the run cannot be done.
+measurement run(const options& asked);
+
+}  // namespace echobench

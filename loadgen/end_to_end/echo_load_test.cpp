@@ -1,0 +1,633 @@
+// The real program against small servers in this process: exit status, result file and words.
+#include "common/frame.hpp"
+#include "common/process.hpp"
+#include "loadgen/end_to_end/fixture_server.hpp"
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <nlohmann/json.hpp>
+#include <spawn.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <csignal>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace echobench {
+namespace {
+
+using nlohmann::json;
+using testing::AllOf;
+using testing::HasSubstr;
+using message = fixture_server::message;
+using namespace std::chrono_literals;
+
+// A running echo-load; its output goes to files, so that it never waits for us.
+class program {
+public:
+  explicit program(std::vector<std::string> arguments, const std::string& shell_prefix = "") {
+    char name[] = "/tmp/echo-load-test-XXXXXX";
+    directory_ = ::mkdtemp(name);
+    arguments.insert(arguments.begin(), ECHO_LOAD);
+    for (const std::string kind : {"json", "hdr"}) {
+      if (std::ranges::find(arguments, "--" + kind) == arguments.end()) {
+        arguments.insert(arguments.end(), {"--" + kind, path(kind)});
+      }
+    }
+    if (!shell_prefix.empty()) {
+      arguments.insert(arguments.begin(), {"/bin/sh", "-c", shell_prefix + " exec \"$@\"", "sh"});
+    }
+    std::vector<char*> argv;
+    argv.reserve(arguments.size() + 1);
+    for (auto& argument : arguments) argv.push_back(argument.data());
+    argv.push_back(nullptr);
+
+    posix_spawn_file_actions_t files;
+    ::posix_spawn_file_actions_init(&files);
+    constexpr int flags = O_WRONLY | O_CREAT | O_TRUNC;
+    ::posix_spawn_file_actions_addopen(&files, STDOUT_FILENO, path("out").c_str(), flags, 0600);
+    ::posix_spawn_file_actions_addopen(&files, STDERR_FILENO, path("err").c_str(), flags, 0600);
+    EXPECT_EQ(::posix_spawn(&pid_, argv[0], &files, nullptr, argv.data(), environ), 0);
+    ::posix_spawn_file_actions_destroy(&files);
+  }
+  ~program() { std::filesystem::remove_all(directory_); }
+
+  void interrupt() const { ::kill(pid_, SIGINT); }
+  void signal(int number) const { ::kill(pid_, number); }
+  bool ended() const {
+    siginfo_t info{};
+    return ::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+           info.si_pid == pid_;
+  }
+
+  int wait() {
+    int status = 0;
+    EXPECT_EQ(::wait4(pid_, &status, 0, &used_), pid_);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+  }
+  std::int64_t peak_memory_bytes() const { return std::int64_t{used_.ru_maxrss} * 1024; }  // after wait()
+  std::string out() const { return read("out"); }
+  std::string err() const { return read("err"); }
+  std::string hdr() const { return read("hdr"); }
+  json result() const { return json::parse(read("json")); }
+  json cell() const { return result().at("cells").at(0); }
+
+private:
+  std::string path(const std::string& name) const { return directory_ + "/" + name; }
+  std::string read(const std::string& name) const {
+    std::ifstream file(path(name));
+    return {std::istreambuf_iterator<char>(file), {}};
+  }
+
+  std::string directory_;
+  pid_t pid_ = -1;
+  rusage used_{};
+};
+
+// These arguments, and a short run with few connections where they do not say otherwise.
+std::vector<std::string> briefly(std::vector<std::string> arguments) {
+  for (const auto& [name, value] : std::initializer_list<std::pair<const char*, const char*>>{
+           {"-d", "200ms"}, {"--warmup", "50ms"}, {"-c", "5"}, {"--timeout", "2s"}}) {
+    if (std::ranges::find(arguments, name) == arguments.end())
+      arguments.insert(arguments.end(), {name, value});
+  }
+  return arguments;
+}
+
+// Good servers.
+
+TEST(echo_load, measures_a_good_server_and_says_so) {
+  fixture_server server(behaviours::echo_frames);
+  program run(briefly({"-c", "7", "-t", "2", "-d", "400ms", "good=" + server.address()}));
+  ASSERT_EQ(run.wait(), exit_ok) << run.err();
+  EXPECT_EQ(run.err(), "");
+  EXPECT_THAT(run.out(), AllOf(HasSubstr("good"), HasSubstr("7/7/7"), HasSubstr("requests/s")));
+
+  const json result = run.result();
+  EXPECT_EQ(result["schema_version"], 1);
+  EXPECT_EQ(result["interrupted"], false);
+  EXPECT_EQ(result["config"]["seed"], 1);
+  EXPECT_EQ(result["config"]["connections"], 7);
+  EXPECT_EQ(result["argv"][0], ECHO_LOAD);
+  for (const char* name : {"version", "commit", "dirty", "compiler", "flags", "libraries"}) {
+    EXPECT_TRUE(result["tool"].contains(name)) << name;
+  }
+  for (const char* name :
+       {"kernel", "cores", "mitigations", "limits", "load", "sysctls", "io_uring_allowed"}) {
+    EXPECT_TRUE(result["host"].contains(name)) << name;
+  }
+  const json cell = run.cell();
+  EXPECT_EQ(cell["target"], server.address());
+  EXPECT_EQ(cell["variant"], "good");
+  EXPECT_EQ(cell["connections"], (json{{"asked", 7}, {"opened", 7}, {"served", 7}}));
+  EXPECT_EQ(cell["errors"], json::object());
+  EXPECT_GT(cell["requests"], 0);
+  EXPECT_GE(cell["requests_total"], cell["requests"]);
+  EXPECT_GT(cell["throughput_per_s"], 0.0);
+  EXPECT_EQ(cell["elapsed_ns"], 400'000'000);
+  EXPECT_GT(cell["service_ns"]["mean"], 0);
+  EXPECT_EQ(cell["response_ns"], json::object()) << "closed loop has service time only";
+  EXPECT_FALSE(cell.contains("server")) << "no --server-pid: nothing is guessed";
+  EXPECT_FALSE(cell.contains("cpu_ns_per_request"));
+  EXPECT_THAT(cell["histograms"]["service"].get<std::string>(), testing::StartsWith("HISTFAAA"));
+  std::uint64_t requests = 0;
+  for (const json& slice : cell["slices"]) requests += slice["requests"].get<std::uint64_t>();
+  EXPECT_EQ(requests, cell["requests"]);
+  EXPECT_THAT(run.hdr(), HasSubstr("Tag=good/service,"));
+}
+
+TEST(echo_load, every_framing_operation_and_size_is_checked_and_served) {
+  fixture_server frames(behaviours::echo_frames);
+  fixture_server bytes(behaviours::echo_bytes);
+  const std::vector<std::vector<std::string>> table{
+      {"--payload", "0", frames.address()},
+      {"--op", "upper", "--payload", "13", frames.address()},
+      {"--op", "sleep:1us", "--pipeline", "16", frames.address()},
+      {"--payload", "300k", frames.address()},
+      {"--framing", "line", bytes.address()},
+      {"--framing", "line", "--payload", "0", "--pipeline", "3", bytes.address()},
+      {"--framing", "raw", "--payload", "1", bytes.address()},
+      {"--framing", "raw", "--payload", "300k", "--pipeline", "2", bytes.address()}};
+  for (std::size_t i = 0; i < table.size(); ++i) {
+    program run(briefly(table[i]));
+    EXPECT_EQ(run.wait(), exit_ok) << i << run.err() << run.out();
+    EXPECT_EQ(run.cell()["errors"], json::object()) << i;
+    EXPECT_EQ(run.cell()["connections"]["served"], 5) << i;
+  }
+}
+
+TEST(echo_load, a_peer_that_reads_slowly_gets_everything) {
+  fixture_server server(behaviours::read_slowly);
+  program run(
+      briefly({"--framing", "raw", "--payload", "1M", "-c", "2", "--timeout", "10s", server.address()}));
+  EXPECT_EQ(run.wait(), exit_ok) << run.err() << run.out();
+  EXPECT_EQ(run.cell()["errors"], json::object());
+}
+
+TEST(echo_load, drives_ipv6) {
+  fixture_server server(behaviours::echo_frames, "::1");
+  program run(briefly({server.address()}));
+  EXPECT_EQ(run.wait(), exit_ok) << run.err();
+}
+
+TEST(echo_load, connects_no_faster_than_told) {
+  fixture_server server(behaviours::echo_frames);
+  const auto start = std::chrono::steady_clock::now();
+  program run(briefly({"-c", "21", "-t", "2", "--connect-rate", "50", server.address()}));
+  ASSERT_EQ(run.wait(), exit_ok) << run.err();
+  EXPECT_GE(std::chrono::steady_clock::now() - start, 400ms + 250ms) << "20 gaps, warm-up and measurement";
+}
+
+TEST(echo_load, crr_opens_a_connection_for_each_request) {
+  std::atomic<std::uint64_t> accepted = 0;
+  fixture_server server([&](auto& peer) {
+    ++accepted;
+    behaviours::echo_frames(peer);
+  });
+  program run(briefly({"--workload", "crr", server.address()}));
+  ASSERT_EQ(run.wait(), exit_ok) << run.err();
+  const json cell = run.cell();
+  EXPECT_EQ(cell["errors"], json::object());
+  EXPECT_EQ(cell["connections"]["served"], 5);
+  EXPECT_GE(accepted, cell["requests_total"].get<std::uint64_t>());
+}
+
+TEST(echo_load, crr_takes_a_close_after_the_reply_as_normal) {
+  fixture_server server([](auto& peer) {
+    peer.write(frame_reply(peer.read_frame()));
+    set_reset_on_close(peer.fd());
+  });
+  program run(briefly({"--workload", "crr", server.address()}));
+  EXPECT_EQ(run.wait(), exit_ok) << run.err();
+  EXPECT_EQ(run.cell()["errors"], json::object());
+}
+
+// The client's own time.
+
+TEST(echo_load, a_client_that_was_kept_from_running_was_busy) {
+  // To be stopped is neither CPU time nor waiting for a CPU, just as time that a hypervisor takes.
+  fixture_server server(behaviours::tamper([](std::size_t, std::size_t, message reply) {
+    std::this_thread::sleep_for(5ms);
+    return reply;
+  }));
+  program run(briefly({"--busy-poll", "-c", "1", "-d", "1s", server.address()}));
+  const auto start = std::chrono::steady_clock::now();
+  std::chrono::nanoseconds stopped{0};
+  while (!run.ended()) {
+    const auto before = std::chrono::steady_clock::now();
+    run.signal(SIGSTOP);
+    std::this_thread::sleep_for(40ms);
+    run.signal(SIGCONT);
+    stopped += std::chrono::steady_clock::now() - before;
+    std::this_thread::sleep_for(10ms);
+  }
+  const auto all = std::chrono::steady_clock::now() - start;
+  ASSERT_EQ(run.wait(), exit_ok) << run.err();
+  const double share = std::chrono::duration<double>(stopped) / all;
+  EXPECT_GE(run.cell()["client_busy"].get<double>(), share - 0.2);
+}
+
+TEST(echo_load, busy_polling_never_sleeps_and_says_so) {
+  fixture_server server(behaviours::echo_frames);
+  for (const char* rate : {"closed", "2k"}) {
+    auto arguments = briefly({server.address()});
+    if (rate != std::string("closed")) arguments.insert(arguments.end(), {"-R", rate});
+    program sleeping(arguments);
+    ASSERT_EQ(sleeping.wait(), exit_ok) << sleeping.err();
+    EXPECT_EQ(sleeping.result()["config"]["busy_poll"], false);
+    EXPECT_EQ(sleeping.cell()["busy_poll"], false);
+    EXPECT_GT(sleeping.cell()["client_blocked_ns"], 0);
+
+    arguments.push_back("--busy-poll");
+    program polling(arguments);
+    ASSERT_EQ(polling.wait(), exit_ok) << polling.err();
+    EXPECT_EQ(polling.result()["config"]["busy_poll"], true);
+    EXPECT_EQ(polling.cell()["busy_poll"], true);
+    EXPECT_EQ(polling.cell()["client_blocked_ns"], 0);
+    EXPECT_GT(polling.cell()["client_polling_ns"], 0);
+  }
+}
+
+// The open loop.
+
+TEST(echo_load, open_loop_sends_what_the_schedule_holds) {
+  fixture_server server(behaviours::echo_frames);
+  for (const char* workers : {"1", "3"}) {
+    program run({"-c", "7", "-t", workers, "-R", "501", "-d", "1s", "--warmup", "100ms", server.address()});
+    ASSERT_EQ(run.wait(), exit_ok) << run.err();
+    const json cell = run.cell();
+    // The warm-up held an uneven part of the schedule, so that the measured part may hold one more or less.
+    EXPECT_NEAR(cell["requests_due"].get<double>(), 501, 1);
+    EXPECT_EQ(cell["requests_total"], cell["requests_due"]);
+    EXPECT_EQ(cell["response_ns"]["count"], cell["requests_due"]);
+    EXPECT_EQ(cell["requests_unsent"], 0);
+    EXPECT_GE(cell["response_ns"]["mean"], cell["service_ns"]["mean"]);
+    EXPECT_TRUE(cell.contains("schedule_adherence"));
+  }
+}
+
+TEST(echo_load, open_loop_counts_the_wait_that_a_stall_causes) {
+  fixture_server server(behaviours::stalling(500ms, 2s));
+  program run({"-c", "10", "-R", "500", "-d", "4s", "--warmup", "0", server.address()});
+  ASSERT_EQ(run.wait(), exit_ok) << run.err();
+  const json cell = run.cell();
+  EXPECT_EQ(cell["errors"], json::object());
+  EXPECT_EQ(cell["requests_total"], 2000);
+  // A quarter of the requests is due during a stall and waits evenly between 0 and 500 ms: one in ten waits
+  // 300 ms.
+  EXPECT_GE(cell["response_ns"]["p90"], 290'000'000);
+  EXPECT_GT(cell["response_ns"]["mean"].get<double>(), 2 * cell["service_ns"]["mean"].get<double>())
+      << "ten requests in flight see a stall, the service time hides the rest";
+}
+
+TEST(echo_load, a_backlog_takes_no_memory) {
+  const auto slow = behaviours::tamper([](std::size_t, std::size_t, message reply) {
+    std::this_thread::sleep_for(20ms);
+    return reply;
+  });
+  fixture_server server(slow);
+  std::vector<std::int64_t> peaks;
+  for (const char* rate : {"1k", "4M"}) {
+    program run({"-c", "2", "-R", rate, "-d", "1s", "--warmup", "0", "--timeout", "1s", server.address()});
+    ASSERT_EQ(run.wait(), exit_ok) << run.err();
+    const json cell = run.cell();
+    EXPECT_GT(cell["requests_unsent"], 0);
+    EXPECT_EQ(cell["requests_due"].get<std::uint64_t>(), rate == std::string("1k") ? 1000U : 4'000'000U);
+    peaks.push_back(run.peak_memory_bytes());
+  }
+  EXPECT_LT(peaks[1] - peaks[0], 8 << 20);
+}
+
+TEST(echo_load, poisson_arrivals_repeat_with_the_seed) {
+  fixture_server server(behaviours::echo_frames);
+  std::set<std::uint64_t> due;
+  for (const char* seed : {"5", "5", "6"}) {
+    program run({"-c", "3", "-R", "2000", "--arrivals", "poisson", "--seed", seed, "-d", "300ms", "--warmup",
+                 "0", server.address()});
+    ASSERT_EQ(run.wait(), exit_ok) << run.err();
+    due.insert(run.cell()["requests_due"].get<std::uint64_t>());
+  }
+  EXPECT_EQ(due.size(), 2U);
+}
+
+// Several targets.
+
+TEST(echo_load, targets_take_turns_in_rounds) {
+  fixture_server one(behaviours::echo_frames);
+  fixture_server two(behaviours::echo_frames);
+  const auto pid = std::to_string(::getpid());
+  program run({"-c", "4", "-d", "300ms", "--rounds", "3", "--warmup", "100ms", "--server-pid", pid,
+               "--server-pid", pid, "b=" + one.address(), "a=" + two.address()});
+  ASSERT_EQ(run.wait(), exit_ok) << run.err();
+  const json cells = run.result()["cells"];
+  ASSERT_EQ(cells.size(), 2U);
+  EXPECT_EQ(cells[0]["variant"], "b");
+  EXPECT_EQ(cells[1]["variant"], "a");
+  ASSERT_EQ(cells[0]["slices"].size(), cells[1]["slices"].size());
+  ASSERT_GE(cells[0]["slices"].size(), 3U);
+  for (const json& cell : cells) {
+    std::size_t round = 0;
+    for (const json& slice : cell["slices"]) {
+      EXPECT_EQ(slice["index"], round++);
+      EXPECT_GT(slice["guard_ns"], 0);
+      EXPECT_EQ(slice["elapsed_ns"].get<std::int64_t>(),
+                slice["slice_ns"].get<std::int64_t>() - slice["guard_ns"].get<std::int64_t>());
+      EXPECT_GE(slice["requests_total"], slice["requests"]);
+      EXPECT_TRUE(slice.contains("server_cpu_ns"));
+    }
+    for (const char* name : {"pid", "cpu_user_ns", "cpu_system_ns", "cpu_children_ns", "idle_cpu_ns",
+                             "rss_base_bytes", "rss_bytes", "page_table_base_bytes", "page_table_bytes",
+                             "threads_base", "threads", "voluntary_switches", "involuntary_switches"}) {
+      EXPECT_TRUE(cell["server"].contains(name)) << name;
+    }
+    EXPECT_GE(cell["server"]["threads"], 8) << "a thread for each connection of both";
+    EXPECT_GT(cell["cpu_ns_per_request"], 0.0);
+  }
+}
+
+TEST(echo_load, targets_take_turns_in_the_open_loop_too) {
+  fixture_server one(behaviours::echo_frames);
+  fixture_server two(behaviours::echo_frames);
+  program run({"-c", "4", "-R", "200", "-d", "2s", "--slice", "1s", "--warmup", "100ms", one.address(),
+               two.address()});
+  ASSERT_EQ(run.wait(), exit_ok) << run.err();
+  const json cells = run.result()["cells"];
+  ASSERT_EQ(cells.size(), 2U);
+  for (const json& cell : cells) {
+    EXPECT_EQ(cell["slices"].size(), 1U);
+    EXPECT_NEAR(cell["requests_due"].get<double>(), 200, 1);
+    EXPECT_EQ(cell["requests_total"], cell["requests_due"]);
+  }
+}
+
+TEST(echo_load, as_many_rounds_as_asked_for_are_measured_however_long_they_take) {
+  fixture_server one(behaviours::echo_frames);
+  fixture_server two(behaviours::echo_frames);
+  const std::vector<std::vector<std::string>> table{
+      {"-d", "1ms", "--rounds", "3", one.address(), two.address()},
+      {"-d", "1ms", "--rounds", "3", "-R", "200", "--slice", "100ms", one.address(), two.address()},
+      {"-d", "1ms", "--rounds", "3", one.address()}};
+  for (const auto& arguments : table) {
+    program run(briefly(arguments));
+    ASSERT_EQ(run.wait(), exit_ok) << run.err();
+    const json result = run.result();
+    EXPECT_EQ(result["config"]["rounds"], 3);
+    for (const json& cell : result["cells"]) EXPECT_EQ(cell["slices"].size(), 3U);
+  }
+  program longer(briefly({"-d", "1s", "--rounds", "2", one.address(), two.address()}));
+  ASSERT_EQ(longer.wait(), exit_ok) << longer.err();
+  const auto slice = longer.cell()["slices"][0]["slice_ns"].get<std::int64_t>();
+  EXPECT_GE(longer.cell()["slices"].size(), slice < 100'000'000 ? 3U : 2U) << "as many as fit";
+}
+
+TEST(echo_load, a_dead_target_does_not_stop_the_others) {
+  fixture_server good(behaviours::echo_frames);
+  fixture_server bad(behaviours::close_at_once);
+  program run(briefly({"--rounds", "3", "good=" + good.address(), "bad=" + bad.address()}));
+  EXPECT_EQ(run.wait(), exit_failed);
+  EXPECT_THAT(run.err(),
+              AllOf(HasSubstr("bad"), HasSubstr(bad.address()), HasSubstr("closed every connection")));
+  const json cells = run.result()["cells"];
+  EXPECT_GT(cells[0]["requests"], 0);
+  EXPECT_EQ(cells[1]["verdict"], "errors");
+}
+
+TEST(echo_load, a_slice_too_short_is_refused_with_the_minimum) {
+  const auto slow = behaviours::tamper([](std::size_t, std::size_t, message reply) {
+    std::this_thread::sleep_for(20ms);
+    return reply;
+  });
+  fixture_server server(slow);
+  program run(briefly({"--slice", "10ms", server.address()}));
+  EXPECT_EQ(run.wait(), exit_usage);
+  EXPECT_THAT(run.err(), AllOf(HasSubstr("--slice 10ms"), HasSubstr("use at least ")));
+}
+
+// The server's account.
+
+TEST(echo_load, what_the_server_used_is_that_of_the_measured_part) {
+  fixture_server server(behaviours::echo_frames);
+  program run({"-c", "1", "-d", "100ms", "--warmup", "1s", "--server-pid", std::to_string(::getpid()),
+               server.address()});
+  ASSERT_EQ(run.wait(), exit_ok) << run.err();
+  const json cell = run.cell();
+  EXPECT_LT(cell["server"]["voluntary_switches"].get<double>(),
+            4 * cell["requests_total"].get<double>() + 200)
+      << "a thread sleeps once or twice for each request; the warm-up had ten times as many";
+  EXPECT_EQ(
+      cell["server"]["cpu_user_ns"].get<std::int64_t>() + cell["server"]["cpu_system_ns"].get<std::int64_t>(),
+      cell["server"]["cpu_ns"]);
+  const bool readable = ::access("/proc/self/smaps_rollup", R_OK) == 0;
+  for (const char* name : {"pss_base_bytes", "pss_bytes"}) {
+    EXPECT_EQ(cell["server"].contains(name), readable) << name;
+  }
+}
+
+TEST(echo_load, a_server_of_several_loops_is_judged_within_them) {
+  fixture_server server(behaviours::echo_frames);
+  for (const std::size_t loops : {1U, 3U}) {
+    program run(briefly({"-c", "9", "--server-loops", std::to_string(loops), server.address()}));
+    ASSERT_EQ(run.wait(), exit_ok) << run.err();
+    const json fairness = run.cell()["fairness"];
+    EXPECT_EQ(fairness["loops"], loops);
+    EXPECT_EQ(fairness["connections_per_loop"].size(), loops);
+    EXPECT_GE(fairness["jain_index"], loops == 1 ? run.cell()["jain_index"].get<double>() : 0.0);
+  }
+}
+
+// What goes wrong.
+
+TEST(echo_load, nobody_listening_is_named) {
+  std::string nobody;
+  {
+    fixture_server server(behaviours::echo_frames);
+    nobody = server.address();
+  }
+  for (const char* kind : {"rr", "crr"}) {
+    program run(briefly({"--workload", kind, nobody}));
+    EXPECT_EQ(run.wait(), exit_failed);
+    EXPECT_THAT(run.err(), AllOf(HasSubstr(nobody), HasSubstr("nothing listens there")));
+    EXPECT_EQ(run.cell()["errors"]["refused"], 5);
+    EXPECT_EQ(run.cell()["verdict"], "errors");
+  }
+}
+
+TEST(echo_load, a_target_that_closes_at_once_is_named) {
+  fixture_server server(behaviours::close_at_once);
+  program run(briefly({server.address()}));
+  EXPECT_EQ(run.wait(), exit_failed);
+  EXPECT_THAT(run.err(), AllOf(HasSubstr(server.address()), HasSubstr("closed every connection")));
+}
+
+TEST(echo_load, a_target_that_never_answers_is_given_up_after_the_timeout) {
+  fixture_server server(behaviours::never_answer);
+  program run(briefly({"--timeout", "300ms", server.address()}));
+  EXPECT_EQ(run.wait(), exit_failed);
+  EXPECT_THAT(run.err(), AllOf(HasSubstr(server.address()), HasSubstr("--timeout 300ms")));
+  EXPECT_EQ(run.cell()["errors"]["timeout"], 5);
+}
+
+TEST(echo_load, a_wrong_byte_fails_the_run_and_yields_no_figure) {
+  fixture_server server(behaviours::tamper([](std::size_t connection, std::size_t number, message reply) {
+    if (connection == 2 && number == 20) reply.back() ^= std::byte{1};
+    return reply;
+  }));
+  program run(briefly({"--strict", server.address()}));
+  EXPECT_EQ(run.wait(), exit_wrong_replies);
+  EXPECT_EQ(run.cell()["errors"]["corrupt"], 1);
+  EXPECT_EQ(run.cell()["verdict"], "wrong-replies");
+  EXPECT_THAT(run.out(), AllOf(HasSubstr("wrong-replies"), HasSubstr("corrupt 1")));
+}
+
+TEST(echo_load, replies_swapped_between_connections_are_wrong) {
+  fixture_server server(behaviours::swapping());
+  program run(briefly({"-c", "2", server.address()}));
+  EXPECT_EQ(run.wait(), exit_wrong_replies);
+  EXPECT_EQ(run.cell()["errors"]["corrupt"], 2);
+}
+
+TEST(echo_load, a_server_that_speaks_first_is_wrong) {
+  fixture_server server(behaviours::greet);
+  program run(briefly({"-c", "50", server.address()}));
+  EXPECT_EQ(run.wait(), exit_wrong_replies);
+  const json errors = run.cell()["errors"];  // corrupt where a request had gone out before the greeting came
+  EXPECT_EQ(errors.value("unsolicited", 0) + errors.value("corrupt", 0), 50);
+}
+
+TEST(echo_load, a_reply_given_twice_is_wrong) {
+  fixture_server server(behaviours::tamper([](std::size_t, std::size_t number, message reply) {
+    const message once = reply;
+    if (number == 3) reply.insert(reply.end(), once.begin(), once.end());
+    return reply;
+  }));
+  program run(briefly({server.address()}));
+  EXPECT_EQ(run.wait(), exit_wrong_replies);
+  EXPECT_EQ(run.cell()["errors"]["unsolicited"], 5);
+}
+
+TEST(echo_load, failures_to_reply_are_counted_by_kind) {
+  const auto first_only = [](auto change) {
+    return behaviours::tamper([change](std::size_t connection, std::size_t number, message reply) {
+      return connection == 0 && number == 10 ? change(std::move(reply)) : reply;
+    });
+  };
+  const struct {
+    const char* kind;
+    fixture_server::behaviour serve;
+  } table[] = {{"short", first_only([](const message&) { return message(); })},
+               {"rejected", first_only([](message reply) {
+                  reply.resize(frame_header_size);
+                  const auto wire = std::span(reply).first<frame_header_size>();
+                  encode_header(reply_to(decode_header(wire), frame_status::too_large), wire);
+                  return reply;
+                })},
+               {"reset", [](fixture_server::connection& peer) {
+                  if (peer.number() != 0) return behaviours::echo_frames(peer);
+                  peer.read_frame();
+                  set_reset_on_close(peer.fd());
+                }}};
+  for (const auto& row : table) {
+    fixture_server server(row.serve);
+    program run(briefly({server.address()}));
+    EXPECT_EQ(run.wait(), exit_ok) << row.kind << run.err();
+    EXPECT_EQ(run.cell()["errors"], (json{{row.kind, 1}}));
+    EXPECT_EQ(run.cell()["verdict"], "errors");
+  }
+}
+
+TEST(echo_load, strict_makes_a_cell_that_is_not_valid_an_exit_status) {
+  fixture_server server([](auto& peer) {
+    if (peer.number() != 0) behaviours::echo_frames(peer);
+  });
+  program run(briefly({"--strict", server.address()}));
+  EXPECT_EQ(run.wait(), exit_not_valid);
+  EXPECT_EQ(run.cell()["verdict"], "errors");
+}
+
+TEST(echo_load, usage_is_refused_in_one_line_that_names_the_option) {
+  const struct {
+    std::vector<std::string> arguments;
+    const char* named;
+  } table[] = {{{"-c", "0", "127.0.0.1:1"}, "--connections"},
+               {{"-R", "-1", "127.0.0.1:1"}, "--rate"},
+               {{"127.0.0.1"}, "TARGET"},
+               {{"--engine", "io-uring", "127.0.0.1:1"}, "epoll|auto"}};
+  for (const auto& row : table) {
+    program run(row.arguments);
+    EXPECT_EQ(run.wait(), exit_usage) << row.named;
+    EXPECT_THAT(run.err(), HasSubstr(row.named));
+    EXPECT_EQ(std::ranges::count(run.err(), '\n'), 1) << run.err();
+  }
+}
+
+TEST(echo_load, arguments_that_are_not_utf8_lose_no_result) {
+  fixture_server server(behaviours::echo_frames);
+  program named({"-d", "10m", "caf\xe9=" + server.address()});
+  EXPECT_EQ(named.wait(), exit_usage);
+  EXPECT_THAT(named.err(), AllOf(HasSubstr("TARGET"), HasSubstr("UTF-8")));
+
+  const std::string file = std::filesystem::temp_directory_path() / ("caf\xe9-" + std::to_string(::getpid()));
+  program elsewhere(briefly({"--hdr", file, "caf\u00e9=" + server.address()}));
+  EXPECT_EQ(elsewhere.wait(), exit_ok) << elsewhere.err();
+  EXPECT_TRUE(std::filesystem::remove(file));
+  EXPECT_EQ(elsewhere.cell()["variant"], "caf\u00e9");
+}
+
+TEST(echo_load, too_few_descriptors_are_named_with_the_number_needed) {
+  program run({"-c", "1000", "127.0.0.1:1"}, "ulimit -n 200;");
+  EXPECT_EQ(run.wait(), exit_failed);
+  EXPECT_THAT(run.err(), AllOf(HasSubstr("--connections 1000"), HasSubstr("200"), HasSubstr("1033")));
+}
+
+TEST(echo_load, a_server_pid_that_does_not_exist_is_named) {
+  fixture_server server(behaviours::echo_frames);
+  program run(briefly({"--server-pid", "999999999", server.address()}));
+  EXPECT_EQ(run.wait(), exit_failed);
+  EXPECT_THAT(run.err(), HasSubstr("--server-pid 999999999"));
+}
+
+TEST(echo_load, a_result_file_that_cannot_be_written_is_named_before_the_run) {
+  program run({"-d", "10m", "--json", "/no/such/folder/x.json", "127.0.0.1:1"});
+  EXPECT_EQ(run.wait(), exit_failed);
+  EXPECT_THAT(run.err(), HasSubstr("/no/such/folder/x.json"));
+}
+
+TEST(echo_load, an_interrupt_keeps_what_was_measured) {
+  std::atomic<int> replies = 0;
+  fixture_server server(behaviours::tamper([&](std::size_t, std::size_t, message reply) {
+    ++replies;
+    return reply;
+  }));
+  program run({"-c", "3", "-d", "10m", "--warmup", "0", server.address()});
+  while (replies < 100) std::this_thread::sleep_for(1ms);
+  run.interrupt();
+  EXPECT_EQ(run.wait(), exit_ok) << run.err();
+  EXPECT_EQ(run.result()["interrupted"], true);
+  EXPECT_EQ(run.cell()["errors"], json::object());
+  EXPECT_GT(run.cell()["requests_total"], 0);
+}
+
+TEST(echo_load, an_interrupt_without_a_reply_is_a_failure) {
+  std::atomic<bool> asked = false;
+  fixture_server server([&](auto& peer) {
+    peer.read_some();
+    asked = true;
+    behaviours::never_answer(peer);
+  });
+  program run({"-c", "3", "-d", "10m", "--timeout", "10m", server.address()});
+  while (!asked) std::this_thread::sleep_for(1ms);
+  run.interrupt();
+  EXPECT_EQ(run.wait(), exit_failed);
+  EXPECT_EQ(run.result()["interrupted"], true);
+}
+
+}  // namespace
+}  // namespace echobench

@@ -1,0 +1,247 @@
+#include "loadgen/plan/options.hpp"
+
+#include "common/build_info.hpp"
+#include "common/cli.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+
+namespace echobench {
+namespace {
+
+using namespace std::chrono_literals;
+
+[[noreturn]] void refuse(const std::string& why) { throw CLI::ValidationError(why); }
+
+// echo | upper | work:TIME | sleep:TIME
+operation parse_operation(const std::string& text) {
+  if (text == "echo") return {};
+  if (text == "upper") return {.kind = frame_op::upper};
+  const auto colon = text.find(':');
+  const auto name = text.substr(0, colon);
+  if (name == "work" || name == "sleep") {
+    const auto param = colon == std::string::npos ? std::nullopt : parse_duration(text.substr(colon + 1));
+    if (!param || *param % 1us != 0ns || *param > 1h) {
+      refuse("--op: " + name + " needs a time in whole microseconds up to 1h, for example " + name +
+             ":100us");
+    }
+    return {.kind = name == "work" ? frame_op::work : frame_op::sleep,
+            .param = std::chrono::duration_cast<std::chrono::microseconds>(*param)};
+  }
+  refuse("--op: '" + text + "' is none of echo, upper, work:TIME, sleep:TIME");
+}
+
+bool is_utf8(const std::string& text) {
+  try {
+    nlohmann::json(text).dump();
+    return true;
+  } catch (const nlohmann::json::type_error&) {
+    return false;
+  }
+}
+
+// [NAME=]HOST:PORT
+target parse_target(const std::string& text) {
+  target found;
+  const auto equals = text.find('=');
+  found.host_and_port = text.substr(equals == std::string::npos ? 0 : equals + 1);
+  if (equals == std::string::npos) return found;
+  if (equals == 0) refuse("TARGET: '" + text + "' has an empty NAME before '='");
+  found.name = text.substr(0, equals);
+  if (!is_utf8(found.name)) refuse("TARGET: the NAME of '" + text + "' is not UTF-8, as the result must be");
+  return found;
+}
+
+void check(const options& asked) {
+  if (asked.frames != framing::frame) {
+    if (asked.op.kind == frame_op::work || asked.op.kind == frame_op::sleep) {
+      refuse("--op work and --op sleep need --framing frame: other framings cannot carry them");
+    }
+    if (asked.frames == framing::raw && asked.payload == 0) {
+      refuse("--payload 0 needs --framing frame or line: raw would send nothing and await nothing");
+    }
+    if (asked.frames == framing::line && asked.payload >= 64 << 10) {
+      refuse("--payload " + format_count(asked.payload) + " is too long for --framing line: at most 65535");
+    }
+  }
+  if (asked.op.kind == frame_op::upper && asked.payload <= payload_pool::tag_size) {
+    refuse("--payload " + format_count(asked.payload) +
+           " is too short for --op upper: " + format_count(payload_pool::tag_size + 1) +
+           " at least, so that a reply that is not mapped cannot pass");
+  }
+  if (asked.op.offload && asked.op.kind != frame_op::work) refuse("--offload needs --op work:TIME");
+  if (asked.work == workload::crr && asked.pipeline != 1) {
+    refuse("--pipeline must be 1 with --workload crr: one request per connection");
+  }
+  if (asked.threads > asked.connections) {
+    refuse("--threads " + std::to_string(asked.threads) + " is more than --connections " +
+           std::to_string(asked.connections) + ": a thread would have nothing to do");
+  }
+  if (asked.targets.size() > 1 && asked.warmup == 0ns) {
+    refuse("--warmup must not be 0 with several TARGETs: slices are sized by the rate seen in it");
+  }
+  if (asked.slice && asked.open_loop() && asked.targets.size() > 1 && *asked.slice < 100ms) {
+    refuse("--slice " + format_duration(*asked.slice) +
+           " is too short for --rate: open-loop slices last 100ms at least for the cost of a request, and 1s "
+           "(auto) where latency is judged, so that queues can build");
+  }
+  if (asked.slice && asked.rounds == 0 && *asked.slice * asked.targets.size() > asked.duration) {
+    refuse("--slice " + format_duration(*asked.slice) + " times " + std::to_string(asked.targets.size()) +
+           " TARGET(s) is longer than --duration " + format_duration(asked.duration) +
+           ": --rounds 1 measures a round, however long it takes");
+  }
+}
+
+}  // namespace
+
+struct command_line::texts {
+  std::vector<std::string> targets;
+  std::string op = "echo";
+  std::vector<std::uint32_t> server_pids;
+  std::vector<std::uint32_t> server_loops;
+  std::string slice = "auto";
+};
+
+command_line::command_line()
+    : app_(std::make_unique<CLI::App>(
+          "Drives echo servers, checks every reply, and says whether the figures can be believed.\n"
+          "Several TARGETs are driven in turn, in short slices, so that drift of the machine hits all alike.",
+          "echo-load")),
+      texts_(std::make_unique<texts>()) {
+  CLI::App& app = *app_;
+  options& o = result_;
+  app.set_version_flag("--version", std::string(build_info::version));
+  app.get_formatter()->column_width(34);
+  app.footer(
+      "Sizes and counts take k, M, G, Ki, Mi, Gi; times need ns, us, ms, s, m or h.\n"
+      "Exit status: 0 measured; 1 could not run, or not one verified reply from a target; 2 usage;\n"
+      "3 measured but not valid, with --strict; 4 wrong replies.");
+
+  app.add_option("TARGET", texts_->targets, "Server to drive, NAME labels it in results; repeats")
+      ->type_name("[NAME=]HOST:PORT")
+      ->required();
+  cli::add_count(app, "-c,--connections", o.connections, "Connections to each target", 1, 1'000'000);
+  cli::add_duration(app, "-d,--duration", o.duration, "Measured time, shared by the targets", 1ms);
+  cli::add_count(app, "-t,--threads", o.threads, "Client threads; connections are divided over them", 1,
+                 1024);
+  cli::add_count(
+      app, "-R,--rate", o.rate,
+      "Open loop: requests per second to each target, whatever the replies; without it a closed loop", 1,
+      1'000'000'000)
+      ->default_str("closed loop");
+  cli::add_choice<arrivals>(app, "--arrivals", o.arrival,
+                            {{"uniform", arrivals::uniform}, {"poisson", arrivals::poisson}},
+                            "Open loop: spacing of the requests");
+  cli::add_duration(app, "--warmup", o.warmup, "Time that each target is driven before the measurement");
+  cli::add_count(app, "--payload", o.payload, "Bytes of payload in a request", 0, 1U << 30);
+  cli::add_count(app, "--pipeline", o.pipeline, "Requests outstanding on a connection", 1, 4096);
+  app.add_option(
+         "--op", texts_->op,
+         "What the server does with a request; work and sleep need framing frame, upper with line or raw "
+         "a server started with --service upper")
+      ->type_name("echo|upper|work:TIME|sleep:TIME")
+      ->default_str("echo");
+  app.add_flag("--offload", o.op.offload, "Ask for work to be done on another thread of the server");
+  cli::add_choice<framing>(app, "--framing", o.frames,
+                           {{"frame", framing::frame}, {"line", framing::line}, {"raw", framing::raw}},
+                           "How messages are told apart");
+  cli::add_choice<workload>(
+      app, "--workload", o.work, {{"rr", workload::rr}, {"crr", workload::crr}},
+      "rr keeps connections; crr opens one per request, counts connecting as part of the response and closes "
+      "by reset (SO_LINGER 0, no TIME_WAIT)");
+  cli::add_count(app, "--connect-rate", o.connect_rate, "Connections opened per second before the warm-up", 1,
+                 10'000'000)
+      ->default_str("unlimited");
+  cli::add_duration(app, "--timeout", o.timeout, "Longest wait for a connection, or for a reply once sent",
+                    1ms, 1h);
+  app.add_flag(
+      "--busy-poll", o.busy_poll,
+      "Never sleep while a target is driven: a client that sleeps is woken by the server's sends, at "
+      "the server's expense; needs a CPU for each client thread");
+  cli::add_cpus(app, "--cpus", o.cpus, "CPUs to run on, for example 0,2-3")->default_str("as inherited");
+  app.add_option("--engine", o.engine, "How the client does its I/O; auto takes the best at hand")
+      ->type_name("epoll|auto")
+      ->check([](const std::string& text) {
+        return text == "epoll" || text == "auto" ? "" : "'" + text + "' is none of epoll|auto";
+      })
+      ->default_str("auto");
+  app.add_option(
+         "--slice", texts_->slice,
+         "Length of a target's turn, or with one TARGET of an accounting window; auto: 20 ms or 20 times "
+         "the time of one turn over all that is in flight, whichever is longer; with --rate 1 s at least, so "
+         "that queues can build; from 100ms on is allowed there for the cost of a request")
+      ->type_name("auto|TIME")
+      ->default_str("auto");
+  cli::add_count(
+      app, "--rounds", o.rounds,
+      "Measure at least so many rounds of slices (one TARGET: windows), however long that takes, and "
+      "at least for --duration",
+      1, 100'000)
+      ->default_str("as many as fit in --duration");
+  cli::add_count(app, "--seed", o.seed, "Of payloads, of the order of slices and of --arrivals poisson");
+  app.add_option(
+         "--server-pid", texts_->server_pids,
+         "Process id of a target's server, to read its CPU and memory; repeats, in the order of the TARGETs")
+      ->type_name("PID")
+      ->allow_extra_args(false)
+      ->default_str("none");
+  app.add_option("--server-loops", texts_->server_loops,
+                 "Loops of a target's server that accept for themselves (SO_REUSEPORT), among whose "
+                 "connections it must be "
+                 "fair; repeats, in the order of the TARGETs")
+      ->type_name("N")
+      ->allow_extra_args(false)
+      ->check(CLI::Range(1, 4096))
+      ->default_str("1");
+  app.add_option("--json", o.json_file, "Write the result to this file")
+      ->type_name("FILE")
+      ->default_str("none");
+  app.add_option("--hdr", o.hdr_file,
+                 "Write the histograms to this file as an HdrHistogram log (V2 encoding, nanoseconds)")
+      ->type_name("FILE")
+      ->default_str("none");
+  app.add_flag("--strict", o.strict, "Exit with status 3 when a target's verdict is not 'valid'");
+}
+
+command_line::~command_line() = default;
+
+options command_line::parse(int argc, const char* const* argv) {
+  app_->parse(argc, argv);
+  options& o = result_;
+  const bool offload = o.op.offload;
+  o.op = parse_operation(texts_->op);
+  o.op.offload = offload;
+  for (const auto& text : texts_->targets) o.targets.push_back(parse_target(text));
+  if (texts_->slice != "auto") {
+    o.slice = parse_duration(texts_->slice);
+    if (!o.slice || *o.slice < 1ms)
+      refuse("--slice: '" + texts_->slice + "' is neither auto nor a time from 1ms on");
+  }
+  const auto require_one_for_each = [&](const std::string& name, std::size_t given) {
+    if (given == 0 || given == o.targets.size()) return;
+    refuse(name + " was given " + std::to_string(given) + " time(s) for " + std::to_string(o.targets.size()) +
+           " TARGET(s): give one for each, in their order");
+  };
+  require_one_for_each("--server-pid", texts_->server_pids.size());
+  require_one_for_each("--server-loops", texts_->server_loops.size());
+  for (std::size_t i = 0; i < texts_->server_pids.size(); ++i) {
+    o.targets[i].server_pid = static_cast<pid_t>(texts_->server_pids[i]);
+  }
+  for (std::size_t i = 0; i < texts_->server_loops.size(); ++i) {
+    o.targets[i].server_loops = texts_->server_loops[i];
+  }
+  check(o);
+  return o;
+}
+
+std::variant<options, int> parse_options(int argc, const char* const* argv) {
+  command_line line;
+  try {
+    return line.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return cli::report(line.app(), error);
+  }
+}
+
+}  // namespace echobench

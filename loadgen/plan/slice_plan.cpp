@@ -1,0 +1,44 @@
+#include "loadgen/plan/slice_plan.hpp"
+
+#include "common/units.hpp"
+
+#include <algorithm>
+#include <numeric>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+namespace echobench {
+
+using namespace std::chrono_literals;
+
+std::chrono::nanoseconds turn_of(const warmup_seen& of, std::size_t in_flight, bool open_loop) {
+  if (of.requests == 0) return 0ns;
+  const double time = open_loop ? static_cast<double>(of.service.count())
+                                : static_cast<double>(of.elapsed.count()) * static_cast<double>(in_flight);
+  return std::chrono::nanoseconds(static_cast<std::int64_t>(time / static_cast<double>(of.requests)));
+}
+
+slice_plan plan_slices(std::optional<std::chrono::nanoseconds> asked, std::chrono::nanoseconds turn,
+                       bool open_loop, bool alone) {
+  const auto guard = alone ? std::chrono::nanoseconds(0) : 2 * turn;
+  if (!asked)
+    return {.length = std::max<std::chrono::nanoseconds>(20 * turn, open_loop ? 1s : 20ms), .guard = guard};
+  if (*asked < 5 * turn) {
+    const auto minimum = std::chrono::ceil<std::chrono::milliseconds>(5 * turn);
+    throw std::invalid_argument(
+        "--slice " + format_duration(*asked) + " is too short: one turn over all that is in flight takes " +
+        format_duration(std::chrono::ceil<std::chrono::microseconds>(turn)) +
+        ", so that a slice would count next to nothing; use at least " + format_duration(minimum));
+  }
+  return {.length = *asked, .guard = guard};
+}
+
+std::vector<std::size_t> next_round(std::size_t targets, std::mt19937_64& random) {
+  std::vector<std::size_t> order(targets);
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  for (std::size_t left = targets; left > 1; --left) std::swap(order[left - 1], order[random() % left]);
+  return order;
+}
+
+}  // namespace echobench

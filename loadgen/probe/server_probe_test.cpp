@@ -1,0 +1,173 @@
+#include "loadgen/probe/server_probe.hpp"
+
+#include "common/socket.hpp"
+
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <functional>
+#include <system_error>
+
+namespace echobench {
+namespace {
+
+using namespace std::chrono_literals;
+
+void burn(std::chrono::nanoseconds cpu) {
+  timespec used{};
+  do ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+  while (std::chrono::seconds(used.tv_sec) + std::chrono::nanoseconds(used.tv_nsec) < cpu);
+}
+
+void tell(int pipe) { EXPECT_EQ(::write(pipe, "x", 1), 1); }
+
+// A process that does what it is told once go() was called, and then waits to be killed.
+class child_process {
+public:
+  enum class start { at_once, when_told };
+
+  // `act` is given a pipe to tell() when it is done; what returns has told already.
+  explicit child_process(const std::function<void(int)>& act, start when = start::at_once) {
+    int done[2];
+    int gate[2];
+    EXPECT_EQ(::pipe(done), 0);
+    EXPECT_EQ(::pipe(gate), 0);
+    done_ = unique_fd(done[0]);
+    gate_ = unique_fd(gate[1]);
+    pid_ = ::fork();
+    if (pid_ == 0) {
+      char byte = 0;
+      if (::read(gate[0], &byte, 1) == 1) act(done[1]);
+      tell(done[1]);
+      for (;;) ::pause();
+    }
+    ::close(done[1]);
+    ::close(gate[0]);
+    if (when == start::at_once) go();
+  }
+  ~child_process() { end(); }
+
+  void go() const { tell(gate_.get()); }
+  const child_process& wait_until_done() const {
+    char byte = 0;
+    EXPECT_EQ(::read(done_.get(), &byte, 1), 1);
+    return *this;
+  }
+  void end() {
+    if (pid_ <= 0) return;
+    ::kill(pid_, SIGKILL);
+    ::waitpid(pid_, nullptr, 0);
+    pid_ = -1;
+  }
+  pid_t pid() const { return pid_; }
+
+private:
+  unique_fd done_;
+  unique_fd gate_;
+  pid_t pid_ = -1;
+};
+
+TEST(server_probe, reads_cpu_and_memory_of_a_process) {
+  const child_process process([](int) { burn(30ms); });
+  process.wait_until_done();
+  server_probe probe(process.pid());
+  EXPECT_GE(probe.cpu_at_rest().total, 30ms);
+  auto rested = probe.cpu_at_rest().total;  // or not yet, on a machine that has no time for it
+  for (int i = 0; i < 1000 && probe.cpu().total != rested; ++i) rested = probe.cpu_at_rest().total;
+  EXPECT_EQ(probe.cpu().total, rested) << "it sleeps";
+  EXPECT_EQ(probe.cpu().children, 0ns);
+  const server_reading reading = probe.read();
+  EXPECT_GT(reading.rss_bytes, 0U);
+  EXPECT_GT(reading.page_table_bytes, 0U);
+  EXPECT_GE(reading.threads, 1U) << "ThreadSanitizer adds one of its own";
+  EXPECT_GE(probe.usable_cpus(), 1U);
+  EXPECT_LE(probe.usable_cpus(), reading.threads) << "a thread keeps one CPU busy at most";
+}
+
+TEST(server_probe, counts_children_alive_and_ended) {
+  server_probe self(::getpid());
+  const auto before = self.cpu().children;
+  child_process child([](int) { burn(50ms); });
+  child.wait_until_done();
+  self.refresh();
+  EXPECT_GE(self.cpu().children - before, 50ms);
+  EXPECT_GE(self.cpu().total, self.cpu().children);
+  child.end();
+  // By the parent's account now, which has the resolution of a clock tick.
+  EXPECT_GE(self.cpu().children - before, 30ms);
+}
+
+TEST(server_probe, a_process_that_runs_is_not_at_rest) {
+  // Its clock stands still between ticks: two equal readings are no sleep.
+  const child_process spinner([](int) {
+    for (volatile bool on = true; on;) {
+    }
+  });
+  server_probe probe(spinner.pid());
+  for (int i = 0; i < 5; ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    probe.cpu_at_rest();
+    EXPECT_GE(std::chrono::steady_clock::now() - start, 5ms) << "it gave up before its limit";
+  }
+}
+
+TEST(server_probe, counts_children_that_are_forked_later) {
+  if (::access("/proc/thread-self/children", R_OK) != 0) GTEST_SKIP() << "CONFIG_PROC_CHILDREN is not set";
+  const child_process parent(
+      [](int done) {
+        if (::fork() == 0) {
+          ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+          burn(50ms);
+          tell(done);
+        }
+        for (;;) ::pause();
+      },
+      child_process::start::when_told);
+  server_probe probe(parent.pid());
+  EXPECT_EQ(probe.cpu().children, 0ns);
+  parent.go();
+  parent.wait_until_done();
+  EXPECT_GE(probe.cpu_at_rest().children, 40ms);
+}
+
+TEST(server_probe, a_page_that_processes_share_counts_once) {
+  constexpr std::size_t size = 32U << 20;
+  void* const shared = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  ASSERT_NE(shared, MAP_FAILED);
+  const child_process parent([&](int done) {
+    const pid_t child = ::fork();
+    if (child == 0) ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    std::memset(shared, 1, size);
+    tell(done);
+    for (;;) ::pause();
+  });
+  parent.wait_until_done().wait_until_done();
+  server_probe probe(parent.pid());
+  const server_reading reading = probe.read();
+  ::munmap(shared, size);
+  EXPECT_GE(reading.rss_bytes, 2 * size);
+  if (!reading.pss_bytes) GTEST_SKIP() << "smaps_rollup is not readable";
+  EXPECT_GE(*reading.pss_bytes, size);
+  EXPECT_LE(*reading.pss_bytes, reading.rss_bytes - size);
+}
+
+TEST(server_probe, an_ended_process_keeps_its_last_reading) {
+  child_process process([](int) { burn(20ms); });
+  process.wait_until_done();
+  server_probe probe(process.pid());
+  const auto last = probe.cpu().total;
+  process.end();
+  EXPECT_EQ(probe.cpu().total, last);
+  EXPECT_EQ(probe.read().threads, 0U);
+  EXPECT_EQ(probe.read().pss_bytes, std::nullopt) << "not readable is not nothing";
+  EXPECT_THROW(server_probe gone(999'999'999), std::system_error);
+}
+
+}  // namespace
+}  // namespace echobench

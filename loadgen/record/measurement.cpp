@@ -1,0 +1,26 @@
+#include "loadgen/record/measurement.hpp"
+
+namespace echobench {
+
+double cell::throughput() const noexcept {
+  return elapsed.count() > 0 ? static_cast<double>(requests) * 1e9 / static_cast<double>(elapsed.count()) : 0;
+}
+
+double cell::effective_concurrency() const noexcept {
+  return throughput() * static_cast<double>(record.service.mean().count()) / 1e9;
+}
+
+std::optional<double> cell::on_schedule() const noexcept {
+  if (record.lag.count() == 0) return std::nullopt;
+  return static_cast<double>(record.on_schedule) / static_cast<double>(record.lag.count());
+}
+
+std::uint64_t cell::wrong_replies() const noexcept {
+  std::uint64_t sum = 0;
+  for (std::size_t kind = 0; kind < error_kinds; ++kind) {
+    if (is_wrong_reply(static_cast<error_kind>(kind))) sum += record.errors[kind];
+  }
+  return sum;
+}
+
+}  // namespace echobench

@@ -1,0 +1,220 @@
+#include "loadgen/report/json_report.hpp"
+
+#include "common/build_info.hpp"
+#include "loadgen/probe/host_info.hpp"
+#include "loadgen/record/hdr_encoding.hpp"
+
+#include <CLI/CLI.hpp>
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <zlib.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+namespace echobench {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::array<std::pair<const char*, double>, 5> percentiles{
+    {{"p50", 50}, {"p90", 90}, {"p99", 99}, {"p99.9", 99.9}, {"p99.99", 99.99}}};
+
+std::string utc(std::chrono::system_clock::time_point time) {
+  const auto milliseconds = std::chrono::floor<std::chrono::milliseconds>(time);
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(milliseconds);
+  return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z",
+                     fmt::gmtime(std::chrono::system_clock::to_time_t(seconds)),
+                     (milliseconds - seconds).count());
+}
+
+json latencies(const histogram& of) {
+  json found = json::object();
+  if (of.count() == 0) return found;
+  found["count"] = of.count();
+  found["mean"] = of.mean().count();
+  found["max"] = of.max().count();
+  for (const auto& [name, percent] : percentiles) {
+    if (const auto value = of.supported_percentile(percent)) found[name] = value->count();
+  }
+  return found;
+}
+
+json tool() {
+  return {{"name", "echo-load"},
+          {"version", build_info::version},
+          {"commit", build_info::commit},
+          {"dirty", build_info::dirty},
+          {"compiler", build_info::compiler},
+          {"flags", build_info::flags},
+          {"libraries",
+           {{"CLI11", CLI11_VERSION},
+            {"fmt", fmt::format("{}.{}.{}", FMT_VERSION / 10000, FMT_VERSION / 100 % 100, FMT_VERSION % 100)},
+            {"nlohmann-json", fmt::format("{}.{}.{}", NLOHMANN_JSON_VERSION_MAJOR,
+                                          NLOHMANN_JSON_VERSION_MINOR, NLOHMANN_JSON_VERSION_PATCH)},
+            {"zlib", ::zlibVersion()}}}};
+}
+
+std::string name_of(framing of) {
+  return of == framing::frame ? "frame" : of == framing::line ? "line" : "raw";
+}
+
+std::string name_of(frame_op of) {
+  switch (of) {
+    case frame_op::echo: return "echo";
+    case frame_op::upper: return "upper";
+    case frame_op::work: return "work";
+    case frame_op::sleep: return "sleep";
+  }
+  return "";
+}
+
+json config(const options& asked, const slice_plan& slices) {
+  json found{{"connections", asked.connections},
+             {"duration_ns", asked.duration.count()},
+             {"threads", asked.threads},
+             {"loop", asked.open_loop() ? "open" : "closed"},
+             {"warmup_ns", asked.warmup.count()},
+             {"payload_bytes", asked.payload},
+             {"pipeline", asked.pipeline},
+             {"op", name_of(asked.op.kind)},
+             {"offload", asked.op.offload},
+             {"framing", name_of(asked.frames)},
+             {"workload", asked.work == workload::rr ? "rr" : "crr"},
+             {"timeout_ns", asked.timeout.count()},
+             {"engine", "epoll"},
+             {"slice", asked.slice ? "explicit" : "auto"},
+             {"slice_ns", slices.length.count()},
+             {"guard_ns", slices.guard.count()},
+             {"rounds", asked.rounds},
+             {"seed", asked.seed},
+             {"strict", asked.strict},
+             {"busy_poll", asked.busy_poll}};
+  if (asked.open_loop()) {
+    found["rate_per_s"] = asked.rate;
+    found["arrivals"] = asked.arrival == arrivals::uniform ? "uniform" : "poisson";
+    found["schedule_tolerance_ns"] = worker::schedule_tolerance.count();
+  }
+  if (asked.op.param.count() != 0) found["op_param_us"] = asked.op.param.count();
+  if (asked.connect_rate != 0) found["connect_rate_per_s"] = asked.connect_rate;
+  if (!asked.cpus.empty()) found["cpus"] = format_cpu_list(asked.cpus);
+  return found;
+}
+
+json server(const server_use& use, pid_t pid) {
+  // The tick counts of /proc know user from system time; the sum is known exactly.
+  const auto user = (use.end.cpu_user - use.begin.cpu_user).count();
+  const auto system = (use.end.cpu_system - use.begin.cpu_system).count();
+  const double user_share =
+      user + system > 0 ? static_cast<double>(user) / static_cast<double>(user + system) : 0;
+  const auto cpu_user = static_cast<std::int64_t>(static_cast<double>(use.cpu.count()) * user_share);
+  const auto since_begin = [&](std::uint64_t server_reading::*counter) {
+    return use.end.*counter - std::min(use.end.*counter, use.begin.*counter);  // threads may have ended
+  };
+  json found{{"pid", pid},
+             {"cpu_ns", use.cpu.count()},
+             {"cpu_user_ns", cpu_user},
+             {"cpu_system_ns", use.cpu.count() - cpu_user},
+             {"cpu_children_ns", use.cpu_children.count()},
+             {"idle_cpu_ns", use.cpu_idle.count()},
+             {"busy", use.busy},
+             {"rss_base_bytes", use.base.rss_bytes},
+             {"rss_bytes", use.end.rss_bytes},
+             {"page_table_base_bytes", use.base.page_table_bytes},
+             {"page_table_bytes", use.end.page_table_bytes},
+             {"threads_base", use.base.threads},
+             {"threads", use.end.threads},
+             {"voluntary_switches", since_begin(&server_reading::voluntary_switches)},
+             {"involuntary_switches", since_begin(&server_reading::involuntary_switches)}};
+  if (use.base.pss_bytes) found["pss_base_bytes"] = *use.base.pss_bytes;
+  if (use.end.pss_bytes) found["pss_bytes"] = *use.end.pss_bytes;
+  return found;
+}
+
+json slices(const cell& of, const slice_plan& plan) {
+  json found = json::array();
+  for (const slice& each : of.slices) {
+    json entry{{"index", each.index},
+               {"requests", each.requests},
+               {"elapsed_ns", each.elapsed.count()},
+               {"requests_total", each.requests_total},
+               {"client_cpu_ns", each.client_cpu.count()},
+               {"guard_ns", plan.guard.count()},
+               {"slice_ns", plan.length.count()}};
+    if (each.server_cpu) entry["server_cpu_ns"] = each.server_cpu->count();
+    found.push_back(std::move(entry));
+  }
+  return found;
+}
+
+json cell_to_json(const cell& of, const options& asked, const slice_plan& plan) {
+  json errors = json::object();
+  for (std::size_t kind = 0; kind < error_kinds; ++kind) {
+    if (of.record.errors[kind] > 0) errors[std::string(error_names[kind])] = of.record.errors[kind];
+  }
+  json histograms = json::object();
+  if (of.record.service.count() > 0) histograms["service"] = encode_hdr_v2_base64(of.record.service);
+  if (of.record.response.count() > 0) histograms["response"] = encode_hdr_v2_base64(of.record.response);
+
+  json found{{"target", of.asked.host_and_port},
+             {"variant", of.asked.label()},
+             {"verdict", name_of(of.judged.found)},
+             {"reasons", of.judged.reasons},
+             {"connections", {{"asked", asked.connections}, {"opened", of.opened}, {"served", of.served}}},
+             {"requests", of.requests},
+             {"requests_total", of.requests_total},
+             {"elapsed_ns", of.elapsed.count()},
+             {"throughput_per_s", of.throughput()},
+             {"errors", std::move(errors)},
+             {"service_ns", latencies(of.record.service)},
+             {"response_ns", latencies(of.record.response)},
+             {"effective_concurrency", of.effective_concurrency()},
+             {"jain_index", of.jain_index},
+             {"fairness",
+              {{"jain_index", of.spread.jain_index},
+               {"loops", of.spread.connections_per_loop.size()},
+               {"connections_per_loop", of.spread.connections_per_loop}}},
+             {"client_cpu_ns", of.client_cpu.count()},
+             {"client_cpu_wait_ns", of.client_waiting.count()},
+             {"client_polling_ns", of.client_polling.count()},
+             {"client_blocked_ns", of.client_blocked.count()},
+             {"client_busy", of.client_busy},
+             {"busy_poll", asked.busy_poll},
+             {"histograms", std::move(histograms)},
+             {"slices", slices(of, plan)}};
+  if (asked.open_loop()) {
+    found["offered_per_s"] = asked.rate;
+    found["requests_due"] = of.due;
+    found["requests_unsent"] = of.record.unsent;
+    found["send_lag_ns"] = latencies(of.record.lag);
+    if (const auto share = of.on_schedule()) found["schedule_adherence"] = *share;
+  }
+  if (of.server) {
+    found["server"] = server(*of.server, *of.asked.server_pid);
+    if (of.requests_total > 0) {
+      found["cpu_ns_per_request"] =
+          static_cast<double>(of.server->cpu.count()) / static_cast<double>(of.requests_total);
+    }
+  }
+  return found;
+}
+
+}  // namespace
+
+json to_json(const measurement& measured, const options& asked, std::span<const std::string> argv) {
+  json cells = json::array();
+  for (const cell& each : measured.cells) cells.push_back(cell_to_json(each, asked, measured.slices));
+  return {{"schema_version", 1},
+          {"tool", tool()},
+          {"host", describe_host()},
+          {"config", config(asked, measured.slices)},
+          {"argv", argv},
+          {"started_at", utc(measured.started)},
+          {"finished_at", utc(measured.finished)},
+          {"interrupted", measured.interrupted},
+          {"cells", std::move(cells)}};
+}
+
+}  // namespace echobench

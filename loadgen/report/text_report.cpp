@@ -1,0 +1,185 @@
+#include "loadgen/report/text_report.hpp"
+
+#include "common/process.hpp"
+#include "common/units.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <optional>
+#include <tuple>
+#include <vector>
+
+namespace echobench {
+namespace {
+
+using std::chrono::nanoseconds;
+
+std::string duration_text(std::optional<nanoseconds> of) {
+  if (!of) return "-";
+  const auto ns = static_cast<double>(of->count());
+  if (ns < 1e3) return fmt::format("{:.0f}ns", ns);
+  if (ns < 1e6) return fmt::format("{:.1f}us", ns / 1e3);
+  if (ns < 1e9) return fmt::format("{:.2f}ms", ns / 1e6);
+  return fmt::format("{:.2f}s", ns / 1e9);
+}
+
+std::string size_text(std::uint64_t bytes) {
+  if (bytes >= 1U << 30) return fmt::format("{:.2f}GiB", static_cast<double>(bytes) / (1U << 30));
+  return fmt::format("{:.1f}MiB", static_cast<double>(bytes) / (1U << 20));
+}
+
+// 1,234,567
+std::string grouped(double number) {
+  std::string digits = fmt::format("{:.0f}", number);
+  for (auto at = static_cast<std::ptrdiff_t>(digits.size()) - 3; at > 0; at -= 3) {
+    digits.insert(static_cast<std::size_t>(at), 1, ',');
+  }
+  return digits;
+}
+
+std::string rate_text(const cell& of) {
+  return (of.judged.found == verdict::client_bound ? ">=" : "") + grouped(of.throughput());
+}
+
+std::string cpu_text(const cell& of) {
+  if (!of.server || of.requests_total == 0) return "-";
+  return fmt::format(
+      "{:.2f}", static_cast<double>(of.server->cpu.count()) / 1e3 / static_cast<double>(of.requests_total));
+}
+
+std::vector<std::string> row(const cell& of, const options& asked) {
+  const auto connections = fmt::format("{}/{}/{}", asked.connections, of.opened, of.served);
+  const auto verdict_text = std::string(name_of(of.judged.found));
+  // A wrong answer yields no figure.
+  if (of.judged.found == verdict::wrong_replies) {
+    return {of.asked.label(), "-", "-", "-", "-", "-", "-", "-", "-", connections, verdict_text};
+  }
+  const histogram& shown = asked.open_loop() ? of.record.response : of.record.service;
+  return {of.asked.label(),
+          rate_text(of),
+          duration_text(shown.supported_percentile(50)),
+          duration_text(shown.supported_percentile(90)),
+          duration_text(shown.supported_percentile(99)),
+          duration_text(shown.supported_percentile(99.9)),
+          duration_text(shown.count() > 0 ? std::optional(shown.max()) : std::nullopt),
+          cpu_text(of),
+          of.server ? size_text(of.server->end.rss_bytes) : "-",
+          connections,
+          verdict_text};
+}
+
+std::string table(const std::vector<std::vector<std::string>>& rows) {
+  std::vector<std::size_t> widths(rows.front().size());
+  for (const auto& cells : rows) {
+    for (std::size_t i = 0; i < cells.size(); ++i) widths[i] = std::max(widths[i], cells[i].size());
+  }
+  std::string text;
+  for (const auto& cells : rows) {
+    for (std::size_t i = 0; i < cells.size(); ++i) {
+      const bool left = i == 0 || i + 1 == cells.size();
+      text += left ? fmt::format("{:<{}}", cells[i], i == 0 ? widths[i] : 0)
+                   : fmt::format("  {:>{}}", cells[i], widths[i]);
+      if (i + 2 == cells.size()) text += "  ";
+    }
+    text += '\n';
+  }
+  return text;
+}
+
+std::string details(const cell& of, const options& asked) {
+  std::string text = fmt::format("{}: ", of.asked.label());
+  text += fmt::format(
+      "{} verified replies, effective concurrency {:.1f} of {}, Jain index {:.3f}, client busy {:.0f} %",
+      grouped(static_cast<double>(of.requests_total)), of.effective_concurrency(),
+      asked.connections * asked.pipeline, of.spread.jain_index, of.client_busy * 100);
+  if (of.server) {
+    text += fmt::format(", server busy {:.0f} %, {} threads", of.server->busy * 100, of.server->end.threads);
+    if (asked.work == workload::rr &&
+        of.opened >= 100) {  // fewer, and the first pages of the heap are all there is
+      const auto& [base, end] = std::tie(of.server->base, of.server->end);
+      const bool shared_once = base.pss_bytes && end.pss_bytes;
+      const auto before = shared_once ? *base.pss_bytes : base.rss_bytes;
+      const auto after = shared_once ? *end.pss_bytes : end.rss_bytes;
+      text += fmt::format(
+          ", {:.1f} KiB a connection ({})",
+          static_cast<double>(after - std::min(after, before)) / 1024 / static_cast<double>(of.opened),
+          shared_once ? "PSS" : "RSS");
+    }
+  }
+  text += '\n';
+  if (const auto share = of.on_schedule()) {
+    text += fmt::format("  schedule: {:.2f} % of the sends within {} of it, mean lag {}; service p99 {}\n",
+                        *share * 100, format_duration(worker::schedule_tolerance),
+                        duration_text(of.record.lag.mean()),
+                        duration_text(of.record.service.supported_percentile(99)));
+  }
+  std::string errors;
+  for (std::size_t kind = 0; kind < error_kinds; ++kind) {
+    if (of.record.errors[kind] == 0) continue;
+    errors += fmt::format("{}{} {}", errors.empty() ? "" : ", ", error_names[kind], of.record.errors[kind]);
+    if (of.record.first_errno[kind] != 0)
+      errors += fmt::format(" ({})", ::strerror(of.record.first_errno[kind]));
+  }
+  if (!errors.empty()) text += "  errors: " + errors + '\n';
+  for (const auto& reason : of.judged.reasons) text += "  " + reason + '\n';
+  return text;
+}
+
+}  // namespace
+
+std::string summary(const measurement& measured, const options& asked) {
+  std::string text =
+      fmt::format("{} loop, {} connections, {} B payload, {}{}\n\n", asked.open_loop() ? "open" : "closed",
+                  asked.connections, asked.payload,
+                  measured.cells.size() > 1 ? fmt::format("{} targets in slices of {}", measured.cells.size(),
+                                                          duration_text(measured.slices.length))
+                                            : duration_text(measured.elapsed),
+                  measured.interrupted ? ", interrupted" : "");
+  const std::string time = asked.open_loop() ? "response " : "";
+  std::vector<std::vector<std::string>> rows{{"target", "requests/s", time + "p50", "p90", "p99", "p99.9",
+                                              "max", "CPU us/req", "memory", "asked/opened/served",
+                                              "verdict"}};
+  for (const cell& each : measured.cells) rows.push_back(row(each, asked));
+  text += table(rows) + '\n';
+  for (const cell& each : measured.cells) text += details(each, asked);
+  return text;
+}
+
+std::string explain_silence(const cell& of, const options& asked, bool interrupted) {
+  const auto seen = [&](error_kind kind) { return of.record.errors[static_cast<std::size_t>(kind)] > 0; };
+  std::string why = interrupted ? "interrupted before its first verified reply" : "not one verified reply";
+  if (seen(error_kind::corrupt) || seen(error_kind::unsolicited)) {
+    why = "its replies are wrong: is it an echo server with this --framing and --op?";
+  } else if (seen(error_kind::rejected)) {
+    why =
+        "it rejected every request: see its --max-frame, --max-work and --max-sleep against --payload and "
+        "--op";
+  } else if (seen(error_kind::refused)) {
+    const int error = of.record.first_errno[static_cast<std::size_t>(error_kind::refused)];
+    why = error == ECONNREFUSED
+              ? "nothing listens there (connection refused): start the server or correct the address"
+              : fmt::format("cannot connect: {}", ::strerror(error));
+  } else if (seen(error_kind::timeout)) {
+    why = fmt::format("it never answered within --timeout {}: is it an echo server with this --framing?",
+                      format_duration(asked.timeout));
+  } else if (seen(error_kind::short_reply) || seen(error_kind::reset)) {
+    why = "it closed every connection before answering: look at its log, --framing and limits";
+  }
+  return of.asked.label() + (of.asked.name.empty() ? "" : " (" + of.asked.host_and_port + ")") + ": " + why;
+}
+
+int exit_status_of(const measurement& measured, const options& asked) noexcept {
+  const auto any = [&](auto&& test) {
+    return std::any_of(measured.cells.begin(), measured.cells.end(), test);
+  };
+  if (any([](const cell& of) { return of.wrong_replies() > 0; })) return exit_wrong_replies;
+  if (any([](const cell& of) { return of.verified() == 0; })) return exit_failed;
+  if (asked.strict && any([](const cell& of) { return of.judged.found != verdict::valid; }))
+    return exit_not_valid;
+  return exit_ok;
+}
+
+}  // namespace echobench

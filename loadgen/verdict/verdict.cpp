@@ -1,0 +1,143 @@
+#include "loadgen/verdict/verdict.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <numeric>
+
+namespace echobench {
+namespace {
+
+constexpr double busy_limit = 0.95;
+constexpr double schedule_limit = 0.95;
+constexpr double fairness_limit = 0.9;
+constexpr double imbalance_limit = 1.5;
+constexpr double idle_limit = 0.01;
+
+std::string_view meaning_of(error_kind kind) noexcept {
+  switch (kind) {
+    case error_kind::refused:
+      return "connection(s) refused: is the server there, with backlog and descriptors enough?";
+    case error_kind::reset: return "connection(s) reset by the server";
+    case error_kind::timeout: return "connection(s) without an answer in time: see --timeout";
+    case error_kind::short_reply: return "connection(s) closed by the server while still wanted";
+    case error_kind::rejected:
+      return "request(s) rejected by an error status: see the server's --max-frame, --max-work and "
+             "--max-sleep";
+    case error_kind::corrupt: return "wrong replies: bytes differ from what the request asks for";
+    case error_kind::unsolicited: return "wrong replies: bytes that no request had asked for";
+  }
+  return "";
+}
+
+}  // namespace
+
+std::string_view name_of(verdict of) noexcept {
+  switch (of) {
+    case verdict::wrong_replies: return "wrong-replies";
+    case verdict::errors: return "errors";
+    case verdict::client_bound: return "client-bound";
+    case verdict::starved: return "starved";
+    case verdict::valid: return "valid";
+  }
+  return "";
+}
+
+judgement judge(const evidence& of) {
+  judgement result;
+  const auto add = [&](verdict found, std::string reason) {
+    result.found = std::min(result.found, found);
+    result.reasons.push_back(std::move(reason));
+  };
+
+  for (const bool wrong : {true, false}) {
+    for (std::size_t i = 0; i < error_kinds; ++i) {
+      const auto kind = static_cast<error_kind>(i);
+      if (of.errors[i] == 0 || is_wrong_reply(kind) != wrong) continue;
+      add(wrong ? verdict::wrong_replies : verdict::errors,
+          fmt::format("{} {}", of.errors[i], meaning_of(kind)));
+    }
+  }
+  if (of.unsent > 0)
+    add(verdict::errors, fmt::format("{} request(s) were due and could not be sent", of.unsent));
+  if (of.replies == 0) add(verdict::errors, "not one verified reply");
+
+  if (of.open_loop) {
+    if (of.on_schedule && *of.on_schedule < schedule_limit) {
+      add(verdict::client_bound,
+          fmt::format(
+              "only {:.1f} % of the sends were on schedule: lower --rate, or give the client more CPU "
+              "(--threads, --cpus)",
+              *of.on_schedule * 100));
+    }
+  } else if (of.client_busy >= busy_limit && of.server_busy.value_or(0) < busy_limit) {
+    add(verdict::client_bound,
+        fmt::format(
+            "a client thread had work {:.0f} % of the time (all but what it slept or polled for events: "
+            "waits for a CPU count, and what the hypervisor took) while {}: the figure is a lower "
+            "bound; give the client more CPU (--threads, --cpus)",
+            of.client_busy * 100,
+            of.server_busy ? fmt::format("the server used {:.0f} % of its CPUs", *of.server_busy * 100)
+                           : "the server's CPU is not known (--server-pid)"));
+  }
+
+  if (of.served < of.connections) {
+    add(verdict::starved,
+        fmt::format("{} of {} connections got no reply", of.connections - of.served, of.connections));
+  }
+  if (of.spread.jain_index < fairness_limit) {
+    add(verdict::starved, fmt::format("replies are spread unevenly over the connections{}: Jain index {:.2f}",
+                                      of.spread.connections_per_loop.size() > 1 ? " of a server's loop" : "",
+                                      of.spread.jain_index));
+  }
+  if (const auto& loops = of.spread.connections_per_loop; !loops.empty()) {
+    const auto [fewest, most] = std::ranges::minmax(loops);
+    if (static_cast<double>(most) > imbalance_limit * static_cast<double>(fewest)) {
+      add(verdict::valid,
+          fmt::format("connections are divided unevenly over the server's loops: {} to {} for each", fewest,
+                      most));
+    }
+  }
+  if (of.idle_share > idle_limit) {
+    add(verdict::valid,
+        fmt::format("the server used {:.1f} % of a CPU while it was not driven", of.idle_share * 100));
+  }
+  if (of.beyond_histogram > 0) {
+    add(verdict::valid,
+        fmt::format("{} replies took longer than 100 s and count as 100 s", of.beyond_histogram));
+  }
+  return result;
+}
+
+double jain_index(std::span<const double> shares) noexcept {
+  double sum = 0;
+  double squares = 0;
+  for (const double share : shares) {
+    sum += share;
+    squares += share * share;
+  }
+  return squares > 0 ? sum * sum / (static_cast<double>(shares.size()) * squares) : 1;
+}
+
+fairness fairness_within_loops(std::vector<double> shares, std::size_t loops) {
+  const double part = std::accumulate(shares.begin(), shares.end(), 0.0) / static_cast<double>(loops);
+  if (part == 0) return {.jain_index = 1, .connections_per_loop = {shares.size()}};
+  std::ranges::sort(shares);
+  fairness found{.jain_index = 1, .connections_per_loop = std::vector<std::size_t>(loops)};
+  double sum = 0;
+  auto first = shares.begin();
+  for (std::size_t loop = 0; loop < loops; ++loop) {
+    auto last = first;
+    // A connection belongs where its middle lies; nothing is left over by rounding.
+    while (last != shares.end() &&
+           (loop + 1 == loops || sum + *last / 2 < part * static_cast<double>(loop + 1))) {
+      sum += *last++;
+    }
+    found.jain_index = std::min(found.jain_index, jain_index({first, last}));
+    found.connections_per_loop[loop] = static_cast<std::size_t>(last - first);
+    first = last;
+  }
+  return found;
+}
+
+}  // namespace echobench
