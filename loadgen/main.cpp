@@ -6,6 +6,7 @@
 #include "loadgen/report/json_report.hpp"
 #include "loadgen/report/result_file.hpp"
 #include "loadgen/report/text_report.hpp"
+#include "loadgen/verdict/exit_status.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -27,8 +28,8 @@ void write_files(const measurement& measured, const options& asked, std::span<co
   if (asked.hdr_file.empty()) return;
   std::vector<hdr_log_line> lines;
   for (const cell& each : measured.cells) {
-    lines.push_back({each.asked.label() + "/service", &each.record.service});
-    if (asked.open_loop()) lines.push_back({each.asked.label() + "/response", &each.record.response});
+    lines.push_back({each.driven.label() + "/service", &each.record.service});
+    if (asked.open_loop()) lines.push_back({each.driven.label() + "/response", &each.record.response});
   }
   write_file(asked.hdr_file, format_hdr_log(lines, measured.started, measured.elapsed));
 }
@@ -51,7 +52,7 @@ int main(int argc, char** argv) try {
     if (each.verified() == 0)
       std::fprintf(stderr, "echo-load: %s\n", explain_silence(each, asked, measured.interrupted).c_str());
   }
-  return exit_status_of(measured, asked);
+  return exit_status_of(measured, asked.strict);
 } catch (const std::invalid_argument& error) {
   std::fprintf(stderr, "echo-load: %s\n", error.what());
   return exit_usage;

@@ -5,6 +5,7 @@
 #include "common/units.hpp"
 #include "loadgen/drive/team.hpp"
 #include "loadgen/plan/slice_plan.hpp"
+#include "loadgen/probe/server_account.hpp"
 #include "loadgen/report/progress_line.hpp"
 
 #include <fmt/format.h>
@@ -98,16 +99,12 @@ public:
         pool_(asked.seed, asked.payload),
         messages_(asked.frames, asked.op, asked.payload, pool_),
         random_(asked.seed),
-        driven_(asked.targets.size()),
         client_times_(asked.threads * asked.targets.size()) {
     require_descriptors(asked);
-    for (const target& each : asked.targets) {
-      if (each.server_pid) probes_.emplace_back(*each.server_pid);
-    }
     result_.cells.resize(asked.targets.size());
     for (std::size_t t = 0; t < asked.targets.size(); ++t) {
-      result_.cells[t].asked = asked.targets[t];
-      if (probe_of(t) != nullptr) result_.cells[t].server.emplace().base = probe_of(t)->read();
+      const target& each = result_.cells[t].driven = asked.targets[t];
+      if (each.server_pid) accounts_.emplace_back(*each.server_pid);
     }
     std::vector<std::unique_ptr<worker>> workers;
     for (std::size_t i = 0; i < asked.threads; ++i) {
@@ -129,13 +126,8 @@ public:
   }
 
 private:
-  struct driven_time {
-    nanoseconds total{0};      // guard and drain included
-    nanoseconds last_cpu{-1};  // server CPU at the end of the last slice; -1: none yet
-  };
-
-  server_probe* probe_of(std::size_t target) {
-    return asked_.targets[target].server_pid ? &probes_[target] : nullptr;
+  server_account* account_of(std::size_t target) {
+    return asked_.targets[target].server_pid ? &accounts_[target] : nullptr;
   }
   bool stopped() const { return crew_->workers().front()->stop_requested(); }
   std::size_t live(std::size_t target) const {
@@ -186,21 +178,17 @@ private:
   }
 
   void measure() {
-    for (std::size_t t = 0; t < asked_.targets.size(); ++t) {
-      if (probe_of(t) != nullptr) begin_probing(t);
-    }
+    for (auto& each : accounts_) each.begin_measuring();
     const auto start = clock::now();
     asked_.targets.size() == 1 ? measure_one() : measure_in_turns();
     result_.elapsed = clock::now() - start;
-    for (std::size_t t = 0; t < asked_.targets.size(); ++t) {
-      if (probe_of(t) != nullptr) end_probing(t);
-    }
+    for (auto& each : accounts_) each.end_measuring();
   }
 
   // One target: driven without a break, its time divided into windows.
   void measure_one() {
     cell& only = result_.cells.front();
-    server_probe* probe = probe_of(0);
+    server_account* account = account_of(0);
     drive_plan plan;
     plan.recorded = true;
     const auto duration = std::max<nanoseconds>(asked_.duration, result_.slices.length * asked_.rounds);
@@ -212,14 +200,11 @@ private:
     plan.stop = plan.start + duration;
     crew_->start([plan](worker& own) { own.drive(plan); });
     for (std::size_t w = 1; w <= plan.windows && sleep_until(plan.end_of(w), stop_fd_.get()); ++w) {
-      if (probe != nullptr) {
-        probe->find_new_children();
-        cpu.push_back(probe->cpu().total);
-      }
+      if (account != nullptr) cpu.push_back(account->within_slice());
       if (progress() == 0) continue;
       progress_.show([&] {
         const auto seconds = std::chrono::duration<double>(clock::now() - plan.start).count();
-        return fmt::format("{} {:.0f} s of {:.0f} s, {:.0f} requests/s", only.asked.label(), seconds,
+        return fmt::format("{} {:.0f} s of {:.0f} s, {:.0f} requests/s", only.driven.label(), seconds,
                            std::chrono::duration<double>(duration).count(),
                            static_cast<double>(progress()) / seconds);
       });
@@ -286,7 +271,7 @@ private:
     each.elapsed = std::max<nanoseconds>(totals.stopped - plan.measure_from, 0ns);
     each.requests_total = totals.all.requests;
     each.client_cpu = totals.all.cpu;
-    if (probe_of(t) != nullptr) each.server_cpu = std::max<nanoseconds>(cpu_after - cpu, 0ns);
+    if (account_of(t) != nullptr) each.server_cpu = std::max<nanoseconds>(cpu_after - cpu, 0ns);
     result_.cells[t].slices.push_back(each);
   }
 
@@ -300,19 +285,15 @@ private:
     }
   }
 
-  // The server's CPU at the start of a slice; what it used since its last one is idle CPU.
+  // The server's CPU at the start of a slice.
   nanoseconds begin_slice(std::size_t t) {
-    if (probe_of(t) == nullptr) return nanoseconds(0);
-    const nanoseconds now = probe_of(t)->cpu().total;
-    nanoseconds& last = driven_[t].last_cpu;
-    if (last >= 0ns) result_.cells[t].server->cpu_idle += std::max<nanoseconds>(now - last, 0ns);
-    return last = now;
+    return account_of(t) != nullptr ? account_of(t)->begin_slice() : 0ns;
   }
 
   // Adds what the slice brought to the cell; returns the server's CPU at its end.
   nanoseconds end_slice(std::size_t t, const drive_plan& plan, const drive_totals& totals) {
     cell& own = result_.cells[t];
-    driven_[t].total += clock::now() - plan.start;
+    const nanoseconds driven = clock::now() - plan.start;
     own.requests_total += totals.all.requests;
     own.client_cpu += totals.all.cpu;
     own.client_waiting += totals.all.waiting;
@@ -326,33 +307,14 @@ private:
       time.elapsed += std::max<nanoseconds>(counts.stopped - plan.measure_from, 0ns);
       for (std::size_t w = 1; w <= plan.windows; ++w) time += counts.parts[w];
     }
-    if (probe_of(t) == nullptr) return nanoseconds(0);
-    const nanoseconds now = probe_of(t)->cpu_at_rest().total;
-    own.server->cpu += std::max<nanoseconds>(now - driven_[t].last_cpu, 0ns);
-    return driven_[t].last_cpu = now;
-  }
-
-  void begin_probing(std::size_t t) {
-    probe_of(t)->refresh();
-    const server_cpu now = probe_of(t)->cpu_at_rest();  // what the warm-up began is over
-    result_.cells[t].server->begin = probe_of(t)->read();
-    driven_[t].last_cpu = now.total;
-    result_.cells[t].server->cpu_children = -now.children;
-  }
-
-  void end_probing(std::size_t t) {
-    begin_slice(t);  // what it used since its last slice
-    server_use& use = *result_.cells[t].server;
-    use.cpu += probe_of(t)->refresh();
-    use.cpu_children = std::max<nanoseconds>(use.cpu_children + probe_of(t)->cpu().children, 0ns);
-    use.end = probe_of(t)->read();
-    use.busy = ratio(use.cpu, driven_[t].total * probe_of(t)->usable_cpus());
+    return account_of(t) != nullptr ? account_of(t)->end_slice(driven) : 0ns;
   }
 
   void conclude(std::size_t t) {
     cell& own = result_.cells[t];
+    if (account_of(t) != nullptr) own.server = account_of(t)->use();
     std::vector<double> shares;
-    std::size_t asked_of = 0;
+    std::size_t given_work = 0;
     for (const auto& each : crew_->workers()) {
       own.record.merge(each->record(t));
       for (std::size_t i = 0; i < each->own_connections(); ++i) {
@@ -361,14 +323,14 @@ private:
         own.served += counts.replies > 0;
         own.due += counts.due;
         if (asked_.open_loop() && counts.due == 0) continue;  // was given nothing to do
-        ++asked_of;
+        ++given_work;
         shares.push_back(static_cast<double>(counts.replies) /
                          static_cast<double>(asked_.open_loop() ? counts.due : 1));
       }
     }
     own.jain_index = jain_index(shares);
     // In the open loop a share is of what was due, which a loop with more connections gives, too.
-    own.spread = fairness_within_loops(std::move(shares), asked_.open_loop() ? 1 : own.asked.server_loops);
+    own.spread = fairness_within_loops(std::move(shares), asked_.open_loop() ? 1 : own.driven.server_loops);
     for (std::size_t i = 0; i < asked_.threads; ++i) {
       const client_time& time = client_times_[t * asked_.threads + i];
       own.client_busy = std::max(own.client_busy, ratio(time.busy(), time.elapsed));
@@ -381,7 +343,7 @@ private:
                .server_busy = own.server ? std::optional(own.server->busy) : std::nullopt,
                .on_schedule = own.on_schedule(),
                .unsent = own.record.unsent,
-               .connections = asked_of,
+               .connections = given_work,
                .served = own.served,
                .spread = own.spread,
                .idle_share = own.server ? ratio(own.server->cpu_idle, result_.elapsed) : 0,
@@ -393,9 +355,8 @@ private:
   const unique_fd stop_fd_;
   const payload_pool pool_;
   const message_plan messages_;
-  std::mt19937_64 random_;            // order of slices
-  std::vector<server_probe> probes_;  // one per target, or none
-  std::vector<driven_time> driven_;
+  std::mt19937_64 random_;                 // order of slices
+  std::vector<server_account> accounts_;   // one per target, or none
   std::vector<client_time> client_times_;  // within windows, of each target and thread
   progress_line progress_;
   measurement result_;

@@ -38,45 +38,11 @@ std::vector<endpoint> make_sources(const endpoint& target, std::size_t connectio
   return sources;
 }
 
-error_kind kind_of_connect_error(int error) noexcept {
-  return error == ETIMEDOUT ? error_kind::timeout : error_kind::refused;
+load_error kind_of_connect_error(int error) noexcept {
+  return error == ETIMEDOUT ? load_error::timeout : load_error::refused;
 }
 
 }  // namespace
-
-part_counts& part_counts::operator+=(const part_counts& other) noexcept {
-  requests += other.requests;
-  cpu += other.cpu;
-  waiting += other.waiting;
-  polling += other.polling;
-  blocked += other.blocked;
-  service += other.service;
-  return *this;
-}
-
-client_time& client_time::operator+=(const part_counts& window) noexcept {
-  waiting += window.waiting;
-  polling += window.polling;
-  blocked += window.blocked;
-  return *this;
-}
-
-nanoseconds client_time::busy() const noexcept {
-  const auto idle = polling + std::max(blocked - waiting, 0ns);
-  return std::max(elapsed - idle, 0ns);
-}
-
-void target_record::merge(const target_record& other) noexcept {
-  service.merge(other.service);
-  response.merge(other.response);
-  lag.merge(other.lag);
-  on_schedule += other.on_schedule;
-  unsent += other.unsent;
-  for (std::size_t kind = 0; kind < error_kinds; ++kind) {
-    errors[kind] += other.errors[kind];
-    if (first_errno[kind] == 0) first_errno[kind] = other.first_errno[kind];
-  }
-}
 
 worker::worker(const options& asked, const std::vector<endpoint>& targets, const message_plan& plan,
                std::size_t number, int stop_fd)
@@ -88,7 +54,7 @@ worker::worker(const options& asked, const std::vector<endpoint>& targets, const
       pipeline_(asked.pipeline),
       timing_slots_(std::bit_ceil(asked.pipeline)),
       open_loop_(asked.open_loop()),
-      reconnects_(asked.work == workload::crr),
+      reconnects_(asked.pattern == workload::crr),
       timeout_(asked.timeout),
       connect_rate_(asked.connect_rate),
       busy_poll_(asked.busy_poll),
@@ -290,10 +256,10 @@ void worker::on_bytes(std::size_t slot, std::span<const std::byte> bytes) {
   account_until(now);
   for (std::size_t i = 0; i < replies; ++i) complete(slot, timing_of(slot, first + i), now);
   switch (found) {
-    case client_session::verdict::good: break;
-    case client_session::verdict::rejected: return fail(slot, error_kind::rejected);
-    case client_session::verdict::corrupt: return fail(slot, error_kind::corrupt);
-    case client_session::verdict::unsolicited: return fail(slot, error_kind::unsolicited);
+    case client_session::finding::good: break;
+    case client_session::finding::rejected: return fail(slot, load_error::rejected);
+    case client_session::finding::corrupt: return fail(slot, load_error::corrupt);
+    case client_session::finding::unsolicited: return fail(slot, load_error::unsolicited);
   }
   if (replies == 0) return;
   if (reconnects_) {
@@ -315,15 +281,15 @@ void worker::complete(std::size_t slot, const timing& request, clock::time_point
   if (open_loop_) record.response.record(now - request.intended);
 }
 
-void worker::on_end(std::size_t slot) { fail(slot, error_kind::short_reply); }
+void worker::on_end(std::size_t slot) { fail(slot, load_error::short_reply); }
 
 void worker::on_error(std::size_t slot, int error) {
   const bool connecting = connections_[slot].status == state::connecting;
-  fail(slot, connecting ? kind_of_connect_error(error) : error_kind::reset, error);
+  fail(slot, connecting ? kind_of_connect_error(error) : load_error::reset, error);
 }
 
 // A failed connection is not replaced: the load would no longer be the one that was asked for.
-void worker::fail(std::size_t slot, error_kind kind, int error) {
+void worker::fail(std::size_t slot, load_error kind, int error) {
   connection& own = connections_[slot];
   target_record& record = records_[target_of(slot)];
   const auto index = static_cast<std::size_t>(kind);
@@ -343,7 +309,7 @@ void worker::give_up(std::size_t first, std::size_t last, clock::time_point sent
   for (std::size_t slot = first; slot < last; ++slot) {
     const connection& own = connections_[slot];
     const bool waiting = own.status == state::connecting || own.session.outstanding() > 0;
-    if (waiting && timing_of(slot, own.session.replied()).sent < sent_before) fail(slot, error_kind::timeout);
+    if (waiting && timing_of(slot, own.session.replied()).sent < sent_before) fail(slot, load_error::timeout);
   }
   const auto now = clock::now();
   next_sweep_ = now + std::clamp<nanoseconds>(timeout_ / 16, 1ms, 250ms);

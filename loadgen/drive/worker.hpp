@@ -4,15 +4,17 @@
 #pragma once
 
 #include "common/socket.hpp"
+#include "loadgen/drive/drive_counts.hpp"
+#include "loadgen/drive/drive_plan.hpp"
 #include "loadgen/engine/epoll_engine.hpp"
 #include "loadgen/plan/options.hpp"
 #include "loadgen/plan/schedule.hpp"
 #include "loadgen/probe/run_queue_clock.hpp"
-#include "loadgen/record/histogram.hpp"
+#include "loadgen/record/target_record.hpp"
 #include "loadgen/session/client_session.hpp"
+#include "loadgen/session/load_error.hpp"
 #include "loadgen/session/message_plan.hpp"
 
-#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstddef>
@@ -23,74 +25,6 @@
 
 namespace echobench {
 
-using clock = std::chrono::steady_clock;
-
-// A time during which one target is driven: [start, measure_from) the guard, then `windows` accounting
-// windows up to `stop`, then the drain, in which nothing new is due and what is outstanding is awaited.
-struct drive_plan {
-  std::size_t target = 0;
-  clock::time_point start;
-  clock::time_point measure_from;
-  clock::time_point stop;
-  std::size_t windows = 1;
-  bool recorded = false;  // no: warm-up
-
-  // Ends of the parts: guard, window 0, window 1, ... the last window ends at `stop`.
-  clock::time_point end_of(std::size_t part) const noexcept {
-    return part == windows ? stop
-                           : measure_from + (stop - measure_from) / static_cast<std::int64_t>(windows) *
-                                                static_cast<std::int64_t>(part);
-  }
-};
-
-// What one worker did in a part of a drive.
-struct part_counts {
-  std::uint64_t requests = 0;  // verified replies
-  std::chrono::nanoseconds cpu{0};
-  std::chrono::nanoseconds waiting{0};  // for a CPU
-  std::chrono::nanoseconds polling{0};  // time spent looking for events that were not there
-  std::chrono::nanoseconds blocked{0};  // time asleep until there were events
-  std::chrono::nanoseconds service{0};  // service times of the requests, added up
-
-  part_counts& operator+=(const part_counts& other) noexcept;
-};
-
-// Where a client thread's time went while it measured.
-struct client_time {
-  std::chrono::nanoseconds elapsed{0};
-  std::chrono::nanoseconds waiting{0};  // of it, as in part_counts, and so are the next two
-  std::chrono::nanoseconds polling{0};
-  std::chrono::nanoseconds blocked{0};
-
-  client_time& operator+=(const part_counts& window) noexcept;
-
-  // What was not idle: its work, and all the time in which it would have worked had it been let, whether
-  // another thread had the CPU or the hypervisor, whose theft is neither CPU time nor waiting. A wait for a
-  // CPU counts wherever it fell: within `blocked` it follows a wake-up. At least 0.
-  std::chrono::nanoseconds busy() const noexcept;
-};
-
-// What one worker did in one drive: parts[0] is the guard, then the windows, then the drain.
-struct drive_counts {
-  std::vector<part_counts> parts;
-  clock::time_point stopped;  // plan.stop, or when it was broken off
-};
-
-// What one worker recorded of one target. A request belongs to the measurement when it was due (closed loop:
-// sent) in a window of a recorded drive, whenever its reply came. Errors count always, warm-up and drains
-// included.
-struct target_record {
-  histogram service;              // from the actual send; crr: from the start of connecting
-  histogram response;             // open loop: from the intended send
-  histogram lag;                  // open loop: how late a request that was due was taken in hand
-  std::uint64_t on_schedule = 0;  // of them, within worker::schedule_tolerance
-  std::uint64_t unsent = 0;  // due, and never sent: the connection had failed, or the time-out came first
-  std::array<std::uint64_t, error_kinds> errors{};
-  std::array<int, error_kinds> first_errno{};  // of each kind; 0: none
-
-  void merge(const target_record& other) noexcept;
-};
-
 // One connection (crr: one succession of connections) in recorded drives.
 struct connection_counts {
   bool opened = false;
@@ -100,8 +34,6 @@ struct connection_counts {
 
 class worker {
 public:
-  static constexpr std::chrono::nanoseconds schedule_tolerance = std::chrono::microseconds(100);
-
   // Worker `number` of `asked.threads`, owning every connection i with i % threads == number. `plan` must
   // outlive it. `stop_fd` as for the engine.
   worker(const options& asked, const std::vector<endpoint>& targets, const message_plan& plan,
@@ -171,7 +103,7 @@ private:
   }
   void release_due(clock::time_point now);
   void complete(std::size_t slot, const timing& request, clock::time_point now);
-  void fail(std::size_t slot, error_kind kind, int error = 0);
+  void fail(std::size_t slot, load_error kind, int error = 0);
   void give_up(std::size_t first, std::size_t last, clock::time_point sent_before);
   void account_until(clock::time_point now);
   void wait_until(clock::time_point until);

@@ -71,7 +71,7 @@ void check(const options& asked) {
            " at least, so that a reply that is not mapped cannot pass");
   }
   if (asked.op.offload && asked.op.kind != frame_op::work) refuse("--offload needs --op work:TIME");
-  if (asked.work == workload::crr && asked.pipeline != 1) {
+  if (asked.pattern == workload::crr && asked.pipeline != 1) {
     refuse("--pipeline must be 1 with --workload crr: one request per connection");
   }
   if (asked.threads > asked.connections) {
@@ -98,6 +98,7 @@ void check(const options& asked) {
 struct command_line::texts {
   std::vector<std::string> targets;
   std::string op = "echo";
+  std::string engine = "auto";  // both words mean epoll
   std::vector<std::uint32_t> server_pids;
   std::vector<std::uint32_t> server_loops;
   std::string slice = "auto";
@@ -147,7 +148,7 @@ command_line::command_line()
                            {{"frame", framing::frame}, {"line", framing::line}, {"raw", framing::raw}},
                            "How messages are told apart");
   cli::add_choice<workload>(
-      app, "--workload", o.work, {{"rr", workload::rr}, {"crr", workload::crr}},
+      app, "--workload", o.pattern, {{"rr", workload::rr}, {"crr", workload::crr}},
       "rr keeps connections; crr opens one per request, counts connecting as part of the response and closes "
       "by reset (SO_LINGER 0, no TIME_WAIT)");
   cli::add_count(app, "--connect-rate", o.connect_rate, "Connections opened per second before the warm-up", 1,
@@ -160,7 +161,7 @@ command_line::command_line()
       "Never sleep while a target is driven: a client that sleeps is woken by the server's sends, at "
       "the server's expense; needs a CPU for each client thread");
   cli::add_cpus(app, "--cpus", o.cpus, "CPUs to run on, for example 0,2-3")->default_str("as inherited");
-  app.add_option("--engine", o.engine, "How the client does its I/O; auto takes the best at hand")
+  app.add_option("--engine", texts_->engine, "How the client does its I/O; auto takes the best at hand")
       ->type_name("epoll|auto")
       ->check([](const std::string& text) {
         return text == "epoll" || text == "auto" ? "" : "'" + text + "' is none of epoll|auto";

@@ -2,11 +2,9 @@
 #pragma once
 
 #include "common/cpu.hpp"
-#include "common/socket.hpp"
 #include "loadgen/plan/schedule.hpp"
+#include "loadgen/plan/target.hpp"
 #include "loadgen/session/message_plan.hpp"
-
-#include <sys/types.h>
 
 #include <chrono>
 #include <cstdint>
@@ -27,15 +25,6 @@ enum class workload : std::uint8_t {
   crr,  // connect, request, reply, close
 };
 
-struct target {
-  std::string name;  // empty: none was given
-  std::string host_and_port;
-  std::optional<pid_t> server_pid;
-  std::size_t server_loops = 1;  // accept queues over which the kernel divides connections
-
-  const std::string& label() const noexcept { return name.empty() ? host_and_port : name; }
-};
-
 struct options {
   std::vector<target> targets;
   std::size_t connections = 100;  // per target
@@ -48,11 +37,10 @@ struct options {
   std::size_t pipeline = 1;
   operation op;
   framing frames = framing::frame;
-  workload work = workload::rr;
+  workload pattern = workload::rr;
   std::uint64_t connect_rate = 0;  // connections per second; 0: as fast as they are accepted
   std::chrono::nanoseconds timeout = std::chrono::seconds(5);
-  cpu_list cpus;  // empty: wherever the system lets it run
-  std::string engine = "auto";
+  cpu_list cpus;                                  // empty: wherever the system lets it run
   std::optional<std::chrono::nanoseconds> slice;  // empty: auto
   std::size_t rounds = 0;                         // at least, whatever the duration; 0: what fits in it
   std::uint64_t seed = 1;

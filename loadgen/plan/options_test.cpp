@@ -39,7 +39,7 @@ TEST(options, defaults_are_those_of_the_manual) {
   EXPECT_FALSE(o.busy_poll);
   EXPECT_EQ(o.op.kind, frame_op::echo);
   EXPECT_EQ(o.frames, framing::frame);
-  EXPECT_EQ(o.work, workload::rr);
+  EXPECT_EQ(o.pattern, workload::rr);
   EXPECT_EQ(o.slice, std::nullopt);
   ASSERT_EQ(o.targets.size(), 1U);
   EXPECT_EQ(o.targets[0].label(), "127.0.0.1:4000");

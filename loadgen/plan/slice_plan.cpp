@@ -19,19 +19,20 @@ std::chrono::nanoseconds turn_of(const warmup_seen& of, std::size_t in_flight, b
   return std::chrono::nanoseconds(static_cast<std::int64_t>(time / static_cast<double>(of.requests)));
 }
 
-slice_plan plan_slices(std::optional<std::chrono::nanoseconds> asked, std::chrono::nanoseconds turn,
+slice_plan plan_slices(std::optional<std::chrono::nanoseconds> explicit_length, std::chrono::nanoseconds turn,
                        bool open_loop, bool alone) {
   const auto guard = alone ? std::chrono::nanoseconds(0) : 2 * turn;
-  if (!asked)
+  if (!explicit_length)
     return {.length = std::max<std::chrono::nanoseconds>(20 * turn, open_loop ? 1s : 20ms), .guard = guard};
-  if (*asked < 5 * turn) {
+  if (*explicit_length < 5 * turn) {
     const auto minimum = std::chrono::ceil<std::chrono::milliseconds>(5 * turn);
-    throw std::invalid_argument(
-        "--slice " + format_duration(*asked) + " is too short: one turn over all that is in flight takes " +
-        format_duration(std::chrono::ceil<std::chrono::microseconds>(turn)) +
-        ", so that a slice would count next to nothing; use at least " + format_duration(minimum));
+    throw std::invalid_argument("--slice " + format_duration(*explicit_length) +
+                                " is too short: one turn over all that is in flight takes " +
+                                format_duration(std::chrono::ceil<std::chrono::microseconds>(turn)) +
+                                ", so that a slice would count next to nothing; use at least " +
+                                format_duration(minimum));
   }
-  return {.length = *asked, .guard = guard};
+  return {.length = *explicit_length, .guard = guard};
 }
 
 std::vector<std::size_t> next_round(std::size_t targets, std::mt19937_64& random) {

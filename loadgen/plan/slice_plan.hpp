@@ -27,10 +27,10 @@ struct warmup_seen {
 // nothing was answered.
 std::chrono::nanoseconds turn_of(const warmup_seen& of, std::size_t in_flight, bool open_loop);
 
-// `turn` is that of the slowest target. An `asked` length under five turns is refused by
+// `turn` is that of the slowest target. An `explicit_length` under five turns is refused by
 // std::invalid_argument that names the minimum; without one it is 20 turns, and 20 ms at least; in the open
 // loop 1 s, so that queues can build. Alone, a target needs no guard.
-slice_plan plan_slices(std::optional<std::chrono::nanoseconds> asked, std::chrono::nanoseconds turn,
+slice_plan plan_slices(std::optional<std::chrono::nanoseconds> explicit_length, std::chrono::nanoseconds turn,
                        bool open_loop, bool alone);
 
 // 0 to targets - 1 in the next random order; the same for the same generator state on every platform.

@@ -4,30 +4,14 @@
 // what their parent has collected of them.
 #pragma once
 
+#include "loadgen/probe/server_reading.hpp"
+
 #include <sys/types.h>
 
 #include <chrono>
-#include <cstdint>
-#include <optional>
 #include <vector>
 
 namespace echobench {
-
-struct server_reading {
-  std::uint64_t rss_bytes = 0;             // resident memory; pages that processes share count once for each
-  std::optional<std::uint64_t> pss_bytes;  // the same, but a shared page counts once; empty: not readable
-  std::uint64_t page_table_bytes = 0;      // kernel memory for their page tables
-  std::uint64_t threads = 0;
-  std::uint64_t voluntary_switches = 0;  // of threads alive now
-  std::uint64_t involuntary_switches = 0;
-  std::chrono::nanoseconds cpu_user{0};  // resolution: a clock tick; ended children included
-  std::chrono::nanoseconds cpu_system{0};
-};
-
-struct server_cpu {
-  std::chrono::nanoseconds total{0};
-  std::chrono::nanoseconds children{0};  // part of total
-};
 
 class server_probe {
 public:

@@ -17,8 +17,8 @@ std::optional<double> cell::on_schedule() const noexcept {
 
 std::uint64_t cell::wrong_replies() const noexcept {
   std::uint64_t sum = 0;
-  for (std::size_t kind = 0; kind < error_kinds; ++kind) {
-    if (is_wrong_reply(static_cast<error_kind>(kind))) sum += record.errors[kind];
+  for (std::size_t kind = 0; kind < load_error_kinds; ++kind) {
+    if (is_wrong_reply(static_cast<load_error>(kind))) sum += record.errors[kind];
   }
   return sum;
 }

@@ -1,10 +1,10 @@
 // What a run found: plain data, from the coordinator to verdict and reports.
 #pragma once
 
-#include "loadgen/drive/worker.hpp"
-#include "loadgen/plan/options.hpp"
 #include "loadgen/plan/slice_plan.hpp"
-#include "loadgen/probe/server_probe.hpp"
+#include "loadgen/plan/target.hpp"
+#include "loadgen/probe/server_reading.hpp"
+#include "loadgen/record/target_record.hpp"
 #include "loadgen/verdict/verdict.hpp"
 
 #include <chrono>
@@ -23,18 +23,8 @@ struct slice {
   std::chrono::nanoseconds client_cpu{0};              // likewise
 };
 
-struct server_use {
-  server_reading base;                       // before connecting
-  server_reading begin;                      // after the warm-up, before what is measured
-  server_reading end;                        // after the load, connections still open
-  std::chrono::nanoseconds cpu{0};           // in its slices, children included
-  std::chrono::nanoseconds cpu_children{0};  // of it
-  std::chrono::nanoseconds cpu_idle{0};      // outside its slices
-  double busy = 0;                           // 0 to 1 of the CPUs that it can use, in its slices
-};
-
 struct cell {
-  target asked;
+  target driven;
   std::size_t opened = 0;
   std::size_t served = 0;
   std::uint64_t requests = 0;

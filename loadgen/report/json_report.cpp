@@ -82,7 +82,7 @@ json config(const options& asked, const slice_plan& slices) {
              {"op", name_of(asked.op.kind)},
              {"offload", asked.op.offload},
              {"framing", name_of(asked.frames)},
-             {"workload", asked.work == workload::rr ? "rr" : "crr"},
+             {"workload", asked.pattern == workload::rr ? "rr" : "crr"},
              {"timeout_ns", asked.timeout.count()},
              {"engine", "epoll"},
              {"slice", asked.slice ? "explicit" : "auto"},
@@ -95,7 +95,7 @@ json config(const options& asked, const slice_plan& slices) {
   if (asked.open_loop()) {
     found["rate_per_s"] = asked.rate;
     found["arrivals"] = asked.arrival == arrivals::uniform ? "uniform" : "poisson";
-    found["schedule_tolerance_ns"] = worker::schedule_tolerance.count();
+    found["schedule_tolerance_ns"] = schedule_tolerance.count();
   }
   if (asked.op.param.count() != 0) found["op_param_us"] = asked.op.param.count();
   if (asked.connect_rate != 0) found["connect_rate_per_s"] = asked.connect_rate;
@@ -151,15 +151,15 @@ json slices(const cell& of, const slice_plan& plan) {
 
 json cell_to_json(const cell& of, const options& asked, const slice_plan& plan) {
   json errors = json::object();
-  for (std::size_t kind = 0; kind < error_kinds; ++kind) {
-    if (of.record.errors[kind] > 0) errors[std::string(error_names[kind])] = of.record.errors[kind];
+  for (std::size_t kind = 0; kind < load_error_kinds; ++kind) {
+    if (of.record.errors[kind] > 0) errors[std::string(load_error_names[kind])] = of.record.errors[kind];
   }
   json histograms = json::object();
   if (of.record.service.count() > 0) histograms["service"] = encode_hdr_v2_base64(of.record.service);
   if (of.record.response.count() > 0) histograms["response"] = encode_hdr_v2_base64(of.record.response);
 
-  json found{{"target", of.asked.host_and_port},
-             {"variant", of.asked.label()},
+  json found{{"target", of.driven.host_and_port},
+             {"variant", of.driven.label()},
              {"verdict", name_of(of.judged.found)},
              {"reasons", of.judged.reasons},
              {"connections", {{"asked", asked.connections}, {"opened", of.opened}, {"served", of.served}}},
@@ -192,7 +192,7 @@ json cell_to_json(const cell& of, const options& asked, const slice_plan& plan) 
     if (const auto share = of.on_schedule()) found["schedule_adherence"] = *share;
   }
   if (of.server) {
-    found["server"] = server(*of.server, *of.asked.server_pid);
+    found["server"] = server(*of.server, *of.driven.server_pid);
     if (of.requests_total > 0) {
       found["cpu_ns_per_request"] =
           static_cast<double>(of.server->cpu.count()) / static_cast<double>(of.requests_total);

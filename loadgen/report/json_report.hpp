@@ -1,6 +1,7 @@
 // A measurement as the result file that results/result.schema.json describes.
 #pragma once
 
+#include "loadgen/plan/options.hpp"
 #include "loadgen/record/measurement.hpp"
 
 #include <nlohmann/json_fwd.hpp>

@@ -1,6 +1,5 @@
 #include "loadgen/report/text_report.hpp"
 
-#include "common/process.hpp"
 #include "common/units.hpp"
 
 #include <fmt/format.h>
@@ -55,10 +54,10 @@ std::vector<std::string> row(const cell& of, const options& asked) {
   const auto verdict_text = std::string(name_of(of.judged.found));
   // A wrong answer yields no figure.
   if (of.judged.found == verdict::wrong_replies) {
-    return {of.asked.label(), "-", "-", "-", "-", "-", "-", "-", "-", connections, verdict_text};
+    return {of.driven.label(), "-", "-", "-", "-", "-", "-", "-", "-", connections, verdict_text};
   }
   const histogram& shown = asked.open_loop() ? of.record.response : of.record.service;
-  return {of.asked.label(),
+  return {of.driven.label(),
           rate_text(of),
           duration_text(shown.supported_percentile(50)),
           duration_text(shown.supported_percentile(90)),
@@ -90,14 +89,14 @@ std::string table(const std::vector<std::vector<std::string>>& rows) {
 }
 
 std::string details(const cell& of, const options& asked) {
-  std::string text = fmt::format("{}: ", of.asked.label());
+  std::string text = fmt::format("{}: ", of.driven.label());
   text += fmt::format(
       "{} verified replies, effective concurrency {:.1f} of {}, Jain index {:.3f}, client busy {:.0f} %",
       grouped(static_cast<double>(of.requests_total)), of.effective_concurrency(),
       asked.connections * asked.pipeline, of.spread.jain_index, of.client_busy * 100);
   if (of.server) {
     text += fmt::format(", server busy {:.0f} %, {} threads", of.server->busy * 100, of.server->end.threads);
-    if (asked.work == workload::rr &&
+    if (asked.pattern == workload::rr &&
         of.opened >= 100) {  // fewer, and the first pages of the heap are all there is
       const auto& [base, end] = std::tie(of.server->base, of.server->end);
       const bool shared_once = base.pss_bytes && end.pss_bytes;
@@ -111,15 +110,16 @@ std::string details(const cell& of, const options& asked) {
   }
   text += '\n';
   if (const auto share = of.on_schedule()) {
-    text += fmt::format("  schedule: {:.2f} % of the sends within {} of it, mean lag {}; service p99 {}\n",
-                        *share * 100, format_duration(worker::schedule_tolerance),
-                        duration_text(of.record.lag.mean()),
-                        duration_text(of.record.service.supported_percentile(99)));
+    text +=
+        fmt::format("  schedule: {:.2f} % of the sends within {} of it, mean lag {}; service p99 {}\n",
+                    *share * 100, format_duration(schedule_tolerance), duration_text(of.record.lag.mean()),
+                    duration_text(of.record.service.supported_percentile(99)));
   }
   std::string errors;
-  for (std::size_t kind = 0; kind < error_kinds; ++kind) {
+  for (std::size_t kind = 0; kind < load_error_kinds; ++kind) {
     if (of.record.errors[kind] == 0) continue;
-    errors += fmt::format("{}{} {}", errors.empty() ? "" : ", ", error_names[kind], of.record.errors[kind]);
+    errors +=
+        fmt::format("{}{} {}", errors.empty() ? "" : ", ", load_error_names[kind], of.record.errors[kind]);
     if (of.record.first_errno[kind] != 0)
       errors += fmt::format(" ({})", ::strerror(of.record.first_errno[kind]));
   }
@@ -149,37 +149,27 @@ std::string summary(const measurement& measured, const options& asked) {
 }
 
 std::string explain_silence(const cell& of, const options& asked, bool interrupted) {
-  const auto seen = [&](error_kind kind) { return of.record.errors[static_cast<std::size_t>(kind)] > 0; };
+  const auto seen = [&](load_error kind) { return of.record.errors[static_cast<std::size_t>(kind)] > 0; };
   std::string why = interrupted ? "interrupted before its first verified reply" : "not one verified reply";
-  if (seen(error_kind::corrupt) || seen(error_kind::unsolicited)) {
+  if (seen(load_error::corrupt) || seen(load_error::unsolicited)) {
     why = "its replies are wrong: is it an echo server with this --framing and --op?";
-  } else if (seen(error_kind::rejected)) {
+  } else if (seen(load_error::rejected)) {
     why =
         "it rejected every request: see its --max-frame, --max-work and --max-sleep against --payload and "
         "--op";
-  } else if (seen(error_kind::refused)) {
-    const int error = of.record.first_errno[static_cast<std::size_t>(error_kind::refused)];
+  } else if (seen(load_error::refused)) {
+    const int error = of.record.first_errno[static_cast<std::size_t>(load_error::refused)];
     why = error == ECONNREFUSED
               ? "nothing listens there (connection refused): start the server or correct the address"
               : fmt::format("cannot connect: {}", ::strerror(error));
-  } else if (seen(error_kind::timeout)) {
+  } else if (seen(load_error::timeout)) {
     why = fmt::format("it never answered within --timeout {}: is it an echo server with this --framing?",
                       format_duration(asked.timeout));
-  } else if (seen(error_kind::short_reply) || seen(error_kind::reset)) {
+  } else if (seen(load_error::short_reply) || seen(load_error::reset)) {
     why = "it closed every connection before answering: look at its log, --framing and limits";
   }
-  return of.asked.label() + (of.asked.name.empty() ? "" : " (" + of.asked.host_and_port + ")") + ": " + why;
-}
-
-int exit_status_of(const measurement& measured, const options& asked) noexcept {
-  const auto any = [&](auto&& test) {
-    return std::any_of(measured.cells.begin(), measured.cells.end(), test);
-  };
-  if (any([](const cell& of) { return of.wrong_replies() > 0; })) return exit_wrong_replies;
-  if (any([](const cell& of) { return of.verified() == 0; })) return exit_failed;
-  if (asked.strict && any([](const cell& of) { return of.judged.found != verdict::valid; }))
-    return exit_not_valid;
-  return exit_ok;
+  return of.driven.label() + (of.driven.name.empty() ? "" : " (" + of.driven.host_and_port + ")") + ": " +
+         why;
 }
 
 }  // namespace echobench

@@ -25,10 +25,10 @@ void client_session::sent(std::size_t n) noexcept { sending_.advance(n, plan_.si
 client_session::progress client_session::received(std::span<const std::byte> bytes) noexcept {
   progress result;
   const std::uint64_t first = receiving_.sequence;
-  while (!bytes.empty() && result.found == verdict::good) {
+  while (!bytes.empty() && result.found == finding::good) {
     const auto limit = awaited();
     if (limit == 0) {
-      result.found = verdict::unsolicited;
+      result.found = finding::unsolicited;
     } else if (receiving_.offset < plan_.header_size()) {
       auto header = bytes.first(std::min(bytes.size(), limit));
       const auto before = header.size();
@@ -37,7 +37,7 @@ client_session::progress client_session::received(std::span<const std::byte> byt
     } else {
       const auto part = bytes.first(std::min(bytes.size(), limit));
       if (!plan_.is_reply_text(connection_, receiving_.sequence, receiving_.offset, part)) {
-        result.found = verdict::corrupt;
+        result.found = finding::corrupt;
       } else {
         receiving_.advance(part.size(), plan_.size());
         bytes = bytes.subspan(part.size());
@@ -49,24 +49,24 @@ client_session::progress client_session::received(std::span<const std::byte> byt
 }
 
 // Judged when it is whole: an error status changes the length too, which comes first.
-client_session::verdict client_session::take_header(std::span<const std::byte>& bytes) noexcept {
+client_session::finding client_session::take_header(std::span<const std::byte>& bytes) noexcept {
   const auto count = std::min(bytes.size(), header_.size() - receiving_.offset);
   std::memcpy(header_.data() + receiving_.offset, bytes.data(), count);
   bytes = bytes.subspan(count);
   if (receiving_.offset + count < header_.size()) {
     receiving_.offset += count;
-    return verdict::good;
+    return finding::good;
   }
   const auto expected = plan_.reply_header(connection_, receiving_.sequence);
   if (header_ == expected) {
     receiving_.advance(count, plan_.size());
-    return verdict::good;
+    return finding::good;
   }
   auto refusal = decode_header(expected);
   refusal.length = 0;
   refusal.status = decode_header(header_).status;
   const bool rejected = refusal.status != frame_status::ok && decode_header(header_) == refusal;
-  return rejected ? verdict::rejected : verdict::corrupt;
+  return rejected ? finding::rejected : finding::corrupt;
 }
 
 // How many bytes of the reply that is arriving can be there: no echo is ahead of its request.

@@ -7,40 +7,16 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <string_view>
 
 namespace echobench {
 
-// What can end a connection.
-enum class error_kind : std::uint8_t {
-  refused,      // the connection could not be opened
-  reset,        // broken by the peer or the network
-  timeout,      // no connection or no whole reply within --timeout
-  short_reply,  // the peer closed while the connection was still wanted
-  rejected,     // an error status in a well-formed reply: the server says that it will not
-  corrupt,      // a byte of a reply differs
-  unsolicited,  // bytes that nothing had asked for
-};
-inline constexpr std::size_t error_kinds = 7;
-inline constexpr std::array<std::string_view, error_kinds> error_names{
-    "refused", "reset", "timeout", "short", "rejected", "corrupt", "unsolicited"};
-
-constexpr std::string_view name_of(error_kind kind) noexcept {
-  return error_names[static_cast<std::size_t>(kind)];
-}
-
-// A reply that is not what the protocol demands; the others are failures to reply.
-constexpr bool is_wrong_reply(error_kind kind) noexcept {
-  return kind == error_kind::corrupt || kind == error_kind::unsolicited;
-}
-
 class client_session {
 public:
-  enum class verdict : std::uint8_t { good, rejected, corrupt, unsolicited };
+  enum class finding : std::uint8_t { good, rejected, corrupt, unsolicited };
 
   struct progress {
     std::size_t replies = 0;        // completed and verified by these bytes
-    verdict found = verdict::good;  // anything else: the session is over
+    finding found = finding::good;  // anything else: the session is over
   };
 
   // `connection` is its number within the run (part of every payload). Keeps a reference to the plan.
@@ -80,7 +56,7 @@ private:
     }
   };
 
-  verdict take_header(std::span<const std::byte>& bytes) noexcept;
+  finding take_header(std::span<const std::byte>& bytes) noexcept;
   std::size_t awaited() const noexcept;
 
   const message_plan& plan_;

@@ -11,7 +11,7 @@
 namespace echobench {
 namespace {
 
-using verdict = client_session::verdict;
+using finding = client_session::finding;
 using bytes = std::vector<std::byte>;
 
 constexpr std::size_t largest = 100'000;
@@ -58,7 +58,7 @@ bytes answer(framing kind, bytes request, bool upper) {
 
 client_session::progress deliver(client_session& session, std::span<const std::byte> from, std::size_t step) {
   client_session::progress sum;
-  for (std::size_t at = 0; at < from.size() && sum.found == verdict::good; at += step) {
+  for (std::size_t at = 0; at < from.size() && sum.found == finding::good; at += step) {
     const auto each = session.received(from.subspan(at, std::min(step, from.size() - at)));
     sum.replies += each.replies;
     sum.found = each.found;
@@ -90,7 +90,7 @@ TEST_P(session_of_each_shape, accepts_correct_replies_split_in_any_way) {
     const bytes request = send_all(session, step);
     ASSERT_EQ(request.size(), 3 * plan_.size());
     const auto seen = deliver(session, reply_to_all(request), step);
-    EXPECT_EQ(seen.found, verdict::good) << "step " << step;
+    EXPECT_EQ(seen.found, finding::good) << "step " << step;
     EXPECT_EQ(seen.replies, 3U) << "step " << step;
     EXPECT_EQ(session.outstanding(), 0U);
   }
@@ -119,7 +119,7 @@ TEST_P(session_of_each_shape, finds_any_wrong_byte) {
       bytes bad = reply;
       bad[wrong] ^= std::byte{0x20};
       const auto seen = deliver(session, bad, step);
-      EXPECT_NE(seen.found, verdict::good) << "byte " << wrong;
+      EXPECT_NE(seen.found, finding::good) << "byte " << wrong;
       EXPECT_EQ(seen.replies, 0U);
     }
   }
@@ -132,10 +132,10 @@ TEST_P(session_of_each_shape, finds_bytes_that_nothing_asked_for) {
   reply.push_back(std::byte{'x'});
   const auto seen = deliver(session, reply, reply.size());
   EXPECT_EQ(seen.replies, 1U);
-  EXPECT_EQ(seen.found, verdict::unsolicited);
+  EXPECT_EQ(seen.found, finding::unsolicited);
 
   client_session idle(plan_, 5);
-  EXPECT_EQ(deliver(idle, reply, 1).found, verdict::unsolicited);
+  EXPECT_EQ(deliver(idle, reply, 1).found, finding::unsolicited);
 }
 
 TEST_P(session_of_each_shape, an_echo_is_never_ahead_of_its_request) {
@@ -145,7 +145,7 @@ TEST_P(session_of_each_shape, an_echo_is_never_ahead_of_its_request) {
   const auto request = session.pending(scratch);
   const bytes reply = reply_to_all({request.begin(), request.end()});
   session.sent(reply.size() / 2);
-  EXPECT_EQ(deliver(session, reply, 1).found, verdict::unsolicited);
+  EXPECT_EQ(deliver(session, reply, 1).found, finding::unsolicited);
 }
 
 std::string name_of_shape(const testing::TestParamInfo<shape>& info) {
@@ -182,10 +182,10 @@ TEST(client_session, a_stale_or_swapped_reply_is_corrupt) {
       send_all(session, 1 << 20);
       ASSERT_EQ(deliver(session, reply_of(plan, kind, 1, 0), 1 << 20).replies, 1U);
       client_session stale = session;
-      EXPECT_EQ(deliver(stale, reply_of(plan, kind, 1, 0), 1 << 20).found, verdict::corrupt);
+      EXPECT_EQ(deliver(stale, reply_of(plan, kind, 1, 0), 1 << 20).found, finding::corrupt);
       client_session swapped = session;
-      EXPECT_EQ(deliver(swapped, reply_of(plan, kind, 2, 1), 1 << 20).found, verdict::corrupt);
-      EXPECT_EQ(deliver(session, reply_of(plan, kind, 1, 1), 1 << 20).found, verdict::good);
+      EXPECT_EQ(deliver(swapped, reply_of(plan, kind, 2, 1), 1 << 20).found, finding::corrupt);
+      EXPECT_EQ(deliver(session, reply_of(plan, kind, 1, 1), 1 << 20).found, finding::good);
     }
   }
 }
@@ -202,10 +202,10 @@ TEST(client_session, an_error_status_is_a_rejection_and_not_a_wrong_reply) {
     encode_header(reply_to(header, frame_status::param_too_large),
                   std::span(reply).first<frame_header_size>());
     client_session other = session;
-    EXPECT_EQ(deliver(session, reply, step).found, verdict::rejected);
+    EXPECT_EQ(deliver(session, reply, step).found, finding::rejected);
 
     reply[15] ^= std::byte{1};  // of another request
-    EXPECT_EQ(deliver(other, reply, step).found, verdict::corrupt);
+    EXPECT_EQ(deliver(other, reply, step).found, finding::corrupt);
   }
 }
 

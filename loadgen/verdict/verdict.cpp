@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <numeric>
 
 namespace echobench {
 namespace {
@@ -14,18 +13,18 @@ constexpr double fairness_limit = 0.9;
 constexpr double imbalance_limit = 1.5;
 constexpr double idle_limit = 0.01;
 
-std::string_view meaning_of(error_kind kind) noexcept {
+std::string_view meaning_of(load_error kind) noexcept {
   switch (kind) {
-    case error_kind::refused:
+    case load_error::refused:
       return "connection(s) refused: is the server there, with backlog and descriptors enough?";
-    case error_kind::reset: return "connection(s) reset by the server";
-    case error_kind::timeout: return "connection(s) without an answer in time: see --timeout";
-    case error_kind::short_reply: return "connection(s) closed by the server while still wanted";
-    case error_kind::rejected:
+    case load_error::reset: return "connection(s) reset by the server";
+    case load_error::timeout: return "connection(s) without an answer in time: see --timeout";
+    case load_error::short_reply: return "connection(s) closed by the server while still wanted";
+    case load_error::rejected:
       return "request(s) rejected by an error status: see the server's --max-frame, --max-work and "
              "--max-sleep";
-    case error_kind::corrupt: return "wrong replies: bytes differ from what the request asks for";
-    case error_kind::unsolicited: return "wrong replies: bytes that no request had asked for";
+    case load_error::corrupt: return "wrong replies: bytes differ from what the request asks for";
+    case load_error::unsolicited: return "wrong replies: bytes that no request had asked for";
   }
   return "";
 }
@@ -51,8 +50,8 @@ judgement judge(const evidence& of) {
   };
 
   for (const bool wrong : {true, false}) {
-    for (std::size_t i = 0; i < error_kinds; ++i) {
-      const auto kind = static_cast<error_kind>(i);
+    for (std::size_t i = 0; i < load_error_kinds; ++i) {
+      const auto kind = static_cast<load_error>(i);
       if (of.errors[i] == 0 || is_wrong_reply(kind) != wrong) continue;
       add(wrong ? verdict::wrong_replies : verdict::errors,
           fmt::format("{} {}", of.errors[i], meaning_of(kind)));
@@ -107,37 +106,6 @@ judgement judge(const evidence& of) {
         fmt::format("{} replies took longer than 100 s and count as 100 s", of.beyond_histogram));
   }
   return result;
-}
-
-double jain_index(std::span<const double> shares) noexcept {
-  double sum = 0;
-  double squares = 0;
-  for (const double share : shares) {
-    sum += share;
-    squares += share * share;
-  }
-  return squares > 0 ? sum * sum / (static_cast<double>(shares.size()) * squares) : 1;
-}
-
-fairness fairness_within_loops(std::vector<double> shares, std::size_t loops) {
-  const double part = std::accumulate(shares.begin(), shares.end(), 0.0) / static_cast<double>(loops);
-  if (part == 0) return {.jain_index = 1, .connections_per_loop = {shares.size()}};
-  std::ranges::sort(shares);
-  fairness found{.jain_index = 1, .connections_per_loop = std::vector<std::size_t>(loops)};
-  double sum = 0;
-  auto first = shares.begin();
-  for (std::size_t loop = 0; loop < loops; ++loop) {
-    auto last = first;
-    // A connection belongs where its middle lies; nothing is left over by rounding.
-    while (last != shares.end() &&
-           (loop + 1 == loops || sum + *last / 2 < part * static_cast<double>(loop + 1))) {
-      sum += *last++;
-    }
-    found.jain_index = std::min(found.jain_index, jain_index({first, last}));
-    found.connections_per_loop[loop] = static_cast<std::size_t>(last - first);
-    first = last;
-  }
-  return found;
 }
 
 }  // namespace echobench

@@ -1,4 +1,4 @@
-#include "loadgen/drive/worker.hpp"
+#include "loadgen/drive/drive_counts.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,0 +1,30 @@
+// When a target is driven, and how that time is divided for the accounts.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+namespace echobench {
+
+using clock = std::chrono::steady_clock;
+
+// A time during which one target is driven: [start, measure_from) the guard, then `windows` accounting
+// windows up to `stop`, then the drain, in which nothing new is due and what is outstanding is awaited.
+struct drive_plan {
+  std::size_t target = 0;
+  clock::time_point start;
+  clock::time_point measure_from;
+  clock::time_point stop;
+  std::size_t windows = 1;
+  bool recorded = false;  // no: warm-up
+
+  // Ends of the parts: guard, window 0, window 1, ... the last window ends at `stop`.
+  clock::time_point end_of(std::size_t part) const noexcept {
+    return part == windows ? stop
+                           : measure_from + (stop - measure_from) / static_cast<std::int64_t>(windows) *
+                                                static_cast<std::int64_t>(part);
+  }
+};
+
+}  // namespace echobench

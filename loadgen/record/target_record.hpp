@@ -1,0 +1,31 @@
+// What one worker records of one target; merged over the workers, what a run records of it.
+#pragma once
+
+#include "loadgen/record/histogram.hpp"
+#include "loadgen/session/load_error.hpp"
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+
+namespace echobench {
+
+// A request taken in hand within this time of its due time was on schedule.
+inline constexpr std::chrono::nanoseconds schedule_tolerance = std::chrono::microseconds(100);
+
+// What one worker recorded of one target. A request belongs to the measurement when it was due (closed loop:
+// sent) in a window of a recorded drive, whenever its reply came. Errors count always, warm-up and drains
+// included.
+struct target_record {
+  histogram service;              // from the actual send; crr: from the start of connecting
+  histogram response;             // open loop: from the intended send
+  histogram lag;                  // open loop: how late a request that was due was taken in hand
+  std::uint64_t on_schedule = 0;  // of them, within schedule_tolerance
+  std::uint64_t unsent = 0;  // due, and never sent: the connection had failed, or the time-out came first
+  std::array<std::uint64_t, load_error_kinds> errors{};
+  std::array<int, load_error_kinds> first_errno{};  // of each kind; 0: none
+
+  void merge(const target_record& other) noexcept;
+};
+
+}  // namespace echobench
