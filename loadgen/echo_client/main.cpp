@@ -1,0 +1,95 @@
+// echo-client: a client for people. What is typed goes to the server, what it replies is printed, both at
+// once.
+#include "common/build_info.hpp"
+#include "common/cli.hpp"
+#include "common/process.hpp"
+#include "common/socket.hpp"
+#include "loadgen/echo_client/relay.hpp"
+
+#include <poll.h>
+#include <sys/signalfd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <stdexcept>
+#include <string>
+#include <system_error>
+
+namespace {
+
+using namespace echobench;
+using namespace std::chrono_literals;
+
+// Throws std::system_error that says what to do.
+unique_fd connect_to(const endpoint& server, std::chrono::nanoseconds timeout) {
+  unique_fd fd = start_connect(server, nullptr);
+  int error = fd ? 0 : errno;
+  if (fd) {
+    pollfd connected{.fd = fd.get(), .events = POLLOUT, .revents = 0};
+    const auto wait = std::chrono::ceil<std::chrono::milliseconds>(timeout).count();
+    error = ::poll(&connected, 1, static_cast<int>(wait)) == 1 ? take_socket_error(fd.get()) : ETIMEDOUT;
+  }
+  if (error == 0) return fd;
+  throw std::system_error(
+      error, std::system_category(),
+      "cannot connect to " + server.to_string() + ": start the server or correct the address");
+}
+
+int say(const std::string& peer, const relay_result& result) {
+  std::string lost;
+  if (result.unsent_bytes > 0)
+    lost = "; " + std::to_string(result.unsent_bytes) + " bytes of the input were not sent";
+  const auto report = [&](const std::string& what) {
+    std::fprintf(stderr, "echo-client: %s%s\n", what.c_str(), lost.c_str());
+    return exit_failed;
+  };
+  switch (result.how) {
+    case relay_end::finished: return exit_ok;
+    case relay_end::server_closed: return report(peer + " closed the connection before the input ended");
+    case relay_end::server_broke:
+      return report("the connection to " + peer + " broke: " + std::strerror(result.error));
+    case relay_end::output_closed: return report("nobody reads the output any more");
+    case relay_end::input_failed:
+      return report(std::string("cannot read the input: ") + std::strerror(result.error));
+    case relay_end::stopped: return report("stopped by a signal");
+  }
+  return exit_failed;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) try {
+  CLI::App app(
+      "Sends what stands on standard input to a server and prints what it replies, both at once.\n"
+      "For people, with servers that talk lines or plain bytes: echo-server --framing line, or raw.\n"
+      "echo-server's default, --framing frame, is binary and not for people: it closes on a typed line.",
+      "echo-client");
+  std::string server;
+  std::chrono::nanoseconds timeout = 5s;
+  app.set_version_flag("--version", std::string(build_info::version));
+  app.add_option("SERVER", server, "Where to connect")->type_name("HOST:PORT")->required();
+  cli::add_duration(app, "--timeout", timeout, "Longest wait for the connection", 1ms, 1h);
+  app.footer(
+      "At the end of the input the server is told so, and the rest of its replies is printed.\n"
+      "Exit status: 0 both ends finished; 1 could not connect, or the server, the connection or the reader "
+      "of\n"
+      "the output ended before the input, or a signal came (stderr says which); 2 usage.");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return cli::report(app, error);
+  }
+
+  const unique_fd connection = connect_to(resolve(server), timeout);
+  set_no_delay(connection.get());
+  const sigset_t stop_signals = block_stop_signals();
+  const unique_fd stop(::signalfd(-1, &stop_signals, SFD_CLOEXEC | SFD_NONBLOCK));
+  return say(server, relay(STDIN_FILENO, connection.get(), STDOUT_FILENO, stop.get()));
+} catch (const std::invalid_argument& error) {
+  std::fprintf(stderr, "echo-client: %s\n", error.what());
+  return echobench::exit_usage;
+} catch (const std::exception& error) {
+  std::fprintf(stderr, "echo-client: %s\n", error.what());
+  return echobench::exit_failed;
+}

@@ -1,0 +1,32 @@
+// Carries bytes both ways between a person and a server, neither way waiting for the other.
+#pragma once
+
+#include <cstdint>
+
+namespace echobench {
+
+enum class relay_end : std::uint8_t {
+  finished,       // the input ended, and then the server had no more to say
+  server_closed,  // the server ended the connection before the input ended
+  server_broke,   // a reset or another failure of the connection
+  output_closed,  // nobody reads our output any more
+  input_failed,   // the input could not be read
+  stopped,        // `stop` became readable
+};
+
+struct relay_result {
+  relay_end how = relay_end::finished;
+  int error = 0;                   // errno of server_broke and input_failed, else 0
+  std::uint64_t unsent_bytes = 0;  // read from the input and not taken by the connection
+};
+
+// From `input` to the connected `server` and from there to `output`, through a buffer of 64 KiB each way:
+// what the slower end does not take is not read from the faster one. The end of the input becomes the end of
+// what is sent; then the rest of the replies is printed until the server ends, too.
+//
+// No flag of `input` and `output` is changed, which others may share: poll(2) says what can be done, and a
+// write takes no more than a pipe that is ready has room for. SIGPIPE must be ignored.
+// `stop`: a descriptor, or -1.
+relay_result relay(int input, int server, int output, int stop);
+
+}  // namespace echobench
