@@ -343,9 +343,11 @@ TEST(echo_load, targets_take_turns_in_rounds) {
       EXPECT_GE(slice["requests_total"], slice["requests"]);
       EXPECT_TRUE(slice.contains("server_cpu_ns"));
     }
-    for (const char* name : {"pid", "cpu_user_ns", "cpu_system_ns", "cpu_children_ns", "idle_cpu_ns",
-                             "rss_base_bytes", "rss_bytes", "page_table_base_bytes", "page_table_bytes",
-                             "threads_base", "threads", "voluntary_switches", "involuntary_switches"}) {
+    for (const char* name :
+         {"pid", "cpu_user_ns", "cpu_system_ns", "cpu_children_ns", "idle_cpu_ns", "rss_base_bytes",
+          "rss_bytes", "page_table_base_bytes", "page_table_bytes", "threads_base", "threads",
+          "voluntary_switches", "involuntary_switches", "minor_faults", "major_faults",
+          "kernel_stack_estimate_bytes", "per_request", "system"}) {
       EXPECT_TRUE(cell["server"].contains(name)) << name;
     }
     EXPECT_GE(cell["server"]["threads"], 8) << "a thread for each connection of both";
@@ -425,6 +427,8 @@ TEST(echo_load, what_the_server_used_is_that_of_the_measured_part) {
   EXPECT_EQ(
       cell["server"]["cpu_user_ns"].get<std::int64_t>() + cell["server"]["cpu_system_ns"].get<std::int64_t>(),
       cell["server"]["cpu_ns"]);
+  EXPECT_DOUBLE_EQ(cell["server"]["per_request"]["voluntary_switches"].get<double>(),
+                   cell["server"]["voluntary_switches"].get<double>() / cell["requests_total"].get<double>());
   const bool readable = ::access("/proc/self/smaps_rollup", R_OK) == 0;
   for (const char* name : {"pss_base_bytes", "pss_bytes"}) {
     EXPECT_EQ(cell["server"].contains(name), readable) << name;

@@ -49,9 +49,13 @@ std::string read_file(const fs::path& path) {
 struct process_stat {
   char state = '?';
   pid_t parent = 0;
+  std::uint64_t minor_faults = 0;
+  std::uint64_t children_minor_faults = 0;  // ended and waited for
+  std::uint64_t major_faults = 0;
+  std::uint64_t children_major_faults = 0;
   std::uint64_t user_ticks = 0;
   std::uint64_t system_ticks = 0;
-  std::uint64_t children_user_ticks = 0;  // ended and waited for
+  std::uint64_t children_user_ticks = 0;
   std::uint64_t children_system_ticks = 0;
 };
 
@@ -62,7 +66,9 @@ std::optional<process_stat> parse_stat(const std::string& text) {
   process_stat stat;
   std::string skipped;
   fields >> stat.state >> stat.parent;
-  for (int field = 5; field <= 13; ++field) fields >> skipped;
+  for (int field = 5; field <= 9; ++field) fields >> skipped;
+  fields >> stat.minor_faults >> stat.children_minor_faults >> stat.major_faults >>
+      stat.children_major_faults;
   fields >> stat.user_ticks >> stat.system_ticks >> stat.children_user_ticks >> stat.children_system_ticks;
   return fields ? std::optional(stat) : std::nullopt;
 }
@@ -102,8 +108,24 @@ void add_process(server_reading& sum, pid_t pid) {
     sum.involuntary_switches += value_of(own, "nonvoluntary_ctxt_switches").value_or(0);
   }
   if (const auto stat = read_stat(pid)) {
+    sum.minor_faults += stat->minor_faults + stat->children_minor_faults;
+    sum.major_faults += stat->major_faults + stat->children_major_faults;
     sum.cpu_user += from_ticks(stat->user_ticks + stat->children_user_ticks);
     sum.cpu_system += from_ticks(stat->system_ticks + stat->children_system_ticks);
+  }
+}
+
+void add_system(server_reading& sum) {
+  if (const auto stacks = value_of(read_file("/proc/meminfo"), "KernelStack")) {
+    sum.system_kernel_stack_bytes = *stacks * 1024;
+  }
+  std::istringstream sockets(read_file("/proc/net/sockstat"));
+  for (std::string line; std::getline(sockets, line);) {
+    const auto at = line.find(" mem ");
+    if (!line.starts_with("TCP:") || at == std::string::npos) continue;
+    std::uint64_t pages = 0;
+    std::from_chars(line.data() + at + 5, line.data() + line.size(), pages);
+    sum.system_tcp_memory_bytes = pages * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
   }
 }
 
@@ -204,6 +226,7 @@ server_reading server_probe::read() const {
   sum.pss_bytes = 0;
   for_each_process([&](pid_t each) { add_process(sum, each); });
   if (sum.threads == 0) sum.pss_bytes.reset();
+  add_system(sum);
   return sum;
 }
 

@@ -157,6 +157,28 @@ TEST(server_probe, a_page_that_processes_share_counts_once) {
   EXPECT_LE(*reading.pss_bytes, reading.rss_bytes - size);
 }
 
+TEST(server_probe, counts_page_faults_and_estimates_kernel_stacks) {
+  constexpr std::size_t pages = 1000;
+  const child_process process(
+      [](int) {
+        const std::size_t size = pages * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+        void* const fresh = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        ::madvise(fresh, size, MADV_NOHUGEPAGE);
+        std::memset(fresh, 1, size);
+      },
+      child_process::start::when_told);
+  server_probe probe(process.pid());
+  const server_reading before = probe.read();
+  process.go();
+  process.wait_until_done();
+  const server_reading after = probe.read();
+  EXPECT_GE(after.minor_faults - before.minor_faults, pages / 16) << "faults may map several pages each";
+  EXPECT_EQ(after.kernel_stack_estimate_bytes(), after.threads * 16384);
+  if (after.system_kernel_stack_bytes) {
+    EXPECT_GT(*after.system_kernel_stack_bytes, 0U);
+  }
+}
+
 TEST(server_probe, an_ended_process_keeps_its_last_reading) {
   child_process process([](int) { burn(20ms); });
   process.wait_until_done();

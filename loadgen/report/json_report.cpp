@@ -103,7 +103,7 @@ json config(const options& asked, const slice_plan& slices) {
   return found;
 }
 
-json server(const server_use& use, pid_t pid) {
+json server(const server_use& use, pid_t pid, std::uint64_t requests) {
   // The tick counts of /proc know user from system time; the sum is known exactly.
   const auto user = (use.end.cpu_user - use.begin.cpu_user).count();
   const auto system = (use.end.cpu_system - use.begin.cpu_system).count();
@@ -127,7 +127,28 @@ json server(const server_use& use, pid_t pid) {
              {"threads_base", use.base.threads},
              {"threads", use.end.threads},
              {"voluntary_switches", since_begin(&server_reading::voluntary_switches)},
-             {"involuntary_switches", since_begin(&server_reading::involuntary_switches)}};
+             {"involuntary_switches", since_begin(&server_reading::involuntary_switches)},
+             {"minor_faults", since_begin(&server_reading::minor_faults)},
+             {"major_faults", since_begin(&server_reading::major_faults)},
+             {"kernel_stack_estimate_base_bytes", use.base.kernel_stack_estimate_bytes()},
+             {"kernel_stack_estimate_bytes", use.end.kernel_stack_estimate_bytes()}};
+  if (requests > 0) {
+    json each = json::object();
+    for (const char* name : {"cpu_user_ns", "cpu_system_ns", "voluntary_switches", "involuntary_switches",
+                             "minor_faults", "major_faults"}) {
+      each[name] = found[name].get<double>() / static_cast<double>(requests);
+    }
+    found["per_request"] = std::move(each);
+  }
+  json whole_system = json::object();
+  const auto add = [&](const std::string& name, std::optional<std::uint64_t> value) {
+    if (value) whole_system[name] = *value;
+  };
+  add("kernel_stack_base_bytes", use.base.system_kernel_stack_bytes);
+  add("kernel_stack_bytes", use.end.system_kernel_stack_bytes);
+  add("tcp_memory_base_bytes", use.base.system_tcp_memory_bytes);
+  add("tcp_memory_bytes", use.end.system_tcp_memory_bytes);
+  found["system"] = std::move(whole_system);
   if (use.base.pss_bytes) found["pss_base_bytes"] = *use.base.pss_bytes;
   if (use.end.pss_bytes) found["pss_bytes"] = *use.end.pss_bytes;
   return found;
@@ -192,7 +213,7 @@ json cell_to_json(const cell& of, const options& asked, const slice_plan& plan) 
     if (const auto share = of.on_schedule()) found["schedule_adherence"] = *share;
   }
   if (of.server) {
-    found["server"] = server(*of.server, *of.driven.server_pid);
+    found["server"] = server(*of.server, *of.driven.server_pid, of.requests_total);
     if (of.requests_total > 0) {
       found["cpu_ns_per_request"] =
           static_cast<double>(of.server->cpu.count()) / static_cast<double>(of.requests_total);
