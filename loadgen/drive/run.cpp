@@ -30,13 +30,19 @@ constexpr std::int64_t most_windows = 1000;
 constexpr std::size_t spare_descriptors = 32;
 
 void require_descriptors(const options& asked) {
-  const std::uint64_t needed = asked.connections * asked.targets.size() + asked.threads + spare_descriptors;
+  const std::uint64_t needed =
+      asked.all_connections() * asked.targets.size() + asked.threads + spare_descriptors;
   const std::uint64_t limit = raise_descriptor_limit();
   if (needed <= limit) return;
-  throw std::runtime_error(fmt::format(
-      "--connections {} to {} target(s) needs {} descriptors, the limit is {}: lower --connections or raise "
-      "the hard limit (ulimit -Hn, or LimitNOFILE=)",
-      asked.connections, asked.targets.size(), needed, limit));
+  const bool idle = asked.idle_connections > 0;
+  const std::string options = idle ? fmt::format("--connections {} and --idle-connections {}",
+                                                 asked.connections, asked.idle_connections)
+                                   : fmt::format("--connections {}", asked.connections);
+  throw std::invalid_argument(fmt::format(
+      "{} to {} target(s) need {} descriptors, the limit of a process here is {}: lower {}, or raise the "
+      "hard "
+      "limit (ulimit -Hn, or LimitNOFILE=)",
+      options, asked.targets.size(), needed, limit, idle ? "--idle-connections" : "--connections"));
 }
 
 std::vector<endpoint> resolve_targets(const options& asked) {
@@ -149,8 +155,15 @@ private:
 
   void connect() {
     progress_.show(
-        [&] { return fmt::format("connecting {} x {}", asked_.connections, asked_.targets.size()); });
+        [&] { return fmt::format("connecting {} x {}", asked_.all_connections(), asked_.targets.size()); });
+    const auto start = clock::now();
     crew_->run([](worker& own) { own.connect(); });
+    if (asked_.pattern == workload::crr) return;
+    for (std::size_t t = 0; t < asked_.targets.size(); ++t) {
+      auto last = start;
+      for (const auto& each : crew_->workers()) last = std::max(last, each->last_connected(t));
+      result_.cells[t].connecting = last - start;
+    }
   }
 
   void warm_up() {
@@ -317,6 +330,7 @@ private:
     std::size_t given_work = 0;
     for (const auto& each : crew_->workers()) {
       own.record.merge(each->record(t));
+      own.opened += each->idle_opened(t);
       for (std::size_t i = 0; i < each->own_connections(); ++i) {
         const connection_counts counts = each->of_connection(t, i);
         own.opened += counts.opened;

@@ -51,6 +51,8 @@ worker::worker(const options& asked, const std::vector<endpoint>& targets, const
       number_(number),
       threads_(asked.threads),
       own_((asked.connections - number + asked.threads - 1) / asked.threads),
+      own_idle_((asked.idle_connections + asked.threads - 1 - number) / asked.threads),
+      first_idle_(own_ * targets.size()),
       pipeline_(asked.pipeline),
       timing_slots_(std::bit_ceil(asked.pipeline)),
       open_loop_(asked.open_loop()),
@@ -58,16 +60,20 @@ worker::worker(const options& asked, const std::vector<endpoint>& targets, const
       timeout_(asked.timeout),
       connect_rate_(asked.connect_rate),
       busy_poll_(asked.busy_poll),
-      engine_(own_ * targets.size(), stop_fd),
+      engine_((own_ + own_idle_) * targets.size(), stop_fd),
       timings_(own_ * targets.size() * timing_slots_),
-      sources_(make_sources(targets.front(), asked.connections)),
+      sources_(make_sources(targets.front(), asked.all_connections())),
       driven_(targets.size()),
       records_(targets.size()),
-      live_(targets.size(), own_) {
-  connections_.reserve(own_ * targets.size());
+      live_(targets.size(), own_),
+      last_connected_(targets.size()) {
+  connections_.reserve((own_ + own_idle_) * targets.size());
   for (std::size_t slot = 0; slot < own_ * targets.size(); ++slot) {
     const auto id = target_of(slot) * asked.connections + slot % own_ * threads_ + number_;
     connections_.push_back({.session = client_session(messages_, static_cast<std::uint32_t>(id))});
+  }
+  while (connections_.size() < (own_ + own_idle_) * targets.size()) {
+    connections_.push_back({.session = client_session(messages_, 0)});  // which sends nothing
   }
   if (open_loop_) {
     schedules_.reserve(targets.size());
@@ -85,22 +91,33 @@ connection_counts worker::of_connection(std::size_t target, std::size_t own) con
   return connections_[target * own_ + own].counted;
 }
 
+std::size_t worker::idle_opened(std::size_t target) const noexcept {
+  const auto first = connections_.begin() + static_cast<std::ptrdiff_t>(first_idle_ + target * own_idle_);
+  return static_cast<std::size_t>(std::count_if(first, first + static_cast<std::ptrdiff_t>(own_idle_),
+                                                [](const connection& of) { return of.counted.opened; }));
+}
+
 // Connecting.
 
 void worker::connect() {
-  if (reconnects_) return;
   const auto start = clock::now();
   next_sweep_ = start;
-  std::size_t started = 0;
+  const std::size_t unconnected = reconnects_ ? first_idle_ : 0;
+  std::size_t started = unconnected;
   while ((started < connections_.size() || in_flight_ > 0) && !engine_.stop_requested()) {
     auto now = clock::now();
     auto due = now;
     for (; started < connections_.size() && in_flight_ < connects_in_flight; ++started) {
       if (connect_rate_ != 0)
-        due = start + nanoseconds((started * threads_ + number_) * 1'000'000'000 / connect_rate_);
+        due = start +
+              nanoseconds(((started - unconnected) * threads_ + number_) * 1'000'000'000 / connect_rate_);
       if (due > now) break;
       // Targets in turn, so that none is flooded.
-      start_connect(started % targets_.size() * own_ + started / targets_.size(), now);
+      const bool idle = is_idle(started);
+      const std::size_t turn = started - (idle ? first_idle_ : 0);
+      start_connect((idle ? first_idle_ : 0) + turn % targets_.size() * (idle ? own_idle_ : own_) +
+                        turn / targets_.size(),
+                    now);
     }
     wait_until(due > now ? std::min(due, next_sweep_) : next_sweep_);
     now = clock::now();
@@ -110,10 +127,11 @@ void worker::connect() {
 
 void worker::start_connect(std::size_t slot, clock::time_point now) {
   connection& own = connections_[slot];
-  timing_of(slot, own.session.replied()).sent = now;
+  own.connect_started = now;
   own.status = state::connecting;
-  if (!reconnects_) ++in_flight_;
-  const endpoint* source = sources_.empty() ? nullptr : &sources_[slot % own_ % sources_.size()];
+  if (is_kept(slot)) ++in_flight_;
+  const std::size_t among = is_idle(slot) ? own_ + (slot - first_idle_) % own_idle_ : slot % own_;
+  const endpoint* source = sources_.empty() ? nullptr : &sources_[among % sources_.size()];
   if (!engine_.connect(slot, targets_[target_of(slot)], source)) {
     fail(slot, kind_of_connect_error(errno), errno);
   }
@@ -123,7 +141,12 @@ void worker::on_connected(std::size_t slot) {
   connection& own = connections_[slot];
   own.status = state::open;
   own.counted.opened = true;
-  if (reconnects_) return engine_.flush(slot, *this);
+  const auto now = clock::now();
+  const std::size_t target = target_of(slot);
+  const bool recorded = !reconnects_ || (!is_idle(slot) && is_measured(own.connect_started));
+  if (recorded) records_[target].connect.record(now - own.connect_started);
+  if (!is_kept(slot)) return engine_.flush(slot, *this);
+  last_connected_[target] = now;
   --in_flight_;
   progress_.fetch_add(1, std::memory_order_relaxed);
 }
@@ -296,20 +319,22 @@ void worker::fail(std::size_t slot, load_error kind, int error) {
   ++record.errors[index];
   if (record.first_errno[index] == 0) record.first_errno[index] = error;
   in_flight_ -= own.session.outstanding();
-  if (own.status == state::connecting && !reconnects_) --in_flight_;
+  if (own.status == state::connecting && is_kept(slot)) --in_flight_;
   record.unsent += drop_backlog(slot);
   own.session.restart();
   own.status = state::failed;
   engine_.close(slot);
-  --live_[target_of(slot)];
+  if (!is_idle(slot)) --live_[target_of(slot)];
 }
 
 // Fails what was asked before that moment and not answered, and says when to look again.
 void worker::give_up(std::size_t first, std::size_t last, clock::time_point sent_before) {
   for (std::size_t slot = first; slot < last; ++slot) {
     const connection& own = connections_[slot];
-    const bool waiting = own.status == state::connecting || own.session.outstanding() > 0;
-    if (waiting && timing_of(slot, own.session.replied()).sent < sent_before) fail(slot, load_error::timeout);
+    const bool connecting = own.status == state::connecting;
+    if (!connecting && own.session.outstanding() == 0) continue;
+    const auto since = connecting ? own.connect_started : timing_of(slot, own.session.replied()).sent;
+    if (since < sent_before) fail(slot, load_error::timeout);
   }
   const auto now = clock::now();
   next_sweep_ = now + std::clamp<nanoseconds>(timeout_ / 16, 1ms, 250ms);

@@ -39,7 +39,7 @@ public:
   worker(const options& asked, const std::vector<endpoint>& targets, const message_plan& plan,
          std::size_t number, int stop_fd);
 
-  // Opens the connections (rr) within --timeout each; those that fail are counted.
+  // Opens the connections (crr: the idle ones) within --timeout each; those that fail are counted.
   void connect();
 
   // Drives one target until everything is answered or given up.
@@ -53,6 +53,10 @@ public:
   std::size_t live(std::size_t target) const noexcept { return live_[target]; }  // connections not failed
   connection_counts of_connection(std::size_t target, std::size_t own) const noexcept;
   std::size_t own_connections() const noexcept { return own_; }
+  std::size_t idle_opened(std::size_t target) const noexcept;
+  clock::time_point last_connected(std::size_t target) const noexcept {
+    return last_connected_[target];
+  }  // rr
   bool stop_requested() const noexcept { return engine_.stop_requested(); }
 
   // Connections opened so far or replies of this drive so far, a little out of date; from any thread.
@@ -74,6 +78,7 @@ private:
   struct connection {
     client_session session;
     state status = state::closed;
+    clock::time_point connect_started{};
     connection_counts counted{};
   };
   struct timing {
@@ -81,7 +86,13 @@ private:
     clock::time_point sent;
   };
 
-  std::size_t target_of(std::size_t slot) const noexcept { return slot / own_; }
+  // Slots: those that carry requests, own_ of each target, then the idle ones, own_idle_ of each target.
+  bool is_idle(std::size_t slot) const noexcept { return slot >= first_idle_; }
+  std::size_t target_of(std::size_t slot) const noexcept {
+    return is_idle(slot) ? (slot - first_idle_) / own_idle_ : slot / own_;
+  }
+  // Opened before the warm-up; in crr the others are opened for each request.
+  bool is_kept(std::size_t slot) const noexcept { return !reconnects_ || is_idle(slot); }
   timing& timing_of(std::size_t slot, std::uint64_t sequence) noexcept {
     return timings_[slot * timing_slots_ + (sequence & (timing_slots_ - 1))];
   }
@@ -99,7 +110,7 @@ private:
     return open_loop_ && schedules_[target_of(slot)].backlog(slot % own_) > 0;
   }
   std::uint64_t drop_backlog(std::size_t slot) noexcept {
-    return open_loop_ ? schedules_[target_of(slot)].drop(slot % own_) : 0;
+    return open_loop_ && !is_idle(slot) ? schedules_[target_of(slot)].drop(slot % own_) : 0;
   }
   void release_due(clock::time_point now);
   void complete(std::size_t slot, const timing& request, clock::time_point now);
@@ -117,7 +128,9 @@ private:
   const std::vector<endpoint>& targets_;
   const std::size_t number_;
   const std::size_t threads_;
-  const std::size_t own_;  // connections to each target
+  const std::size_t own_;         // connections to each target that carry requests
+  const std::size_t own_idle_;    // and that carry nothing
+  const std::size_t first_idle_;  // slot
   const std::size_t pipeline_;
   const std::size_t timing_slots_;  // pipeline_ rounded up to a power of two
   const bool open_loop_;
@@ -127,13 +140,14 @@ private:
   const bool busy_poll_;
 
   epoll_engine engine_;
-  std::vector<connection> connections_;  // own_ of each target, in their order
+  std::vector<connection> connections_;  // by slot
   std::vector<timing> timings_;
   std::vector<endpoint> sources_;                 // empty: the system chooses
   std::vector<schedule> schedules_;               // one per target; open loop
   std::vector<std::chrono::nanoseconds> driven_;  // how long each target's schedule has run
   std::vector<target_record> records_;
-  std::vector<std::size_t> live_;
+  std::vector<std::size_t> live_;  // of those that carry requests
+  std::vector<clock::time_point> last_connected_;
 
   drive_plan plan_;
   drive_counts counts_;

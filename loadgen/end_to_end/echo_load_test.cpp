@@ -127,7 +127,7 @@ TEST(echo_load, measures_a_good_server_and_says_so) {
   const json cell = run.cell();
   EXPECT_EQ(cell["target"], server.address());
   EXPECT_EQ(cell["variant"], "good");
-  EXPECT_EQ(cell["connections"], (json{{"asked", 7}, {"opened", 7}, {"served", 7}}));
+  EXPECT_EQ(cell["connections"], (json{{"asked", 7}, {"idle", 0}, {"opened", 7}, {"served", 7}}));
   EXPECT_EQ(cell["errors"], json::object());
   EXPECT_GT(cell["requests"], 0);
   EXPECT_GE(cell["requests_total"], cell["requests"]);
@@ -208,6 +208,58 @@ TEST(echo_load, crr_takes_a_close_after_the_reply_as_normal) {
   program run(briefly({"--workload", "crr", server.address()}));
   EXPECT_EQ(run.wait(), exit_ok) << run.err();
   EXPECT_EQ(run.cell()["errors"], json::object());
+}
+
+TEST(echo_load, idle_connections_are_opened_and_carry_nothing) {
+  std::atomic<int> accepted = 0;
+  std::atomic<int> silent = 0;
+  fixture_server server([&](auto& peer) {
+    ++accepted;
+    const message first = peer.read_frame();
+    if (first.empty()) {
+      ++silent;
+      return;
+    }
+    peer.write(frame_reply(first));
+    behaviours::echo_frames(peer);
+  });
+  for (const char* rate : {"closed", "1k"}) {
+    accepted = silent = 0;
+    auto arguments = briefly({"--idle-connections", "151", "-t", "2", server.address(), server.address()});
+    if (rate != std::string("closed")) arguments.insert(arguments.end(), {"-R", rate, "--slice", "100ms"});
+    program run(arguments);
+    ASSERT_EQ(run.wait(), exit_ok) << run.err();
+    EXPECT_EQ(accepted, 2 * 156);
+    for (int i = 0; i < 2000 && silent < 2 * 151; ++i) std::this_thread::sleep_for(1ms);
+    EXPECT_EQ(silent, 2 * 151);
+    EXPECT_THAT(run.out(), HasSubstr("connecting: "));
+    for (const json& cell : run.result()["cells"]) {
+      EXPECT_EQ(cell["errors"], json::object());
+      EXPECT_EQ(cell["connections"], (json{{"asked", 156}, {"idle", 151}, {"opened", 156}, {"served", 5}}));
+      EXPECT_EQ(cell["connect_ns"]["count"], 156);
+      EXPECT_GT(cell["connects_per_s"], 0.0);
+    }
+  }
+}
+
+TEST(echo_load, idle_connections_stay_open_beside_connections_per_request) {
+  fixture_server server(behaviours::echo_frames);
+  program run(briefly({"--workload", "crr", "--idle-connections", "3", server.address()}));
+  ASSERT_EQ(run.wait(), exit_ok) << run.err();
+  const json cell = run.cell();
+  EXPECT_EQ(cell["errors"], json::object());
+  EXPECT_EQ(cell["connections"]["opened"], 8);
+  EXPECT_GE(cell["connect_ns"]["count"], cell["service_ns"]["count"]) << "those of requests alone";
+}
+
+TEST(echo_load, an_idle_connection_that_the_server_closes_is_an_error) {
+  fixture_server server([](auto& peer) {
+    if (peer.number() < 5) behaviours::echo_frames(peer);
+  });
+  program run(briefly({"--idle-connections", "2", server.address()}));
+  EXPECT_EQ(run.wait(), exit_ok) << run.err();
+  EXPECT_EQ(run.cell()["errors"], (json{{"short", 2}}));
+  EXPECT_EQ(run.cell()["connections"]["served"], 5);
 }
 
 // The client's own time.
@@ -587,8 +639,11 @@ TEST(echo_load, arguments_that_are_not_utf8_lose_no_result) {
 
 TEST(echo_load, too_few_descriptors_are_named_with_the_number_needed) {
   program run({"-c", "1000", "127.0.0.1:1"}, "ulimit -n 200;");
-  EXPECT_EQ(run.wait(), exit_failed);
+  EXPECT_EQ(run.wait(), exit_usage);
   EXPECT_THAT(run.err(), AllOf(HasSubstr("--connections 1000"), HasSubstr("200"), HasSubstr("1033")));
+  program idle({"-c", "10", "--idle-connections", "1k", "127.0.0.1:1"}, "ulimit -n 200;");
+  EXPECT_EQ(idle.wait(), exit_usage);
+  EXPECT_THAT(idle.err(), AllOf(HasSubstr("--idle-connections 1000"), HasSubstr("200"), HasSubstr("1043")));
 }
 
 TEST(echo_load, a_server_pid_that_does_not_exist_is_named) {

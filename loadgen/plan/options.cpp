@@ -123,6 +123,10 @@ command_line::command_line()
       ->type_name("[NAME=]HOST:PORT")
       ->required();
   cli::add_count(app, "-c,--connections", o.connections, "Connections to each target", 1, 1'000'000);
+  cli::add_count(
+      app, "--idle-connections", o.idle_connections,
+      "Connections to each target beside those: opened with them, they carry nothing and stay open", 0,
+      1'000'000);
   cli::add_duration(app, "-d,--duration", o.duration, "Measured time, shared by the targets", 1ms);
   cli::add_count(app, "-t,--threads", o.threads, "Client threads; connections are divided over them", 1,
                  1024);

@@ -27,7 +27,8 @@ enum class workload : std::uint8_t {
 
 struct options {
   std::vector<target> targets;
-  std::size_t connections = 100;  // per target
+  std::size_t connections = 100;     // per target
+  std::size_t idle_connections = 0;  // per target, beside those that carry requests
   std::chrono::nanoseconds duration = std::chrono::seconds(10);
   std::size_t threads = 1;
   std::uint64_t rate = 0;  // requests per second and target; 0: closed loop
@@ -50,6 +51,7 @@ struct options {
   bool busy_poll = false;
 
   bool open_loop() const noexcept { return rate != 0; }
+  std::size_t all_connections() const noexcept { return connections + idle_connections; }  // per target
 };
 
 // Either what to do, or the exit status of a command line that asked for help or was wrong; what there was to

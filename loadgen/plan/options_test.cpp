@@ -89,6 +89,7 @@ TEST(options, what_cannot_be_is_refused_naming_the_option) {
     std::vector<const char*> arguments;
     const char* named;
   } table[] = {{{"-c", "0"}, "--connections"},
+               {{"--idle-connections", "-1"}, "--idle-connections"},
                {{"-R", "-1"}, "--rate"},
                {{"-R", "0"}, "--rate"},
                {{"-d", "10"}, "--duration"},

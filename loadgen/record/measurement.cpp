@@ -6,6 +6,13 @@ double cell::throughput() const noexcept {
   return elapsed.count() > 0 ? static_cast<double>(requests) * 1e9 / static_cast<double>(elapsed.count()) : 0;
 }
 
+double cell::connect_rate() const noexcept {
+  const auto time = connecting.count() > 0 ? connecting : elapsed;  // crr: one for each request
+  return time.count() > 0
+             ? static_cast<double>(record.connect.count()) * 1e9 / static_cast<double>(time.count())
+             : 0;
+}
+
 double cell::effective_concurrency() const noexcept {
   return throughput() * static_cast<double>(record.service.mean().count()) / 1e9;
 }

@@ -25,12 +25,14 @@ struct slice {
 
 struct cell {
   target driven;
-  std::size_t opened = 0;
+  std::size_t opened = 0;  // idle ones included
   std::size_t served = 0;
   std::uint64_t requests = 0;
   std::uint64_t requests_total = 0;
   std::uint64_t due = 0;  // open loop: requests that the schedule held for the measurement
   std::chrono::nanoseconds elapsed{0};
+  std::chrono::nanoseconds connecting{
+      0};  // rr: the time in which connections were opened, of all targets at once
   std::chrono::nanoseconds client_cpu{0};
   std::chrono::nanoseconds client_waiting{0};  // for a CPU
   std::chrono::nanoseconds client_polling{0};
@@ -44,6 +46,7 @@ struct cell {
   judgement judged;
 
   double throughput() const noexcept;             // per second
+  double connect_rate() const noexcept;           // connections established per second
   double effective_concurrency() const noexcept;  // Little's law: throughput x mean service time
   std::optional<double> on_schedule() const noexcept;
   std::uint64_t wrong_replies() const noexcept;

@@ -20,6 +20,7 @@ struct target_record {
   histogram service;              // from the actual send; crr: from the start of connecting
   histogram response;             // open loop: from the intended send
   histogram lag;                  // open loop: how late a request that was due was taken in hand
+  histogram connect;              // from the start of connecting to established; rr: before the warm-up
   std::uint64_t on_schedule = 0;  // of them, within schedule_tolerance
   std::uint64_t unsent = 0;  // due, and never sent: the connection had failed, or the time-out came first
   std::array<std::uint64_t, load_error_kinds> errors{};

@@ -73,6 +73,7 @@ std::string name_of(frame_op of) {
 
 json config(const options& asked, const slice_plan& slices) {
   json found{{"connections", asked.connections},
+             {"idle_connections", asked.idle_connections},
              {"duration_ns", asked.duration.count()},
              {"threads", asked.threads},
              {"loop", asked.open_loop() ? "open" : "closed"},
@@ -179,11 +180,19 @@ json cell_to_json(const cell& of, const options& asked, const slice_plan& plan) 
   if (of.record.service.count() > 0) histograms["service"] = encode_hdr_v2_base64(of.record.service);
   if (of.record.response.count() > 0) histograms["response"] = encode_hdr_v2_base64(of.record.response);
 
+  if (of.record.connect.count() > 0) histograms["connect"] = encode_hdr_v2_base64(of.record.connect);
+
   json found{{"target", of.driven.host_and_port},
              {"variant", of.driven.label()},
              {"verdict", name_of(of.judged.found)},
              {"reasons", of.judged.reasons},
-             {"connections", {{"asked", asked.connections}, {"opened", of.opened}, {"served", of.served}}},
+             {"connections",
+              {{"asked", asked.all_connections()},
+               {"idle", asked.idle_connections},
+               {"opened", of.opened},
+               {"served", of.served}}},
+             {"connect_ns", latencies(of.record.connect)},
+             {"connects_per_s", of.connect_rate()},
              {"requests", of.requests},
              {"requests_total", of.requests_total},
              {"elapsed_ns", of.elapsed.count()},

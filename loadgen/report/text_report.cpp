@@ -50,7 +50,7 @@ std::string cpu_text(const cell& of) {
 }
 
 std::vector<std::string> row(const cell& of, const options& asked) {
-  const auto connections = fmt::format("{}/{}/{}", asked.connections, of.opened, of.served);
+  const auto connections = fmt::format("{}/{}/{}", asked.all_connections(), of.opened, of.served);
   const auto verdict_text = std::string(name_of(of.judged.found));
   // A wrong answer yields no figure.
   if (of.judged.found == verdict::wrong_replies) {
@@ -109,6 +109,13 @@ std::string details(const cell& of, const options& asked) {
     }
   }
   text += '\n';
+  if (asked.all_connections() >= 1000 || asked.idle_connections > 0) {
+    const histogram& connect = of.record.connect;
+    text += fmt::format("  connecting: {} a second, p50 {}, p99 {}, max {}\n", grouped(of.connect_rate()),
+                        duration_text(connect.supported_percentile(50)),
+                        duration_text(connect.supported_percentile(99)),
+                        duration_text(connect.count() > 0 ? std::optional(connect.max()) : std::nullopt));
+  }
   if (const auto share = of.on_schedule()) {
     text +=
         fmt::format("  schedule: {:.2f} % of the sends within {} of it, mean lag {}; service p99 {}\n",
@@ -131,13 +138,14 @@ std::string details(const cell& of, const options& asked) {
 }  // namespace
 
 std::string summary(const measurement& measured, const options& asked) {
-  std::string text =
-      fmt::format("{} loop, {} connections, {} B payload, {}{}\n\n", asked.open_loop() ? "open" : "closed",
-                  asked.connections, asked.payload,
-                  measured.cells.size() > 1 ? fmt::format("{} targets in slices of {}", measured.cells.size(),
-                                                          duration_text(measured.slices.length))
-                                            : duration_text(measured.elapsed),
-                  measured.interrupted ? ", interrupted" : "");
+  std::string text = fmt::format(
+      "{} loop, {} connections{}, {} B payload, {}{}\n\n", asked.open_loop() ? "open" : "closed",
+      asked.connections,
+      asked.idle_connections > 0 ? fmt::format(" and {} idle", asked.idle_connections) : "", asked.payload,
+      measured.cells.size() > 1 ? fmt::format("{} targets in slices of {}", measured.cells.size(),
+                                              duration_text(measured.slices.length))
+                                : duration_text(measured.elapsed),
+      measured.interrupted ? ", interrupted" : "");
   const std::string time = asked.open_loop() ? "response " : "";
   std::vector<std::vector<std::string>> rows{{"target", "requests/s", time + "p50", "p90", "p99", "p99.9",
                                               "max", "CPU us/req", "memory", "asked/opened/served",
