@@ -1,11 +1,16 @@
 // The list of variants, in the order of the ladder. Each is defined in the last line of its own file,
-// NAME.cpp.
+// NAME.cpp. Another program, echo-server-uring, has those that are compiled for Asio's other backend.
 #pragma once
 
 #include "servers/variant.hpp"
 
 #include <array>
 
+#ifdef ECHOBENCH_ASIO_ON_IO_URING
+#define ECHOBENCH_VARIANTS(X) \
+  X(asio_callback)            \
+  X(asio_coroutine)
+#else
 #define ECHOBENCH_VARIANTS(X) \
   X(iterative)                \
   X(thread_per_connection)    \
@@ -16,7 +21,12 @@
   X(epoll)                    \
   X(io_uring)                 \
   X(asio_callback)            \
-  X(asio_coroutine)
+  X(asio_callback_shared)     \
+  X(asio_coroutine)           \
+  X(asio_coroutine_shared)    \
+  X(asio_stackful)            \
+  X(fiber)
+#endif
 
 namespace echobench::variants {
 

@@ -3,12 +3,10 @@
 #include "servers/serving/asio_loop.hpp"
 #include "servers/variants.hpp"
 
-#include <memory>
-
 namespace echobench {
 namespace {
 
-class connection : public asio_connection, public std::enable_shared_from_this<connection> {
+class connection : public asio_connection<asio_executor> {
 public:
   using asio_connection::asio_connection;
 
@@ -27,24 +25,24 @@ private:
   void receive() {
     const auto space = life.space();
     socket_.async_read_some(asio::buffer(space.data(), space.size()),
-                            [self = shared_from_this()](error_code error, std::size_t n) {
-                              self->received(error, n);
-                              self->serve();
+                            [this, self = shared_from_this()](error_code error, std::size_t n) {
+                              received(error, n);
+                              serve();
                             });
   }
 
   void send() {
     const auto bytes = life.pending();
     socket_.async_send(asio::buffer(bytes.data(), bytes.size()),
-                       [self = shared_from_this()](error_code error, std::size_t n) {
-                         self->sent(error, n);
-                         self->serve();
+                       [this, self = shared_from_this()](error_code error, std::size_t n) {
+                         sent(error, n);
+                         serve();
                        });
   }
 
   void work() {
     if (life.offloads()) {
-      burn_elsewhere([self = shared_from_this()] { self->worked(); });
+      burn_elsewhere([this, self = shared_from_this()] { worked(); });
     } else {
       life.burn();
       worked();
@@ -58,34 +56,36 @@ private:
 
   void sleep() {
     timer_.expires_at(life.deadline());
-    timer_.async_wait([self = shared_from_this()](error_code) {
-      self->slept();
-      self->serve();
+    timer_.async_wait([this, self = shared_from_this()](error_code) {
+      slept();
+      serve();
     });
   }
 };
 
-class loop : public asio_loop {
+class loop : public asio_loop<asio_executor> {
 public:
-  static constexpr std::string_view name = "asio-callback";
-  static constexpr std::string_view summary = "Boost.Asio, callbacks, an io_context for each thread";
-  static std::string_view unavailable_reason() { return ""; }
+  static constexpr std::string_view name = asio_on_io_uring ? "asio-callback-uring" : "asio-callback";
+  static constexpr std::string_view summary =
+      asio_on_io_uring ? "Boost.Asio on io_uring, callbacks, an io_context for each thread"
+                       : "Boost.Asio, callbacks, an io_context for each thread";
+  static std::string_view unavailable_reason() { return asio_unavailable_reason(); }
 
   loop(shared_by_loops& shared, unsigned index) : asio_loop(shared, index) {
-    for (asio_listener& listener : listeners) accept(listener);
+    for (auto& listener : listeners) accept(listener);
   }
 
 private:
-  void accept(asio_listener& listener) {
+  void accept(asio_listener<asio_executor>& listener) {
     if (full()) return accept_later(listener);
-    listener.acceptor.async_accept([&](error_code error, asio_socket socket) {
+    listener.acceptor.async_accept([&](error_code error, asio_socket<asio_executor> socket) {
       if (stopping()) return;
-      if (!error) std::make_shared<connection>(std::move(socket), *this)->serve();
+      if (!error) admit<connection>(std::move(socket))->serve();
       lacks(error) ? accept_later(listener) : accept(listener);
     });
   }
 
-  void accept_later(asio_listener& listener) {
+  void accept_later(asio_listener<asio_executor>& listener) {
     listener.timer.expires_after(accept_pause);
     listener.timer.async_wait([&](error_code) {
       if (!stopping()) accept(listener);

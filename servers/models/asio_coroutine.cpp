@@ -8,8 +8,6 @@
 #include <boost/asio/deferred.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
-#include <memory>
-
 namespace echobench {
 namespace {
 
@@ -19,7 +17,7 @@ using awaitable = asio::awaitable<Result, asio_executor>;
 // An error is a value, so that a peer that leaves unwinds no exception.
 constexpr auto as_value = asio::as_tuple(asio::deferred);
 
-class connection : public asio_connection {
+class connection : public asio_connection<asio_executor> {
 public:
   using asio_connection::asio_connection;
 
@@ -61,14 +59,16 @@ public:
   }
 };
 
-class loop : public asio_loop {
+class loop : public asio_loop<asio_executor> {
 public:
-  static constexpr std::string_view name = "asio-coroutine";
-  static constexpr std::string_view summary = "Boost.Asio, C++20 coroutines, an io_context for each thread";
-  static std::string_view unavailable_reason() { return ""; }
+  static constexpr std::string_view name = asio_on_io_uring ? "asio-coroutine-uring" : "asio-coroutine";
+  static constexpr std::string_view summary =
+      asio_on_io_uring ? "Boost.Asio on io_uring, C++20 coroutines, an io_context for each thread"
+                       : "Boost.Asio, C++20 coroutines, an io_context for each thread";
+  static std::string_view unavailable_reason() { return asio_unavailable_reason(); }
 
   loop(shared_by_loops& shared, unsigned index) : asio_loop(shared, index) {
-    for (asio_listener& listener : listeners) {
+    for (auto& listener : listeners) {
       asio::co_spawn(context, accept(listener), [](const std::exception_ptr& error) {
         if (error) std::rethrow_exception(error);  // out of run(): nothing would accept any more
       });
@@ -76,13 +76,13 @@ public:
   }
 
 private:
-  awaitable<void> accept(asio_listener& listener) {
+  awaitable<void> accept(asio_listener<asio_executor>& listener) {
     while (!stopping()) {
       if (!full()) {
         auto [error, socket] = co_await listener.acceptor.async_accept(as_value);
         if (stopping()) co_return;
         if (!error) {
-          const auto who = std::make_shared<connection>(std::move(socket), *this);
+          const auto who = admit<connection>(std::move(socket));
           asio::co_spawn(context, who->serve(), [who](const std::exception_ptr&) {});
         }
         if (!lacks(error)) continue;

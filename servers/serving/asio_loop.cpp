@@ -1,122 +1,170 @@
 #include "servers/serving/asio_loop.hpp"
 
-#include <algorithm>
+#ifdef BOOST_ASIO_HAS_IO_URING_AS_DEFAULT
+#include <liburing.h>
+#endif
 
 namespace echobench {
 
-asio_connection::asio_connection(asio_socket socket, asio_loop& loop)
+std::string_view asio_unavailable_reason() {
+#ifdef BOOST_ASIO_HAS_IO_URING_AS_DEFAULT
+  static const std::string reason = [] {
+    io_uring ring{};
+    const int result = ::io_uring_queue_init(1, &ring, 0);
+    if (result < 0) return "io_uring_setup: " + std::system_category().message(-result);
+    ::io_uring_queue_exit(&ring);
+    return std::string();
+  }();
+  return reason;
+#else
+  return "";
+#endif
+}
+
+template <class Executor>
+asio_connection<Executor>::asio_connection(asio_socket<Executor> socket, asio_loop<Executor>& loop)
     : life(loop.shared_.options.connection, loop.pool_, loop.shared_.drain),
       loop_(loop),
       socket_(std::move(socket)),
-      timer_(loop.context) {
+      timer_(socket_.get_executor()) {
   error_code ignored;
   socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
-  loop_.joined(*this);
 }
 
-asio_connection::~asio_connection() {  // NOLINT(bugprone-exception-escape)
-  life.add_to(loop_.totals_);
+template <class Executor>
+asio_connection<Executor>::~asio_connection() {  // NOLINT(bugprone-exception-escape)
   loop_.left(*this);
 }
 
-void asio_connection::end_sending() {
+template <class Executor>
+void asio_connection<Executor>::end_sending() {
   error_code ignored;
-  socket_.shutdown(asio_socket::shutdown_send, ignored);
+  socket_.shutdown(asio_socket<Executor>::shutdown_send, ignored);
   life.sending_ended();
 }
 
-void asio_connection::interrupt() {
+template <class Executor>
+void asio_connection<Executor>::follow_deadline() {
+  const auto deadline = life.deadline();
+  const bool ours = deadline != connection_life::never && life.next() != step::sleep;
+  if (ours && deadline > watched_until_) return;
+  if (watched_until_ != connection_life::never) timer_.cancel();
+  watched_until_ = connection_life::never;
+  if (!ours) return;
+  watched_until_ = deadline;
+  timer_.expires_at(deadline);
+  timer_.async_wait([this, self = this->shared_from_this()](error_code error) {
+    if (error) return;
+    watched_until_ = connection_life::never;
+    life.time_passed();
+    if (life.next() == step::close) {
+      interrupt();
+    } else {
+      follow_deadline();
+    }
+  });
+}
+
+template <class Executor>
+void asio_connection<Executor>::interrupt() {
   error_code ignored;
   socket_.cancel(ignored);
   timer_.cancel();
 }
 
-asio_loop::asio_loop(shared_by_loops& shared, unsigned index) : shared_(shared) {
+template <class Executor>
+asio_loop<Executor>::asio_loop(shared_by_loops& shared, unsigned index)
+    : shared_(shared),
+      pool_(one_for_all_threads ? buffer_pool::use::many_threads : buffer_pool::use::one_thread),
+      context(one_for_all_threads ? static_cast<int>(shared.options.threads) : 1) {
   for (unique_fd& listener : shared.listeners.take(index)) {
     const auto protocol =
         endpoint::local_of(listener.get()).family() == AF_INET6 ? asio::ip::tcp::v6() : asio::ip::tcp::v4();
-    listeners.push_back({asio_acceptor(context, protocol, listener.release()), asio_timer(context)});
+    const Executor executor = new_executor();
+    listeners.push_back(
+        {asio_acceptor<Executor>(executor, protocol, listener.release()), asio_timer<Executor>(executor)});
   }
 }
 
-void asio_loop::run() {
+template <class Executor>
+void asio_loop<Executor>::run() {
   const std::stop_callback on_stop(shared_.stop,
                                    [this] { asio::post(context, [this] { begin_draining(); }); });
-  context.run();
+  run_on_threads(one_for_all_threads ? shared_.options.threads : 1, [this](unsigned) { context.run(); });
 }
 
-bool asio_loop::lacks(error_code error) {
-  const bool lacking = error && accept_must_pause(error.value());
-  if (lacking) totals_.count(server_error::accept);
-  return lacking;
+template <class Executor>
+bool asio_loop<Executor>::lacks(error_code error) {
+  if (!error || !accept_must_pause(error.value())) return false;
+  const std::lock_guard lock(mutex_);
+  totals_.count(server_error::accept);
+  return true;
 }
 
-void asio_loop::follow(asio_connection& who) {
-  alarms_.follow(who);
-  if (alarms_.earliest() < watched_until_) watch_alarms();
-}
-
-void asio_loop::watch_alarms() {
-  watched_until_ = alarms_.earliest();
-  if (draining_) {
-    const auto end =
-        shared_.drain.expired() ? connection_life::clock::now() + accept_pause : shared_.drain.deadline();
-    watched_until_ = std::min(watched_until_, end);
+template <class Executor>
+template <class Function>
+void asio_loop<Executor>::tell_all(Function what) {
+  for (asio_connection<Executor>& who : connections_) {
+    if (auto self = who.weak_from_this().lock()) {  // or it is about to leave
+      asio::post(who.executor(), [self = std::move(self), what] { what(*self); });
+    }
   }
-  watch_.expires_at(watched_until_);
-  watch_.async_wait([this](error_code error) {
-    if (!error) ring();
+}
+
+template <class Executor>
+void asio_loop<Executor>::begin_draining() {
+  for (asio_listener<Executor>& listener : listeners) {
+    asio::post(listener.acceptor.get_executor(), [&listener] {
+      error_code ignored;
+      listener.acceptor.close(ignored);
+      listener.timer.cancel();
+    });
+  }
+  const std::lock_guard lock(mutex_);
+  draining_ = true;
+  tell_all([](asio_connection<Executor>& who) {
+    error_code ignored;
+    if (who.life.next() == connection_life::step::receive) who.socket_.cancel(ignored);
+  });
+  if (!connections_.empty()) watch_end();
+}
+
+template <class Executor>
+void asio_loop<Executor>::watch_end() {
+  const auto& drain = shared_.drain;
+  end_.expires_at(drain.expired() ? connection_life::clock::now() + accept_pause : drain.deadline());
+  end_.async_wait([this](error_code error) {
+    const std::lock_guard lock(mutex_);
+    if (error || connections_.empty()) return;
+    tell_all([](asio_connection<Executor>& who) {
+      who.life.abort();
+      who.interrupt();
+    });
+    watch_end();
   });
 }
 
-void asio_loop::ring() {
-  const auto now = connection_life::clock::now();
-  while (asio_connection* who = alarms_.take_due(now)) {
-    who->life.time_passed();
-    if (who->life.next() == asio_connection::step::close) {
-      who->interrupt();
-    } else {
-      alarms_.follow(*who);
-    }
-  }
-  if (draining_ && shared_.drain.expired()) {
-    for (asio_connection& who : connections_) {
-      who.life.abort();
-      who.interrupt();
-    }
-  }
-  watched_until_ = connection_life::never;
-  if (draining_ ? !connections_.empty() : alarms_.earliest() != connection_life::never) watch_alarms();
-}
-
-void asio_loop::begin_draining() {
-  draining_ = true;
-  for (asio_listener& listener : listeners) {
-    error_code ignored;
-    listener.acceptor.close(ignored);
-    listener.timer.cancel();
-  }
-  if (connections_.empty()) {
-    watch_.cancel();
-    return;
-  }
-  for (asio_connection& who : connections_) {
-    error_code ignored;
-    if (who.life.next() == asio_connection::step::receive) who.socket_.cancel(ignored);
-  }
-  watch_alarms();
-}
-
-void asio_loop::joined(asio_connection& who) {
-  ++totals_.accepted;
+template <class Executor>
+void asio_loop<Executor>::joined(asio_connection<Executor>& who) {
   shared_.connections.add();
+  const std::lock_guard lock(mutex_);
+  ++totals_.accepted;
   connections_.push_back(who);
+  if (draining_) watch_end();
 }
 
-void asio_loop::left(asio_connection& who) {
+template <class Executor>
+void asio_loop<Executor>::left(asio_connection<Executor>& who) {
+  const std::lock_guard lock(mutex_);
+  who.life.add_to(totals_);
   connections_.erase(connections_.iterator_to(who));
   shared_.connections.remove();
-  if (draining_ && connections_.empty()) watch_.cancel();
+  if (draining_ && connections_.empty()) end_.cancel();
 }
+
+template class asio_connection<asio_executor>;
+template class asio_connection<asio_strand>;
+template class asio_loop<asio_executor>;
+template class asio_loop<asio_strand>;
 
 }  // namespace echobench

@@ -1,7 +1,6 @@
-// One thread's io_context, its listeners and its connections: what an Asio model does beside moving bytes.
+// An io_context, its listeners and its connections: what an Asio model does beside moving bytes.
 #pragma once
 
-#include "servers/serving/alarms.hpp"
 #include "servers/serving/nonblocking.hpp"
 #include "servers/serving/server_loops.hpp"
 
@@ -12,10 +11,12 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/strand.hpp>
 #include <boost/intrusive/list.hpp>
 
 #include <deque>
 #include <memory>
+#include <mutex>
 #include <utility>
 
 namespace echobench {
@@ -23,26 +24,46 @@ namespace echobench {
 namespace asio = boost::asio;
 using boost::system::error_code;
 
-// A concrete executor: the default one is type-erased, which costs a virtual call for each operation.
-using asio_executor = asio::io_context::executor_type;
-using asio_socket = asio::basic_stream_socket<asio::ip::tcp, asio_executor>;
-using asio_acceptor = asio::basic_socket_acceptor<asio::ip::tcp, asio_executor>;
-using asio_timer = asio::basic_waitable_timer<std::chrono::steady_clock,
-                                              asio::wait_traits<std::chrono::steady_clock>, asio_executor>;
+// Asio's macros choose its backend when it is compiled: everything that uses it is compiled for one of them.
+#ifdef BOOST_ASIO_HAS_IO_URING_AS_DEFAULT
+inline constexpr bool asio_on_io_uring = true;
+#else
+inline constexpr bool asio_on_io_uring = false;
+#endif
+// Why this backend cannot be used here; empty when it can.
+std::string_view asio_unavailable_reason();
 
+// What keeps a connection's handlers from running at the same time: that one thread runs the context, or a
+// strand. Concrete executors: the default one is type-erased, which costs a virtual call for each operation.
+using asio_executor = asio::io_context::executor_type;
+using asio_strand = asio::strand<asio_executor>;
+
+template <class Executor>
+using asio_socket = asio::basic_stream_socket<asio::ip::tcp, Executor>;
+template <class Executor>
+using asio_acceptor = asio::basic_socket_acceptor<asio::ip::tcp, Executor>;
+template <class Executor>
+using asio_timer = asio::basic_waitable_timer<std::chrono::steady_clock,
+                                              asio::wait_traits<std::chrono::steady_clock>, Executor>;
+
+template <class Executor>
 class asio_loop;
 
-// A socket and the life of its connection. Not thread-safe: everything happens on its loop's thread. One
+// A socket and the life of its connection, made by asio_loop::admit. Everything happens on its executor. One
 // operation is awaited at a time; when its time is over, it fails.
-class asio_connection : public boost::intrusive::list_base_hook<>, public alarm {
+template <class Executor>
+class asio_connection : public boost::intrusive::list_base_hook<>,
+                        public std::enable_shared_from_this<asio_connection<Executor>> {
 public:
   using step = connection_life::step;
 
-  asio_connection(asio_socket socket, asio_loop& loop);
+  asio_connection(asio_socket<Executor> socket, asio_loop<Executor>& loop);
   asio_connection(const asio_connection&) = delete;
   asio_connection& operator=(const asio_connection&) = delete;
-  ~asio_connection();  // NOLINT(bugprone-exception-escape): cancelling a timer throws for no cause that
-                       // exists here
+  ~asio_connection();  // NOLINT(bugprone-exception-escape): locking a mutex throws for no cause that exists
+                       // here
+
+  Executor executor() noexcept { return socket_.get_executor(); }
 
   connection_life life;
 
@@ -55,25 +76,32 @@ protected:
   void sent(error_code error, std::size_t n);
   void slept() { life.time_passed(); }
   void end_sending();
-  // Burns on another thread, then calls `done` on the loop's, which keeps the connection alive.
+  // Burns on another thread, then calls `done` on the executor, which keeps the connection alive.
   template <class Done>
   void burn_elsewhere(Done done);
 
-  asio_loop& loop_;
-  asio_socket socket_;
-  asio_timer timer_;  // of a sleep
+  asio_loop<Executor>& loop_;
+  asio_socket<Executor> socket_;
+  asio_timer<Executor> timer_;  // of a sleep; at other times of the deadline
 
 private:
-  friend asio_loop;
+  friend asio_loop<Executor>;
+  void follow_deadline();
   void interrupt();  // what is awaited fails
+
+  // The deadline mostly moves on with each message: the timer is only brought forward, and set anew when it
+  // comes too early.
+  connection_life::clock::time_point watched_until_ = connection_life::never;
 };
 
-// A listening socket, and the timer of its pauses.
+// A listening socket, and the timer of its pauses. Everything happens on their executor.
+template <class Executor>
 struct asio_listener {
-  asio_acceptor acceptor;
-  asio_timer timer;
+  asio_acceptor<Executor> acceptor;
+  asio_timer<Executor> timer;
 };
 
+template <class Executor>
 class asio_loop {
 public:
   asio_loop(shared_by_loops& shared, unsigned index);
@@ -81,49 +109,69 @@ public:
   asio_loop& operator=(const asio_loop&) = delete;
   ~asio_loop() { draining_ = false; }  // or connections that end with the context would cancel a dead timer
 
+  // All threads run the one context; else each has one.
+  static constexpr bool one_for_all_threads = std::is_same_v<Executor, asio_strand>;
+
   // Runs the context until the server has stopped and the last connection has ended.
   void run();
 
+  // For a connection or listener that comes into being.
+  Executor new_executor() {
+    if constexpr (one_for_all_threads) {
+      return asio::make_strand(context);
+    } else {
+      return context.get_executor();
+    }
+  }
+  template <class Connection>
+  std::shared_ptr<Connection> admit(asio_socket<Executor> socket) {
+    auto who = std::make_shared<Connection>(std::move(socket), *this);
+    joined(*who);
+    return who;
+  }
   // --max-connections is reached: wait for accept_pause.
   bool full() const noexcept { return shared_.connections.full(); }
   // Accepting failed for want of something that comes back: wait for accept_pause.
   bool lacks(error_code error);
-  bool stopping() const noexcept { return draining_; }
-  const server_totals& totals() const noexcept { return totals_; }
+  bool stopping() const noexcept { return shared_.drain.stopping(); }
+  const server_totals& totals() const noexcept { return totals_; }  // when it has run
 
 private:
-  friend asio_connection;
+  friend asio_connection<Executor>;
 
-  void follow(asio_connection& who);
-  void watch_alarms();
-  void ring();
+  // With mutex_ locked.
+  template <class Function>
+  void tell_all(Function what);
+  void watch_end();
+
   void begin_draining();
-  void joined(asio_connection& who);
-  void left(asio_connection& who);
+  void joined(asio_connection<Executor>& who);
+  void left(asio_connection<Executor>& who);
 
   shared_by_loops& shared_;
-  buffer_pool pool_{buffer_pool::use::one_thread};
+  buffer_pool pool_;
+  std::mutex mutex_;  // of what follows; requests do not touch it
   server_totals totals_;
-  boost::intrusive::list<asio_connection> connections_;
-  alarms<asio_connection> alarms_;
+  boost::intrusive::list<asio_connection<Executor>> connections_;
   bool draining_ = false;
 
 public:
-  asio::io_context context{1};  // one thread runs it; its handlers own the connections, which use the above
-  std::deque<asio_listener> listeners;
+  asio::io_context context;  // its handlers own the connections, which use the above
+  std::deque<asio_listener<Executor>> listeners;
 
 private:
-  asio_timer watch_{context};  // until the first alarm or, while draining, the end of that
-  connection_life::clock::time_point watched_until_ = connection_life::never;
+  asio_timer<asio_executor> end_{context};  // of draining; guarded by mutex_
 };
 
-inline asio_connection::step asio_connection::next() {
-  if (life.next() == step::receive && loop_.draining_) life.stop(bytes_readable(socket_.native_handle()));
-  if (life.deadline() != connection_life::never && life.next() != step::sleep) loop_.follow(*this);
+template <class Executor>
+inline connection_life::step asio_connection<Executor>::next() {
+  if (life.next() == step::receive && loop_.stopping()) life.stop(bytes_readable(socket_.native_handle()));
+  if (life.deadline() != watched_until_) follow_deadline();
   return life.next();
 }
 
-inline void asio_connection::received(error_code error, std::size_t n) {
+template <class Executor>
+inline void asio_connection<Executor>::received(error_code error, std::size_t n) {
   if (n > 0 || error == asio::error::eof) {
     life.received(n);
   } else if (error != asio::error::operation_aborted) {
@@ -131,20 +179,27 @@ inline void asio_connection::received(error_code error, std::size_t n) {
   }
 }
 
-inline void asio_connection::sent(error_code error, std::size_t n) {
+template <class Executor>
+inline void asio_connection<Executor>::sent(error_code error, std::size_t n) {
   if (n > 0) life.sent(n);
   if (error && error != asio::error::operation_aborted) life.failed();
 }
 
 // Not by asio::thread_pool: its constructor does not return when only some of its threads can be started.
+template <class Executor>
 template <class Done>
-void asio_connection::burn_elsewhere(Done done) {
+void asio_connection<Executor>::burn_elsewhere(Done done) {
   auto shared = std::make_shared<Done>(std::move(done));  // std::function copies
   loop_.shared_.offload.submit(
-      [this, shared = std::move(shared), loop = asio::make_work_guard(loop_.context)]() mutable {
+      [this, shared = std::move(shared), work = asio::make_work_guard(executor())]() mutable {
         life.burn();
-        asio::post(loop.get_executor(), [last = std::move(shared)] { std::move (*last)(); });
+        asio::post(work.get_executor(), [last = std::move(shared)] { std::move (*last)(); });
       });
 }
+
+extern template class asio_connection<asio_executor>;
+extern template class asio_connection<asio_strand>;
+extern template class asio_loop<asio_executor>;
+extern template class asio_loop<asio_strand>;
 
 }  // namespace echobench

@@ -85,15 +85,15 @@ public:
   static std::string_view unavailable_reason() { return Loop::unavailable_reason(); }
 
   explicit server_of_loops(const server_options& options)
-      : options_(options), listeners_(options, options.threads) {}
+      : options_(options), loops_(one_loop() ? 1 : options.threads), listeners_(options, loops_) {}
 
   const listener_set& listeners() const noexcept { return listeners_; }
 
   server_outcome run(const std::stop_token& stop) {
     shared_by_loops shared(options_, listeners_, stop);
     std::deque<Loop> loops;
-    for (unsigned i = 0; i < options_.threads; ++i) loops.emplace_back(shared, i);
-    run_on_threads(options_.threads, [&](unsigned i) { loops[i].run(); });
+    for (unsigned i = 0; i < loops_; ++i) loops.emplace_back(shared, i);
+    run_on_threads(loops_, [&](unsigned i) { loops[i].run(); });
     shared.offload.finish();  // before the loops that it hands connections back to
     server_outcome outcome;
     for (const Loop& loop : loops) {
@@ -105,7 +105,13 @@ public:
   }
 
 private:
+  static constexpr bool one_loop() {
+    if constexpr (requires { Loop::one_for_all_threads; }) return Loop::one_for_all_threads;
+    return false;
+  }
+
   server_options options_;
+  unsigned loops_;
   listener_set listeners_;
 };
 

@@ -1,0 +1,222 @@
+// Boost.Fiber: a fiber for each connection, whose code reads like the blocking one; each thread's scheduler
+// sleeps in epoll_wait(2) when none of its fibers can run.
+#include "servers/serving/fiber_scheduler.hpp"
+#include "servers/serving/nonblocking.hpp"
+#include "servers/serving/server_loops.hpp"
+#include "servers/variants.hpp"
+
+#include <boost/fiber/fiber.hpp>
+#include <boost/fiber/fixedsize_stack.hpp>
+#include <boost/intrusive/list.hpp>
+
+namespace echobench {
+namespace {
+
+constexpr std::size_t stack_size = std::size_t{16} * 1024;  // bytes; two pages of it are used
+
+class connection : public boost::intrusive::list_base_hook<>, public fiber_waiter {
+public:
+  using step = connection_life::step;
+
+  connection(unique_fd socket, shared_by_loops& shared, fiber_scheduler& scheduler, buffer_pool& pool)
+      : life(shared.options.connection, pool, shared.drain),
+        shared_(shared),
+        scheduler_(scheduler),
+        socket_(std::move(socket)) {}
+
+  void serve() {
+    constexpr auto edges = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+    if (!scheduler_.watch(socket_.get(), edges, this)) return life.failed();
+    for (;;) {
+      if (life.next() == step::receive && shared_.drain.stopping()) life.stop(bytes_readable(socket_.get()));
+      switch (life.next()) {
+        case step::receive: receive(); break;
+        case step::send: send(); break;
+        case step::work: work(); break;
+        case step::sleep: wait(); break;
+        case step::end_sending:
+          ::shutdown(socket_.get(), SHUT_WR);
+          life.sending_ended();
+          break;
+        case step::close: return;
+      }
+    }
+  }
+
+  // From another fiber. What has been offloaded looks at the time itself.
+  void abort() {
+    if (life.next() != step::work) life.abort();
+    scheduler_.wake(*this);
+  }
+
+  connection_life life;
+
+private:
+  // It may be woken early: life knows what is next then.
+  void wait() {
+    scheduler_.wait(*this, life.deadline());
+    life.time_passed();
+  }
+
+  void receive() {
+    if (!readable) {
+      life.park();
+      return wait();
+    }
+    const auto space = life.space();
+    const ssize_t n = ::recv(socket_.get(), space.data(), space.size(), MSG_DONTWAIT);
+    if (n >= 0) {
+      const bool filled = static_cast<std::size_t>(n) == space.size();
+      readable = filled || ended;
+      life.received(static_cast<std::size_t>(n));
+      if (filled) scheduler_.let_others_run();
+    } else if (errno == EAGAIN) {
+      readable = false;
+    } else if (errno != EINTR) {
+      life.failed();
+    }
+  }
+
+  void send() {
+    if (!writable) return wait();
+    const auto bytes = life.pending();
+    const ssize_t n = ::send(socket_.get(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (n >= 0) {
+      life.sent(static_cast<std::size_t>(n));
+    } else if (errno == EAGAIN) {
+      writable = false;
+    } else if (errno != EINTR) {
+      life.failed();
+    }
+  }
+
+  void work() {
+    if (life.offloads()) {
+      called = false;
+      shared_.offload.submit([this] {
+        life.burn();
+        scheduler_.call(*this);
+      });
+      while (!called) scheduler_.wait(*this, connection_life::never);
+    } else {
+      life.burn();
+      scheduler_.let_others_run();
+    }
+    life.carried_out();
+  }
+
+  shared_by_loops& shared_;
+  fiber_scheduler& scheduler_;
+  unique_fd socket_;
+};
+
+class loop {
+public:
+  static constexpr std::string_view name = "fiber";
+  static constexpr std::string_view summary =
+      "a Boost.Fiber with a 16 KiB stack for each connection, a scheduler on epoll for each thread";
+  static std::string_view unavailable_reason() {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    return "this Boost.Fiber is not built for sanitizers: they do not know its stacks";
+#else
+    return "";
+#endif
+  }
+
+  loop(shared_by_loops& shared, unsigned index)
+      : shared_(shared), index_(index), acceptors_(shared.listeners.of_loop(index).size()) {
+    for (std::size_t i = 0; i < acceptors_.size(); ++i) {
+      if (!scheduler_->watch(listener(i), EPOLLIN | EPOLLET, &acceptors_[i])) {
+        throw std::system_error(errno, std::system_category(), "watching a listener");
+      }
+    }
+  }
+
+  // On the thread whose fibers serve.
+  void run() {
+    fibers::context::active()->get_scheduler()->set_algo(scheduler_);
+    for (std::size_t i = 0; i < acceptors_.size(); ++i) {
+      start([this, socket = listener(i), &own = acceptors_[i]] { accept(socket, own); });
+    }
+    const std::stop_callback on_stop(shared_.stop, [this] { scheduler_->call(main_); });
+    while (!shared_.drain.stopping()) scheduler_->wait(main_, connection_life::never);
+    shared_.listeners.close(index_);
+    for (fiber_waiter& acceptor : acceptors_) scheduler_->wake(acceptor);
+    for (connection& who : connections_) scheduler_->wake(who);
+    while (fibers_ > 0) {
+      scheduler_->wait(main_, shared_.drain.expired() ? soon() : shared_.drain.deadline());
+      if (!shared_.drain.expired()) continue;
+      for (connection& who : connections_) who.abort();
+    }
+  }
+
+  const server_totals& totals() const noexcept { return totals_; }
+
+private:
+  int listener(std::size_t which) const { return shared_.listeners.of_loop(index_)[which].get(); }
+  static connection_life::clock::time_point soon() { return connection_life::clock::now() + accept_pause; }
+
+  // Throws std::bad_alloc when there is no memory for a stack.
+  template <class Function>
+  void start(Function function) {
+    fibers::fiber(std::allocator_arg, fibers::fixedsize_stack(stack_size),
+                  [this, run = std::move(function)]() mutable {
+                    run();
+                    if (--fibers_ == 0) scheduler_->wake(main_);
+                  })
+        .detach();
+    ++fibers_;
+  }
+
+  void accept(int socket, fiber_waiter& own) {
+    for (unsigned times = 0; !shared_.drain.stopping();) {
+      if (shared_.connections.full()) {
+        scheduler_->wait(own, soon());
+      } else if (unique_fd accepted = accept_connection(socket, accepted_socket::non_blocking)) {
+        accept(std::move(accepted));
+        if (++times % 128 == 0) scheduler_->let_others_run();
+      } else if (errno == EAGAIN) {
+        scheduler_->wait(own, connection_life::never);
+      } else if (accept_must_pause(errno)) {
+        totals_.count(server_error::accept);
+        scheduler_->wait(own, soon());
+      }
+    }
+  }
+
+  void accept(unique_fd socket) {
+    ++totals_.accepted;
+    shared_.connections.add();
+    try {
+      start([this, own = std::move(socket)]() mutable { serve(std::move(own)); });
+    } catch (const std::bad_alloc&) {
+      totals_.count(server_error::accept);
+      shared_.connections.remove();
+    }
+  }
+
+  void serve(unique_fd socket) {
+    connection who(std::move(socket), shared_, *scheduler_, pool_);
+    connections_.push_back(who);
+    who.serve();
+    who.life.add_to(totals_);
+    connections_.erase(connections_.iterator_to(who));
+    shared_.connections.remove();
+  }
+
+  shared_by_loops& shared_;
+  unsigned index_;
+  buffer_pool pool_{buffer_pool::use::one_thread};
+  boost::intrusive_ptr<fiber_scheduler> scheduler_{new fiber_scheduler};  // the thread's, too
+  fiber_waiter main_;
+  std::vector<fiber_waiter> acceptors_;
+  boost::intrusive::list<connection> connections_;
+  std::size_t fibers_ = 0;  // beside the main one
+  server_totals totals_;
+};
+
+}  // namespace
+
+const variant variants::fiber = describe<server_of_loops<loop>>();
+
+}  // namespace echobench

@@ -1,0 +1,117 @@
+// A scheduler of Boost.Fiber that sleeps in epoll_wait(2) when none of its thread's fibers can run, so that a
+// fiber waits for a socket as a thread would.
+#pragma once
+
+#include "servers/serving/epoll_set.hpp"
+#include "servers/serving/listener.hpp"
+#include "servers/session/connection_life.hpp"
+
+#include <boost/fiber/algo/algorithm.hpp>
+#include <boost/fiber/context.hpp>
+#include <boost/fiber/scheduler.hpp>
+
+#include <mutex>
+#include <utility>
+#include <vector>
+
+namespace echobench {
+
+namespace fibers = boost::fibers;
+
+// A fiber that may wait, and what it is told meanwhile. Sockets are watched once and edge-triggered: what has
+// been reported holds until the fiber finds the contrary.
+struct fiber_waiter {
+  fibers::context* fiber = nullptr;  // while it waits
+  bool readable = false;
+  bool writable = true;
+  bool ended = false;   // by peer or failure: that edge came with data, perhaps, and none will follow
+  bool called = false;  // by call()
+};
+
+class fiber_scheduler final : public fibers::algo::algorithm {
+public:
+  fiber_scheduler() {
+    if (!watch(wake_.fd(), EPOLLIN, nullptr))
+      throw std::system_error(errno, std::system_category(), "epoll_ctl");
+  }
+
+  // Has `who` told of the socket, as long as both exist. False when the system lacks memory.
+  bool watch(int fd, std::uint32_t events, fiber_waiter* who) noexcept {
+    return set_.control(EPOLL_CTL_ADD, fd, events, who);
+  }
+
+  // ---- by a fiber of this thread
+
+  // Until somebody wakes it, or the time has come.
+  void wait(fiber_waiter& who, connection_life::clock::time_point until) {
+    who.fiber = fibers::context::active();
+    until == connection_life::never ? who.fiber->suspend() : void(who.fiber->wait_until(until));
+    who.fiber = nullptr;
+  }
+  void wake(fiber_waiter& who) noexcept {
+    if (who.fiber == nullptr || who.fiber->ready_is_linked()) return;
+    who.fiber->get_scheduler()->schedule(who.fiber);
+  }
+  // The others have their turn, those included that are woken by what has come to their sockets.
+  void let_others_run() {
+    fibers::context::active()->ready_link(next_turn_);
+    fibers::context::active()->suspend();
+  }
+
+  // ---- by any thread
+
+  // Wakes it when it waits; until then it must exist.
+  void call(fiber_waiter& who) {
+    {
+      const std::lock_guard lock(mutex_);
+      calls_.push_back(&who);
+    }
+    notify();
+  }
+
+  // ---- by Boost.Fiber
+
+  void awakened(fibers::context* fiber) noexcept override { fiber->ready_link(ready_); }
+  bool has_ready_fibers() const noexcept override { return !ready_.empty(); }
+  fibers::context* pick_next() noexcept override {
+    if (ready_.empty()) return nullptr;
+    fibers::context* next = &ready_.front();
+    ready_.pop_front();
+    return next;
+  }
+  void suspend_until(const connection_life::clock::time_point& until) noexcept override {
+    for (const epoll_event& report : set_.wait(next_turn_.empty() ? until : at_once)) {
+      report.data.ptr == nullptr ? take_calls()
+                                 : tell(*static_cast<fiber_waiter*>(report.data.ptr), report.events);
+    }
+    ready_.splice(ready_.end(), next_turn_);
+  }
+  void notify() noexcept override { wake_.signal(); }
+
+private:
+  static constexpr connection_life::clock::time_point at_once{};
+
+  void tell(fiber_waiter& who, std::uint32_t events) noexcept {
+    who.ended |= (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
+    who.readable |= who.ended || (events & EPOLLIN) != 0;
+    who.writable |= who.ended || (events & EPOLLOUT) != 0;
+    wake(who);
+  }
+  void take_calls() {
+    wake_.clear();
+    const std::lock_guard lock(mutex_);
+    for (fiber_waiter* who : std::exchange(calls_, {})) {
+      who->called = true;
+      wake(*who);
+    }
+  }
+
+  epoll_set set_;
+  wake_event wake_;
+  fibers::scheduler::ready_queue_type ready_;
+  fibers::scheduler::ready_queue_type next_turn_;
+  std::mutex mutex_;
+  std::vector<fiber_waiter*> calls_;  // guarded by mutex_
+};
+
+}  // namespace echobench
