@@ -79,7 +79,7 @@ private:
   }
 
   bool works_itself(const connection&) const noexcept override { return false; }
-  void work_elsewhere(connection& who) override { ready_.push(&who); }
+  void hand_out_work(connection& who) override { ready_.push(&who); }
 
   buffer_pool pool_{buffer_pool::use::many_threads};
   epoll_set set_;

@@ -95,14 +95,24 @@ io_uring_sqe& uring::next(std::uint64_t user_data) {
   return *entry;
 }
 
-// With MSG_DONTWAIT it never waits for the peer; with MSG_WAITALL a short send is a failure, so that
-// IOSQE_CQE_SKIP_SUCCESS does not hide it (io_send() in the kernel's io_uring/net.c).
-void uring::send(int socket, std::span<const std::byte> bytes, send_mode how, std::uint64_t user_data) {
+void uring::receive(int socket, std::uint64_t user_data) {
   io_uring_sqe& entry = next(user_data);
-  const bool at_once = how == send_mode::at_once;
-  const int flags = MSG_NOSIGNAL | (at_once ? MSG_DONTWAIT | MSG_WAITALL : 0);
+  ::io_uring_prep_recv_multishot(&entry, socket, nullptr, 0, 0);
+  entry.flags |= IOSQE_BUFFER_SELECT;
+  entry.buf_group = buffer_group;
+}
+
+// With MSG_DONTWAIT it is done when it has been submitted; with MSG_WAITALL a short send is a failure, so
+// that IOSQE_CQE_SKIP_SUCCESS does not hide it (io_send() in the kernel's io_uring/net.c).
+void uring::send(int socket, std::span<const std::byte> bytes, bool silently, std::uint64_t user_data) {
+  io_uring_sqe& entry = next(silently ? silent | silent_.size() : user_data);
+  const int flags = MSG_NOSIGNAL | (silently ? MSG_DONTWAIT | MSG_WAITALL : 0);
   ::io_uring_prep_send(&entry, socket, bytes.data(), bytes.size(), flags);
-  if (at_once) entry.flags |= IOSQE_CQE_SKIP_SUCCESS;
+  if (!silently) return;
+  entry.flags |= IOSQE_CQE_SKIP_SUCCESS;
+  io_uring_cqe& sent = silent_.emplace_back();
+  sent.user_data = user_data;
+  sent.res = static_cast<int>(bytes.size());
 }
 
 void uring::submit() {

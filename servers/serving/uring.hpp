@@ -11,16 +11,13 @@
 #include <span>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace echobench {
 
 class uring {
 public:
   using clock = std::chrono::steady_clock;
-
-  // at_once: done when it has been submitted; there is a completion only if not all was sent, with what was,
-  // or with -EAGAIN when the system's buffer is full. when_it_can: completes when something has been sent.
-  enum class send_mode : std::uint8_t { at_once, when_it_can };
 
   // Why there is none here; empty: it can be used. What it needs is in Linux 6.1.
   static std::string_view unavailable_reason();
@@ -32,22 +29,18 @@ public:
   ~uring();
   void enable();
 
-  // An entry to be prepared; its user data is set.
+  // An entry to be prepared; its user data, which is below 2^63, is set.
   io_uring_sqe& next(std::uint64_t user_data);
-  void send(int socket, std::span<const std::byte> bytes, send_mode how, std::uint64_t user_data);
 
-  // The entry, which receives, is given one of the ring's buffers for each time that it completes.
-  void select_buffer(io_uring_sqe& entry) const noexcept {
-    entry.flags |= IOSQE_BUFFER_SELECT;
-    entry.buf_group = buffer_group;
-  }
+  // recv(2) again and again, each time into one of the ring's buffers.
+  void receive(int socket, std::uint64_t user_data);
+  // Silently: never waits for the peer, and wakes nobody when all was sent. What was sent, all of it or less,
+  // or -EAGAIN when the system's buffer is full, is told by the next reap().
+  void send(int socket, std::span<const std::byte> bytes, bool silently, std::uint64_t user_data);
+
+  // What a receive has brought; valid until reap() returns.
   std::span<const std::byte> buffer_of(const io_uring_cqe& done) const noexcept {
     return {buffers_.get() + index_of(done) * buffer_size, static_cast<std::size_t>(done.res)};
-  }
-  void give_back_buffer(const io_uring_cqe& done) noexcept {
-    const unsigned index = index_of(done);
-    ::io_uring_buf_ring_add(provided_.get(), buffers_.get() + index * buffer_size, buffer_size,
-                            static_cast<unsigned short>(index), mask, returned_++);
   }
 
   // Enters the kernel once: submits, and waits until something has completed beside what completes at once,
@@ -55,22 +48,21 @@ public:
   void submit_and_wait(clock::time_point until);
   void submit();
 
-  // Calls seen(cqe) for each completion that is there, in order, and returns how many; done_with() forgets so
-  // many and gives their buffers back.
-  template <class Seen>
-  unsigned for_each(Seen seen) {
+  // Calls completed(cqe) for each completion that is there, those of silent sends first.
+  template <class Completed>
+  void reap(Completed completed) {
+    tell_silent(completed);
     unsigned head = 0;
-    unsigned count = 0;
+    unsigned seen = 0;
     io_uring_cqe* done = nullptr;
     io_uring_for_each_cqe(&ring_, head, done) {
-      seen(*done);
-      ++count;
+      ++seen;
+      if ((done->user_data & silent) != 0) continue;
+      completed(*done);
+      if ((done->flags & IORING_CQE_F_BUFFER) != 0) give_back(index_of(*done));
     }
-    return count;
-  }
-  void done_with(unsigned count) noexcept {
     if (returned_ > 0) ::io_uring_buf_ring_advance(provided_.get(), std::exchange(returned_, 0));
-    ::io_uring_cq_advance(&ring_, count);
+    ::io_uring_cq_advance(&ring_, seen);
   }
 
 private:
@@ -89,9 +81,31 @@ private:
     return done.flags >> IORING_CQE_BUFFER_SHIFT;
   }
 
+  static constexpr std::uint64_t silent = std::uint64_t{1}
+                                          << 63;  // in user data, above an index into silent_
+
+  template <class Completed>
+  void tell_silent(Completed completed) {
+    if (silent_.empty()) return;
+    unsigned head = 0;
+    io_uring_cqe* done = nullptr;
+    io_uring_for_each_cqe(&ring_, head, done) {
+      if ((done->user_data & silent) != 0) silent_[done->user_data & ~silent].res = done->res;
+    }
+    silent_.swap(told_);
+    for (const io_uring_cqe& sent : told_) completed(sent);
+    told_.clear();
+  }
+  void give_back(unsigned index) noexcept {
+    ::io_uring_buf_ring_add(provided_.get(), buffers_.get() + index * buffer_size, buffer_size,
+                            static_cast<unsigned short>(index), mask, returned_++);
+  }
+
   io_uring ring_{};
   std::unique_ptr<io_uring_buf_ring, release> provided_;
   std::unique_ptr<std::byte, release> buffers_;
+  std::vector<io_uring_cqe> silent_;  // submitted, or about to be: as if all had been sent
+  std::vector<io_uring_cqe> told_;
   int returned_ = 0;  // buffers that the kernel has not been told of
 };
 
