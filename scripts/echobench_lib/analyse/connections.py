@@ -1,12 +1,11 @@
 """What an open connection costs its server: memory, threads, and the time until it is accepted."""
 
 LEAST = 100  # connections; with fewer, pages and allocator noise outweigh them
-THREAD_STACK_BYTES = 16 * 1024  # kernel stack of a thread on x86-64 Linux, where the load generator does not tell
 
 
 def held(cell):
     """How many connections were open: those that were driven, and those that were idle."""
-    return cell["connections"]["opened"] + cell["connections"].get("idle", 0)
+    return cell["connections"]["opened"]
 
 
 def memory(cell):
@@ -32,13 +31,13 @@ def page_tables(cell):
 
 
 def stacks(cell):
-    """Kernel stacks of the threads that came with the connections."""
-    grown = _growth(cell, "kernel_stack")
-    return THREAD_STACK_BYTES * threads(cell) if grown is None and threads(cell) is not None else grown
+    """Kernel stacks of the threads that came with the connections, by their usual size."""
+    return _growth(cell, "kernel_stack_estimate")
 
 
 def socket_buffers(cell):
-    return _growth(cell, "socket_buffer")
+    """Of the whole system, the client's ends included where it is on the same host: no file tells it of a process."""
+    return _growth(cell, "tcp_memory", of=cell.get("server", {}).get("system", {}))
 
 
 def threads(cell):
@@ -46,8 +45,8 @@ def threads(cell):
     return _growth(cell, "threads", unit="")
 
 
-def _growth(cell, kind, unit="_bytes"):
-    server = cell.get("server", {})
+def _growth(cell, kind, unit="_bytes", of=None):
+    server = cell.get("server", {}) if of is None else of
     now, before = f"{kind}{unit}", f"{kind}_base{unit}"
     if cell["load"] == "crr" or held(cell) < LEAST or not {now, before} <= server.keys():
         return None

@@ -80,7 +80,8 @@ def test_an_idle_connection_costs_memory_of_the_server_and_of_the_kernel(measure
 
 
 def test_without_socket_buffers_kernel_memory_is_not_told():
-    server = {"pss_base_bytes": 0, "pss_bytes": 100_000, "page_table_base_bytes": 0, "page_table_bytes": 4000, "threads_base": 1, "threads": 1}
-    cell = {"load": "idle", "connections": {"opened": 10, "idle": 190}, "server": server}
+    server = {"pss_base_bytes": 0, "pss_bytes": 100_000, "page_table_base_bytes": 0, "page_table_bytes": 4000, "threads_base": 1, "threads": 1,
+              "kernel_stack_estimate_base_bytes": 16384, "kernel_stack_estimate_bytes": 16384}
+    cell = {"load": "idle", "connections": {"opened": 200, "idle": 190}, "server": server}
     assert connections.kernel_memory(cell) is None and connections.memory(cell) == 520
     assert connections.memory({**cell, "connections": {"opened": 10}}) is None, "too few to tell"
