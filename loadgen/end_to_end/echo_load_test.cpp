@@ -233,7 +233,8 @@ TEST(echo_load, idle_connections_are_opened_and_carry_nothing) {
     for (int i = 0; i < 2000 && silent < 2 * 151; ++i) std::this_thread::sleep_for(1ms);
     EXPECT_EQ(silent, 2 * 151);
     EXPECT_THAT(run.out(), HasSubstr("connecting: "));
-    for (const json& cell : run.result()["cells"]) {
+    const json result = run.result();
+    for (const json& cell : result["cells"]) {
       EXPECT_EQ(cell["errors"], json::object());
       EXPECT_EQ(cell["connections"], (json{{"asked", 156}, {"idle", 151}, {"opened", 156}, {"served", 5}}));
       EXPECT_EQ(cell["connect_ns"]["count"], 156);
