@@ -14,6 +14,7 @@
 #include <cerrno>
 #include <csignal>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <system_error>
 
@@ -57,6 +58,7 @@ public:
     const unsigned most = options.max_connections;
     if (most > 0) options_.threads = std::min(options_.threads, most);
     while (children_.size() < options_.threads) fork_child();
+    stopped_.emplace();
   }
   prefork_server(const prefork_server&) = delete;
   prefork_server& operator=(const prefork_server&) = delete;
@@ -67,14 +69,12 @@ public:
   // Returns when all children have; they are told to stop again and again, because a signal that comes just
   // before a call blocks is lost.
   server_outcome run(const std::stop_token& stop) {
-    const drain_clock drain(stop, options_.drain_timeout);
-    const wake_event stopped;
-    const std::stop_callback on_stop(stop, [&] { stopped.signal(); });
+    const std::stop_callback on_stop(stop, [this] { stopped_->signal(); });
     server_outcome outcome;
     while (!children_.empty()) {
       const bool stopping = stop.stop_requested();
       if (stopping) end_children(SIGTERM);
-      wait_for_an_end(stopped, stopping ? 20 : -1);
+      wait_for_an_end(stopping ? 20 : -1);
       if (reap() && !stop.stop_requested()) {
         throw std::runtime_error(
             "prefork: a child has ended by itself; its client is lost, and so is its place");
@@ -132,9 +132,9 @@ private:
     }
   }
 
-  void wait_for_an_end(const wake_event& stopped, int at_most_ms) const {
+  void wait_for_an_end(int at_most_ms) const {
     std::vector<pollfd> waiting;
-    if (at_most_ms < 0) waiting.push_back({.fd = stopped.fd(), .events = POLLIN, .revents = 0});
+    if (at_most_ms < 0) waiting.push_back({.fd = stopped_->fd(), .events = POLLIN, .revents = 0});
     for (const child& each : children_)
       waiting.push_back({.fd = each.ended.get(), .events = POLLIN, .revents = 0});
     ::poll(waiting.data(), waiting.size(), at_most_ms);
@@ -156,6 +156,7 @@ private:
   listener_set listeners_;
   shared_totals totals_;
   std::vector<child> children_;
+  std::optional<wake_event> stopped_;  // the parent's
 };
 
 }  // namespace

@@ -1,0 +1,61 @@
+#include "servers/serving/event_loop.hpp"
+
+#include <gtest/gtest.h>
+
+namespace echobench {
+namespace {
+
+using namespace std::chrono_literals;
+using clock = connection_life::clock;
+
+struct fake_life {
+  clock::time_point when = connection_life::never;
+  clock::time_point deadline() const { return when; }
+};
+struct connection : alarm {
+  fake_life life;
+};
+
+TEST(alarms, come_in_the_order_of_their_time) {
+  const auto now = clock::now();
+  alarms<connection> all;
+  connection late;
+  connection early;
+  connection none;
+  EXPECT_EQ(all.earliest(), connection_life::never);
+  late.life.when = now + 2s;
+  early.life.when = now + 1s;
+  for (connection* who : {&late, &early, &none}) all.follow(*who);
+  EXPECT_EQ(all.earliest(), now + 1s);
+  EXPECT_EQ(all.take_due(now), nullptr);
+  EXPECT_EQ(all.take_due(now + 3s), &early);
+  EXPECT_EQ(all.take_due(now + 3s), &late);
+  EXPECT_EQ(all.take_due(now + 3s), nullptr);
+}
+
+TEST(alarms, are_brought_forward_at_once_and_put_off_when_they_come) {
+  const auto now = clock::now();
+  alarms<connection> all;
+  connection who;
+  who.life.when = now + 2s;
+  all.follow(who);
+  who.life.when = now + 3s;
+  all.follow(who);
+  EXPECT_EQ(all.earliest(), now + 2s);
+  who.life.when = now + 1s;
+  all.follow(who);
+  EXPECT_EQ(all.earliest(), now + 1s);
+}
+
+TEST(alarms, are_left_by_what_is_destroyed) {
+  alarms<connection> all;
+  {
+    connection who;
+    who.life.when = clock::now();
+    all.follow(who);
+  }
+  EXPECT_EQ(all.earliest(), connection_life::never);
+}
+
+}  // namespace
+}  // namespace echobench
