@@ -48,11 +48,7 @@ private:
   }
 
   bool watch_listeners(bool wanted) noexcept override {
-    bool done = true;
-    for (const unique_fd& listener : listeners_) {
-      done &= set_.control(wanted ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, listener.get(), EPOLLIN, this);
-    }
-    return done;
+    return set_.control_all(wanted ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, listeners_, this);
   }
 
   buffer_pool pool_{buffer_pool::use::one_thread};

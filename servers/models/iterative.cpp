@@ -20,15 +20,10 @@ public:
   server_outcome run(const std::stop_token& stop) {
     server_totals totals;
     const drain_clock drain(stop, options_.drain_timeout);
-    buffer_pool pool(buffer_pool::use::one_thread);
     blocking_acceptor acceptor(listeners_.of_loop(0), stop, blocking_acceptor::waits::in_poll);
     interrupter wakes(stop);
     const interrupter::registration registered(wakes);
-    while (unique_fd socket = acceptor.next(totals)) {
-      connection_life life(options_.connection, pool, drain);
-      serve_blocking(socket.get(), life, drain);
-      life.add_to(totals);
-    }
+    serve_one_by_one(acceptor, options_.connection, drain, totals);
     return {totals};
   }
 

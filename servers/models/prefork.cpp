@@ -109,7 +109,6 @@ private:
   void serve_clients(server_totals& totals) noexcept {
     const std::stop_token stop = told_to_stop.get_token();
     const drain_clock drain(stop, options_.drain_timeout);
-    buffer_pool pool(buffer_pool::use::one_thread);
     blocking_acceptor acceptor(listeners_.of_loop(0), stop, blocking_acceptor::waits::in_accept);
     struct sigaction on_signal {};
     on_signal.sa_handler = [](int) { told_to_stop.request_stop(); };  // without SA_RESTART: calls fail
@@ -118,11 +117,7 @@ private:
     ::sigemptyset(&terminate);
     ::sigaddset(&terminate, SIGTERM);
     ::sigprocmask(SIG_UNBLOCK, &terminate, nullptr);
-    while (unique_fd socket = acceptor.next(totals)) {
-      connection_life life(options_.connection, pool, drain);
-      serve_blocking(socket.get(), life, drain);
-      life.add_to(totals);
-    }
+    serve_one_by_one(acceptor, options_.connection, drain, totals);
   }
 
   void end_children(int signal) {

@@ -38,13 +38,8 @@ public:
 
 private:
   void serve_clients(const std::stop_token& stop, const drain_clock& drain, server_totals& totals) {
-    buffer_pool pool(buffer_pool::use::one_thread);
     blocking_acceptor acceptor(listeners_.of_loop(0), stop, blocking_acceptor::waits::in_accept);
-    while (unique_fd socket = acceptor.next(totals)) {
-      connection_life life(options_.connection, pool, drain);
-      serve_blocking(socket.get(), life, drain);
-      life.add_to(totals);
-    }
+    serve_one_by_one(acceptor, options_.connection, drain, totals);
   }
 
   server_options options_;

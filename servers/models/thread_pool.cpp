@@ -71,11 +71,7 @@ private:
   }
 
   bool watch_listeners(bool wanted) noexcept override {
-    bool done = true;
-    for (const unique_fd& listener : listeners_) {
-      done &= set_.control(wanted ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, listener.get(), EPOLLIN, this);
-    }
-    return done;
+    return set_.control_all(wanted ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, listeners_, this);
   }
 
   bool works_itself(const connection&) const noexcept override { return false; }

@@ -150,4 +150,14 @@ void serve_blocking(int socket, connection_life& life, const drain_clock& drain)
   }
 }
 
+void serve_one_by_one(blocking_acceptor& acceptor, const connection_options& options,
+                      const drain_clock& drain, server_totals& totals) {
+  buffer_pool pool(buffer_pool::use::one_thread);
+  while (unique_fd socket = acceptor.next(totals)) {
+    connection_life life(options, pool, drain);
+    serve_blocking(socket.get(), life, drain);
+    life.add_to(totals);
+  }
+}
+
 }  // namespace echobench

@@ -87,4 +87,8 @@ private:
 // interrupter.
 void serve_blocking(int socket, connection_life& life, const drain_clock& drain);
 
+// Serves whom the acceptor brings, one after another, until the server stops.
+void serve_one_by_one(blocking_acceptor& acceptor, const connection_options& options,
+                      const drain_clock& drain, server_totals& totals);
+
 }  // namespace echobench

@@ -27,6 +27,13 @@ public:
     return ::epoll_ctl(fd_.get(), operation, fd, &event) == 0;
   }
 
+  // Likewise for several, of which any report that there is something to read.
+  bool control_all(int operation, std::span<const unique_fd> fds, void* tag) noexcept {
+    bool done = true;
+    for (const unique_fd& fd : fds) done &= control(operation, fd.get(), EPOLLIN, tag);
+    return done;
+  }
+
   // What is ready; nothing when the time has come or a signal. time_point::max(): no such time. The reports
   // are valid until the next wait.
   std::span<const epoll_event> wait(std::chrono::steady_clock::time_point until) {

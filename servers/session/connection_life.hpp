@@ -76,8 +76,6 @@ public:
     burn_cpu(request_.duration, [this] { return drain_->expired(); });
   }
   void carried_out() noexcept;
-  // Requests have come that are not answered yet: after work, let others have their turn.
-  bool has_input() const noexcept { return session_.has_input(); }
 
   void sending_ended() noexcept;
 
