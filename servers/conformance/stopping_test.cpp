@@ -39,6 +39,24 @@ TEST_P(stopping, stop_while_idle) {
   expect_end(server().wait());
 }
 
+// So many that what is numbered, reused or kept in a ring has come round.
+TEST_P(stopping_process, stop_after_ten_thousand_requests) {
+  const std::size_t count = at_once(20);
+  serve(clients(count));
+  const std::vector<client*> peers = connect_many(count);
+  const exchange e = message(8, 1);
+  for (std::size_t i = 0; i < 10'000; i += count) {
+    for (client* peer : peers) peer->send(e.request);
+    for (client* peer : peers) ASSERT_EQ(peer->receive(e.reply.size()), e.reply);
+  }
+  server().signal(SIGTERM);
+  for (client* peer : peers) {
+    EXPECT_EQ(peer->receive_to_end(), "");
+    peer->close();
+  }
+  expect_end(server().wait(), nlohmann::json::object());
+}
+
 TEST_P(stopping, stop_while_busy) {
   serve();
   client& peer = connect();

@@ -1,13 +1,9 @@
 #include "servers/serving/asio_loop.hpp"
 
-#ifdef BOOST_ASIO_HAS_IO_URING_AS_DEFAULT
-#include <liburing.h>
-#endif
-
 namespace echobench {
 
 std::string_view asio_unavailable_reason() {
-#ifdef BOOST_ASIO_HAS_IO_URING_AS_DEFAULT
+#ifdef ECHOBENCH_ASIO_ON_IO_URING
   static const std::string reason = [] {
     io_uring ring{};
     const int result = ::io_uring_queue_init(1, &ring, 0);

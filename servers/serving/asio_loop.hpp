@@ -1,6 +1,7 @@
 // An io_context, its listeners and its connections: what an Asio model does beside moving bytes.
 #pragma once
 
+#include "servers/serving/asio_on_io_uring.hpp"
 #include "servers/serving/nonblocking.hpp"
 #include "servers/serving/server_loops.hpp"
 
@@ -25,7 +26,7 @@ namespace asio = boost::asio;
 using boost::system::error_code;
 
 // Asio's macros choose its backend when it is compiled: everything that uses it is compiled for one of them.
-#ifdef BOOST_ASIO_HAS_IO_URING_AS_DEFAULT
+#ifdef ECHOBENCH_ASIO_ON_IO_URING
 inline constexpr bool asio_on_io_uring = true;
 #else
 inline constexpr bool asio_on_io_uring = false;
