@@ -1,5 +1,9 @@
 // The proactor: one io_uring for each thread. The kernel accepts and receives on its own (multishot), into
-// buffers that the ring provides; the loop answers, and enters the kernel once for a whole batch.
+// buffers that the ring provides; the loop answers, and enters the kernel once for a whole batch. A stream is
+// received in large pieces, one at a time: 0.9 of a fiber's rate instead of 0.4.
+//
+// It waits for one completion. To wait for four, or 100 us, would save 13 % of its CPU time at 40,000
+// requests a second over 100 connections, and double their median latency (92 us for 42).
 #include "servers/serving/event_loop.hpp"
 #include "servers/serving/nonblocking.hpp"
 #include "servers/serving/uring.hpp"
@@ -16,12 +20,12 @@ namespace {
 struct connection : loop_connection {
   using loop_connection::loop_connection;
   std::vector<std::byte> refused;  // received, but not taken yet: the peer does not read
+  bool streams = false;            // receives once, when all has been sent, as much as there is
   bool receiving = false;          // the kernel does
   bool stopping_to = false;        // it has been told to stop receiving
   bool sending = false;            // or about to
   bool blocked = false;            // the system's buffer was full
   bool peer_ended = false;         // behind what was refused
-  bool has_turn_later = false;
 };
 
 class uring_loop final : public event_loop<connection> {
@@ -40,10 +44,9 @@ public:
     go_on_accepting();
     while (!over() || std::ranges::count(accepting_, true) > 0) {
       send_all();
-      ring_.submit_and_wait(later_.empty() ? wake_at() : clock::time_point::min());
+      ring_.submit_and_wait(wake_at());
       ring_.reap([this](const io_uring_cqe& done) { completed(done); });
       attend(std::exchange(woken_, false));
-      take_later_turns();
     }
   }
 
@@ -69,15 +72,16 @@ private:
   void accept(unsigned listener) {
     if (draining() || accepting_pauses() || accepting_[listener]) return;
     if (full()) return pause_accepting();
-    io_uring_sqe& entry = ring_.next(tag(of::accept) | listener << 8);
     const bool any_number = shared_.options.max_connections == 0;
     const auto prepare = any_number ? ::io_uring_prep_multishot_accept : ::io_uring_prep_accept;
-    prepare(&entry, listeners_[listener].get(), nullptr, nullptr, SOCK_CLOEXEC);
+    prepare(&ring_.next(tag(of::accept) | listener << 8), listeners_[listener].get(), nullptr, nullptr,
+            SOCK_CLOEXEC);
     accepting_[listener] = true;
   }
 
   void receive(connection& who) {
-    ring_.receive(who.socket.get(), tag(of::receive, &who));
+    const auto receive = who.streams ? &uring::receive_once : &uring::receive_on;
+    (ring_.*receive)(who.socket.get(), tag(of::receive, &who));
     who.receiving = true;
   }
 
@@ -87,10 +91,10 @@ private:
     who.stopping_to = true;
   }
 
-  // All that a batch has brought is sent together. That it was sent need not wake the loop where nothing
-  // waits for it but the next request.
+  // That it was sent need not wake the loop where nothing waits for it but the next request.
   void send_all() {
-    for (connection* who : std::exchange(to_send_, {})) {
+    to_send_.swap(batch_);
+    for (connection* who : batch_) {
       if (who->life.next() != step::send) {  // it has failed meanwhile
         who->sending = false;
         take_steps(*who);
@@ -101,6 +105,7 @@ private:
       const bool silently = then_receives && !who->blocked;
       ring_.send(who->socket.get(), who->life.pending(), silently, tag(of::send, who));
     }
+    batch_.clear();
   }
 
   // ---- what has happened
@@ -132,9 +137,12 @@ private:
   }
 
   void received(connection& who, const io_uring_cqe& done, bool goes_on) {
+    const bool once = who.streams && !who.stopping_to;
     if (!goes_on) who.receiving = who.stopping_to = false;
     if (done.res > 0) {
-      take(who, ring_.buffer_of(done));
+      const auto bytes = ring_.buffer_of(done);
+      if (once && bytes.size() <= uring::small_size) who.streams = false;
+      take(who, bytes);
     } else if (done.res == 0) {
       who.peer_ended = true;
     } else if (done.res != -ENOBUFS && done.res != -ECANCELED && done.res != -EINTR) {
@@ -150,7 +158,9 @@ private:
     const std::size_t taken = who.refused.empty() ? who.life.offer(bytes) : 0;
     if (taken < bytes.size())
       who.refused.insert(who.refused.end(), bytes.begin() + static_cast<std::ptrdiff_t>(taken), bytes.end());
-    if (!who.refused.empty() || who.life.pending().size() > many) stop_receiving(who);
+    if (who.refused.empty() && who.life.pending().size() <= many) return;
+    who.streams = true;
+    stop_receiving(who);
   }
 
   void sent(connection& who, int result) {
@@ -164,7 +174,6 @@ private:
   // ---- what is next
 
   void take_steps(connection& who) override {
-    bool worked = false;
     for (;;) {
       const step next = who.life.next();
       if (const auto refused = who.refused.size(); refused > 0 && next <= step::send && !who.sending) {
@@ -188,15 +197,13 @@ private:
           if (!std::exchange(who.sending, true)) to_send_.push_back(&who);
           break;
         case step::work:
+          if (who.handed_out) break;
           if (who.life.offloads()) {
-            if (!who.handed_out) work_elsewhere(who);
-          } else if (worked) {  // others first
-            if (!std::exchange(who.has_turn_later, true)) later_.push_back(&who);
+            work_elsewhere(who);
           } else {
             who.life.burn();
-            who.life.carried_out();
-            worked = true;
-            continue;
+            who.handed_out = true;
+            hand_back(who);  // others first
           }
           break;
         case step::sleep: break;
@@ -214,15 +221,8 @@ private:
   void close(connection& who) {
     if (who.sending) ::shutdown(who.socket.get(), SHUT_RDWR);  // it cannot wait any more
     stop_receiving(who);
-    if (who.receiving || who.sending || who.handed_out || who.has_turn_later) return;
+    if (who.receiving || who.sending || who.handed_out) return;
     remove(who);
-  }
-
-  void take_later_turns() {
-    for (connection* who : std::exchange(later_, {})) {
-      who->has_turn_later = false;
-      take_steps(*who);
-    }
   }
 
   void stop(connection& who) override { stop_receiving(who); }
@@ -237,7 +237,7 @@ private:
   uring ring_;
   buffer_pool pool_{buffer_pool::use::one_thread};
   std::vector<connection*> to_send_;
-  std::vector<connection*> later_;  // have work to do, after others have had their turn
+  std::vector<connection*> batch_;  // of sends; empty between them
   std::vector<bool> accepting_;     // of each listener, whether the kernel does
   bool woken_ = false;
 };

@@ -28,8 +28,21 @@ int initialise(io_uring& ring, unsigned entries, unsigned completions) {
   return -::io_uring_queue_init_params(entries, &ring, &params);
 }
 
+constexpr unsigned entries = 1024;
+constexpr unsigned completions = 16 * 1024;
+constexpr std::uint16_t small_group = 0;
+constexpr std::uint16_t large_group = 1;
+
+io_uring started() {
+  io_uring ring{};
+  if (const int error = initialise(ring, entries, completions); error != 0) {
+    throw std::system_error(error, std::system_category(), "io_uring_queue_init");
+  }
+  return ring;
+}
+
 void* aligned(std::size_t alignment, std::size_t size) {
-  void* const memory = std::aligned_alloc(alignment, size);
+  void* const memory = std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
   if (memory == nullptr) throw std::bad_alloc();
   return memory;
 }
@@ -55,25 +68,27 @@ std::string_view uring::unavailable_reason() {
   return reason;
 }
 
-uring::uring() {
-  if (const int error = initialise(ring_, entries, completions); error != 0) {
-    throw std::system_error(error, std::system_category(), "io_uring_queue_init");
-  }
-  constexpr std::size_t size = std::size_t{buffer_count} * buffer_size;
-  provided_.reset(static_cast<io_uring_buf_ring*>(aligned(4096, buffer_count * sizeof(io_uring_buf))));
-  buffers_.reset(static_cast<std::byte*>(aligned(size, size)));
-  ::madvise(buffers_.get(), size, MADV_HUGEPAGE);
+provided_buffers::provided_buffers(io_uring& ring, std::uint16_t group, unsigned first, unsigned count,
+                                   unsigned size)
+    : first_(first), count_(count), size_(size) {
+  const std::size_t bytes = std::size_t{count} * size;
+  entries_.reset(static_cast<io_uring_buf_ring*>(aligned(4096, count * sizeof(io_uring_buf))));
+  memory_.reset(static_cast<std::byte*>(aligned(bytes, bytes)));
   io_uring_buf_reg registration{};
-  registration.ring_addr = reinterpret_cast<std::uintptr_t>(provided_.get());
-  registration.ring_entries = buffer_count;
-  registration.bgid = buffer_group;
-  check(::io_uring_register_buf_ring(&ring_, &registration, 0), "io_uring_register_buf_ring");
-  ::io_uring_buf_ring_init(provided_.get());
-  for (unsigned i = 0; i < buffer_count; ++i) {
-    ::io_uring_buf_ring_add(provided_.get(), buffers_.get() + i * buffer_size, buffer_size,
-                            static_cast<unsigned short>(i), mask, static_cast<int>(i));
-  }
-  ::io_uring_buf_ring_advance(provided_.get(), buffer_count);
+  registration.ring_addr = reinterpret_cast<std::uintptr_t>(entries_.get());
+  registration.ring_entries = count;
+  registration.bgid = group;
+  check(::io_uring_register_buf_ring(&ring, &registration, 0), "io_uring_register_buf_ring");
+  ::io_uring_buf_ring_init(entries_.get());
+  for (unsigned i = 0; i < count; ++i) give_back(first + i);
+  tell_returned();
+}
+
+uring::uring()
+    : ring_(started()),
+      small_(ring_, small_group, 0, small_count, small_size),
+      large_(ring_, large_group, small_count, large_count, large_size) {
+  ::madvise(small_.at(0), std::size_t{small_count} * small_size, MADV_HUGEPAGE);
 }
 
 uring::~uring() { ::io_uring_queue_exit(&ring_); }
@@ -83,6 +98,7 @@ void uring::enable() {
   const long result =
       ::syscall(__NR_io_uring_register, ring_.ring_fd, IORING_REGISTER_ENABLE_RINGS, nullptr, 0);
   check(result < 0 ? -errno : 0, "enabling an io_uring");
+  ::io_uring_register_ring_fd(&ring_);  // spares a look-up at each entry; it may fail
 }
 
 io_uring_sqe& uring::next(std::uint64_t user_data) {
@@ -95,11 +111,18 @@ io_uring_sqe& uring::next(std::uint64_t user_data) {
   return *entry;
 }
 
-void uring::receive(int socket, std::uint64_t user_data) {
+void uring::receive_on(int socket, std::uint64_t user_data) {
   io_uring_sqe& entry = next(user_data);
   ::io_uring_prep_recv_multishot(&entry, socket, nullptr, 0, 0);
   entry.flags |= IOSQE_BUFFER_SELECT;
-  entry.buf_group = buffer_group;
+  entry.buf_group = small_group;
+}
+
+void uring::receive_once(int socket, std::uint64_t user_data) {
+  io_uring_sqe& entry = next(user_data);
+  ::io_uring_prep_recv(&entry, socket, nullptr, large_size, 0);
+  entry.flags |= IOSQE_BUFFER_SELECT;
+  entry.buf_group = large_group;
 }
 
 // With MSG_DONTWAIT it is done when it has been submitted; with MSG_WAITALL a short send is a failure, so
@@ -122,7 +145,7 @@ void uring::submit() {
 
 void uring::submit_and_wait(clock::time_point until) {
   int result = 0;
-  if (::io_uring_cq_ready(&ring_) > 0 || until == clock::time_point::min()) {  // there is something to do
+  if (::io_uring_cq_ready(&ring_) > 0) {  // there is something to do
     result = ::io_uring_submit_and_get_events(&ring_);
   } else if (until == clock::time_point::max()) {
     result = ::io_uring_submit_and_wait(&ring_, 1);

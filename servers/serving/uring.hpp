@@ -15,9 +15,45 @@
 
 namespace echobench {
 
+// Buffers of one size, numbered from `first`, which a ring has been told of: the kernel takes one when there
+// is something to put into it.
+class provided_buffers {
+public:
+  // count: a power of two. Throws std::system_error, std::bad_alloc.
+  provided_buffers(io_uring& ring, std::uint16_t group, unsigned first, unsigned count, unsigned size);
+
+  std::byte* at(unsigned number) noexcept { return memory_.get() + (number - first_) * size_; }
+  void give_back(unsigned number) noexcept {
+    ::io_uring_buf_ring_add(entries_.get(), at(number), size_, static_cast<unsigned short>(number),
+                            static_cast<int>(count_ - 1), returned_++);
+  }
+  void tell_returned() noexcept {
+    if (returned_ > 0) ::io_uring_buf_ring_advance(entries_.get(), std::exchange(returned_, 0));
+  }
+
+private:
+  struct release {
+    void operator()(void* memory) const noexcept { std::free(memory); }
+  };
+
+  unsigned first_;
+  unsigned count_;
+  unsigned size_;
+  std::unique_ptr<io_uring_buf_ring, release> entries_;
+  std::unique_ptr<std::byte, release> memory_;
+  int returned_ = 0;  // which the kernel has not been told of
+};
+
 class uring {
 public:
   using clock = std::chrono::steady_clock;
+
+  // A batch uses one small buffer for each connection at least. They are used in turn, so that all are
+  // touched: together they fill one huge page. The large ones take no memory before a connection streams.
+  static constexpr unsigned small_size = 1024;  // bytes
+  static constexpr unsigned small_count = 2048;
+  static constexpr unsigned large_size = 32 * 1024;
+  static constexpr unsigned large_count = 64;
 
   // Why there is none here; empty: it can be used. What it needs is in Linux 6.1.
   static std::string_view unavailable_reason();
@@ -32,15 +68,17 @@ public:
   // An entry to be prepared; its user data, which is below 2^63, is set.
   io_uring_sqe& next(std::uint64_t user_data);
 
-  // recv(2) again and again, each time into one of the ring's buffers.
-  void receive(int socket, std::uint64_t user_data);
+  // recv(2) again and again, each time into one of the ring's small buffers.
+  void receive_on(int socket, std::uint64_t user_data);
+  // recv(2) once, into one of its large buffers.
+  void receive_once(int socket, std::uint64_t user_data);
   // Silently: never waits for the peer, and wakes nobody when all was sent. What was sent, all of it or less,
   // or -EAGAIN when the system's buffer is full, is told by the next reap().
   void send(int socket, std::span<const std::byte> bytes, bool silently, std::uint64_t user_data);
 
   // What a receive has brought; valid until reap() returns.
-  std::span<const std::byte> buffer_of(const io_uring_cqe& done) const noexcept {
-    return {buffers_.get() + index_of(done) * buffer_size, static_cast<std::size_t>(done.res)};
+  std::span<const std::byte> buffer_of(const io_uring_cqe& done) noexcept {
+    return {group_of(done).at(index_of(done)), static_cast<std::size_t>(done.res)};
   }
 
   // Enters the kernel once: submits, and waits until something has completed beside what completes at once,
@@ -59,26 +97,19 @@ public:
       ++seen;
       if ((done->user_data & silent) != 0) continue;
       completed(*done);
-      if ((done->flags & IORING_CQE_F_BUFFER) != 0) give_back(index_of(*done));
+      if ((done->flags & IORING_CQE_F_BUFFER) != 0) group_of(*done).give_back(index_of(*done));
     }
-    if (returned_ > 0) ::io_uring_buf_ring_advance(provided_.get(), std::exchange(returned_, 0));
+    small_.tell_returned();
+    large_.tell_returned();
     ::io_uring_cq_advance(&ring_, seen);
   }
 
 private:
-  static constexpr unsigned entries = 1024;
-  static constexpr unsigned completions = 16 * 1024;
-  static constexpr unsigned buffer_group = 0;
-  // A batch uses one buffer for each connection at least. They are used in turn, so that all are touched:
-  // together they fill one huge page.
-  static constexpr unsigned buffer_count = 2048;  // a power of two
-  static constexpr unsigned buffer_size = 1024;   // bytes
-  static constexpr int mask = buffer_count - 1;
-  struct release {
-    void operator()(void* memory) const noexcept { std::free(memory); }
-  };
   static unsigned index_of(const io_uring_cqe& done) noexcept {
     return done.flags >> IORING_CQE_BUFFER_SHIFT;
+  }
+  provided_buffers& group_of(const io_uring_cqe& done) noexcept {
+    return index_of(done) < small_count ? small_ : large_;
   }
 
   static constexpr std::uint64_t silent = std::uint64_t{1}
@@ -96,17 +127,12 @@ private:
     for (const io_uring_cqe& sent : told_) completed(sent);
     told_.clear();
   }
-  void give_back(unsigned index) noexcept {
-    ::io_uring_buf_ring_add(provided_.get(), buffers_.get() + index * buffer_size, buffer_size,
-                            static_cast<unsigned short>(index), mask, returned_++);
-  }
 
   io_uring ring_{};
-  std::unique_ptr<io_uring_buf_ring, release> provided_;
-  std::unique_ptr<std::byte, release> buffers_;
+  provided_buffers small_;
+  provided_buffers large_;
   std::vector<io_uring_cqe> silent_;  // submitted, or about to be: as if all had been sent
   std::vector<io_uring_cqe> told_;
-  int returned_ = 0;  // buffers that the kernel has not been told of
 };
 
 }  // namespace echobench
