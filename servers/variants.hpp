@@ -1,5 +1,6 @@
 // The list of variants, in the order of the ladder. Each is defined in the last line of its own file,
-// NAME.cpp. Another program, echo-server-uring, has those that are compiled for Asio's other backend.
+// NAME.cpp; a textbook's version stands beside what it became. Another program, echo-server-uring, has those
+// that are compiled for Asio's other backend.
 #pragma once
 
 #include "servers/variant.hpp"
@@ -10,7 +11,11 @@
 #define ECHOBENCH_VARIANTS(X) \
   X(asio_callback)            \
   X(asio_coroutine)
+#define ECHOBENCH_UNLISTED(X) \
+  X(asio_callback_textbook)   \
+  X(asio_coroutine_textbook)
 #else
+#define ECHOBENCH_UNLISTED(X)
 #define ECHOBENCH_VARIANTS(X) \
   X(iterative)                \
   X(thread_per_connection)    \
@@ -21,8 +26,10 @@
   X(epoll)                    \
   X(io_uring)                 \
   X(asio_callback)            \
+  X(asio_callback_textbook)   \
   X(asio_callback_shared)     \
   X(asio_coroutine)           \
+  X(asio_coroutine_textbook)  \
   X(asio_coroutine_shared)    \
   X(asio_stackful)            \
   X(fiber)
@@ -32,6 +39,7 @@ namespace echobench::variants {
 
 #define ECHOBENCH_DECLARE(name) extern const variant name;  // NOLINT(bugprone-macro-parentheses)
 ECHOBENCH_VARIANTS(ECHOBENCH_DECLARE)
+ECHOBENCH_UNLISTED(ECHOBENCH_DECLARE)
 #undef ECHOBENCH_DECLARE
 
 #define ECHOBENCH_LIST(name) &(name),

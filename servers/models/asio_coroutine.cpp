@@ -17,6 +17,10 @@ using awaitable = asio::awaitable<Result, asio_executor>;
 // An error is a value, so that a peer that leaves unwinds no exception.
 constexpr auto as_value = asio::as_tuple(asio::deferred);
 
+// How replies are sent: each by an operation of Asio's, or at once where that is cheaper.
+enum class sending { textbook, adaptive };
+
+template <sending How>
 class connection : public asio_connection<asio_executor> {
 public:
   using asio_connection::asio_connection;
@@ -32,6 +36,7 @@ public:
           break;
         }
         case step::send: {
+          if (How == sending::adaptive && sends_at_once()) break;
           const auto bytes = life.pending();
           const auto [error, n] =
               co_await socket_.async_send(asio::buffer(bytes.data(), bytes.size()), as_value);
@@ -59,12 +64,16 @@ public:
   }
 };
 
+template <sending How>
 class loop : public asio_loop<asio_executor> {
 public:
-  static constexpr std::string_view name = asio_on_io_uring ? "asio-coroutine-uring" : "asio-coroutine";
+  static constexpr std::string_view name = How == sending::textbook ? "asio-coroutine-textbook"
+                                           : asio_on_io_uring       ? "asio-coroutine-uring"
+                                                                    : "asio-coroutine";
   static constexpr std::string_view summary =
-      asio_on_io_uring ? "Boost.Asio on io_uring, C++20 coroutines, an io_context for each thread"
-                       : "Boost.Asio, C++20 coroutines, an io_context for each thread";
+      How == sending::textbook ? "asio-coroutine as the textbook has it: each reply by async_send"
+      : asio_on_io_uring       ? "Boost.Asio on io_uring, C++20 coroutines, an io_context for each thread"
+                               : "Boost.Asio, C++20 coroutines, an io_context for each thread";
   static std::string_view unavailable_reason() { return asio_unavailable_reason(); }
 
   loop(shared_by_loops& shared, unsigned index) : asio_loop(shared, index) {
@@ -82,7 +91,7 @@ private:
         auto [error, socket] = co_await listener.acceptor.async_accept(as_value);
         if (stopping()) co_return;
         if (!error) {
-          const auto who = admit<connection>(std::move(socket));
+          const auto who = admit<connection<How>>(std::move(socket));
           asio::co_spawn(context, who->serve(), [who](const std::exception_ptr&) {});
         }
         if (!lacks(error)) continue;
@@ -95,6 +104,7 @@ private:
 
 }  // namespace
 
-const variant variants::asio_coroutine = describe<server_of_loops<loop>>();
+const variant variants::asio_coroutine = describe<server_of_loops<loop<sending::adaptive>>>();
+const variant variants::asio_coroutine_textbook = describe<server_of_loops<loop<sending::textbook>>>();
 
 }  // namespace echobench

@@ -77,6 +77,17 @@ protected:
   void sent(error_code error, std::size_t n);
   void slept() { life.time_passed(); }
   void end_sending();
+  // Sends by send(2), now, unless many connections are ready or the system takes nothing: then false, and to
+  // be sent by Asio. An operation of Asio's completes by way of the loop's queue, which asks the system for
+  // news in between: dear for a single request. In a crowd it is what is best: the next read, which Asio
+  // tries at once, begins behind the others, when the peer has had time to ask again.
+  //
+  // CPU time by that of epoll, raw, 100 connections (callbacks, coroutines):
+  //                    40,000/s      65,000/s      saturation
+  //   always by Asio   1.12  1.12    1.08  1.09    1.04  1.06
+  //   always at once   1.07  1.08    1.06  1.06    1.10  1.14
+  //   this             1.06  1.09    1.05  1.06    1.04  1.07
+  bool sends_at_once();
   // Burns on another thread, then calls `done` on the executor, which keeps the connection alive.
   template <class Done>
   void burn_elsewhere(Done done);
@@ -135,6 +146,8 @@ public:
   // Accepting failed for want of something that comes back: wait for accept_pause.
   bool lacks(error_code error);
   bool stopping() const noexcept { return shared_.drain.stopping(); }
+  // Whether many connections are served at each wake-up. Asked once for each request; by one thread.
+  bool crowded();
   const server_totals& totals() const noexcept { return totals_; }  // when it has run
 
 private:
@@ -151,6 +164,9 @@ private:
 
   shared_by_loops& shared_;
   buffer_pool pool_;
+  unsigned asked_ = 0;  // since the count began
+  bool counts_ = false;
+  bool crowded_ = false;
   std::mutex mutex_;  // of what follows; requests do not touch it
   server_totals totals_;
   boost::intrusive::list<asio_connection<Executor>> connections_;
@@ -184,6 +200,32 @@ template <class Executor>
 inline void asio_connection<Executor>::sent(error_code error, std::size_t n) {
   if (n > 0) life.sent(n);
   if (error && error != asio::error::operation_aborted) life.failed();
+}
+
+template <class Executor>
+inline bool asio_connection<Executor>::sends_at_once() {
+  if (loop_.crowded()) return false;
+  advance(life, socket_.native_handle());
+  return life.next() != step::send;
+}
+
+// What is posted runs when all have been served that were ready.
+template <class Executor>
+inline bool asio_loop<Executor>::crowded() {
+  constexpr unsigned many = 4;
+  constexpr unsigned seldom = 61;  // where requests come singly, a count costs a wait in vain; prime, or it
+                                   // might begin with the last of a wake-up's requests each time
+  ++asked_;
+  if (!counts_ && (crowded_ || asked_ >= seldom)) {
+    counts_ = true;
+    asked_ = 1;
+    asio::post(context, [this] {
+      crowded_ = asked_ >= many;
+      counts_ = false;
+      asked_ = 0;
+    });
+  }
+  return crowded_;
 }
 
 // Not by asio::thread_pool: its constructor does not return when only some of its threads can be started.

@@ -1,5 +1,10 @@
 // Asio 1.81 on liburing 2.3, mended in two places: what Asio calls there are these functions. Included before
 // Asio; empty for a program on epoll.
+//
+// CPU time of asio-callback-uring by that of epoll, raw, 100 connections, 40,000 requests a second: 1.31 as
+// Asio is, 1.23 without the interrupts, 1.18 when single replies are sent at once; at saturation 0.93. What
+// is left: Asio submits in one system call and waits in another, and each receive, of one message, arms a
+// poll first.
 #pragma once
 
 #ifdef ECHOBENCH_ASIO_ON_IO_URING
