@@ -29,7 +29,7 @@ int serve(const variant& chosen, const server_options& options, const sigset_t& 
   raise_descriptor_limit();
   const auto server = chosen.make(options);
   print_listening(chosen, *server);
-  const stop_on_signal stop(stop_signals);
+  const stop_on_signal stop(stop_signals, chosen.stops);
   print_stopped(chosen, server->run(stop.token()));
   return exit_ok;
 }

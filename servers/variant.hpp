@@ -4,6 +4,7 @@
 #include "common/cpu.hpp"
 #include "servers/session/connection_life.hpp"
 #include "servers/session/server_totals.hpp"
+#include "servers/stop_on_signal.hpp"
 
 #include <chrono>
 #include <concepts>
@@ -68,6 +69,7 @@ struct variant {
   std::string_view name;
   std::string_view summary;
   clients holds;
+  stop_on_signal::by stops;
   std::string_view (*unavailable_reason)();
   std::unique_ptr<any_server> (*make)(const server_options&);
 };
@@ -86,6 +88,11 @@ constexpr variant describe() {
   return {.name = Server::name,
           .summary = Server::summary,
           .holds = Server::holds,
+          .stops =
+              [] {
+                if constexpr (requires { Server::stops; }) return Server::stops;
+                return stop_on_signal::by::thread;
+              }(),
           .unavailable_reason = &Server::unavailable_reason,
           .make = [](const server_options& options) -> std::unique_ptr<any_server> {
             return std::make_unique<server>(options);

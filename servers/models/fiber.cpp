@@ -130,6 +130,9 @@ public:
         throw std::system_error(errno, std::system_category(), "watching a listener");
       }
     }
+    if (!scheduler_->watch(stopped_.fd(), EPOLLIN | EPOLLET, &main_)) {
+      throw std::system_error(errno, std::system_category(), "watching the end");
+    }
   }
 
   // On the thread whose fibers serve.
@@ -138,7 +141,6 @@ public:
     for (std::size_t i = 0; i < acceptors_.size(); ++i) {
       start([this, socket = listener(i), &own = acceptors_[i]] { accept(socket, own); });
     }
-    const std::stop_callback on_stop(shared_.stop, [this] { scheduler_->call(main_); });
     while (!shared_.drain.stopping()) scheduler_->wait(main_, connection_life::never);
     shared_.listeners.close(index_);
     for (fiber_waiter& acceptor : acceptors_) scheduler_->wake(acceptor);
@@ -209,6 +211,8 @@ private:
   buffer_pool pool_{buffer_pool::use::one_thread};
   boost::intrusive_ptr<fiber_scheduler> scheduler_{new fiber_scheduler};  // the thread's, too
   fiber_waiter main_;
+  wake_event stopped_;
+  wake_on_stop on_stop_{shared_.stop, stopped_};
   std::vector<fiber_waiter> acceptors_;
   boost::intrusive::list<connection> connections_;
   std::size_t fibers_ = 0;  // beside the main one

@@ -80,12 +80,19 @@ asio_loop<Executor>::asio_loop(shared_by_loops& shared, unsigned index)
     listeners.push_back(
         {asio_acceptor<Executor>(executor, protocol, listener.release()), asio_timer<Executor>(executor)});
   }
+  stopped_.async_wait(asio::posix::descriptor_base::wait_read, [this](error_code error) {
+    if (!error) begin_draining();
+  });
+}
+
+template <class Executor>
+asio_loop<Executor>::~asio_loop() {
+  draining_ = false;  // or connections that end with the context would cancel a dead timer
+  stopped_.release();
 }
 
 template <class Executor>
 void asio_loop<Executor>::run() {
-  const std::stop_callback on_stop(shared_.stop,
-                                   [this] { asio::post(context, [this] { begin_draining(); }); });
   run_on_threads(one_for_all_threads ? shared_.options.threads : 1, [this](unsigned) { context.run(); });
 }
 

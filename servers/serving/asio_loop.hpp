@@ -11,6 +11,7 @@
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/posix/basic_stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/strand.hpp>
 #include <boost/intrusive/list.hpp>
@@ -25,12 +26,6 @@ namespace echobench {
 namespace asio = boost::asio;
 using boost::system::error_code;
 
-// Asio's macros choose its backend when it is compiled: everything that uses it is compiled for one of them.
-#ifdef ECHOBENCH_ASIO_ON_IO_URING
-inline constexpr bool asio_on_io_uring = true;
-#else
-inline constexpr bool asio_on_io_uring = false;
-#endif
 // Why this backend cannot be used here; empty when it can.
 std::string_view asio_unavailable_reason();
 
@@ -119,7 +114,7 @@ public:
   asio_loop(shared_by_loops& shared, unsigned index);
   asio_loop(const asio_loop&) = delete;
   asio_loop& operator=(const asio_loop&) = delete;
-  ~asio_loop() { draining_ = false; }  // or connections that end with the context would cancel a dead timer
+  ~asio_loop();
 
   // All threads run the one context; else each has one.
   static constexpr bool one_for_all_threads = std::is_same_v<Executor, asio_strand>;
@@ -178,6 +173,9 @@ public:
 
 private:
   asio_timer<asio_executor> end_{context};  // of draining; guarded by mutex_
+  wake_event stop_event_;
+  asio::posix::basic_stream_descriptor<asio_executor> stopped_{context, stop_event_.fd()};
+  wake_on_stop on_stop_{shared_.stop, stop_event_};
 };
 
 template <class Executor>

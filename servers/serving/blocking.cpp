@@ -72,7 +72,7 @@ interrupter::registration::~registration() {
 
 blocking_acceptor::blocking_acceptor(const std::vector<unique_fd>& listeners, std::stop_token stop,
                                      waits where)
-    : listeners_(listeners), stop_(std::move(stop)), on_stop_(stop_, signaller{&stopped_}) {
+    : listeners_(listeners), stop_(std::move(stop)), on_stop_(stop_, stopped_) {
   if (where == waits::in_accept && listeners.size() == 1) {
     set_blocking(listeners.front().get(), true);
     return;

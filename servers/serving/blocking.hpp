@@ -70,17 +70,12 @@ public:
   void pause();
 
 private:
-  struct signaller {
-    const wake_event* event;
-    void operator()() const noexcept { event->signal(); }
-  };
-
   const std::vector<unique_fd>& listeners_;
   std::vector<pollfd> waiting_;  // for the end, and for the listeners; empty: in accept(2)
   std::size_t next_ = 0;         // whose turn it is, so that no address starves another
   wake_event stopped_;
   std::stop_token stop_;
-  std::stop_callback<signaller> on_stop_;
+  wake_on_stop on_stop_;
 };
 
 // Takes the connection's steps, blocking in each, until it is over. The thread should be registered with an

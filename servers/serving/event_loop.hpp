@@ -43,7 +43,7 @@ protected:
         listeners_(shared.listeners.of_loop(index)),
         index_(index),
         pool_(pool),
-        on_stop_(shared.stop, signaller{&wake_}) {}
+        on_stop_(shared.stop, wake_) {}
   ~event_loop() = default;
 
   // ---- what is the model's
@@ -130,11 +130,6 @@ protected:
   server_totals totals_;
 
 private:
-  struct signaller {
-    const wake_event* event;
-    void operator()() const noexcept { event->signal(); }
-  };
-
   void take_back() {
     wake_.clear();
     for (Connection* who : handed_back_.take()) {
@@ -173,7 +168,7 @@ private:
   clock::time_point accept_at_ = connection_life::never;  // accepting has paused until then
   bool draining_ = false;
   handed_back<Connection> handed_back_{wake_};
-  std::stop_callback<signaller> on_stop_;
+  wake_on_stop on_stop_;
 };
 
 }  // namespace echobench

@@ -51,4 +51,17 @@ private:
   unique_fd fd_;
 };
 
+// Signals an event when the server is to stop; safe in a signal handler.
+class wake_on_stop {
+public:
+  wake_on_stop(const std::stop_token& stop, const wake_event& event) : callback_(stop, signaller{&event}) {}
+
+private:
+  struct signaller {
+    const wake_event* event;
+    void operator()() const noexcept { event->signal(); }
+  };
+  std::stop_callback<signaller> callback_;
+};
+
 }  // namespace echobench

@@ -82,6 +82,7 @@ public:
   static constexpr std::string_view name = Loop::name;
   static constexpr std::string_view summary = Loop::summary;
   static constexpr clients holds = clients::any;
+  static constexpr auto stops = stop_on_signal::by::handler;  // a Loop is told by a wake_event
   static std::string_view unavailable_reason() { return Loop::unavailable_reason(); }
 
   explicit server_of_loops(const server_options& options)
@@ -93,7 +94,10 @@ public:
     shared_by_loops shared(options_, listeners_, stop);
     std::deque<Loop> loops;
     for (unsigned i = 0; i < loops_; ++i) loops.emplace_back(shared, i);
-    run_on_threads(loops_, [&](unsigned i) { loops[i].run(); });
+    {
+      const stop_on_signal::allowed while_they_run;
+      run_on_threads(loops_, [&](unsigned i) { loops[i].run(); });
+    }
     shared.offload.finish();  // before the loops that it hands connections back to
     server_outcome outcome;
     for (const Loop& loop : loops) {
