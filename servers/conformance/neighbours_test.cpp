@@ -49,6 +49,25 @@ TEST_P(neighbours_of_work, sleep_delays_nobody_else) {
   expect_clean_stop();
 }
 
+TEST_P(neighbours_of_work, have_their_turn_between_pipelined_requests) {
+  NEEDS_SEVERAL_CLIENTS();
+  serve(clients(2));
+  client& worker = connect();
+  client& other = connect();
+  exchange work;
+  for (std::uint32_t i = 0; i < 50; ++i) work += frame("busy", i, frame_op::work, 5ms);
+  EXPECT_TRUE(in_one_of_several([&] {
+    worker.send(work.request);
+    expect_exchange(other, frame("my turn", 1));
+    bytes replies = worker.receive_some(work.reply.size());
+    const bool overtaken = replies.size() < work.reply.size();
+    replies += worker.receive(work.reply.size() - replies.size());
+    expect_same(replies, work.reply);
+    return overtaken;
+  }));
+  expect_clean_stop();
+}
+
 TEST_P(neighbours_of_work, offloaded_work_delays_nobody_else) {
   NEEDS_SEVERAL_CLIENTS();
   const bool workers_work = GetParam().name == "thread-pool";

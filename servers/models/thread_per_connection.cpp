@@ -1,4 +1,8 @@
 // A thread for each connection: code as plain as the iterative server's, and as many stacks as clients.
+//
+// With 10,000 clients in closed loop on one CPU the longest waited 5 to 11 s, for a turn that the kernel did
+// not give its thread: runnable for all of 9 s, some had 8 turns and the median 42
+// (/proc/PID/task/*/schedstat).
 #include "servers/serving/blocking.hpp"
 #include "servers/variants.hpp"
 
