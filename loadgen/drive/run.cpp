@@ -178,7 +178,8 @@ private:
       slowest_turn = std::max(slowest_turn, turn_seen(drive_totals(*crew_), clock::now() - start));
     }
     if (stopped()) return;
-    result_.slices = plan_slices(asked_.slice, slowest_turn, asked_.open_loop(), asked_.targets.size() == 1);
+    result_.slices = plan_slices(asked_.slice, slowest_turn, asked_.open_loop(), asked_.targets.size() == 1,
+                                 asked_.rounds > 0);
   }
 
   // By the warm-up without its drain, or where no reply came before that by all of it.

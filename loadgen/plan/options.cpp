@@ -181,7 +181,7 @@ command_line::command_line()
   cli::add_count(
       app, "--rounds", o.rounds,
       "Measure at least so many rounds of slices (one TARGET: windows), however long that takes, and "
-      "at least for --duration",
+      "at least for --duration; a --slice that is too short for the servers is lengthened then",
       1, 100'000)
       ->default_str("as many as fit in --duration");
   cli::add_count(app, "--seed", o.seed, "Of payloads, of the order of slices and of --arrivals poisson");

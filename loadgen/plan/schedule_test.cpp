@@ -132,6 +132,8 @@ TEST(slice_plan, auto_is_twenty_turns_or_the_floor) {
 
 TEST(slice_plan, too_short_a_slice_is_refused_with_the_minimum_named) {
   EXPECT_EQ(plan_slices(10ms, 2ms, false, false).length, 10ms);
+  EXPECT_EQ(plan_slices(10ms, 2ms, false, false, true).length, 10ms);
+  EXPECT_EQ(plan_slices(20ms, 60ms, false, false, true).length, 300ms);
   try {
     plan_slices(20ms, 60ms, false, false);
     FAIL() << "accepted";

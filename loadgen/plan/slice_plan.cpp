@@ -20,12 +20,13 @@ std::chrono::nanoseconds turn_of(const warmup_seen& of, std::size_t in_flight, b
 }
 
 slice_plan plan_slices(std::optional<std::chrono::nanoseconds> explicit_length, std::chrono::nanoseconds turn,
-                       bool open_loop, bool alone) {
+                       bool open_loop, bool alone, bool lengthen) {
   const auto guard = alone ? std::chrono::nanoseconds(0) : 2 * turn;
   if (!explicit_length)
     return {.length = std::max<std::chrono::nanoseconds>(20 * turn, open_loop ? 1s : 20ms), .guard = guard};
   if (*explicit_length < 5 * turn) {
     const auto minimum = std::chrono::ceil<std::chrono::milliseconds>(5 * turn);
+    if (lengthen) return {.length = minimum, .guard = guard};
     throw std::invalid_argument("--slice " + format_duration(*explicit_length) +
                                 " is too short: one turn over all that is in flight takes " +
                                 format_duration(std::chrono::ceil<std::chrono::microseconds>(turn)) +

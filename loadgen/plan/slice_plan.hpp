@@ -27,11 +27,12 @@ struct warmup_seen {
 // nothing was answered.
 std::chrono::nanoseconds turn_of(const warmup_seen& of, std::size_t in_flight, bool open_loop);
 
-// `turn` is that of the slowest target. An `explicit_length` under five turns is refused by
-// std::invalid_argument that names the minimum; without one it is 20 turns, and 20 ms at least; in the open
-// loop 1 s, so that queues can build. Alone, a target needs no guard.
+// `turn` is that of the slowest target. An `explicit_length` under five turns is lengthened to that where
+// rounds take as long as they take; else it is refused by std::invalid_argument that names the minimum.
+// Without one it is 20 turns, and 20 ms at least; in the open loop 1 s, so that queues can build. Alone, a
+// target needs no guard.
 slice_plan plan_slices(std::optional<std::chrono::nanoseconds> explicit_length, std::chrono::nanoseconds turn,
-                       bool open_loop, bool alone);
+                       bool open_loop, bool alone, bool lengthen = false);
 
 // 0 to targets - 1 in the next random order; the same for the same generator state on every platform.
 std::vector<std::size_t> next_round(std::size_t targets, std::mt19937_64& random);
