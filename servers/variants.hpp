@@ -1,49 +1,31 @@
-// The list of variants, in the order of the ladder. Each is defined in the last line of its own file,
-// NAME.cpp; a textbook's version stands beside what it became. Another program, echo-server-uring, has those
-// that are compiled for Asio's other backend.
+// The variants. Each is defined in the last line of its own file, NAME.cpp; a textbook's version stands
+// beside what it became.
 #pragma once
 
 #include "servers/variant.hpp"
 
-#include <array>
-
-#ifdef ECHOBENCH_ASIO_ON_IO_URING
-#define ECHOBENCH_VARIANTS(X) \
-  X(asio_callback)            \
-  X(asio_coroutine)
-#define ECHOBENCH_UNLISTED(X) \
-  X(asio_callback_textbook)   \
-  X(asio_coroutine_textbook)
-#else
-#define ECHOBENCH_UNLISTED(X)
-#define ECHOBENCH_VARIANTS(X) \
-  X(iterative)                \
-  X(thread_per_connection)    \
-  X(prethreaded)              \
-  X(prefork)                  \
-  X(thread_pool)              \
-  X(poll)                     \
-  X(epoll)                    \
-  X(io_uring)                 \
-  X(asio_callback)            \
-  X(asio_callback_textbook)   \
-  X(asio_callback_shared)     \
-  X(asio_coroutine)           \
-  X(asio_coroutine_textbook)  \
-  X(asio_coroutine_shared)    \
-  X(asio_stackful)            \
-  X(fiber)
-#endif
+#include <span>
 
 namespace echobench::variants {
 
-#define ECHOBENCH_DECLARE(name) extern const variant name;  // NOLINT(bugprone-macro-parentheses)
-ECHOBENCH_VARIANTS(ECHOBENCH_DECLARE)
-ECHOBENCH_UNLISTED(ECHOBENCH_DECLARE)
-#undef ECHOBENCH_DECLARE
+extern const variant iterative;
+extern const variant thread_per_connection;
+extern const variant prethreaded;
+extern const variant prefork;
+extern const variant thread_pool;
+extern const variant poll;
+extern const variant epoll;
+extern const variant io_uring;
+extern const variant asio_callback;
+extern const variant asio_callback_textbook;
+extern const variant asio_callback_shared;
+extern const variant asio_coroutine;
+extern const variant asio_coroutine_textbook;
+extern const variant asio_coroutine_shared;
+extern const variant asio_stackful;
+extern const variant fiber;
 
-#define ECHOBENCH_LIST(name) &(name),
-inline constexpr std::array all{ECHOBENCH_VARIANTS(ECHOBENCH_LIST)};
-#undef ECHOBENCH_LIST
+// Those that this program has, in the order of the ladder.
+extern const std::span<const variant* const> all;
 
 }  // namespace echobench::variants

@@ -12,11 +12,11 @@ namespace {
 
 using namespace std::chrono_literals;
 using std::chrono::nanoseconds;
-using bytes = std::vector<std::uint8_t>;
+using octets = std::vector<std::uint8_t>;
 
-bytes decode_base64(std::string_view text) {
+octets decode_base64(std::string_view text) {
   constexpr std::string_view digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  bytes out;
+  octets out;
   std::uint32_t bits = 0;
   int held = 0;
   for (const char character : text) {
@@ -27,14 +27,14 @@ bytes decode_base64(std::string_view text) {
   return out;
 }
 
-std::uint64_t big_endian(const bytes& from, std::size_t at, std::size_t size) {
+std::uint64_t big_endian(const octets& from, std::size_t at, std::size_t size) {
   std::uint64_t value = 0;
   for (std::size_t i = 0; i < size; ++i) value = (value << 8) | from[at + i];
   return value;
 }
 
 // The counts of a V2 encoding, written from the format's description alone.
-std::vector<std::uint64_t> decode_counts(const bytes& from) {
+std::vector<std::uint64_t> decode_counts(const octets& from) {
   std::vector<std::uint64_t> counts;
   for (std::size_t at = 40; at < from.size();) {
     std::uint64_t zigzag = 0;
@@ -73,10 +73,10 @@ TEST(hdr_encoding, counts_are_zigzag_leb128_and_zeros_are_runs) {
   histogram recorded;
   recorded.record(2ns);
   for (int i = 0; i < 64; ++i) recorded.record(10ns);
-  const bytes encoded = encode_hdr_v2(recorded);
+  const octets encoded = encode_hdr_v2(recorded);
   EXPECT_EQ(big_endian(encoded, 4, 4), encoded.size() - 40);
   // two zeros, one, seven zeros, 64
-  EXPECT_THAT(bytes(encoded.begin() + 40, encoded.end()), testing::ElementsAre(3, 2, 13, 0x80, 0x01));
+  EXPECT_THAT(octets(encoded.begin() + 40, encoded.end()), testing::ElementsAre(3, 2, 13, 0x80, 0x01));
 }
 
 TEST(hdr_encoding, the_counts_come_back) {
@@ -91,10 +91,10 @@ TEST(hdr_encoding, the_text_is_the_deflated_encoding) {
   const std::string text = encode_hdr_v2_base64(recorded);
   EXPECT_THAT(text, testing::StartsWith("HISTFAAA"));
   EXPECT_EQ(text.size() % 4, 0U);
-  const bytes packed = decode_base64(text);
+  const octets packed = decode_base64(text);
   ASSERT_EQ(big_endian(packed, 0, 4), 0x1c849314U);
   ASSERT_EQ(big_endian(packed, 4, 4), packed.size() - 8);
-  bytes plain(1 << 20);
+  octets plain(1 << 20);
   uLongf size = plain.size();
   ASSERT_EQ(::uncompress(plain.data(), &size, packed.data() + 8, packed.size() - 8), Z_OK);
   plain.resize(size);

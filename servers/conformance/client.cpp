@@ -9,10 +9,6 @@
 namespace echobench::testing {
 namespace {
 
-[[noreturn]] void fail(const std::string& what) {
-  throw std::system_error(errno, std::system_category(), what);
-}
-
 // What a call that does not block moved; 0 when it would have blocked.
 std::size_t moved(ssize_t n, const char* what) {
   if (n < 0 && errno != EAGAIN) fail(what);
@@ -20,6 +16,8 @@ std::size_t moved(ssize_t n, const char* what) {
 }
 
 }  // namespace
+
+void fail(const std::string& what) { throw std::system_error(errno, std::system_category(), what); }
 
 bool ready_within(int fd, short events, std::chrono::milliseconds time) {
   pollfd waiting{.fd = fd, .events = events, .revents = 0};

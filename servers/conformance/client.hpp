@@ -15,6 +15,9 @@ using bytes = std::string;
 // What has not happened by then will not: much longer than anything takes on a slow and busy machine.
 inline constexpr std::chrono::seconds patience{60};
 
+// Throws errno.
+[[noreturn]] void fail(const std::string& what);
+
 class client {
 public:
   explicit client(const endpoint& server);

@@ -13,16 +13,11 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
-#include <system_error>
 
 namespace echobench::testing {
 namespace {
 
 using namespace std::chrono_literals;
-
-[[noreturn]] void fail(const std::string& what) {
-  throw std::system_error(errno, std::system_category(), what);
-}
 
 // Appends what can be read at once-or-later; false at the end.
 bool read_some(int fd, std::string& to) {

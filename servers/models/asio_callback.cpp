@@ -6,10 +6,7 @@
 namespace echobench {
 namespace {
 
-// How replies are sent: each by an operation of Asio's, or at once where that is cheaper.
-enum class sending { textbook, adaptive };
-
-template <sending How>
+template <asio_sending How>
 class connection : public asio_connection<asio_executor> {
 public:
   using asio_connection::asio_connection;
@@ -17,7 +14,7 @@ public:
   void serve() {
     switch (next()) {
       case step::receive: return receive();
-      case step::send: return How == sending::adaptive && sends_at_once() ? serve() : send();
+      case step::send: return How == asio_sending::adaptive && sends_at_once() ? serve() : send();
       case step::work: return work();
       case step::sleep: return sleep();
       case step::end_sending: end_sending(); return serve();
@@ -67,16 +64,16 @@ private:
   }
 };
 
-template <sending How>
+template <asio_sending How>
 class loop : public asio_loop<asio_executor> {
 public:
-  static constexpr std::string_view name = How == sending::textbook ? "asio-callback-textbook"
-                                           : asio_on_io_uring       ? "asio-callback-uring"
-                                                                    : "asio-callback";
+  static constexpr std::string_view name = How == asio_sending::textbook ? "asio-callback-textbook"
+                                           : asio_on_io_uring            ? "asio-callback-uring"
+                                                                         : "asio-callback";
   static constexpr std::string_view summary =
-      How == sending::textbook ? "asio-callback as the textbook has it: each reply by async_send"
-      : asio_on_io_uring       ? "Boost.Asio on io_uring, callbacks, an io_context for each thread"
-                               : "Boost.Asio, callbacks, an io_context for each thread";
+      How == asio_sending::textbook ? "asio-callback as the textbook has it: each reply by async_send"
+      : asio_on_io_uring            ? "Boost.Asio on io_uring, callbacks, an io_context for each thread"
+                                    : "Boost.Asio, callbacks, an io_context for each thread";
   static std::string_view unavailable_reason() { return asio_unavailable_reason(); }
 
   loop(shared_by_loops& shared, unsigned index) : asio_loop(shared, index) {
@@ -103,7 +100,7 @@ private:
 
 }  // namespace
 
-const variant variants::asio_callback = describe<server_of_loops<loop<sending::adaptive>>>();
-const variant variants::asio_callback_textbook = describe<server_of_loops<loop<sending::textbook>>>();
+const variant variants::asio_callback = describe<server_of_loops<loop<asio_sending::adaptive>>>();
+const variant variants::asio_callback_textbook = describe<server_of_loops<loop<asio_sending::textbook>>>();
 
 }  // namespace echobench

@@ -17,10 +17,7 @@ using awaitable = asio::awaitable<Result, asio_executor>;
 // An error is a value, so that a peer that leaves unwinds no exception.
 constexpr auto as_value = asio::as_tuple(asio::deferred);
 
-// How replies are sent: each by an operation of Asio's, or at once where that is cheaper.
-enum class sending { textbook, adaptive };
-
-template <sending How>
+template <asio_sending How>
 class connection : public asio_connection<asio_executor> {
 public:
   using asio_connection::asio_connection;
@@ -36,7 +33,7 @@ public:
           break;
         }
         case step::send: {
-          if (How == sending::adaptive && sends_at_once()) break;
+          if (How == asio_sending::adaptive && sends_at_once()) break;
           const auto bytes = life.pending();
           const auto [error, n] =
               co_await socket_.async_send(asio::buffer(bytes.data(), bytes.size()), as_value);
@@ -64,16 +61,16 @@ public:
   }
 };
 
-template <sending How>
+template <asio_sending How>
 class loop : public asio_loop<asio_executor> {
 public:
-  static constexpr std::string_view name = How == sending::textbook ? "asio-coroutine-textbook"
-                                           : asio_on_io_uring       ? "asio-coroutine-uring"
-                                                                    : "asio-coroutine";
+  static constexpr std::string_view name = How == asio_sending::textbook ? "asio-coroutine-textbook"
+                                           : asio_on_io_uring            ? "asio-coroutine-uring"
+                                                                         : "asio-coroutine";
   static constexpr std::string_view summary =
-      How == sending::textbook ? "asio-coroutine as the textbook has it: each reply by async_send"
-      : asio_on_io_uring       ? "Boost.Asio on io_uring, C++20 coroutines, an io_context for each thread"
-                               : "Boost.Asio, C++20 coroutines, an io_context for each thread";
+      How == asio_sending::textbook ? "asio-coroutine as the textbook has it: each reply by async_send"
+      : asio_on_io_uring ? "Boost.Asio on io_uring, C++20 coroutines, an io_context for each thread"
+                         : "Boost.Asio, C++20 coroutines, an io_context for each thread";
   static std::string_view unavailable_reason() { return asio_unavailable_reason(); }
 
   loop(shared_by_loops& shared, unsigned index) : asio_loop(shared, index) {
@@ -104,7 +101,7 @@ private:
 
 }  // namespace
 
-const variant variants::asio_coroutine = describe<server_of_loops<loop<sending::adaptive>>>();
-const variant variants::asio_coroutine_textbook = describe<server_of_loops<loop<sending::textbook>>>();
+const variant variants::asio_coroutine = describe<server_of_loops<loop<asio_sending::adaptive>>>();
+const variant variants::asio_coroutine_textbook = describe<server_of_loops<loop<asio_sending::textbook>>>();
 
 }  // namespace echobench

@@ -1,0 +1,36 @@
+// The one file of the programs that differs between them, beside what includes Asio: echo-server-uring has
+// the variants that are compiled for Asio's other backend.
+#include "servers/variants.hpp"
+
+namespace echobench::variants {
+namespace {
+
+constexpr const variant* listed[] = {
+#ifdef ECHOBENCH_ASIO_ON_IO_URING
+    &asio_callback,
+    &asio_coroutine,
+#else
+    &iterative,
+    &thread_per_connection,
+    &prethreaded,
+    &prefork,
+    &thread_pool,
+    &poll,
+    &epoll,
+    &io_uring,
+    &asio_callback,
+    &asio_callback_textbook,
+    &asio_callback_shared,
+    &asio_coroutine,
+    &asio_coroutine_textbook,
+    &asio_coroutine_shared,
+    &asio_stackful,
+    &fiber,
+#endif
+};
+
+}  // namespace
+
+constinit const std::span<const variant* const> all = listed;
+
+}  // namespace echobench::variants
