@@ -89,6 +89,13 @@ class Gate:
                 self.passed += 1
         self._held.clear()
 
+    def refuse(self):
+        """Has the call of who is held fail, as if the descriptor were closed: nothing that waits goes on after that."""
+        for held in self._held:
+            with contextlib.suppress(FileNotFoundError):  # by a signal
+                fcntl.ioctl(self._listener, ANSWER, RESPONSE.pack(held, 0, -errno.EBADF, 0))
+        self._held.clear()
+
     def _install(self):
         """For this thread, and the processes that it starts."""
         count = len(self._waits)

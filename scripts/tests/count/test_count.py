@@ -1,8 +1,10 @@
 """`count`: what is read, differences, comparison, exit statuses; and once the real thing."""
 
 import copy
+import json
 import os
 import shutil
+import subprocess
 from pathlib import Path
 from unittest import mock
 
@@ -11,7 +13,7 @@ from conftest import SCRIPTS
 from rich.console import Console
 
 from echobench_lib import Failure, Usage
-from echobench_lib.count import changes, document, measure, names, report, tools
+from echobench_lib.count import changes, document, drive, measure, names, report, tools
 from echobench_lib.count.drive import Driven, SeveralProcesses, Shape
 from echobench_lib.count.measure import Cell, stored_cell
 
@@ -364,6 +366,15 @@ def test_variants_of_the_second_program_are_counted_by_it():
 
 # ---- the real thing ----
 
+def available_here():
+    """The variants that this build's echo-server has, and that can run."""
+    server = BUILD / "servers" / "echo-server"
+    if not os.access(server, os.X_OK):
+        return []
+    listed = json.loads(subprocess.run([server, "--list=json"], capture_output=True, check=True).stdout)
+    return [each["name"] for each in listed if not each["unavailable_reason"]]
+
+
 @pytest.mark.skipif(not os.access(BUILD / "servers" / "echo-server", os.X_OK), reason=f"no echo-server in {BUILD}")
 @pytest.mark.skipif(not (shutil.which("valgrind") and shutil.which("strace")), reason="valgrind or strace missing")
 def test_counts_of_the_real_server_repeat(echobench, tmp_path, monkeypatch):
@@ -383,3 +394,19 @@ def test_counts_of_the_real_server_repeat(echobench, tmp_path, monkeypatch):
     assert any("readiness_loop" in each["name"] for each in counted["functions"][:8])
     assert "epoll_wait, recvfrom, sendto" in done.stdout
     assert echobench("count", tmp_path / "r", tmp_path / "r", "--fail-over", "1%").returncode == 0
+
+
+@pytest.mark.skipif(not shutil.which("valgrind"), reason="valgrind missing")
+@pytest.mark.skipif("io-uring" not in available_here(), reason="no io-uring here")
+def test_a_server_that_waits_for_a_ring_is_ended_and_counted(tmp_path, monkeypatch):
+    monkeypatch.setattr(drive, "SIGNAL_S", 1)  # during which valgrind keeps the signal back
+    totals = []
+    for rounds in (2, 4, 4):
+        out = tmp_path / "out"
+        command = [BUILD / "servers" / "echo-server", "--variant", "io-uring", "--port", "0", "--threads", "1",
+                   "--framing", "raw"]
+        with Driven([*tools.CALLGRIND.command(out), *map(str, command)], Shape(1, "raw", 64)) as server:
+            server.rounds(rounds)
+            server.end()
+        totals.append(tools.CALLGRIND.read(out.read_text()).counts["instructions"])
+    assert totals[0] < totals[1] == totals[2]
