@@ -2,6 +2,7 @@
 
 #include "common/cpu.hpp"
 #include "common/process.hpp"
+#include "common/timespec.hpp"
 #include "common/units.hpp"
 #include "loadgen/drive/team.hpp"
 #include "loadgen/plan/slice_plan.hpp"
@@ -67,9 +68,7 @@ unique_fd open_stop_signals() {
 // Sleeps until then; false when the user wants the run to end.
 bool sleep_until(clock::time_point then, int stop_fd) {
   pollfd stop{.fd = stop_fd, .events = POLLIN, .revents = 0};
-  const nanoseconds left = std::max<nanoseconds>(then - clock::now(), 0ns);
-  const auto seconds = std::chrono::floor<std::chrono::seconds>(left);
-  const timespec timeout{.tv_sec = seconds.count(), .tv_nsec = (left - seconds).count()};
+  const auto timeout = to_timespec(then - clock::now());
   return ::ppoll(&stop, 1, &timeout, nullptr) <= 0;
 }
 

@@ -1,5 +1,7 @@
 #include "loadgen/engine/epoll_engine.hpp"
 
+#include "common/timespec.hpp"
+
 #include <sys/socket.h>
 
 #include <system_error>
@@ -41,8 +43,7 @@ void epoll_engine::abort(std::size_t slot) noexcept {
 }
 
 std::size_t epoll_engine::fetch(std::chrono::nanoseconds longest) noexcept {
-  const auto seconds = std::chrono::floor<std::chrono::seconds>(longest);
-  const timespec timeout{.tv_sec = seconds.count(), .tv_nsec = (longest - seconds).count()};
+  const auto timeout = to_timespec(longest);
   const int count =
       ::epoll_pwait2(epoll_.get(), events_.data(), static_cast<int>(events_.size()), &timeout, nullptr);
   return count > 0 ? static_cast<std::size_t>(count) : 0;

@@ -1,5 +1,6 @@
 // One level-triggered poll(2) loop for each thread: the system is told of every socket, and looks at every
 // one, each time.
+#include "common/timespec.hpp"
 #include "servers/serving/readiness_loop.hpp"
 #include "servers/variants.hpp"
 
@@ -41,9 +42,7 @@ public:
 
 private:
   int wait(clock::time_point until) {
-    const auto left = std::max(until - clock::now(), clock::duration::zero());
-    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(left);
-    const timespec timeout{.tv_sec = seconds.count(), .tv_nsec = (left - seconds).count()};
+    const auto timeout = to_timespec(until - clock::now());
     const bool forever = until == connection_life::never;
     const int ready = ::ppoll(places_.data(), places_.size(), forever ? nullptr : &timeout, nullptr);
     if (ready < 0 && errno != EINTR) throw std::system_error(errno, std::system_category(), "ppoll");

@@ -1,5 +1,6 @@
 #include "servers/serving/blocking.hpp"
 
+#include "common/timespec.hpp"
 #include "servers/serving/nonblocking.hpp"
 
 #include <poll.h>
@@ -28,10 +29,8 @@ int wait_before_call(int socket, short events, const connection_life& life, cons
 
 void sleep_until(clock::time_point end, const drain_clock& drain) {
   while (clock::now() < end && !drain.expired()) {
-    const auto left = end - clock::now();
-    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(left);
-    const timespec time{.tv_sec = seconds.count(), .tv_nsec = (left - seconds).count()};
-    if (left.count() > 0) ::nanosleep(&time, nullptr);
+    const auto left = to_timespec(end - clock::now());
+    ::nanosleep(&left, nullptr);
   }
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "common/socket.hpp"
+#include "common/timespec.hpp"
 
 #include <sys/epoll.h>
 
@@ -43,9 +44,7 @@ public:
     if (until == clock::time_point::max()) {
       ready = ::epoll_wait(fd_.get(), reports_.data(), room, -1);
     } else {
-      const auto time = std::max(until - clock::now(), clock::duration::zero());
-      const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(time);
-      const timespec left{.tv_sec = seconds.count(), .tv_nsec = (time - seconds).count()};
+      const auto left = to_timespec(until - clock::now());
       ready = ::epoll_pwait2(fd_.get(), reports_.data(), room, &left, nullptr);
     }
     if (ready < 0 && errno != EINTR) throw std::system_error(errno, std::system_category(), "epoll_wait");

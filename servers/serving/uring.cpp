@@ -1,5 +1,7 @@
 #include "servers/serving/uring.hpp"
 
+#include "common/timespec.hpp"
+
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -150,9 +152,7 @@ void uring::submit_and_wait(clock::time_point until) {
   } else if (until == clock::time_point::max()) {
     result = ::io_uring_submit_and_wait(&ring_, 1);
   } else {
-    const auto left = std::max(until - clock::now(), clock::duration::zero());
-    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(left);
-    __kernel_timespec timeout{.tv_sec = seconds.count(), .tv_nsec = (left - seconds).count()};
+    auto timeout = to_timespec<__kernel_timespec>(until - clock::now());
     io_uring_cqe* first = nullptr;
     result = ::io_uring_submit_and_wait_timeout(&ring_, &first, 1, &timeout, nullptr);
   }
