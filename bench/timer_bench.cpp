@@ -5,6 +5,7 @@
 #include "bench/support.hpp"
 #include "common/process.hpp"
 #include "common/socket.hpp"
+#include "common/timespec.hpp"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/deferred.hpp>
@@ -91,8 +92,7 @@ void BM_Timer_AsioArmCancel(benchmark::State& state) {
 }
 
 itimerspec once(std::chrono::nanoseconds after) {
-  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(after);
-  return {.it_interval = {}, .it_value = {.tv_sec = seconds.count(), .tv_nsec = (after - seconds).count()}};
+  return {.it_interval = {}, .it_value = to_timespec(after)};
 }
 
 unique_fd make_timerfd(int flags = 0) {

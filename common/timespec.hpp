@@ -11,7 +11,7 @@ namespace echobench {
 template <class Timespec = timespec>
 Timespec to_timespec(std::chrono::nanoseconds left) {
   left = std::max(left, std::chrono::nanoseconds::zero());
-  const auto seconds = std::chrono::floor<std::chrono::seconds>(left);
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(left);
   return {.tv_sec = seconds.count(), .tv_nsec = (left - seconds).count()};
 }
 

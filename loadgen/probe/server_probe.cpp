@@ -2,6 +2,7 @@
 
 #include "common/cpu.hpp"
 #include "common/socket.hpp"
+#include "common/timespec.hpp"
 
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -165,7 +166,7 @@ std::size_t used_threads(pid_t pid) {
 }
 
 void sleep_for(nanoseconds duration) noexcept {
-  const timespec time{.tv_sec = 0, .tv_nsec = duration.count()};
+  const auto time = to_timespec(duration);
   ::nanosleep(&time, nullptr);
 }
 

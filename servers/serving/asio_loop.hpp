@@ -76,7 +76,7 @@ protected:
   void slept() { life.time_passed(); }
   void end_sending();
   // Sends by send(2), now, unless many connections are ready, this one has more to do, or the system takes
-  // nothing: then false. An operation of Asio's completes by way of the loop's queue,
+  // nothing: then false, and to be sent by Asio. An operation of Asio's completes by way of the loop's queue,
   // which asks the system for news in between: dear for a single request. In a crowd it is what is best: the
   // next read, which Asio tries at once, begins behind the others, when the peer has had time to ask again.
   //

@@ -83,18 +83,21 @@ class Gate:
 
     def open(self):
         """Lets through who is held."""
-        for held in self._held:
-            with contextlib.suppress(FileNotFoundError):  # by a signal
-                fcntl.ioctl(self._listener, ANSWER, RESPONSE.pack(held, 0, 0, CONTINUE))
-                self.passed += 1
-        self._held.clear()
+        self.passed += self._answer(0, CONTINUE)
 
     def refuse(self):
         """Has the call of who is held fail, as if the descriptor were closed: nothing that waits goes on after that."""
+        self._answer(-errno.EBADF, 0)
+
+    def _answer(self, error, flags):
+        """To all who are held; how many of them were still there."""
+        answered = 0
         for held in self._held:
             with contextlib.suppress(FileNotFoundError):  # by a signal
-                fcntl.ioctl(self._listener, ANSWER, RESPONSE.pack(held, 0, -errno.EBADF, 0))
+                fcntl.ioctl(self._listener, ANSWER, RESPONSE.pack(held, 0, error, flags))
+                answered += 1
         self._held.clear()
+        return answered
 
     def _install(self):
         """For this thread, and the processes that it starts."""

@@ -1,10 +1,8 @@
 """`count`: what is read, differences, comparison, exit statuses; and once the real thing."""
 
 import copy
-import json
 import os
 import shutil
-import subprocess
 from pathlib import Path
 from unittest import mock
 
@@ -16,6 +14,7 @@ from echobench_lib import Failure, Usage
 from echobench_lib.count import changes, document, drive, measure, names, report, tools
 from echobench_lib.count.drive import Driven, SeveralProcesses, Shape
 from echobench_lib.count.measure import Cell, stored_cell
+from echobench_lib.run.programs import list_variants
 
 BUILD = Path(os.environ.get("ECHOBENCH_BUILD", SCRIPTS.parent / "build" / "release"))
 
@@ -366,15 +365,6 @@ def test_variants_of_the_second_program_are_counted_by_it():
 
 # ---- the real thing ----
 
-def available_here():
-    """The variants that this build's echo-server has, and that can run."""
-    server = BUILD / "servers" / "echo-server"
-    if not os.access(server, os.X_OK):
-        return []
-    listed = json.loads(subprocess.run([server, "--list=json"], capture_output=True, check=True).stdout)
-    return [each["name"] for each in listed if not each["unavailable_reason"]]
-
-
 @pytest.mark.skipif(not os.access(BUILD / "servers" / "echo-server", os.X_OK), reason=f"no echo-server in {BUILD}")
 @pytest.mark.skipif(not (shutil.which("valgrind") and shutil.which("strace")), reason="valgrind or strace missing")
 def test_counts_of_the_real_server_repeat(echobench, tmp_path, monkeypatch):
@@ -397,8 +387,11 @@ def test_counts_of_the_real_server_repeat(echobench, tmp_path, monkeypatch):
 
 
 @pytest.mark.skipif(not shutil.which("valgrind"), reason="valgrind missing")
-@pytest.mark.skipif("io-uring" not in available_here(), reason="no io-uring here")
+@pytest.mark.skipif(not os.access(BUILD / "servers" / "echo-server", os.X_OK), reason=f"no echo-server in {BUILD}")
 def test_a_server_that_waits_for_a_ring_is_ended_and_counted(tmp_path, monkeypatch):
+    monkeypatch.setenv("ECHOBENCH_BUILD", str(BUILD))
+    if reason := next(each["unavailable_reason"] for each in list_variants() if each["name"] == "io-uring"):
+        pytest.skip(reason)
     monkeypatch.setattr(drive, "SIGNAL_S", 1)  # during which valgrind keeps the signal back
     totals = []
     for rounds in (2, 4, 4):
