@@ -35,27 +35,15 @@ void require_descriptors(const options& asked) {
       asked.all_connections() * asked.targets.size() + asked.threads + spare_descriptors;
   const std::uint64_t limit = raise_descriptor_limit();
   if (needed <= limit) return;
-  const bool idle = asked.idle_connections > 0;
+  const bool idle = asked.load.idle_connections > 0;
   const std::string options = idle ? fmt::format("--connections {} and --idle-connections {}",
-                                                 asked.connections, asked.idle_connections)
-                                   : fmt::format("--connections {}", asked.connections);
+                                                 asked.load.connections, asked.load.idle_connections)
+                                   : fmt::format("--connections {}", asked.load.connections);
   throw std::invalid_argument(fmt::format(
       "{} to {} target(s) need {} descriptors, the limit of a process here is {}: lower {}, or raise the "
       "hard "
       "limit (ulimit -Hn, or LimitNOFILE=)",
       options, asked.targets.size(), needed, limit, idle ? "--idle-connections" : "--connections"));
-}
-
-std::vector<endpoint> resolve_targets(const options& asked) {
-  std::vector<endpoint> found;
-  for (const target& each : asked.targets) {
-    try {
-      found.push_back(resolve(each.host_and_port));
-    } catch (const std::invalid_argument& error) {
-      throw std::invalid_argument("TARGET: " + std::string(error.what()));
-    }
-  }
-  return found;
 }
 
 unique_fd open_stop_signals() {
@@ -82,9 +70,8 @@ struct drive_totals {
   part_counts all;
   clock::time_point stopped;
 
-  explicit drive_totals(const team& crew) {
-    for (const auto& each : crew.workers()) {
-      const drive_counts& counts = each->counts();
+  explicit drive_totals(const std::vector<drive_counts>& workers) {
+    for (const drive_counts& counts : workers) {
       parts.resize(counts.parts.size());
       for (std::size_t i = 0; i < parts.size(); ++i) {
         parts[i] += counts.parts[i];
@@ -95,17 +82,41 @@ struct drive_totals {
   }
 };
 
+// By itself it takes io_uring where there is one.
+engine_choice choose_engine(std::optional<engine> asked) {
+  if (asked == engine::epoll) return {engine::epoll, "asked for"};
+  const std::string why_not = io_uring_unavailable_reason();
+  if (asked && !why_not.empty()) throw std::invalid_argument("--engine io-uring: " + why_not);
+  if (!why_not.empty()) return {engine::epoll, why_not};
+  return {engine::io_uring, asked ? "asked for" : "it can be used here"};
+}
+
+load_spec load_of(const options& asked) {
+  load_spec load = asked.load;
+  for (const target& each : asked.targets) {
+    try {
+      load.targets.push_back(resolve(each.host_and_port));
+    } catch (const std::invalid_argument& error) {
+      throw std::invalid_argument("TARGET: " + std::string(error.what()));
+    }
+  }
+  return load;
+}
+
 class coordinator {
 public:
   explicit coordinator(const options& asked)
       : asked_(asked),
-        endpoints_(resolve_targets(asked)),
+        engine_(choose_engine(asked.io)),
+        load_(load_of(asked)),
         stop_fd_(open_stop_signals()),
-        pool_(asked.seed, asked.payload),
-        messages_(asked.frames, asked.op, asked.payload, pool_),
+        pool_(asked.seed, load_.messages.largest_payload()),
+        messages_(load_.messages, pool_),
         random_(asked.seed),
         client_times_(asked.threads * asked.targets.size()) {
+    load_.io = engine_.chosen;
     require_descriptors(asked);
+    result_.io = engine_;
     result_.cells.resize(asked.targets.size());
     for (std::size_t t = 0; t < asked.targets.size(); ++t) {
       const target& each = result_.cells[t].driven = asked.targets[t];
@@ -113,7 +124,8 @@ public:
     }
     std::vector<std::unique_ptr<worker>> workers;
     for (std::size_t i = 0; i < asked.threads; ++i) {
-      workers.push_back(std::make_unique<worker>(asked, endpoints_, messages_, i, stop_fd_.get()));
+      workers.push_back(
+          std::make_unique<worker>(load_, messages_, i, asked.threads, stop_fd_.get(), clock::now()));
     }
     crew_ = std::make_unique<team>(std::move(workers));
   }
@@ -123,7 +135,7 @@ public:
     connect();
     warm_up();
     if (!stopped() && any_live()) measure();
-    crew_->run([](worker& own) { own.settle(); });
+    crew_->settle();
     for (std::size_t t = 0; t < asked_.targets.size(); ++t) conclude(t);
     result_.interrupted = stopped();
     result_.finished = std::chrono::system_clock::now();
@@ -134,35 +146,18 @@ private:
   server_account* account_of(std::size_t target) {
     return asked_.targets[target].server_pid ? &accounts_[target] : nullptr;
   }
-  bool stopped() const { return crew_->workers().front()->stop_requested(); }
-  std::size_t live(std::size_t target) const {
-    std::size_t sum = 0;
-    for (const auto& each : crew_->workers()) sum += each->live(target);
-    return sum;
-  }
+  bool stopped() const { return crew_->stop_requested(); }
+  std::size_t live(std::size_t target) const { return crew_->live(target); }
   bool any_live() const {
     for (std::size_t t = 0; t < asked_.targets.size(); ++t) {
       if (live(t) > 0) return true;
     }
     return false;
   }
-  std::uint64_t progress() const {
-    std::uint64_t sum = 0;
-    for (const auto& each : crew_->workers()) sum += each->progress();
-    return sum;
-  }
-
   void connect() {
     progress_.show(
         [&] { return fmt::format("connecting {} x {}", asked_.all_connections(), asked_.targets.size()); });
-    const auto start = clock::now();
-    crew_->run([](worker& own) { own.connect(); });
-    if (asked_.pattern == workload::crr) return;
-    for (std::size_t t = 0; t < asked_.targets.size(); ++t) {
-      auto last = start;
-      for (const auto& each : crew_->workers()) last = std::max(last, each->last_connected(t));
-      result_.cells[t].connecting = last - start;
-    }
+    crew_->connect();
   }
 
   void warm_up() {
@@ -171,10 +166,13 @@ private:
       if (live(t) == 0) continue;
       progress_.show([&] { return "warming up " + asked_.targets[t].label(); });
       const auto start = clock::now();
-      const drive_plan plan{
-          .target = t, .start = start, .measure_from = start, .stop = start + asked_.warmup};
-      crew_->run([&](worker& own) { own.drive(plan); });
-      slowest_turn = std::max(slowest_turn, turn_seen(drive_totals(*crew_), clock::now() - start));
+      const drive_plan plan{.target = t,
+                            .rate = asked_.rate,
+                            .start = start,
+                            .measure_from = start,
+                            .stop = start + asked_.warmup};
+      const drive_totals seen(crew_->drive(plan));
+      slowest_turn = std::max(slowest_turn, turn_seen(seen, clock::now() - start));
     }
     if (stopped()) return;
     result_.slices = plan_slices(asked_.slice, slowest_turn, asked_.open_loop(), asked_.targets.size() == 1,
@@ -187,7 +185,7 @@ private:
     const part_counts& seen = in_time ? warmup.parts[1] : warmup.all;
     return turn_of(
         {.requests = seen.requests, .elapsed = in_time ? asked_.warmup : whole, .service = seen.service},
-        asked_.connections * asked_.pipeline, asked_.open_loop());
+        load_.connections * load_.pipeline, asked_.open_loop());
   }
 
   void measure() {
@@ -202,8 +200,7 @@ private:
   void measure_one() {
     cell& only = result_.cells.front();
     server_account* account = account_of(0);
-    drive_plan plan;
-    plan.recorded = true;
+    drive_plan plan{.rate = asked_.rate, .recorded = true};
     const auto duration = std::max<nanoseconds>(asked_.duration, result_.slices.length * asked_.rounds);
     plan.windows = std::max(asked_.rounds, static_cast<std::size_t>(std::clamp<std::int64_t>(
                                                duration / result_.slices.length, 1, most_windows)));
@@ -211,20 +208,20 @@ private:
     std::vector<nanoseconds> cpu{begin_slice(0)};
     plan.start = plan.measure_from = clock::now();
     plan.stop = plan.start + duration;
-    crew_->start([plan](worker& own) { own.drive(plan); });
+    crew_->start(plan);
     for (std::size_t w = 1; w <= plan.windows && sleep_until(plan.end_of(w), stop_fd_.get()); ++w) {
       if (account != nullptr) cpu.push_back(account->within_slice());
-      if (progress() == 0) continue;
+      if (crew_->progress() == 0) continue;
       progress_.show([&] {
         const auto seconds = std::chrono::duration<double>(clock::now() - plan.start).count();
         return fmt::format("{} {:.0f} s of {:.0f} s, {:.0f} requests/s", only.driven.label(), seconds,
                            std::chrono::duration<double>(duration).count(),
-                           static_cast<double>(progress()) / seconds);
+                           static_cast<double>(crew_->progress()) / seconds);
       });
     }
-    crew_->wait();
-    const drive_totals totals(*crew_);
-    end_slice(0, plan, totals);
+    const auto counts = crew_->wait();
+    const drive_totals totals(counts);
+    end_slice(0, plan, counts, totals);
     for (std::size_t w = 0; w < plan.windows; ++w) {
       const auto begin = plan.end_of(w);
       const auto end = std::min(plan.end_of(w + 1), totals.stopped);
@@ -271,15 +268,13 @@ private:
     slice each;
     each.index = index;
     const nanoseconds cpu = begin_slice(t);
-    drive_plan plan;
-    plan.target = t;
-    plan.recorded = true;
+    drive_plan plan{.target = t, .rate = asked_.rate, .recorded = true};
     plan.start = clock::now();
     plan.measure_from = plan.start + result_.slices.guard;
     plan.stop = plan.start + result_.slices.length;
-    crew_->run([&](worker& own) { own.drive(plan); });
-    const drive_totals totals(*crew_);
-    const nanoseconds cpu_after = end_slice(t, plan, totals);
+    const auto counts = crew_->drive(plan);
+    const drive_totals totals(counts);
+    const nanoseconds cpu_after = end_slice(t, plan, counts, totals);
     each.requests = totals.parts[1].requests;
     each.elapsed = std::max<nanoseconds>(totals.stopped - plan.measure_from, 0ns);
     each.requests_total = totals.all.requests;
@@ -304,7 +299,8 @@ private:
   }
 
   // Adds what the slice brought to the cell; returns the server's CPU at its end.
-  nanoseconds end_slice(std::size_t t, const drive_plan& plan, const drive_totals& totals) {
+  nanoseconds end_slice(std::size_t t, const drive_plan& plan, const std::vector<drive_counts>& workers,
+                        const drive_totals& totals) {
     cell& own = result_.cells[t];
     const nanoseconds driven = clock::now() - plan.start;
     own.requests_total += totals.all.requests;
@@ -313,9 +309,13 @@ private:
     own.client_polling += totals.all.polling;
     own.client_blocked += totals.all.blocked;
     own.elapsed += std::max<nanoseconds>(totals.stopped - plan.measure_from, 0ns);
-    for (std::size_t w = 1; w <= plan.windows; ++w) own.requests += totals.parts[w].requests;
-    for (std::size_t i = 0; i < asked_.threads; ++i) {
-      const drive_counts& counts = crew_->workers()[i]->counts();
+    for (std::size_t w = 1; w <= plan.windows; ++w) {
+      own.requests += totals.parts[w].requests;
+      own.bytes_out += totals.parts[w].bytes_out;
+      own.bytes_in += totals.parts[w].bytes_in;
+    }
+    for (std::size_t i = 0; i < workers.size(); ++i) {
+      const drive_counts& counts = workers[i];
       client_time& time = client_times_[t * asked_.threads + i];
       time.elapsed += std::max<nanoseconds>(counts.stopped - plan.measure_from, 0ns);
       for (std::size_t w = 1; w <= plan.windows; ++w) time += counts.parts[w];
@@ -326,21 +326,24 @@ private:
   void conclude(std::size_t t) {
     cell& own = result_.cells[t];
     if (account_of(t) != nullptr) own.server = account_of(t)->use();
+    target_outcome found = crew_->outcome(t);
+    own.record = std::move(found.record);
+    own.opened = found.opened;
+    if (load_.pattern != workload::crr) own.connecting = found.connecting;
     std::vector<double> shares;
     std::size_t given_work = 0;
-    for (const auto& each : crew_->workers()) {
-      own.record.merge(each->record(t));
-      own.opened += each->idle_opened(t);
-      for (std::size_t i = 0; i < each->own_connections(); ++i) {
-        const connection_counts counts = each->of_connection(t, i);
-        own.opened += counts.opened;
-        own.served += counts.replies > 0;
-        own.due += counts.due;
-        if (asked_.open_loop() && counts.due == 0) continue;  // was given nothing to do
-        ++given_work;
-        shares.push_back(static_cast<double>(counts.replies) /
-                         static_cast<double>(asked_.open_loop() ? counts.due : 1));
+    for (std::size_t number = 0; number < found.connections.size(); ++number) {
+      const connection_counts& counts = found.connections[number];
+      own.served += counts.replies > 0;
+      own.due += counts.due;
+      if (counts.longest > own.longest_wait) {
+        own.longest_wait = counts.longest;
+        own.longest_waiting = number;
       }
+      if (asked_.open_loop() && counts.due == 0) continue;  // was given nothing to do
+      ++given_work;
+      shares.push_back(static_cast<double>(counts.replies) /
+                       static_cast<double>(asked_.open_loop() ? counts.due : 1));
     }
     own.jain_index = jain_index(shares);
     // In the open loop a share is of what was due, which a loop with more connections gives, too.
@@ -365,7 +368,8 @@ private:
   }
 
   const options& asked_;
-  const std::vector<endpoint> endpoints_;
+  const engine_choice engine_;
+  load_spec load_;
   const unique_fd stop_fd_;
   const payload_pool pool_;
   const message_plan messages_;

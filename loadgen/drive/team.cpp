@@ -2,27 +2,94 @@
 
 #include <sys/prctl.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace echobench {
 
 team::team(std::vector<std::unique_ptr<worker>> workers) : workers_(std::move(workers)) {
   for (const auto& own : workers_) threads_.emplace_back([this, &own] { serve(*own); });
+  try {
+    run([](worker& own) { own.enter(); });
+  } catch (...) {
+    start_job({});
+    throw;
+  }
 }
 
-team::~team() { start({}); }
+team::~team() { start_job({}); }
 
-void team::start(job work) {
+void team::connect() {
+  connect_started_ = clock::now();
+  run([](worker& own) { own.connect(); });
+}
+
+void team::start(const drive_plan& plan) {
+  start_job([plan](worker& own) { own.drive(plan); });
+}
+
+std::vector<drive_counts> team::wait() {
+  finish_job();
+  std::vector<drive_counts> found;
+  for (const auto& each : workers_) found.push_back(each->counts());
+  return found;
+}
+
+void team::settle() {
+  run([](worker& own) { own.settle(); });
+}
+
+std::size_t team::live(std::size_t target) const {
+  std::size_t sum = 0;
+  for (const auto& each : workers_) sum += each->live(target);
+  return sum;
+}
+
+target_outcome team::outcome(std::size_t target) const {
+  target_outcome found;
+  auto last = connect_started_;
+  for (const auto& each : workers_) {
+    const connection_table& table = each->table();
+    found.record.merge(each->record(target));
+    found.connections.resize(table.own(role::active).whole);
+    for (const role its : {role::active, role::idle, role::slow}) {
+      for (std::size_t i = 0; i < table.count(its); ++i) {
+        const std::size_t slot = table.slot(its, target, i);
+        const connection_counts& counts = each->of_connection(slot);
+        found.opened += counts.opened;
+        if (its == role::active) found.connections[table.number_of(slot)] = counts;
+      }
+    }
+    last = std::max(last, each->last_connected(target));
+  }
+  found.connecting = last - connect_started_;
+  return found;
+}
+
+bool team::stop_requested() const { return workers_.front()->stop_requested(); }
+
+std::uint64_t team::progress() const {
+  std::uint64_t sum = 0;
+  for (const auto& each : workers_) sum += each->progress();
+  return sum;
+}
+
+void team::start_job(job work) {
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [this] { return busy_ == 0; });  // those who run it read the job where it lies
+  wait_for_all(lock);  // those who run it read the job where it lies
   job_ = std::move(work);
   ++jobs_started_;
   busy_ = workers_.size();
   changed_.notify_all();
 }
 
-void team::wait() {
+void team::finish_job() {
   std::unique_lock lock(mutex_);
+  wait_for_all(lock);
+  if (thrown_) std::rethrow_exception(std::exchange(thrown_, nullptr));
+}
+
+void team::wait_for_all(std::unique_lock<std::mutex>& lock) {
   changed_.wait(lock, [this] { return busy_ == 0; });
 }
 
@@ -34,8 +101,14 @@ void team::serve(worker& own) {
     if (!job_) return;
     const job& work = job_;
     lock.unlock();
-    work(own);
+    std::exception_ptr thrown;
+    try {
+      work(own);
+    } catch (...) {
+      thrown = std::current_exception();
+    }
     lock.lock();
+    if (thrown) thrown_ = thrown;
     if (--busy_ == 0) changed_.notify_all();
   }
 }

@@ -1,9 +1,12 @@
-// The workers and their threads, which take the same job at the same time.
+// A crew of this process: a thread for each worker, which take the same job at the same time.
 #pragma once
 
+#include "loadgen/drive/crew.hpp"
 #include "loadgen/drive/worker.hpp"
 
 #include <condition_variable>
+#include <cstddef>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -12,33 +15,42 @@
 
 namespace echobench {
 
-// One owner calls; between wait() and the next start() every worker's thread sleeps and the workers may be
-// read.
-class team {
+// Between wait() and the next start() every worker's thread sleeps and the workers may be read.
+class team final : public crew {
 public:
   using job = std::function<void(worker&)>;
 
   explicit team(std::vector<std::unique_ptr<worker>> workers);
-  ~team();  // waits for what runs
+  ~team() override;  // waits for what runs
 
-  void start(job work);  // on every worker, each in its thread; waits for what runs
-  void wait();           // until all have done it
+  void connect() override;
+  void start(const drive_plan& plan) override;
+  std::vector<drive_counts> wait() override;
+  void settle() override;
+  std::size_t live(std::size_t target) const override;
+  target_outcome outcome(std::size_t target) const override;
+  bool stop_requested() const override;
+  std::uint64_t progress() const override;
+
+  void start_job(job work);  // on every worker, each in its thread; waits for what runs
+  void finish_job();         // until all have done it; throws what one of them threw
   void run(job work) {
-    start(std::move(work));
-    wait();
+    start_job(std::move(work));
+    finish_job();
   }
-
-  const std::vector<std::unique_ptr<worker>>& workers() const noexcept { return workers_; }
 
 private:
   void serve(worker& own);
+  void wait_for_all(std::unique_lock<std::mutex>& lock);
 
   std::vector<std::unique_ptr<worker>> workers_;
+  clock::time_point connect_started_;
   std::mutex mutex_;
   std::condition_variable changed_;
   job job_;  // empty: the threads end
   std::size_t jobs_started_ = 0;
   std::size_t busy_ = 0;
+  std::exception_ptr thrown_;
   std::vector<std::jthread> threads_;
 };
 

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <chrono>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
@@ -19,19 +20,19 @@ using namespace std::chrono_literals;
 class team_of_idlers : public testing::Test {
 protected:
   std::vector<std::unique_ptr<worker>> workers(std::size_t count) {
-    asked_.connections = asked_.threads = count;
+    load_.targets = {resolve("127.0.0.1", 1)};
+    load_.connections = count;
     std::vector<std::unique_ptr<worker>> made;
     for (std::size_t i = 0; i < count; ++i) {
-      made.push_back(std::make_unique<worker>(asked_, targets_, plan_, i, stop_.get()));
+      made.push_back(std::make_unique<worker>(load_, plan_, i, count, stop_.get(), clock::now()));
     }
     return made;
   }
 
 private:
-  options asked_;
-  const std::vector<endpoint> targets_{resolve("127.0.0.1", 1)};
+  load_spec load_;
   const payload_pool pool_{1, 64};
-  const message_plan plan_{framing::frame, {}, 64, pool_};
+  const message_plan plan_{{}, pool_};
   const unique_fd stop_{::eventfd(0, EFD_CLOEXEC)};
 };
 
@@ -49,7 +50,7 @@ TEST_F(team_of_idlers, an_owner_that_does_not_wait_takes_no_job_away) {
   std::atomic<int> right = 0;
   {
     team crew(workers(2));
-    crew.start([&, text = std::string(100, 'x')](worker&) {
+    crew.start_job([&, text = std::string(100, 'x')](worker&) {
       ++started;
       std::this_thread::sleep_for(20ms);
       right += text == std::string(100, 'x');
@@ -57,6 +58,12 @@ TEST_F(team_of_idlers, an_owner_that_does_not_wait_takes_no_job_away) {
     while (started < 2) std::this_thread::yield();
   }
   EXPECT_EQ(right, 2);
+}
+
+TEST_F(team_of_idlers, what_a_worker_throws_reaches_the_owner_once) {
+  team crew(workers(2));
+  EXPECT_THROW(crew.run([](worker&) { throw std::runtime_error("no"); }), std::runtime_error);
+  crew.run([](worker&) {});
 }
 
 }  // namespace

@@ -1,9 +1,6 @@
 #include "loadgen/drive/worker.hpp"
 
-#include "common/cpu.hpp"
-
-#include <arpa/inet.h>
-#include <netinet/in.h>
+#include "loadgen/drive/source_addresses.hpp"
 
 #include <algorithm>
 #include <bit>
@@ -15,86 +12,61 @@ namespace {
 using std::chrono::nanoseconds;
 using namespace std::chrono_literals;
 
-constexpr std::size_t connects_in_flight = 128;         // per worker: well within a listener's backlog
-constexpr std::size_t connections_per_source = 25'000;  // of the 28,232 ports of the default range
-constexpr nanoseconds spin_margin = 50us;               // a sleep may end this late; the rest is polled
+constexpr std::size_t connects_in_flight = 128;  // per worker: well within a listener's backlog
+constexpr nanoseconds spin_margin = 50us;        // a sleep may end this late; the rest is polled
 constexpr std::size_t releases_at_a_time = 256;
-constexpr nanoseconds longest_poll = 20us;  // what an empty one takes beyond, the thread was off its CPU
-
-// Source addresses 127.0.1.0, 127.0.1.1, ... when one alone has too few ports for so many connections.
-std::vector<endpoint> make_sources(const endpoint& target, std::size_t connections) {
-  std::vector<endpoint> sources;
-  if (connections <= connections_per_source || target.family() != AF_INET) return sources;
-  const auto address = ntohl(reinterpret_cast<const sockaddr_in*>(target.address())->sin_addr.s_addr);
-  if (address >> 24 != IN_LOOPBACKNET) return sources;
-  const auto count = (connections - 1) / connections_per_source + 1;
-  for (std::size_t i = 0; i < count; ++i) {
-    endpoint source = target;
-    source.set_port(0);
-    reinterpret_cast<sockaddr_in*>(source.address())->sin_addr.s_addr =
-        htonl(static_cast<std::uint32_t>(0x7f00'0100 + i));
-    sources.push_back(source);
-  }
-  return sources;
-}
+constexpr nanoseconds longest_poll = 20us;   // what an empty one takes beyond, the thread was off its CPU
+constexpr nanoseconds drip_interval = 20ms;  // between the reads of a slow reader
+constexpr std::uint64_t slow_requests = 64;  // that a slow reader adds when all of them are gone
 
 load_error kind_of_connect_error(int error) noexcept {
   return error == ETIMEDOUT ? load_error::timeout : load_error::refused;
 }
 
+load_error kind_of(client_session::finding found) noexcept {
+  return found == client_session::finding::rejected  ? load_error::rejected
+         : found == client_session::finding::corrupt ? load_error::corrupt
+                                                     : load_error::unsolicited;
+}
+
 }  // namespace
 
-worker::worker(const options& asked, const std::vector<endpoint>& targets, const message_plan& plan,
-               std::size_t number, int stop_fd)
-    : messages_(plan),
-      targets_(targets),
-      number_(number),
-      threads_(asked.threads),
-      own_((asked.connections - number + asked.threads - 1) / asked.threads),
-      own_idle_((asked.idle_connections + asked.threads - 1 - number) / asked.threads),
-      first_idle_(own_ * targets.size()),
-      pipeline_(asked.pipeline),
-      timing_slots_(std::bit_ceil(asked.pipeline)),
-      open_loop_(asked.open_loop()),
-      reconnects_(asked.pattern == workload::crr),
-      timeout_(asked.timeout),
-      connect_rate_(asked.connect_rate),
-      busy_poll_(asked.busy_poll),
-      engine_((own_ + own_idle_) * targets.size(), stop_fd),
-      timings_(own_ * targets.size() * timing_slots_),
-      sources_(make_sources(targets.front(), asked.all_connections())),
-      driven_(targets.size()),
-      records_(targets.size()),
-      live_(targets.size(), own_),
-      last_connected_(targets.size()) {
-  connections_.reserve((own_ + own_idle_) * targets.size());
-  for (std::size_t slot = 0; slot < own_ * targets.size(); ++slot) {
-    const auto id = target_of(slot) * asked.connections + slot % own_ * threads_ + number_;
-    connections_.push_back({.session = client_session(messages_, static_cast<std::uint32_t>(id))});
+worker::worker(const load_spec& load, const message_plan& messages, std::size_t number, std::size_t workers,
+               int stop_fd, clock::time_point origin)
+    : load_(load),
+      messages_(messages),
+      table_(load, number, workers),
+      reconnects_(load.pattern == workload::crr),
+      times_per_slot_(std::bit_ceil(load.pipeline)),
+      origin_(origin),
+      transport_(make_transport(load.io,
+                                {.slots = table_.size(),
+                                 .message_size = messages.largest_size(),
+                                 .pipeline = load.pipeline,
+                                 .kept = !reconnects_,
+                                 .stop_fd = stop_fd},
+                                *this)),
+      times_(table_.count(role::active) * load.targets.size() * times_per_slot_),
+      sources_(source_addresses(load.targets.front(),
+                                load.connections + load.idle_connections + load.slow_readers)),
+      live_(load.targets.size(), table_.count(role::active)),
+      last_connected_(load.targets.size()),
+      recorder_(load.targets.size(), messages.operations(), load.open_loop) {
+  const std::size_t each = load.connections + load.idle_connections + load.slow_readers;
+  connections_.reserve(table_.size());
+  for (std::size_t slot = 0; slot < table_.size(); ++slot) {
+    const auto target = table_.target_of(slot);
+    const auto id = target * each + table_.number_of(slot);
+    connections_.push_back({.session = client_session(messages_, static_cast<std::uint32_t>(id)),
+                            .target = static_cast<std::uint32_t>(target),
+                            .own = static_cast<std::uint32_t>(table_.own_index(slot)),
+                            .its = table_.role_of(slot)});
   }
-  while (connections_.size() < (own_ + own_idle_) * targets.size()) {
-    connections_.push_back({.session = client_session(messages_, 0)});  // which sends nothing
+  for (std::size_t t = 0; t < load.targets.size(); ++t) {
+    const share& own = table_.own(role::active);
+    pacers_.push_back(load.open_loop ? make_open_pacer(load.pace, own, t)
+                                     : make_closed_pacer(load.pace, own, load.pipeline, t));
   }
-  if (open_loop_) {
-    schedules_.reserve(targets.size());
-    for (std::size_t t = 0; t < targets.size(); ++t) {
-      schedules_.emplace_back(asked.arrival, schedule_share{.rate = asked.rate,
-                                                            .connections = asked.connections,
-                                                            .first = number_,
-                                                            .stride = threads_,
-                                                            .seed = asked.seed * 1'000'003 + t});
-    }
-  }
-}
-
-connection_counts worker::of_connection(std::size_t target, std::size_t own) const noexcept {
-  return connections_[target * own_ + own].counted;
-}
-
-std::size_t worker::idle_opened(std::size_t target) const noexcept {
-  const auto first = connections_.begin() + static_cast<std::ptrdiff_t>(first_idle_ + target * own_idle_);
-  return static_cast<std::size_t>(std::count_if(first, first + static_cast<std::ptrdiff_t>(own_idle_),
-                                                [](const connection& of) { return of.counted.opened; }));
 }
 
 // Connecting.
@@ -102,37 +74,43 @@ std::size_t worker::idle_opened(std::size_t target) const noexcept {
 void worker::connect() {
   const auto start = clock::now();
   next_sweep_ = start;
-  const std::size_t unconnected = reconnects_ ? first_idle_ : 0;
-  std::size_t started = unconnected;
-  while ((started < connections_.size() || in_flight_ > 0) && !engine_.stop_requested()) {
+  const std::size_t to_open = connections_.size() - (reconnects_ ? table_.slot(role::idle, 0, 0) : 0);
+  const share& turns = table_.own(role::active);
+  std::size_t started = 0;
+  while ((started < to_open || in_flight_ > 0) && !transport_->stop_requested()) {
     auto now = clock::now();
     auto due = now;
-    for (; started < connections_.size() && in_flight_ < connects_in_flight; ++started) {
-      if (connect_rate_ != 0)
-        due = start +
-              nanoseconds(((started - unconnected) * threads_ + number_) * 1'000'000'000 / connect_rate_);
+    for (; started < to_open && in_flight_ < connects_in_flight; ++started) {
+      if (load_.connect_rate != 0)
+        due = start + nanoseconds(turns.number_of(started) * 1'000'000'000 / load_.connect_rate);
       if (due > now) break;
-      // Targets in turn, so that none is flooded.
-      const bool idle = is_idle(started);
-      const std::size_t turn = started - (idle ? first_idle_ : 0);
-      start_connect((idle ? first_idle_ : 0) + turn % targets_.size() * (idle ? own_idle_ : own_) +
-                        turn / targets_.size(),
-                    now);
+      start_connect(slot_to_connect(started), now);
     }
     wait_until(due > now ? std::min(due, next_sweep_) : next_sweep_);
     now = clock::now();
-    if (now >= next_sweep_) give_up(0, connections_.size(), now - timeout_);
+    if (now >= next_sweep_) give_up(now - load_.timeout);
   }
+}
+
+// Targets in turn, so that none is flooded; one role after the other.
+std::size_t worker::slot_to_connect(std::size_t index) const noexcept {
+  for (const role each : {role::active, role::idle, role::slow}) {
+    if (each == role::active && reconnects_) continue;
+    const std::size_t all = table_.count(each) * table_.targets();
+    if (index < all) return table_.slot(each, index % table_.targets(), index / table_.targets());
+    index -= all;
+  }
+  return 0;
 }
 
 void worker::start_connect(std::size_t slot, clock::time_point now) {
   connection& own = connections_[slot];
   own.connect_started = now;
   own.status = state::connecting;
-  if (is_kept(slot)) ++in_flight_;
-  const std::size_t among = is_idle(slot) ? own_ + (slot - first_idle_) % own_idle_ : slot % own_;
-  const endpoint* source = sources_.empty() ? nullptr : &sources_[among % sources_.size()];
-  if (!engine_.connect(slot, targets_[target_of(slot)], source)) {
+  if (is_kept(own)) ++in_flight_;
+  const endpoint* source = sources_.empty() ? nullptr : &sources_[table_.number_of(slot) % sources_.size()];
+  const auto how = own.its == role::slow ? reading::on_demand : reading::as_it_comes;
+  if (!transport_->connect(slot, load_.targets[own.target], source, how)) {
     fail(slot, kind_of_connect_error(errno), errno);
   }
 }
@@ -142,11 +120,10 @@ void worker::on_connected(std::size_t slot) {
   own.status = state::open;
   own.counted.opened = true;
   const auto now = clock::now();
-  const std::size_t target = target_of(slot);
-  const bool recorded = !reconnects_ || (!is_idle(slot) && is_measured(own.connect_started));
-  if (recorded) records_[target].connect.record(now - own.connect_started);
-  if (!is_kept(slot)) return engine_.flush(slot, *this);
-  last_connected_[target] = now;
+  if (!reconnects_ || (!is_kept(own) && recorder_.is_measured(own.connect_started)))
+    recorder_.connected(own.target, now - own.connect_started);
+  if (!is_kept(own)) return transport_->flush(slot);
+  last_connected_[own.target] = now;
   --in_flight_;
   progress_.fetch_add(1, std::memory_order_relaxed);
 }
@@ -157,47 +134,44 @@ void worker::drive(const drive_plan& plan) {
   plan_ = plan;
   in_flight_ = 0;
   progress_.store(0, std::memory_order_relaxed);
-  start_parts();
-  const std::size_t first = plan.target * own_;
-  const std::size_t last = first + own_;
-  schedule_origin_ = plan.start - driven_[plan.target];
+  first_ = table_.slot(role::active, plan.target, 0);
+  last_ = first_ + table_.count(role::active);
+  recorder_.begin(plan);
+  time_.begin(plan);
+  pace().begin(plan);
 
   auto now = clock::now();
-  next_sweep_ = now;
-  if (!open_loop_) {
-    for (std::size_t slot = first; slot < last; ++slot) refill(slot, now = clock::now());
-  }
-  while ((now = clock::now()) < plan_.stop && !engine_.stop_requested()) {
-    account_until(now);
-    if (open_loop_) release_due(now);
-    if (now >= next_sweep_) give_up(first, last, now - timeout_);
+  next_sweep_ = next_drip_ = now;
+  for (std::size_t slot = first_; slot < last_; ++slot) refill(slot, clock::now());
+  while ((now = clock::now()) < plan_.stop && !transport_->stop_requested()) {
+    time_.advance_to(now);
+    release_due(now);
+    if (now >= next_sweep_) give_up(now - load_.timeout);
+    if (now >= next_drip_) drip(now);
     if (live_[plan.target] == 0) break;
-    wait_until(std::min({part_end_, next_sweep_, next_due()}));
+    wait_until(std::min({time_.part_end(), next_sweep_, next_drip_, pace().next().due}));
   }
-  counts_.stopped = std::min(now, plan_.stop);
-  driven_[plan.target] += counts_.stopped - plan.start;
-  engine_.stop_requested() ? abandon() : drain();
-  account_until(std::max(clock::now(), plan_.stop));
-  end_part();
+  const auto stopped = std::min(now, plan_.stop);
+  pace().end(stopped);
+  transport_->stop_requested() ? abandon() : drain();
+  time_.end(stopped, clock::now());
 }
 
 void worker::drain() {
-  const std::size_t first = plan_.target * own_;
-  const std::size_t last = first + own_;
-  const auto give_up_at = plan_.stop + timeout_;
-  const auto unreleased = [&] { return next_due() < plan_.stop; };
-  const auto unsent = [&] { return open_loop_ ? schedules_[plan_.target].backlog() : 0; };
-  for (auto now = clock::now(); (in_flight_ > 0 || unsent() > 0 || unreleased()) && !engine_.stop_requested();
+  const auto give_up_at = plan_.stop + load_.timeout;
+  const auto unreleased = [&] { return load_.open_loop && pace().next().due < plan_.stop; };
+  for (auto now = clock::now();
+       (in_flight_ > 0 || pace().owed() > 0 || unreleased()) && !transport_->stop_requested();
        now = clock::now()) {
-    account_until(now);
-    if (open_loop_) release_due(plan_.stop);
+    time_.advance_to(now);
+    if (load_.open_loop) release_due(plan_.stop);
     if (now >= give_up_at) {
-      for (std::size_t slot = first; slot < last; ++slot) {
-        records_[plan_.target].unsent += drop_backlog(slot);
+      for (std::size_t slot = first_; slot < last_; ++slot) {
+        recorder_.unsent(plan_.target, drop(connections_[slot]));
       }
-      give_up(first, last, clock::time_point::max());
+      give_up(clock::time_point::max());
     } else if (now >= next_sweep_) {
-      give_up(first, last, now - timeout_);
+      give_up(now - load_.timeout);
     }
     wait_until(unreleased() ? now : std::min(next_sweep_, give_up_at));
   }
@@ -206,35 +180,26 @@ void worker::drain() {
 
 // Broken off by the user: what is in flight is neither a reply nor an error.
 void worker::abandon() {
-  for (std::size_t slot = plan_.target * own_; slot < (plan_.target + 1) * own_; ++slot) {
-    drop_backlog(slot);
-  }
+  for (std::size_t slot = first_; slot < last_; ++slot) drop(connections_[slot]);
 }
 
 void worker::settle() {
-  while (engine_.poll(*this) && !engine_.stop_requested()) {
+  while (transport_->poll() && !transport_->stop_requested()) {
   }
 }
 
-// Sends what a connection may send now: closed loop, as many as the pipeline takes; open loop, what was
-// waiting.
+// Sends what a connection may send now.
 void worker::refill(std::size_t slot, clock::time_point now) {
   connection& own = connections_[slot];
-  while (can_issue(own)) {
-    if (open_loop_) {
-      if (!has_backlog(slot)) break;
-      issue(slot, schedule_origin_ + schedules_[plan_.target].issue(slot % own_), now);
-    } else {
-      if (now >= plan_.stop) break;
-      issue(slot, now, now);
-    }
+  while (own.status != state::failed && !pipeline_full(own) && pace().may_issue(own.own, now)) {
+    issue(slot, now);
   }
-  if (own.status == state::open) engine_.flush(slot, *this);
+  if (own.status == state::open && own.session.has_pending()) transport_->flush(slot);
 }
 
-void worker::issue(std::size_t slot, clock::time_point intended, clock::time_point now) {
+void worker::issue(std::size_t slot, clock::time_point now) {
   connection& own = connections_[slot];
-  timing_of(slot, own.session.requested()) = {.intended = intended, .sent = now};
+  times_of(slot, own.session.requested()) = {.intended = pace().issue(own.own, now), .sent = now};
   own.session.request();
   ++in_flight_;
   if (reconnects_) start_connect(slot, now);
@@ -242,66 +207,91 @@ void worker::issue(std::size_t slot, clock::time_point intended, clock::time_poi
 
 // Takes in hand what is due by now: some of it at a time, so that replies are read however much that is.
 void worker::release_due(clock::time_point now) {
-  schedule& due = schedules_[plan_.target];
-  target_record& record = records_[plan_.target];
   for (std::size_t i = 0; i < releases_at_a_time; ++i) {
-    const auto intended = schedule_origin_ + due.next().due;
-    if (intended > now || intended >= plan_.stop) break;
-    const std::size_t slot = plan_.target * own_ + due.next().connection;
-    due.release();
+    const auto [due, index] = pace().next();
+    if (due > now || due >= plan_.stop) break;
+    const std::size_t slot = first_ + index;
+    pace().release();
     connection& own = connections_[slot];
     const auto taken = clock::now();
-    if (is_measured(intended)) {
-      record.lag.record(taken - intended);
-      record.on_schedule += taken - intended <= schedule_tolerance;
+    if (load_.open_loop) {
+      recorder_.released(due, taken, pipeline_full(own));
+      own.counted.due += recorder_.is_recorded();
     }
-    own.counted.due += plan_.recorded;
     if (own.status == state::failed) {
-      record.unsent += drop_backlog(slot);
+      recorder_.unsent(plan_.target, drop(own));
     } else {
       refill(slot, taken);
     }
   }
 }
 
-clock::time_point worker::next_due() const noexcept {
-  if (!open_loop_) return clock::time_point::max();
-  return schedule_origin_ + schedules_[plan_.target].next().due;
+// Reads a little of what slow readers were sent, and sees that there is always more to send.
+void worker::drip(clock::time_point now) {
+  next_drip_ = now + (table_.count(role::slow) > 0 ? drip_interval : nanoseconds(24h));
+  for (std::size_t i = 0; i < table_.count(role::slow); ++i) {
+    const std::size_t slot = table_.slot(role::slow, plan_.target, i);
+    connection& own = connections_[slot];
+    if (own.status != state::open) continue;
+    if (!own.session.has_pending()) {
+      for (std::uint64_t k = 0; k < slow_requests; ++k) own.session.request();
+      transport_->flush(slot);
+    }
+    const auto bytes =
+        load_.slow_read_rate * static_cast<std::uint64_t>(drip_interval.count()) / 1'000'000'000;
+    transport_->receive(slot, std::max<std::uint64_t>(bytes, 1));
+  }
 }
 
-// What arrives.
+// What the transport asks and tells.
+
+std::span<const std::byte> worker::pending(std::size_t slot, std::span<std::byte> scratch) noexcept {
+  return connections_[slot].session.pending(scratch);
+}
+
+void worker::taken(std::size_t slot, std::size_t n) noexcept {
+  connections_[slot].session.sent(n);
+  if (time_.driving()) time_.now().bytes_out += n;
+}
 
 void worker::on_bytes(std::size_t slot, std::span<const std::byte> bytes) {
   const auto now = clock::now();
   connection& own = connections_[slot];
   const auto first = own.session.replied();
   const auto [replies, found] = own.session.received(bytes);
-  account_until(now);
-  for (std::size_t i = 0; i < replies; ++i) complete(slot, timing_of(slot, first + i), now);
-  switch (found) {
-    case client_session::finding::good: break;
-    case client_session::finding::rejected: return fail(slot, load_error::rejected);
-    case client_session::finding::corrupt: return fail(slot, load_error::corrupt);
-    case client_session::finding::unsolicited: return fail(slot, load_error::unsolicited);
+  if (time_.driving()) {
+    time_.advance_to(now);
+    time_.now().bytes_in += bytes.size();
   }
-  if (replies == 0) return;
+  if (own.its == role::active) {
+    for (auto sequence = first; sequence < first + replies; ++sequence) {
+      complete(own, times_of(slot, sequence), messages_.operation_of(own.session.connection(), sequence),
+               now);
+    }
+  }
+  if (found != client_session::finding::good) return fail(slot, kind_of(found));
+  if (replies == 0 || own.its != role::active) return;
   if (reconnects_) {
-    engine_.abort(slot);
+    transport_->abort(slot);
     own.status = state::closed;
     own.session.restart();
   }
   refill(slot, now);
 }
 
-void worker::complete(std::size_t slot, const timing& request, clock::time_point now) {
+void worker::complete(connection& own, const request_times& request, std::uint32_t operation,
+                      clock::time_point now) {
   --in_flight_;
-  ++counts_.parts[part_].requests;
-  counts_.parts[part_].service += now - request.sent;
-  connections_[slot].counted.replies += plan_.recorded;
-  if (!is_measured(request.intended)) return;
-  target_record& record = records_[plan_.target];
-  record.service.record(now - request.sent);
-  if (open_loop_) record.response.record(now - request.intended);
+  part_counts& part = time_.now();
+  ++part.requests;
+  part.service += now - request.sent;
+  own.counted.replies += recorder_.is_recorded();
+  const auto counts = recorder_.replied(request, operation, now);
+  if (recorder_.is_recorded()) {
+    part.slowest = std::max<nanoseconds>(part.slowest, counts);
+    own.counted.longest = std::max<nanoseconds>(own.counted.longest, counts);
+  }
+  pace().answered(own.own, now);
 }
 
 void worker::on_end(std::size_t slot) { fail(slot, load_error::short_reply); }
@@ -314,84 +304,64 @@ void worker::on_error(std::size_t slot, int error) {
 // A failed connection is not replaced: the load would no longer be the one that was asked for.
 void worker::fail(std::size_t slot, load_error kind, int error) {
   connection& own = connections_[slot];
-  target_record& record = records_[target_of(slot)];
-  const auto index = static_cast<std::size_t>(kind);
-  ++record.errors[index];
-  if (record.first_errno[index] == 0) record.first_errno[index] = error;
-  in_flight_ -= own.session.outstanding();
-  if (own.status == state::connecting && is_kept(slot)) --in_flight_;
-  record.unsent += drop_backlog(slot);
+  recorder_.failed(own.target, {.kind = kind,
+                                .error = error,
+                                .at = clock::now() - origin_,
+                                .connection = table_.number_of(slot),
+                                .request = own.session.replied(),
+                                .reply_bytes = own.session.reply_offset(),
+                                .idle = own.its == role::idle});
+  if (own.status == state::connecting && is_kept(own)) --in_flight_;
+  if (own.its == role::active) {
+    in_flight_ -= own.session.outstanding();
+    recorder_.unsent(own.target, drop(own));
+    --live_[own.target];
+  }
   own.session.restart();
   own.status = state::failed;
-  engine_.close(slot);
-  if (!is_idle(slot)) --live_[target_of(slot)];
+  transport_->close(slot);
 }
+
+std::uint64_t worker::drop(connection& own) noexcept { return pacers_[own.target]->drop(own.own); }
 
 // Fails what was asked before that moment and not answered, and says when to look again.
-void worker::give_up(std::size_t first, std::size_t last, clock::time_point sent_before) {
-  for (std::size_t slot = first; slot < last; ++slot) {
-    const connection& own = connections_[slot];
+void worker::give_up(clock::time_point sent_before) {
+  const bool all = !time_.driving();  // connecting
+  for (std::size_t slot = all ? 0 : first_; slot < (all ? connections_.size() : last_); ++slot) {
+    connection& own = connections_[slot];
     const bool connecting = own.status == state::connecting;
-    if (!connecting && own.session.outstanding() == 0) continue;
-    const auto since = connecting ? own.connect_started : timing_of(slot, own.session.replied()).sent;
-    if (since < sent_before) fail(slot, load_error::timeout);
+    if (!connecting && (own.its != role::active || own.session.outstanding() == 0)) continue;
+    const auto since = connecting ? own.connect_started : times_of(slot, own.session.replied()).sent;
+    if (since >= sent_before) continue;
+    if (recorder_.is_recorded())
+      own.counted.longest = std::max<nanoseconds>(own.counted.longest, clock::now() - since);
+    fail(slot, load_error::timeout);
   }
   const auto now = clock::now();
-  next_sweep_ = now + std::clamp<nanoseconds>(timeout_ / 16, 1ms, 250ms);
-  const auto& parts = counts_.parts;
-  if (parts.empty()) return;  // connecting
+  next_sweep_ = now + std::clamp<nanoseconds>(load_.timeout / 16, 1ms, 250ms);
+  if (!time_.driving()) return;
   std::uint64_t requests = 0;
-  for (const auto& part : parts) requests += part.requests;
+  for (const auto& part : time_.counts().parts) requests += part.requests;
   progress_.store(requests, std::memory_order_relaxed);
-}
-
-// Time.
-
-void worker::start_parts() {
-  counts_.parts.assign(plan_.windows + 2, {});
-  part_ = 0;
-  part_end_ = plan_.end_of(0);
-  if (!run_queue_) run_queue_.emplace();
-  cpu_mark_ = thread_cpu_time();
-  waiting_mark_ = run_queue_->now();
-}
-
-void worker::end_part() {
-  const auto cpu = thread_cpu_time();
-  const auto waiting = run_queue_->now();
-  counts_.parts[part_].cpu += cpu - cpu_mark_;
-  counts_.parts[part_].waiting += waiting - waiting_mark_;
-  cpu_mark_ = cpu;
-  waiting_mark_ = waiting;
-}
-
-// Moves on to the part that holds `now`.
-void worker::account_until(clock::time_point now) {
-  if (counts_.parts.empty()) return;  // connecting: whatever comes now is unsolicited
-  while (now >= part_end_ && part_ <= plan_.windows) {
-    end_part();
-    ++part_;
-    part_end_ = part_ <= plan_.windows ? plan_.end_of(part_) : clock::time_point::max();
-  }
 }
 
 // Until the first events or `until`, and handles the events. A worker that must not miss a due time sleeps
 // less and polls the rest, because a sleep would end late; one that must never sleep polls all the time.
 void worker::wait_until(clock::time_point until) {
-  const bool driving = !counts_.parts.empty();
-  part_counts connecting;
-  part_counts& part = driving ? counts_.parts[part_] : connecting;
+  const bool driving = time_.driving();
+  const bool punctual = driving && pacers_[plan_.target]->next().due != clock::time_point::max();
   auto now = clock::now();
-  const nanoseconds sleep = until - now - (open_loop_ ? spin_margin : 0ns);
-  if (!(busy_poll_ && driving) && (!open_loop_ || sleep > 0ns)) {
-    part.blocked += engine_.wait(std::max(sleep, 0ns), *this);
+  const nanoseconds sleep = until - now - (punctual ? spin_margin : 0ns);
+  if (!(load_.busy_poll && driving) && (!punctual || sleep > 0ns)) {
+    const auto slept = transport_->wait(std::max(sleep, 0ns));
+    if (driving) time_.now().blocked += slept;
     return;
   }
   do {
     const auto before = now;
-    if (engine_.poll(*this)) return;
+    if (transport_->poll()) return;
     now = clock::now();
-    part.polling += std::min<nanoseconds>(now - before, longest_poll);
+    if (driving) time_.now().polling += std::min<nanoseconds>(now - before, longest_poll);
   } while (now < until);
 }
 

@@ -2,35 +2,22 @@
 
 #include "common/build_info.hpp"
 #include "common/cli.hpp"
+#include "loadgen/session/payload_pool.hpp"
 
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <stdexcept>
+#include <string_view>
 
 namespace echobench {
 namespace {
 
 using namespace std::chrono_literals;
 
-[[noreturn]] void refuse(const std::string& why) { throw CLI::ValidationError(why); }
+constexpr double stream_window = 256 << 10;  // bytes in flight on a connection
 
-// echo | upper | work:TIME | sleep:TIME
-operation parse_operation(const std::string& text) {
-  if (text == "echo") return {};
-  if (text == "upper") return {.kind = frame_op::upper};
-  const auto colon = text.find(':');
-  const auto name = text.substr(0, colon);
-  if (name == "work" || name == "sleep") {
-    const auto param = colon == std::string::npos ? std::nullopt : parse_duration(text.substr(colon + 1));
-    if (!param || *param % 1us != 0ns || *param > 1h) {
-      refuse("--op: " + name + " needs a time in whole microseconds up to 1h, for example " + name +
-             ":100us");
-    }
-    return {.kind = name == "work" ? frame_op::work : frame_op::sleep,
-            .param = std::chrono::duration_cast<std::chrono::microseconds>(*param)};
-  }
-  refuse("--op: '" + text + "' is none of echo, upper, work:TIME, sleep:TIME");
-}
+[[noreturn]] void refuse(const std::string& why) { throw CLI::ValidationError(why); }
 
 bool is_utf8(const std::string& text) {
   try {
@@ -53,35 +40,69 @@ target parse_target(const std::string& text) {
   return found;
 }
 
-void check(const options& asked) {
+// TIME | exp:TIME
+think_time parse_think(const std::string& text) {
+  constexpr std::string_view exponential = "exp:";
+  const bool spread = text.starts_with(exponential);
+  const auto mean = parse_duration(spread ? text.substr(exponential.size()) : text);
+  if (!mean || *mean > 1h) refuse("--think: '" + text + "' is neither TIME nor exp:TIME, up to 1h");
+  return {.mean = *mean, .exponential = spread};
+}
+
+// ON/OFF
+bursts parse_bursts(const std::string& text) {
+  const auto slash = text.find('/');
+  const auto on = parse_duration(text.substr(0, slash));
+  const auto off = slash == std::string::npos ? std::nullopt : parse_duration(text.substr(slash + 1));
+  if (!on || !off || *on < 1us || *on > 1h || *off > 1h)
+    refuse("--bursts: '" + text + "' is not ON/OFF, two times from 1us to 1h, for example 10ms/90ms");
+  return {.on = *on, .off = *off};
+}
+
+void check_messages(const message_spec& asked) {
+  const bool timed = asked.has(frame_op::work) || asked.has(frame_op::sleep);
   if (asked.frames != framing::frame) {
-    if (asked.op.kind == frame_op::work || asked.op.kind == frame_op::sleep) {
-      refuse("--op work and --op sleep need --framing frame: other framings cannot carry them");
+    if (timed || asked.operations.size() > 1) {
+      refuse("--op work, sleep and mix need --framing frame: other framings cannot carry them");
     }
-    if (asked.frames == framing::raw && asked.payload == 0) {
+    if (asked.frames == framing::raw && asked.smallest_payload() == 0) {
       refuse("--payload 0 needs --framing frame or line: raw would send nothing and await nothing");
     }
-    if (asked.frames == framing::line && asked.payload >= 64 << 10) {
-      refuse("--payload " + format_count(asked.payload) + " is too long for --framing line: at most 65535");
+    if (asked.frames == framing::line && asked.largest_payload() >= 64 << 10) {
+      refuse("--payload " + format_count(asked.largest_payload()) +
+             " is too long for --framing line: at most 65535");
     }
   }
-  if (asked.op.kind == frame_op::upper && asked.payload <= payload_pool::tag_size) {
-    refuse("--payload " + format_count(asked.payload) +
+  if (asked.has(frame_op::upper) && asked.smallest_payload() <= payload_pool::tag_size) {
+    refuse("--payload " + format_count(asked.smallest_payload()) +
            " is too short for --op upper: " + format_count(payload_pool::tag_size + 1) +
            " at least, so that a reply that is not mapped cannot pass");
   }
-  if (asked.op.offload && asked.op.kind != frame_op::work) refuse("--offload needs --op work:TIME");
-  if (asked.pattern == workload::crr && asked.pipeline != 1) {
+}
+
+void check(const options& asked) {
+  const load_spec& load = asked.load;
+  check_messages(load.messages);
+  if (load.pattern == workload::crr && load.pipeline != 1) {
     refuse("--pipeline must be 1 with --workload crr: one request per connection");
   }
-  if (asked.threads > asked.connections) {
+  if (load.pattern == workload::stream && load.open_loop) {
+    refuse("--rate cannot be kept with --workload stream: its connections are always full");
+  }
+  if (load.open_loop && load.pace.think.mean > 0ns) {
+    refuse("--think is for the closed loop: with --rate requests do not wait for replies");
+  }
+  if (load.slow_readers > 0 && load.pattern == workload::crr) {
+    refuse("--slow-readers needs --workload rr or stream");
+  }
+  if (asked.threads > load.connections) {
     refuse("--threads " + std::to_string(asked.threads) + " is more than --connections " +
-           std::to_string(asked.connections) + ": a thread would have nothing to do");
+           std::to_string(load.connections) + ": a thread would have nothing to do");
   }
   if (asked.targets.size() > 1 && asked.warmup == 0ns) {
     refuse("--warmup must not be 0 with several TARGETs: slices are sized by the rate seen in it");
   }
-  if (asked.slice && asked.open_loop() && asked.targets.size() > 1 && *asked.slice < 100ms) {
+  if (asked.slice && load.open_loop && asked.targets.size() > 1 && *asked.slice < 100ms) {
     refuse("--slice " + format_duration(*asked.slice) +
            " is too short for --rate: open-loop slices last 100ms at least for the cost of a request, and 1s "
            "(auto) where latency is judged, so that queues can build");
@@ -98,7 +119,11 @@ void check(const options& asked) {
 struct command_line::texts {
   std::vector<std::string> targets;
   std::string op = "echo";
-  std::string engine = "auto";  // both words mean epoll
+  std::string payload = "64";
+  std::string think = "0";
+  std::string bursts;
+  std::string engine = "auto";
+  bool offload = false;
   std::vector<std::uint32_t> server_pids;
   std::vector<std::uint32_t> server_loops;
   std::string slice = "auto";
@@ -122,9 +147,9 @@ command_line::command_line()
   app.add_option("TARGET", texts_->targets, "Server to drive, NAME labels it in results; repeats")
       ->type_name("[NAME=]HOST:PORT")
       ->required();
-  cli::add_count(app, "-c,--connections", o.connections, "Connections to each target", 1, 1'000'000);
+  cli::add_count(app, "-c,--connections", o.load.connections, "Connections to each target", 1, 1'000'000);
   cli::add_count(
-      app, "--idle-connections", o.idle_connections,
+      app, "--idle-connections", o.load.idle_connections,
       "Connections to each target beside those: opened with them, they carry nothing and stay open", 0,
       1'000'000);
   cli::add_duration(app, "-d,--duration", o.duration, "Measured time, shared by the targets", 1ms);
@@ -135,40 +160,70 @@ command_line::command_line()
       "Open loop: requests per second to each target, whatever the replies; without it a closed loop", 1,
       1'000'000'000)
       ->default_str("closed loop");
-  cli::add_choice<arrivals>(app, "--arrivals", o.arrival,
+  cli::add_choice<arrivals>(app, "--arrivals", o.load.pace.arrival,
                             {{"uniform", arrivals::uniform}, {"poisson", arrivals::poisson}},
                             "Open loop: spacing of the requests");
   cli::add_duration(app, "--warmup", o.warmup, "Time that each target is driven before the measurement");
-  cli::add_count(app, "--payload", o.payload, "Bytes of payload in a request", 0, 1U << 30);
-  cli::add_count(app, "--pipeline", o.pipeline, "Requests outstanding on a connection", 1, 4096);
+  app.add_option("--payload", texts_->payload,
+                 "Bytes of payload in a request: one size, evenly between two, or several by weight, as in "
+                 "mix:64@90,4k@10")
+      ->type_name("SIZE|uniform:SIZE-SIZE|mix:SIZE@WEIGHT,...")
+      ->default_str("64");
+  cli::add_count(app, "--pipeline", o.load.pipeline,
+                 "Requests outstanding on a connection, at most; with --rate several that are due go out "
+                 "without waiting for replies",
+                 1, 4096)
+      ->default_str("1; stream: what makes 256Ki");
+  app.add_option("--think", texts_->think,
+                 "Closed loop: time between a reply and the connection's next request, or the mean of an "
+                 "exponentially distributed one")
+      ->type_name("TIME|exp:TIME")
+      ->default_str("0");
+  app.add_option("--bursts", texts_->bursts,
+                 "Make requests in the first part of every ON + OFF only; --rate is the mean over both")
+      ->type_name("ON/OFF")
+      ->default_str("none");
+  cli::add_count(app, "--slow-readers", o.load.slow_readers,
+                 "Connections to each target beside those: they send as much as is taken and read slowly; "
+                 "their replies are checked and not counted",
+                 0, 1'000'000);
+  cli::add_count(app, "--slow-read-rate", o.load.slow_read_rate, "Bytes per second that each of them reads",
+                 1, 1'000'000'000);
   app.add_option(
          "--op", texts_->op,
-         "What the server does with a request; work and sleep need framing frame, upper with line or raw "
-         "a server started with --service upper")
-      ->type_name("echo|upper|work:TIME|sleep:TIME")
+         "What the server does with a request, or several by weight, as in mix:echo@99,work:10ms@1, told "
+         "apart in the result; work, sleep and mix need framing frame, upper with line or raw a server "
+         "started with --service upper")
+      ->type_name("echo|upper|work:TIME|sleep:TIME|mix:OP@WEIGHT,...")
       ->default_str("echo");
-  app.add_flag("--offload", o.op.offload, "Ask for work to be done on another thread of the server");
-  cli::add_choice<framing>(app, "--framing", o.frames,
+  app.add_flag("--offload", texts_->offload, "Ask for work to be done on another thread of the server");
+  cli::add_choice<framing>(app, "--framing", o.load.messages.frames,
                            {{"frame", framing::frame}, {"line", framing::line}, {"raw", framing::raw}},
                            "How messages are told apart");
   cli::add_choice<workload>(
-      app, "--workload", o.pattern, {{"rr", workload::rr}, {"crr", workload::crr}},
+      app, "--workload", o.load.pattern,
+      {{"rr", workload::rr}, {"crr", workload::crr}, {"stream", workload::stream}},
       "rr keeps connections; crr opens one per request, counts connecting as part of the response and closes "
-      "by reset (SO_LINGER 0, no TIME_WAIT)");
-  cli::add_count(app, "--connect-rate", o.connect_rate, "Connections opened per second before the warm-up", 1,
-                 10'000'000)
+      "by reset (SO_LINGER 0, no TIME_WAIT); stream keeps them full, for the bytes that go each way");
+  cli::add_count(app, "--connect-rate", o.load.connect_rate,
+                 "Connections opened per second before the warm-up", 1, 10'000'000)
       ->default_str("unlimited");
-  cli::add_duration(app, "--timeout", o.timeout, "Longest wait for a connection, or for a reply once sent",
-                    1ms, 1h);
+  cli::add_duration(app, "--timeout", o.load.timeout,
+                    "Longest wait for a connection, or for a reply once sent", 1ms, 1h);
   app.add_flag(
-      "--busy-poll", o.busy_poll,
+      "--busy-poll", o.load.busy_poll,
       "Never sleep while a target is driven: a client that sleeps is woken by the server's sends, at "
       "the server's expense; needs a CPU for each client thread");
   cli::add_cpus(app, "--cpus", o.cpus, "CPUs to run on, for example 0,2-3")->default_str("as inherited");
-  app.add_option("--engine", texts_->engine, "How the client does its I/O; auto takes the best at hand")
-      ->type_name("epoll|auto")
+  app.add_option(
+         "--engine", texts_->engine,
+         "How the client does its I/O; auto takes io-uring where it can be used, and the result says why "
+         "not")
+      ->type_name("epoll|io-uring|auto")
       ->check([](const std::string& text) {
-        return text == "epoll" || text == "auto" ? "" : "'" + text + "' is none of epoll|auto";
+        return text == "epoll" || text == "io-uring" || text == "auto"
+                   ? ""
+                   : "'" + text + "' is none of epoll|io-uring|auto";
       })
       ->default_str("auto");
   app.add_option(
@@ -214,9 +269,26 @@ command_line::~command_line() = default;
 options command_line::parse(int argc, const char* const* argv) {
   app_->parse(argc, argv);
   options& o = result_;
-  const bool offload = o.op.offload;
-  o.op = parse_operation(texts_->op);
-  o.op.offload = offload;
+  load_spec& load = o.load;
+  try {
+    load.messages.operations = parse_operations(texts_->op);
+    load.messages.payloads = parse_payloads(texts_->payload);
+  } catch (const std::invalid_argument& error) {
+    refuse(error.what());
+  }
+  if (texts_->offload && !load.messages.has(frame_op::work)) refuse("--offload needs --op work:TIME");
+  for (auto& each : load.messages.operations) {
+    each.op.offload = texts_->offload && each.op.kind == frame_op::work;
+  }
+  load.pace.think = parse_think(texts_->think);
+  if (!texts_->bursts.empty()) load.pace.pulse = parse_bursts(texts_->bursts);
+  load.open_loop = o.rate != 0;
+  load.messages.seed = load.pace.seed = o.seed;
+  if (load.pattern == workload::stream && app_->count("--pipeline") == 0) {
+    const double size = load.messages.mean_payload() + frame_header_size;
+    load.pipeline = static_cast<std::size_t>(std::clamp(stream_window / size, 2.0, 4096.0));
+  }
+  if (texts_->engine != "auto") o.io = texts_->engine == "epoll" ? engine::epoll : engine::io_uring;
   for (const auto& text : texts_->targets) o.targets.push_back(parse_target(text));
   if (texts_->slice != "auto") {
     o.slice = parse_duration(texts_->slice);

@@ -28,18 +28,18 @@ std::string refusal(std::vector<const char*> arguments) {
 
 TEST(options, defaults_are_those_of_the_manual) {
   const options o = parse({"127.0.0.1:4000"});
-  EXPECT_EQ(o.connections, 100U);
+  EXPECT_EQ(o.load.connections, 100U);
   EXPECT_EQ(o.duration, 10s);
   EXPECT_EQ(o.warmup, 1s);
   EXPECT_EQ(o.threads, 1U);
-  EXPECT_EQ(o.payload, 64U);
-  EXPECT_EQ(o.pipeline, 1U);
-  EXPECT_EQ(o.timeout, 5s);
+  EXPECT_EQ(o.load.messages.largest_payload(), 64U);
+  EXPECT_EQ(o.load.pipeline, 1U);
+  EXPECT_EQ(o.load.timeout, 5s);
   EXPECT_FALSE(o.open_loop());
-  EXPECT_FALSE(o.busy_poll);
-  EXPECT_EQ(o.op.kind, frame_op::echo);
-  EXPECT_EQ(o.frames, framing::frame);
-  EXPECT_EQ(o.pattern, workload::rr);
+  EXPECT_FALSE(o.load.busy_poll);
+  EXPECT_EQ(o.load.messages.operations[0].op.kind, frame_op::echo);
+  EXPECT_EQ(o.load.messages.frames, framing::frame);
+  EXPECT_EQ(o.load.pattern, workload::rr);
   EXPECT_EQ(o.slice, std::nullopt);
   ASSERT_EQ(o.targets.size(), 1U);
   EXPECT_EQ(o.targets[0].label(), "127.0.0.1:4000");
@@ -65,17 +65,17 @@ TEST(options, values_are_taken_with_their_units) {
                            "12",          "--strict",
                            "--busy-poll", "one=127.0.0.1:1",
                            "[::1]:2"});
-  EXPECT_EQ(o.connections, 10'000U);
+  EXPECT_EQ(o.load.connections, 10'000U);
   EXPECT_EQ(o.rate, 50'000U);
-  EXPECT_EQ(o.arrival, arrivals::poisson);
-  EXPECT_EQ(o.payload, 1024U);
-  EXPECT_EQ(o.op.kind, frame_op::work);
-  EXPECT_EQ(o.op.param, 100us);
-  EXPECT_TRUE(o.op.offload);
+  EXPECT_EQ(o.load.pace.arrival, arrivals::poisson);
+  EXPECT_EQ(o.load.messages.largest_payload(), 1024U);
+  EXPECT_EQ(o.load.messages.operations[0].op.kind, frame_op::work);
+  EXPECT_EQ(o.load.messages.operations[0].op.param, 100us);
+  EXPECT_TRUE(o.load.messages.operations[0].op.offload);
   EXPECT_EQ(o.slice, 1500ms);
   EXPECT_EQ(o.rounds, 9U);
   EXPECT_TRUE(o.strict);
-  EXPECT_TRUE(o.busy_poll);
+  EXPECT_TRUE(o.load.busy_poll);
   ASSERT_EQ(o.targets.size(), 2U);
   EXPECT_EQ(o.targets[0].label(), "one");
   EXPECT_EQ(o.targets[0].host_and_port, "127.0.0.1:1");
@@ -105,7 +105,18 @@ TEST(options, what_cannot_be_is_refused_naming_the_option) {
                {{"--payload", "0", "--framing", "raw"}, "--payload"},
                {{"--payload", "64Ki", "--framing", "line"}, "--payload"},
                {{"--workload", "crr", "--pipeline", "2"}, "--pipeline"},
-               {{"--engine", "io-uring"}, "--engine"},
+               {{"--workload", "stream", "-R", "1"}, "--rate"},
+               {{"--op", "mix:echo@1,work:1ms@1", "--framing", "line"}, "--op"},
+               {{"--op", "mix:echo@0"}, "--op"},
+               {{"--op", "upper", "--payload", "uniform:12-64"}, "--payload"},
+               {{"--payload", "64-"}, "--payload"},
+               {{"--payload", "uniform:1-64Ki", "--framing", "line"}, "--payload"},
+               {{"--think", "soon"}, "--think"},
+               {{"--think", "1ms", "-R", "1"}, "--think"},
+               {{"--bursts", "10ms"}, "--bursts"},
+               {{"--bursts", "0/10ms"}, "--bursts"},
+               {{"--slow-readers", "1", "--workload", "crr"}, "--slow-readers"},
+               {{"--engine", "kqueue"}, "--engine"},
                {{"--slice", "soon"}, "--slice"},
                {{"--slice", "20s"}, "--slice"},
                {{"--server-pid", "1", "--server-pid", "2"}, "--server-pid"},
@@ -119,6 +130,23 @@ TEST(options, what_cannot_be_is_refused_naming_the_option) {
                {{"--no-such-option"}, "--no-such-option"}};
   for (const auto& row : table) EXPECT_THAT(refusal(row.arguments), testing::HasSubstr(row.named));
   EXPECT_THROW(parse({}), CLI::RequiredError);
+}
+
+TEST(options, the_shape_of_a_load_is_taken_apart) {
+  const options o = parse({"--payload", "mix:64@9,4k@1", "--op", "mix:echo@99,work:10ms@1", "--offload",
+                           "--think", "exp:5ms", "--bursts", "10ms/90ms", "--slow-readers", "3", "--engine",
+                           "epoll", "--workload", "stream", "127.0.0.1:1"});
+  ASSERT_EQ(o.load.messages.operations.size(), 2U);
+  EXPECT_FALSE(o.load.messages.operations[0].op.offload);
+  EXPECT_TRUE(o.load.messages.operations[1].op.offload);
+  EXPECT_EQ(o.load.messages.largest_payload(), 4000U);
+  EXPECT_EQ(o.load.pace.think.mean, 5ms);
+  EXPECT_TRUE(o.load.pace.think.exponential);
+  EXPECT_EQ(o.load.pace.pulse.off, 90ms);
+  EXPECT_EQ(o.load.slow_readers, 3U);
+  EXPECT_EQ(o.io, engine::epoll);
+  EXPECT_GT(o.load.pipeline, 100U) << "a stream is as deep as its window";
+  EXPECT_EQ(parse({"--workload", "stream", "--pipeline", "3", "127.0.0.1:1"}).load.pipeline, 3U);
 }
 
 TEST(options, short_open_loop_slices_and_rounds_beyond_the_duration_are_allowed) {

@@ -4,6 +4,10 @@
 // sent, and a backlog of any length is two positions in a connection's stream.
 #pragma once
 
+#include "loadgen/plan/pacing.hpp"
+#include "loadgen/plan/seeded.hpp"
+#include "loadgen/plan/share.hpp"
+
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -14,23 +18,21 @@
 
 namespace echobench {
 
-enum class arrivals : std::uint8_t { uniform, poisson };
-
 // One worker's part of a target's load.
 struct schedule_share {
-  std::uint64_t rate = 1;       // requests per second, of the whole target
-  std::size_t connections = 1;  // of the whole target
-  std::size_t first = 0;        // this worker owns connections first, first + stride, ...
-  std::size_t stride = 1;
+  std::uint64_t rate = 1;  // requests per second, of the whole target
+  share connections;
   std::uint64_t seed = 0;  // poisson only
+  bursts pulse{};
 };
 
 // Each connection has a stream of its own, which does not depend on how connections are divided over workers.
 // Due times count from the target's first moment of load. uniform: request k of connection i of n is due at
 // (k n + i) / rate seconds. poisson: gap k of connection i is exponential, a function of seed, i and k alone;
-// together the connections are a Poisson process of `rate`.
+// together the connections are a Poisson process of `rate`. With bursts that is so of the time that is on,
+// at a rate that makes up for the rest.
 //
-// Connections are counted within the worker: 0 is `first`, 1 is `first + stride`.
+// Connections are counted within the worker.
 class schedule {
 public:
   using nanoseconds = std::chrono::nanoseconds;
@@ -40,8 +42,8 @@ public:
     std::size_t connection;
   };
 
-  schedule(arrivals kind, const schedule_share& share) : kind_(kind), share_(share) {
-    const auto own = (share.connections - share.first + share.stride - 1) / share.stride;
+  schedule(arrivals kind, const schedule_share& of) : kind_(kind), share_(of) {
+    const auto own = of.connections.size();
     released_.resize(own);
     for (std::size_t i = 0; i < own; ++i) {
       if (kind_ == arrivals::poisson) released_[i].waited = gap(i, 0);
@@ -101,11 +103,20 @@ private:
   }
 
   nanoseconds due_of(std::size_t connection, const position& at) const noexcept {
-    if (kind_ == arrivals::poisson) return nanoseconds(std::llround(at.waited));
-    const std::uint64_t request = at.index * share_.connections + number_of(connection);
+    if (kind_ == arrivals::poisson) return stretched(nanoseconds(std::llround(at.waited)));
+    const std::uint64_t request = at.index * share_.connections.whole + number_of(connection);
     // Whole seconds apart, so that the product stays within 64 bits.
-    return nanoseconds(request / share_.rate * ns_per_second +
-                       request % share_.rate * ns_per_second / share_.rate);
+    return stretched(nanoseconds(request / share_.rate * ns_per_second +
+                                 request % share_.rate * ns_per_second / share_.rate));
+  }
+
+  // What is due in a period is due in the part of it that is on.
+  nanoseconds stretched(nanoseconds due) const noexcept {
+    const auto& [on, off] = share_.pulse;
+    if (off == nanoseconds(0)) return due;
+    const auto within = static_cast<double>((due % (on + off)).count());
+    const double share = static_cast<double>(on.count()) / static_cast<double>((on + off).count());
+    return due / (on + off) * (on + off) + nanoseconds(static_cast<std::int64_t>(within * share));
   }
 
   void step(std::size_t connection, position& at) const noexcept {
@@ -113,24 +124,14 @@ private:
     if (kind_ == arrivals::poisson) at.waited += gap(connection, at.index);
   }
 
-  // ns between requests index - 1 and index. std's distributions differ between libraries, a seed must not.
+  // ns between requests index - 1 and index.
   double gap(std::size_t connection, std::uint64_t index) const noexcept {
-    const std::uint64_t bits = mixed(mixed(mixed(share_.seed) + number_of(connection)) + index);
-    const double uniform = static_cast<double>((bits >> 11) + 1) * 0x1p-53;  // 53 bits, in (0, 1]
-    return -std::log(uniform) * static_cast<double>(share_.connections) / static_cast<double>(share_.rate) *
-           1e9;
-  }
-
-  // The generator splitmix64 (Steele, Lea, Flood, 2014) with `state` as its state: one step.
-  static constexpr std::uint64_t mixed(std::uint64_t state) noexcept {
-    state += 0x9e37'79b9'7f4a'7c15;
-    state = (state ^ (state >> 30)) * 0xbf58'476d'1ce4'e5b9;
-    state = (state ^ (state >> 27)) * 0x94d0'49bb'1331'11eb;
-    return state ^ (state >> 31);
+    return exponential(seeded_bits(share_.seed, number_of(connection), index)) *
+           static_cast<double>(share_.connections.whole) / static_cast<double>(share_.rate) * 1e9;
   }
 
   std::uint64_t number_of(std::size_t connection) const noexcept {
-    return share_.first + connection * share_.stride;
+    return share_.connections.number_of(connection);
   }
 
   arrivals kind_;

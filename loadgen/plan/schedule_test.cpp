@@ -19,11 +19,12 @@ using std::chrono::nanoseconds;
 
 // The due times below `end`, of all workers, in order; `connections` gets how many each connection has.
 std::vector<nanoseconds> due_times(arrivals kind, std::uint64_t rate, std::size_t connections,
-                                   std::size_t workers, nanoseconds end, std::vector<int>& per_connection) {
+                                   std::size_t workers, nanoseconds end, std::vector<int>& per_connection,
+                                   const bursts& pulse = {}) {
   per_connection.assign(connections, 0);
   std::vector<nanoseconds> all;
   for (std::size_t worker = 0; worker < workers; ++worker) {
-    schedule own(kind, {.rate = rate, .connections = connections, .first = worker, .stride = workers});
+    schedule own(kind, {.rate = rate, .connections = {connections, worker, workers}, .pulse = pulse});
     for (nanoseconds last{0}; own.next().due < end; own.release()) {
       EXPECT_GE(own.next().due, last);
       last = own.next().due;
@@ -46,7 +47,7 @@ TEST(schedule, uniform_has_the_whole_rate_whatever_the_division) {
 }
 
 TEST(schedule, uniform_staggers_the_connections_by_one_nth_of_their_interval) {
-  schedule own(arrivals::uniform, {.rate = 100, .connections = 10});
+  schedule own(arrivals::uniform, {.rate = 100, .connections = {10}});
   for (std::size_t i = 0; i < 30; ++i, own.release()) {
     EXPECT_EQ(own.next().connection, i % 10);
     EXPECT_EQ(own.next().due, i * 10ms);
@@ -54,7 +55,7 @@ TEST(schedule, uniform_staggers_the_connections_by_one_nth_of_their_interval) {
 }
 
 TEST(schedule, uniform_does_not_drift) {
-  schedule own(arrivals::uniform, {.rate = 3, .connections = 1});
+  schedule own(arrivals::uniform, {.rate = 3, .connections = {1}});
   for (int i = 0; i < 3 * 86'400; ++i) own.release();
   EXPECT_EQ(own.next().due, 24h);
 }
@@ -76,7 +77,7 @@ TEST(schedule, poisson_has_the_rate_and_the_spread_of_poisson_arrivals) {
 
 TEST(schedule, poisson_follows_the_seed) {
   const auto first_due = [](std::uint64_t seed) {
-    return schedule(arrivals::poisson, {.rate = 1000, .connections = 10, .seed = seed}).next().due;
+    return schedule(arrivals::poisson, {.rate = 1000, .connections = {10}, .seed = seed}).next().due;
   };
   EXPECT_EQ(first_due(1), first_due(1));
   EXPECT_NE(first_due(1), first_due(2));
@@ -90,9 +91,18 @@ TEST(schedule, poisson_streams_belong_to_connections_and_not_to_workers) {
   }
 }
 
+TEST(schedule, bursts_keep_the_mean_rate_and_the_time_that_is_off) {
+  for (const auto kind : {arrivals::uniform, arrivals::poisson}) {
+    std::vector<int> each;
+    const auto due = due_times(kind, 1000, 10, 3, 10s, each, {.on = 10ms, .off = 90ms});
+    EXPECT_NEAR(static_cast<double>(due.size()), 10'000, kind == arrivals::uniform ? 0 : 500);
+    for (const auto at : due) EXPECT_LT(at % 100ms, 10ms);
+  }
+}
+
 TEST(schedule, a_backlog_is_issued_in_order_at_the_times_it_was_due) {
   for (const auto kind : {arrivals::uniform, arrivals::poisson}) {
-    schedule own(kind, {.rate = 1000, .connections = 6, .first = 1, .stride = 2, .seed = 4});
+    schedule own(kind, {.rate = 1000, .connections = {6, 1, 2}, .seed = 4});
     std::vector<std::vector<nanoseconds>> due(3);
     for (std::uint64_t i = 0; i < 300; ++i, own.release()) {
       EXPECT_EQ(own.backlog(), i);

@@ -1,6 +1,7 @@
 // What a run found: plain data, from the coordinator to verdict and reports.
 #pragma once
 
+#include "loadgen/plan/engine.hpp"
 #include "loadgen/plan/slice_plan.hpp"
 #include "loadgen/plan/target.hpp"
 #include "loadgen/probe/server_reading.hpp"
@@ -29,6 +30,8 @@ struct cell {
   std::size_t served = 0;
   std::uint64_t requests = 0;
   std::uint64_t requests_total = 0;
+  std::uint64_t bytes_out = 0;  // as `requests`: in the time that counts, headers included
+  std::uint64_t bytes_in = 0;
   std::uint64_t due = 0;  // open loop: requests that the schedule held for the measurement
   std::chrono::nanoseconds elapsed{0};
   std::chrono::nanoseconds connecting{
@@ -39,7 +42,9 @@ struct cell {
   std::chrono::nanoseconds client_blocked{0};  // asleep until there were events
   double client_busy = 0;  // client_time::busy() of the busiest thread: 0 to 1 of the measured time
   double jain_index = 1;   // over all connections
-  fairness spread;         // closed loop: within the server's loops
+  std::chrono::nanoseconds longest_wait{0};  // of a connection for a reply, in a measured drive
+  std::size_t longest_waiting = 0;           // which
+  fairness spread;                           // closed loop: within the server's loops
   target_record record;
   std::vector<slice> slices;
   std::optional<server_use> server;
@@ -58,6 +63,7 @@ struct measurement {
   std::chrono::system_clock::time_point finished;
   std::chrono::nanoseconds elapsed{0};  // of the measured part
   slice_plan slices;
+  engine_choice io;
   bool interrupted = false;
   std::vector<cell> cells;  // in the order of the targets
 };

@@ -1,18 +1,26 @@
 #include "loadgen/record/target_record.hpp"
 
+#include <algorithm>
+
 namespace echobench {
 
-void target_record::merge(const target_record& other) noexcept {
+void target_record::merge(const target_record& other) {
   service.merge(other.service);
   response.merge(other.response);
   lag.merge(other.lag);
   connect.merge(other.connect);
+  by_operation.resize(other.by_operation.size());
+  for (std::size_t i = 0; i < by_operation.size(); ++i) by_operation[i].merge(other.by_operation[i]);
   on_schedule += other.on_schedule;
+  deferred += other.deferred;
   unsent += other.unsent;
   for (std::size_t kind = 0; kind < load_error_kinds; ++kind) {
     errors[kind] += other.errors[kind];
     if (first_errno[kind] == 0) first_errno[kind] = other.first_errno[kind];
   }
+  faults.insert(faults.end(), other.faults.begin(), other.faults.end());
+  std::ranges::stable_sort(faults, {}, &fault::at);
+  if (faults.size() > faults_told) faults.resize(faults_told);
 }
 
 }  // namespace echobench

@@ -1,12 +1,14 @@
 // What one worker records of one target; merged over the workers, what a run records of it.
 #pragma once
 
+#include "loadgen/record/fault.hpp"
 #include "loadgen/record/histogram.hpp"
 #include "loadgen/session/load_error.hpp"
 
 #include <array>
 #include <chrono>
 #include <cstdint>
+#include <vector>
 
 namespace echobench {
 
@@ -17,16 +19,19 @@ inline constexpr std::chrono::nanoseconds schedule_tolerance = std::chrono::micr
 // sent) in a window of a recorded drive, whenever its reply came. Errors count always, warm-up and drains
 // included.
 struct target_record {
-  histogram service;              // from the actual send; crr: from the start of connecting
-  histogram response;             // open loop: from the intended send
-  histogram lag;                  // open loop: how late a request that was due was taken in hand
-  histogram connect;              // from the start of connecting to established; rr: before the warm-up
-  std::uint64_t on_schedule = 0;  // of them, within schedule_tolerance
+  histogram service;                    // from the actual send; crr: from the start of connecting
+  histogram response;                   // open loop: from the intended send
+  histogram lag;                        // open loop: how late a request that was due was taken in hand
+  histogram connect;                    // from the start of connecting to established; rr: before the warm-up
+  std::vector<histogram> by_operation;  // of a mix: response, in the closed loop service; else empty
+  std::uint64_t on_schedule = 0;        // of them, within schedule_tolerance
+  std::uint64_t deferred = 0;           // of them, due while their connection's pipeline was full
   std::uint64_t unsent = 0;  // due, and never sent: the connection had failed, or the time-out came first
   std::array<std::uint64_t, load_error_kinds> errors{};
   std::array<int, load_error_kinds> first_errno{};  // of each kind; 0: none
+  std::vector<fault> faults;                        // the first of them, in order
 
-  void merge(const target_record& other) noexcept;
+  void merge(const target_record& other);
 };
 
 }  // namespace echobench

@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <utility>
 
 namespace echobench {
@@ -19,8 +20,8 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::array<std::pair<const char*, double>, 5> percentiles{
-    {{"p50", 50}, {"p90", 90}, {"p99", 99}, {"p99.9", 99.9}, {"p99.99", 99.99}}};
+constexpr std::array<std::pair<const char*, double>, 6> percentiles{
+    {{"p50", 50}, {"p90", 90}, {"p99", 99}, {"p99.9", 99.9}, {"p99.99", 99.99}, {"p99.999", 99.999}}};
 
 std::string utc(std::chrono::system_clock::time_point time) {
   const auto milliseconds = std::chrono::floor<std::chrono::milliseconds>(time);
@@ -61,46 +62,81 @@ std::string name_of(framing of) {
   return of == framing::frame ? "frame" : of == framing::line ? "line" : "raw";
 }
 
-std::string name_of(frame_op of) {
-  switch (of) {
-    case frame_op::echo: return "echo";
-    case frame_op::upper: return "upper";
-    case frame_op::work: return "work";
-    case frame_op::sleep: return "sleep";
-  }
-  return "";
+std::string name_of(workload of) {
+  return of == workload::rr ? "rr" : of == workload::crr ? "crr" : "stream";
 }
 
-json config(const options& asked, const slice_plan& slices) {
-  json found{{"connections", asked.connections},
-             {"idle_connections", asked.idle_connections},
+json config(const options& asked, const measurement& measured) {
+  const load_spec& load = asked.load;
+  const message_spec& messages = load.messages;
+  const auto& operations = messages.operations;
+  const auto& [first, weight] = operations.front();
+  const auto op = format_operations(operations);
+  json found{{"connections", load.connections},
+             {"idle_connections", load.idle_connections},
+             {"slow_readers", load.slow_readers},
              {"duration_ns", asked.duration.count()},
              {"threads", asked.threads},
-             {"loop", asked.open_loop() ? "open" : "closed"},
+             {"loop", load.open_loop ? "open" : "closed"},
              {"warmup_ns", asked.warmup.count()},
-             {"payload_bytes", asked.payload},
-             {"pipeline", asked.pipeline},
-             {"op", name_of(asked.op.kind)},
-             {"offload", asked.op.offload},
-             {"framing", name_of(asked.frames)},
-             {"workload", asked.pattern == workload::rr ? "rr" : "crr"},
-             {"timeout_ns", asked.timeout.count()},
-             {"engine", "epoll"},
+             {"payload", format_payloads(messages.payloads)},
+             {"payload_bytes", std::llround(messages.mean_payload())},
+             {"pipeline", load.pipeline},
+             {"op", operations.size() == 1 ? op.substr(0, op.find(':')) : op},
+             {"offload", std::ranges::any_of(operations, [](const auto& each) { return each.op.offload; })},
+             {"framing", name_of(messages.frames)},
+             {"workload", name_of(load.pattern)},
+             {"timeout_ns", load.timeout.count()},
+             {"engine", name_of(measured.io.chosen)},
+             {"engine_reason", measured.io.reason},
              {"slice", asked.slice ? "explicit" : "auto"},
-             {"slice_ns", slices.length.count()},
-             {"guard_ns", slices.guard.count()},
+             {"slice_ns", measured.slices.length.count()},
+             {"guard_ns", measured.slices.guard.count()},
              {"rounds", asked.rounds},
              {"seed", asked.seed},
              {"strict", asked.strict},
-             {"busy_poll", asked.busy_poll}};
-  if (asked.open_loop()) {
+             {"busy_poll", load.busy_poll}};
+  if (load.open_loop) {
     found["rate_per_s"] = asked.rate;
-    found["arrivals"] = asked.arrival == arrivals::uniform ? "uniform" : "poisson";
+    found["arrivals"] = load.pace.arrival == arrivals::uniform ? "uniform" : "poisson";
     found["schedule_tolerance_ns"] = schedule_tolerance.count();
   }
-  if (asked.op.param.count() != 0) found["op_param_us"] = asked.op.param.count();
-  if (asked.connect_rate != 0) found["connect_rate_per_s"] = asked.connect_rate;
+  if (operations.size() == 1 && first.param.count() != 0) found["op_param_us"] = first.param.count();
+  if (load.pattern == workload::crr) found["close"] = "reset";
+  if (load.slow_readers > 0) found["slow_read_bytes_per_s"] = load.slow_read_rate;
+  if (const auto& think = load.pace.think; think.mean.count() > 0) {
+    found["think_ns"] = think.mean.count();
+    found["think"] = think.exponential ? "exponential" : "constant";
+  }
+  if (const auto& pulse = load.pace.pulse; pulse.off.count() > 0) {
+    found["bursts"] = {{"on_ns", pulse.on.count()}, {"off_ns", pulse.off.count()}};
+  }
+  if (load.connect_rate != 0) found["connect_rate_per_s"] = load.connect_rate;
   if (!asked.cpus.empty()) found["cpus"] = format_cpu_list(asked.cpus);
+  return found;
+}
+
+json faults(const std::vector<fault>& of) {
+  json found = json::array();
+  for (const fault& each : of) {
+    json entry{{"kind", name_of(each.kind)},
+               {"at_ns", each.at.count()},
+               {"connection", each.connection},
+               {"request", each.request},
+               {"reply_bytes", each.reply_bytes}};
+    if (each.error != 0) entry["errno"] = each.error;
+    if (each.idle) entry["idle"] = true;
+    found.push_back(std::move(entry));
+  }
+  return found;
+}
+
+json by_operation(const cell& of, const options& asked) {
+  json found = json::object();
+  const auto& operations = asked.load.messages.operations;
+  for (std::size_t i = 0; i < of.record.by_operation.size(); ++i) {
+    found[format_operation(operations[i].op)] = latencies(of.record.by_operation[i]);
+  }
   return found;
 }
 
@@ -179,7 +215,7 @@ json cell_to_json(const cell& of, const options& asked, const slice_plan& plan) 
   json histograms = json::object();
   if (of.record.service.count() > 0) histograms["service"] = encode_hdr_v2_base64(of.record.service);
   if (of.record.response.count() > 0) histograms["response"] = encode_hdr_v2_base64(of.record.response);
-
+  if (of.record.lag.count() > 0) histograms["send_lag"] = encode_hdr_v2_base64(of.record.lag);
   if (of.record.connect.count() > 0) histograms["connect"] = encode_hdr_v2_base64(of.record.connect);
 
   json found{{"target", of.driven.host_and_port},
@@ -188,13 +224,15 @@ json cell_to_json(const cell& of, const options& asked, const slice_plan& plan) 
              {"reasons", of.judged.reasons},
              {"connections",
               {{"asked", asked.all_connections()},
-               {"idle", asked.idle_connections},
+               {"idle", asked.load.idle_connections},
                {"opened", of.opened},
                {"served", of.served}}},
              {"connect_ns", latencies(of.record.connect)},
              {"connects_per_s", of.connect_rate()},
              {"requests", of.requests},
              {"requests_total", of.requests_total},
+             {"bytes_out", of.bytes_out},
+             {"bytes_in", of.bytes_in},
              {"elapsed_ns", of.elapsed.count()},
              {"throughput_per_s", of.throughput()},
              {"errors", std::move(errors)},
@@ -202,6 +240,8 @@ json cell_to_json(const cell& of, const options& asked, const slice_plan& plan) 
              {"response_ns", latencies(of.record.response)},
              {"effective_concurrency", of.effective_concurrency()},
              {"jain_index", of.jain_index},
+             {"longest_wait", {{"ns", of.longest_wait.count()}, {"connection", of.longest_waiting}}},
+             {"faults", faults(of.record.faults)},
              {"fairness",
               {{"jain_index", of.spread.jain_index},
                {"loops", of.spread.connections_per_loop.size()},
@@ -211,16 +251,18 @@ json cell_to_json(const cell& of, const options& asked, const slice_plan& plan) 
              {"client_polling_ns", of.client_polling.count()},
              {"client_blocked_ns", of.client_blocked.count()},
              {"client_busy", of.client_busy},
-             {"busy_poll", asked.busy_poll},
+             {"busy_poll", asked.load.busy_poll},
              {"histograms", std::move(histograms)},
              {"slices", slices(of, plan)}};
   if (asked.open_loop()) {
     found["offered_per_s"] = asked.rate;
     found["requests_due"] = of.due;
     found["requests_unsent"] = of.record.unsent;
+    found["requests_deferred"] = of.record.deferred;
     found["send_lag_ns"] = latencies(of.record.lag);
     if (const auto share = of.on_schedule()) found["schedule_adherence"] = *share;
   }
+  if (!of.record.by_operation.empty()) found["by_operation_ns"] = by_operation(of, asked);
   if (of.server) {
     found["server"] = server(*of.server, *of.driven.server_pid, of.requests_total);
     if (of.requests_total > 0) {
@@ -239,7 +281,7 @@ json to_json(const measurement& measured, const options& asked, std::span<const 
   return {{"schema_version", 1},
           {"tool", tool()},
           {"host", describe_host()},
-          {"config", config(asked, measured.slices)},
+          {"config", config(asked, measured)},
           {"argv", argv},
           {"started_at", utc(measured.started)},
           {"finished_at", utc(measured.finished)},

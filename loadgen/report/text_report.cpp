@@ -93,10 +93,10 @@ std::string details(const cell& of, const options& asked) {
   text += fmt::format(
       "{} verified replies, effective concurrency {:.1f} of {}, Jain index {:.3f}, client busy {:.0f} %",
       grouped(static_cast<double>(of.requests_total)), of.effective_concurrency(),
-      asked.connections * asked.pipeline, of.spread.jain_index, of.client_busy * 100);
+      asked.load.connections * asked.load.pipeline, of.spread.jain_index, of.client_busy * 100);
   if (of.server) {
     text += fmt::format(", server busy {:.0f} %, {} threads", of.server->busy * 100, of.server->end.threads);
-    if (asked.pattern == workload::rr &&
+    if (asked.load.pattern != workload::crr &&
         of.opened >= 100) {  // fewer, and the first pages of the heap are all there is
       const auto& [base, end] = std::tie(of.server->base, of.server->end);
       const bool shared_once = base.pss_bytes && end.pss_bytes;
@@ -109,7 +109,7 @@ std::string details(const cell& of, const options& asked) {
     }
   }
   text += '\n';
-  if (asked.all_connections() >= 1000 || asked.idle_connections > 0) {
+  if (asked.all_connections() >= 1000 || asked.load.idle_connections > 0) {
     const histogram& connect = of.record.connect;
     text += fmt::format("  connecting: {} a second, p50 {}, p99 {}, max {}\n", grouped(of.connect_rate()),
                         duration_text(connect.supported_percentile(50)),
@@ -138,10 +138,12 @@ std::string details(const cell& of, const options& asked) {
 }  // namespace
 
 std::string summary(const measurement& measured, const options& asked) {
+  const load_spec& load = asked.load;
   std::string text = fmt::format(
-      "{} loop, {} connections{}, {} B payload, {}{}\n\n", asked.open_loop() ? "open" : "closed",
-      asked.connections,
-      asked.idle_connections > 0 ? fmt::format(" and {} idle", asked.idle_connections) : "", asked.payload,
+      "{} loop, {} connections{}{}, {} B payload, {}, {}{}\n\n", asked.open_loop() ? "open" : "closed",
+      load.connections, load.idle_connections > 0 ? fmt::format(" and {} idle", load.idle_connections) : "",
+      load.slow_readers > 0 ? fmt::format(" and {} slow readers", load.slow_readers) : "",
+      format_payloads(load.messages.payloads), name_of(measured.io.chosen),
       measured.cells.size() > 1 ? fmt::format("{} targets in slices of {}", measured.cells.size(),
                                               duration_text(measured.slices.length))
                                 : duration_text(measured.elapsed),
@@ -172,7 +174,7 @@ std::string explain_silence(const cell& of, const options& asked, bool interrupt
               : fmt::format("cannot connect: {}", ::strerror(error));
   } else if (seen(load_error::timeout)) {
     why = fmt::format("it never answered within --timeout {}: is it an echo server with this --framing?",
-                      format_duration(asked.timeout));
+                      format_duration(asked.load.timeout));
   } else if (seen(load_error::short_reply) || seen(load_error::reset)) {
     why = "it closed every connection before answering: look at its log, --framing and limits";
   }

@@ -8,23 +8,23 @@ namespace echobench {
 
 std::span<const std::byte> client_session::pending(std::span<std::byte> scratch) const noexcept {
   if (!has_pending()) return {};
-  const auto stored = plan_.stored_request(connection_, sending_.sequence, sending_.offset);
+  const auto stored = plan_.stored_request(sending_.at, sending_.offset);
   if (stored.size() >= scratch.size()) return stored;
 
   std::size_t filled = 0;
-  for (position at = sending_; at.sequence < requested_ && filled < scratch.size();) {
-    const auto copied = plan_.copy_request(connection_, at.sequence, at.offset, scratch.subspan(filled));
-    at.advance(copied, plan_.size());
+  for (position next = sending_; next.at.sequence < requested_ && filled < scratch.size();) {
+    const auto copied = plan_.copy_request(next.at, next.offset, scratch.subspan(filled));
+    next.advance(copied, plan_);
     filled += copied;
   }
   return scratch.first(filled);
 }
 
-void client_session::sent(std::size_t n) noexcept { sending_.advance(n, plan_.size()); }
+void client_session::sent(std::size_t n) noexcept { sending_.advance(n, plan_); }
 
 client_session::progress client_session::received(std::span<const std::byte> bytes) noexcept {
   progress result;
-  const std::uint64_t first = receiving_.sequence;
+  const std::uint64_t first = replied();
   while (!bytes.empty() && result.found == finding::good) {
     const auto limit = awaited();
     if (limit == 0) {
@@ -36,15 +36,15 @@ client_session::progress client_session::received(std::span<const std::byte> byt
       bytes = bytes.subspan(before - header.size());
     } else {
       const auto part = bytes.first(std::min(bytes.size(), limit));
-      if (!plan_.is_reply_text(connection_, receiving_.sequence, receiving_.offset, part)) {
+      if (!plan_.is_reply_text(receiving_.at, receiving_.offset, part)) {
         result.found = finding::corrupt;
       } else {
-        receiving_.advance(part.size(), plan_.size());
+        receiving_.advance(part.size(), plan_);
         bytes = bytes.subspan(part.size());
       }
     }
   }
-  result.replies = receiving_.sequence - first;
+  result.replies = replied() - first;
   return result;
 }
 
@@ -57,9 +57,9 @@ client_session::finding client_session::take_header(std::span<const std::byte>& 
     receiving_.offset += count;
     return finding::good;
   }
-  const auto expected = plan_.reply_header(connection_, receiving_.sequence);
+  const auto expected = plan_.reply_header(receiving_.at);
   if (header_ == expected) {
-    receiving_.advance(count, plan_.size());
+    receiving_.advance(count, plan_);
     return finding::good;
   }
   auto refusal = decode_header(expected);
@@ -71,10 +71,10 @@ client_session::finding client_session::take_header(std::span<const std::byte>& 
 
 // How many bytes of the reply that is arriving can be there: no echo is ahead of its request.
 std::size_t client_session::awaited() const noexcept {
-  if (receiving_.sequence < sending_.sequence) return plan_.size() - receiving_.offset;
+  if (replied() < sending_.at.sequence) return receiving_.size - receiving_.offset;
   return sending_.offset - std::min(sending_.offset, receiving_.offset);
 }
 
-void client_session::restart() noexcept { sending_ = receiving_ = {.sequence = requested_, .offset = 0}; }
+void client_session::restart() noexcept { sending_ = receiving_ = position(plan_, connection(), requested_); }
 
 }  // namespace echobench

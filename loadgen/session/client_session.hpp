@@ -21,19 +21,26 @@ public:
 
   // `connection` is its number within the run (part of every payload). Keeps a reference to the plan.
   client_session(const message_plan& plan, std::uint32_t connection) noexcept
-      : plan_(plan), connection_(connection) {}
+      : plan_(plan), sending_(plan, connection, 0), receiving_(sending_) {}
 
   // Adds a request to what is to be sent.
   void request() noexcept { ++requested_; }
 
   std::uint64_t requested() const noexcept { return requested_; }
-  std::uint64_t replied() const noexcept { return receiving_.sequence; }
-  std::uint64_t outstanding() const noexcept { return requested_ - receiving_.sequence; }
-  bool has_pending() const noexcept { return sending_.sequence < requested_; }
+  std::uint64_t replied() const noexcept { return receiving_.at.sequence; }
+  std::uint64_t outstanding() const noexcept { return requested_ - replied(); }
+  bool has_pending() const noexcept { return sending_.at.sequence < requested_; }
+  std::uint32_t connection() const noexcept { return receiving_.at.connection; }
+  std::size_t reply_offset() const noexcept {
+    return receiving_.offset;
+  }  // bytes of the next reply that came
 
   // The next bytes to go, assembled in `scratch` or, where a payload is large, directly from the pool. Empty:
   // nothing to send. Valid until `scratch` is used again.
   std::span<const std::byte> pending(std::span<std::byte> scratch) const noexcept;
+
+  // So many of them were handed to a transport, which sends all of them or breaks the connection. Their echo
+  // may arrive from now on, also before the transport has been told that it has sent them.
   void sent(std::size_t n) noexcept;
 
   // Checks bytes as they arrive, split in any way.
@@ -44,14 +51,17 @@ public:
 
 private:
   struct position {
-    std::uint64_t sequence = 0;
+    planned_message at;
     std::size_t offset = 0;  // within the message, below its size
+    std::size_t size;        // of the message
 
-    void advance(std::size_t n, std::size_t message_size) noexcept {
-      offset += n;
-      while (offset >= message_size) {
-        offset -= message_size;
-        ++sequence;
+    position(const message_plan& plan, std::uint32_t connection, std::uint64_t sequence) noexcept
+        : at(plan.message_of(connection, sequence)), size(plan.size_of(at)) {}
+    void advance(std::size_t n, const message_plan& plan) noexcept {
+      for (offset += n; offset >= size;) {
+        const std::size_t beyond = offset - size;
+        *this = position(plan, at.connection, at.sequence + 1);
+        offset = beyond;
       }
     }
   };
@@ -64,7 +74,6 @@ private:
   position sending_;
   position receiving_;
   std::array<std::byte, frame_header_size> header_;  // of the reply that is arriving
-  std::uint32_t connection_;
 };
 
 }  // namespace echobench

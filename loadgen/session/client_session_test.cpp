@@ -21,6 +21,11 @@ const payload_pool& pool() {
   return shared;
 }
 
+message_plan plan_of(framing kind, std::size_t payload, const operation& op = {}) {
+  const auto size = static_cast<std::uint32_t>(payload);
+  return {{.frames = kind, .operations = {{op}}, .payloads = {{.low = size, .high = size}}}, pool()};
+}
+
 std::string text_of(std::span<const std::byte> from) {
   return {reinterpret_cast<const char*>(from.data()), from.size()};
 }
@@ -74,21 +79,19 @@ struct shape {
 
 class session_of_each_shape : public testing::TestWithParam<shape> {
 protected:
-  message_plan plan_{GetParam().kind,
-                     {.kind = GetParam().upper ? frame_op::upper : frame_op::echo},
-                     GetParam().payload,
-                     pool()};
+  const message_plan plan_ = plan_of(GetParam().kind, GetParam().payload,
+                                     {.kind = GetParam().upper ? frame_op::upper : frame_op::echo});
   bytes reply_to_all(const bytes& request) { return answer(GetParam().kind, request, GetParam().upper); }
 };
 
 TEST_P(session_of_each_shape, accepts_correct_replies_split_in_any_way) {
   for (const std::size_t step :
        {std::size_t{1}, std::size_t{7}, std::size_t{16}, std::size_t{4096}, 4 * largest}) {
-    if (plan_.size() > 1000 && step == 1) continue;
+    if (plan_.largest_size() > 1000 && step == 1) continue;
     client_session session(plan_, 5);
     for (int i = 0; i < 3; ++i) session.request();
     const bytes request = send_all(session, step);
-    ASSERT_EQ(request.size(), 3 * plan_.size());
+    ASSERT_EQ(request.size(), 3 * plan_.largest_size());
     const auto seen = deliver(session, reply_to_all(request), step);
     EXPECT_EQ(seen.found, finding::good) << "step " << step;
     EXPECT_EQ(seen.replies, 3U) << "step " << step;
@@ -169,13 +172,13 @@ bytes reply_of(const message_plan& plan, framing kind, std::uint32_t connection,
   client_session session(plan, connection);
   for (int i = 0; i <= sequence; ++i) session.request();
   const bytes replies = answer(kind, send_all(session, 1 << 20), false);
-  return {replies.end() - static_cast<std::ptrdiff_t>(plan.size()), replies.end()};
+  return {replies.end() - static_cast<std::ptrdiff_t>(plan.largest_size()), replies.end()};
 }
 
 TEST(client_session, a_stale_or_swapped_reply_is_corrupt) {
   for (const framing kind : {framing::frame, framing::line, framing::raw}) {
     for (const std::size_t payload : {std::size_t{4}, std::size_t{12}, std::size_t{64}}) {
-      const message_plan plan(kind, {}, payload, pool());
+      const message_plan plan = plan_of(kind, payload);
       client_session session(plan, 1);
       session.request();
       session.request();
@@ -191,8 +194,8 @@ TEST(client_session, a_stale_or_swapped_reply_is_corrupt) {
 }
 
 TEST(client_session, an_error_status_is_a_rejection_and_not_a_wrong_reply) {
-  const message_plan plan(framing::frame, {.kind = frame_op::work, .param = std::chrono::microseconds(9)}, 64,
-                          pool());
+  const message_plan plan =
+      plan_of(framing::frame, 64, {.kind = frame_op::work, .param = std::chrono::microseconds(9)});
   for (const std::size_t step : {std::size_t{1}, std::size_t{16}}) {
     client_session session(plan, 1);
     session.request();
@@ -210,7 +213,7 @@ TEST(client_session, an_error_status_is_a_rejection_and_not_a_wrong_reply) {
 }
 
 TEST(client_session, an_end_in_the_middle_leaves_the_request_outstanding) {
-  const message_plan plan(framing::frame, {}, 64, pool());
+  const message_plan plan = plan_of(framing::frame, 64);
   client_session session(plan, 1);
   session.request();
   const bytes reply = answer(framing::frame, send_all(session, 1 << 20), false);
@@ -219,7 +222,7 @@ TEST(client_session, an_end_in_the_middle_leaves_the_request_outstanding) {
 }
 
 TEST(client_session, a_restart_forgets_what_was_in_flight) {
-  const message_plan plan(framing::line, {}, 20, pool());
+  const message_plan plan = plan_of(framing::line, 20);
   client_session session(plan, 1);
   session.request();
   bytes scratch(8);
@@ -233,8 +236,51 @@ TEST(client_session, a_restart_forgets_what_was_in_flight) {
   EXPECT_EQ(deliver(session, request, 3).replies, 1U);
 }
 
+const message_spec mixed{.operations = parse_operations("mix:echo@8,upper@1,work:5us@1"),
+                         .payloads = parse_payloads("mix:13-400@1,2000@1"),
+                         .seed = 3};
+
+TEST(client_session, a_mix_of_operations_and_sizes_is_checked_however_it_is_split) {
+  const message_plan plan(mixed, pool());
+  for (const std::size_t step : {std::size_t{1}, std::size_t{100}, std::size_t{1} << 20}) {
+    client_session session(plan, 5);
+    for (int i = 0; i < 200; ++i) session.request();
+    const bytes request = send_all(session, step);
+    bytes reply = answer(framing::frame, request, false);
+    client_session other = session;
+    const auto seen = deliver(session, reply, step);
+    EXPECT_EQ(seen.found, finding::good);
+    EXPECT_EQ(seen.replies, 200U);
+    reply[reply.size() - 1] ^= std::byte{1};
+    EXPECT_EQ(deliver(other, reply, step).replies, 199U);
+  }
+}
+
+TEST(message_plan, a_mix_has_its_weights_and_follows_the_seed) {
+  const message_plan plan(mixed, pool());
+  message_spec other = mixed;
+  other.seed = 4;
+  const message_plan differs(other, pool());
+  std::map<std::uint32_t, int> operations;
+  int large = 0;
+  int alike = 0;
+  for (std::uint64_t sequence = 0; sequence < 10'000; ++sequence) {
+    const auto found = plan.message_of(7, sequence);
+    ++operations[found.operation];
+    large += found.payload == 2000;
+    EXPECT_TRUE(found.payload == 2000 || (found.payload >= 13 && found.payload <= 400));
+    alike += differs.message_of(7, sequence).payload == found.payload;
+    EXPECT_EQ(plan.operation_of(7, sequence), found.operation);
+  }
+  EXPECT_NEAR(operations[0], 8000, 200);
+  EXPECT_NEAR(operations[1], 1000, 150);
+  EXPECT_NEAR(operations[2], 1000, 150);
+  EXPECT_NEAR(large, 5000, 250);
+  EXPECT_LT(alike, 4000);
+}
+
 TEST(message_plan, large_payloads_are_sent_from_the_pool) {
-  const message_plan plan(framing::frame, {}, largest, pool());
+  const message_plan plan = plan_of(framing::frame, largest);
   client_session session(plan, 1);
   session.request();
   bytes scratch(1024);
@@ -242,18 +288,18 @@ TEST(message_plan, large_payloads_are_sent_from_the_pool) {
   EXPECT_EQ(first.data(), scratch.data());
   session.sent(first.size());
   const auto rest = session.pending(scratch);
-  EXPECT_EQ(rest.size(), plan.size() - first.size());
+  EXPECT_EQ(rest.size(), plan.largest_size() - first.size());
   EXPECT_NE(rest.data(), scratch.data());
 }
 
 TEST(payload_pool, no_two_requests_have_the_same_text) {
   for (const std::size_t size : {payload_pool::tag_size, std::size_t{64}}) {
-    const message_plan plan(framing::raw, {}, size, pool());
+    const message_plan plan = plan_of(framing::raw, size);
     std::set<std::string> seen;
     bytes text(size);
     for (std::uint32_t connection = 0; connection < 300; ++connection) {
       for (std::uint64_t sequence = 0; sequence < 300; ++sequence) {
-        plan.copy_request(connection, sequence, 0, text);
+        plan.copy_request(plan.message_of(connection, sequence), 0, text);
         EXPECT_TRUE(seen.insert(text_of(text)).second) << connection << '/' << sequence;
       }
     }
@@ -262,14 +308,14 @@ TEST(payload_pool, no_two_requests_have_the_same_text) {
 
 TEST(payload_pool, short_texts_differ_between_neighbours) {
   for (const std::size_t size : {std::size_t{1}, std::size_t{2}, std::size_t{4}}) {
-    const message_plan plan(framing::line, {}, size, pool());
+    const message_plan plan = plan_of(framing::line, size);
     bytes text(size);
     bytes other(size);
     for (std::uint32_t connection = 0; connection < 200; ++connection) {
-      plan.copy_request(connection, 7, 0, text);
-      plan.copy_request(connection, 8, 0, other);
+      plan.copy_request(plan.message_of(connection, 7), 0, text);
+      plan.copy_request(plan.message_of(connection, 8), 0, other);
       EXPECT_NE(text, other);
-      plan.copy_request(connection + 1, 7, 0, other);
+      plan.copy_request(plan.message_of(connection + 1, 7), 0, other);
       EXPECT_NE(text, other);
     }
   }

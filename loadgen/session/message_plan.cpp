@@ -1,45 +1,94 @@
 #include "loadgen/session/message_plan.hpp"
 
+#include "loadgen/plan/seeded.hpp"
+
 #include <algorithm>
 #include <cassert>
 #include <cstring>
 
 namespace echobench {
+namespace {
 
-message_plan::message_plan(framing kind, const operation& op, std::size_t payload, const payload_pool& pool)
-    : pool_(pool),
-      upper_(op.kind == frame_op::upper),
-      header_size_(kind == framing::frame ? frame_header_size : 0),
-      tag_end_(header_size_ + std::min(payload, payload_pool::tag_size)),
-      window_end_(header_size_ + payload),
-      size_(window_end_ + (kind == framing::line ? 1 : 0)) {
-  assert(size_ > 0);
-  frame_header request;
-  request.length = static_cast<std::uint32_t>(payload);
-  request.op = op.kind;
-  request.flags = op.offload ? flag_offload : std::uint8_t{0};
-  request.param = static_cast<std::uint32_t>(op.param.count());
-  encode_header(request, request_header_);
-  encode_header(reply_to(request, frame_status::ok), reply_header_);
+void put_u32(std::span<std::byte, 4> into, std::uint32_t value) noexcept {
+  for (std::size_t byte = 0; byte < 4; ++byte) into[byte] = static_cast<std::byte>(value >> (24 - 8 * byte));
 }
 
-void message_plan::put_sequence(wire_header& header, std::uint32_t connection,
-                                std::uint64_t sequence) noexcept {
-  constexpr std::uint32_t spread = 0x9E37'79B1;  // odd: distinct for distinct connections; large: far apart
-  const std::uint32_t field = static_cast<std::uint32_t>(sequence) + connection * spread;
-  for (std::size_t byte = 0; byte < 4; ++byte) {
-    header[12 + byte] = static_cast<std::byte>(field >> (24 - 8 * byte));
+// Turns the weights of some parts into limits for 32 random bits.
+template <class Weighted, class Part>
+void set_limits(const std::vector<Weighted>& weighted, std::vector<Part>& parts) {
+  std::uint64_t sum = 0;
+  for (const auto& each : weighted) sum += each.weight;
+  std::uint64_t below = 0;
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    below += weighted[i].weight;
+    parts[i].below = (below << 32) / sum;
   }
 }
 
-message_plan::wire_header message_plan::reply_header(std::uint32_t connection,
-                                                     std::uint64_t sequence) const noexcept {
-  wire_header header = reply_header_;
-  put_sequence(header, connection, sequence);
+template <class Part>
+const Part& chosen(const std::vector<Part>& parts, std::uint64_t bits) noexcept {
+  return *std::ranges::find_if(parts, [bits](const Part& each) { return bits < each.below; });
+}
+
+}  // namespace
+
+message_plan::message_plan(const message_spec& spec, const payload_pool& pool)
+    : pool_(pool),
+      seed_(spec.seed),
+      varies_(spec.operations.size() > 1 || spec.smallest_payload() != spec.largest_payload()),
+      only_payload_(spec.smallest_payload()),
+      largest_payload_(spec.largest_payload()),
+      header_size_(spec.frames == framing::frame ? frame_header_size : 0),
+      tail_size_(spec.frames == framing::line ? 1 : 0) {
+  assert(header_size_ + only_payload_ + tail_size_ > 0);
+  for (const auto& [op, weight] : spec.operations) {
+    frame_header request;
+    request.op = op.kind;
+    request.flags = op.offload ? flag_offload : std::uint8_t{0};
+    request.param = static_cast<std::uint32_t>(op.param.count());
+    kind& made = kinds_.emplace_back();
+    made.upper = op.kind == frame_op::upper;
+    encode_header(request, made.request);
+    encode_header(reply_to(request, frame_status::ok), made.reply);
+  }
+  for (const auto& [low, high, weight] : spec.payloads) {
+    sizes_.push_back({.low = low, .count = std::uint64_t{high} - low + 1});
+  }
+  set_limits(spec.operations, kinds_);
+  set_limits(spec.payloads, sizes_);
+}
+
+void message_plan::choose(planned_message& of) const noexcept {
+  const auto bits = seeded_bits(seed_, of.connection, of.sequence);
+  of.operation = static_cast<std::uint32_t>(&chosen(kinds_, bits & 0xffff'ffff) - kinds_.data());
+  const sizes& from = chosen(sizes_, bits >> 32);
+  of.payload = from.low;
+  if (from.count > 1) of.payload += static_cast<std::uint32_t>(mixed_bits(bits) % from.count);
+}
+
+void message_plan::put_variable(wire_header& header, const planned_message& of) noexcept {
+  constexpr std::uint32_t spread = 0x9E37'79B1;  // odd: distinct for distinct connections; large: far apart
+  put_u32(std::span(header).first<4>(), of.payload);
+  put_u32(std::span(header).last<4>(), static_cast<std::uint32_t>(of.sequence) + of.connection * spread);
+}
+
+message_plan::wire_header message_plan::reply_header(const planned_message& of) const noexcept {
+  wire_header header = kinds_[of.operation].reply;
+  put_variable(header, of);
   return header;
 }
 
-std::size_t message_plan::copy_request(std::uint32_t connection, std::uint64_t sequence, std::size_t offset,
+std::size_t message_plan::tag_end(const planned_message& of) const noexcept {
+  return header_size_ + std::min<std::size_t>(of.payload, payload_pool::tag_size);
+}
+
+std::span<const std::byte> message_plan::window(const planned_message& of, bool upper) const noexcept {
+  const auto size = header_size_ + of.payload - tag_end(of);
+  return upper ? pool_.upper_window(of.connection, of.sequence, size)
+               : pool_.window(of.connection, of.sequence, size);
+}
+
+std::size_t message_plan::copy_request(const planned_message& of, std::size_t offset,
                                        std::span<std::byte> into) const noexcept {
   std::size_t done = 0;
   // Copies what `part`, which begins at `begin` of the message, has to give at the present offset.
@@ -52,29 +101,31 @@ std::size_t message_plan::copy_request(std::uint32_t connection, std::uint64_t s
     offset += count;
   };
   if (offset < header_size_) {
-    wire_header header = request_header_;
-    put_sequence(header, connection, sequence);
+    wire_header header = kinds_[of.operation].request;
+    put_variable(header, of);
     append(header, 0);
   }
-  if (offset < tag_end_) {
-    const auto tag = payload_pool::tag_of(connection, sequence);
-    append(std::span(tag).first(tag_end_ - header_size_), header_size_);
+  const auto tag_end = this->tag_end(of);
+  if (offset < tag_end) {
+    const auto tag = payload_pool::tag_of(of.connection, of.sequence);
+    append(std::span(tag).first(tag_end - header_size_), header_size_);
   }
-  append(pool_.window(connection, sequence, window_end_ - tag_end_), tag_end_);
+  append(window(of, false), tag_end);
   constexpr std::byte newline{'\n'};
-  append(std::span(&newline, size_ - window_end_), window_end_);
+  append(std::span(&newline, tail_size_), header_size_ + of.payload);
   return done;
 }
 
-std::span<const std::byte> message_plan::stored_request(std::uint32_t connection, std::uint64_t sequence,
+std::span<const std::byte> message_plan::stored_request(const planned_message& of,
                                                         std::size_t offset) const noexcept {
-  if (offset < tag_end_ || offset >= window_end_) return {};
-  return pool_.window(connection, sequence, window_end_ - tag_end_).subspan(offset - tag_end_);
+  const auto begin = tag_end(of);
+  if (offset < begin || offset >= header_size_ + of.payload) return {};
+  return window(of, false).subspan(offset - begin);
 }
 
-bool message_plan::is_reply_text(std::uint32_t connection, std::uint64_t sequence, std::size_t offset,
+bool message_plan::is_reply_text(const planned_message& of, std::size_t offset,
                                  std::span<const std::byte> received) const noexcept {
-  assert(offset >= header_size_ && offset + received.size() <= size_);
+  assert(offset >= header_size_ && offset + received.size() <= size_of(of));
   // Whether what was received at the present offset agrees with `part`; moves on past it.
   const auto agrees = [&](std::span<const std::byte> part, std::size_t begin) {
     if (received.empty() || offset >= begin + part.size()) return true;
@@ -85,14 +136,13 @@ bool message_plan::is_reply_text(std::uint32_t connection, std::uint64_t sequenc
     offset += count;
     return same;
   };
-  if (offset < tag_end_) {
-    const auto tag = payload_pool::tag_of(connection, sequence);
-    if (!agrees(std::span(tag).first(tag_end_ - header_size_), header_size_)) return false;
+  const auto tag_end = this->tag_end(of);
+  if (offset < tag_end) {
+    const auto tag = payload_pool::tag_of(of.connection, of.sequence);
+    if (!agrees(std::span(tag).first(tag_end - header_size_), header_size_)) return false;
   }
-  const auto window_size = window_end_ - tag_end_;
-  const auto window = upper_ ? pool_.upper_window(connection, sequence, window_size)
-                             : pool_.window(connection, sequence, window_size);
-  return agrees(window, tag_end_) && (received.empty() || received.front() == std::byte{'\n'});
+  return agrees(window(of, kinds_[of.operation].upper), tag_end) &&
+         (received.empty() || received.front() == std::byte{'\n'});
 }
 
 }  // namespace echobench

@@ -1,67 +1,96 @@
 // What every request of a run looks like, and the reply that it must bring.
 //
-// Request and reply have the same size: [frame header] [payload] ['\n']. Nothing is stored per request: any
-// part of any message is generated from (connection, sequence).
+// Request and reply have the same size: [frame header] [payload] ['\n']. Nothing is stored per request: which
+// operation and payload it has, and any part of its bytes, follow from (seed, connection, sequence).
 #pragma once
 
 #include "common/frame.hpp"
+#include "loadgen/plan/message_spec.hpp"
 #include "loadgen/session/payload_pool.hpp"
 
 #include <array>
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <vector>
 
 namespace echobench {
 
-struct operation {
-  frame_op kind = frame_op::echo;
-  std::chrono::microseconds param{0};  // work, sleep
-  bool offload = false;                // work
+// One request and its reply.
+struct planned_message {
+  std::uint32_t connection = 0;  // its number within the run
+  std::uint32_t payload = 0;     // bytes, without header and without '\n'
+  std::uint64_t sequence = 0;
+  std::uint32_t operation = 0;  // index into message_spec::operations
 };
 
 class message_plan {
 public:
-  // `payload` is the size in bytes, without the header and without the '\n' of a line; not 0 for raw. Keeps a
-  // reference to the pool.
-  message_plan(framing kind, const operation& op, std::size_t payload, const payload_pool& pool);
+  // Keeps a reference to the pool, which must hold the largest payload; that must not be 0 for raw.
+  message_plan(const message_spec& spec, const payload_pool& pool);
 
-  std::size_t size() const noexcept { return size_; }                // whole message, never 0
+  planned_message message_of(std::uint32_t connection, std::uint64_t sequence) const noexcept {
+    planned_message found{.connection = connection, .payload = only_payload_, .sequence = sequence};
+    if (varies_) choose(found);
+    return found;
+  }
+
+  std::size_t operations() const noexcept { return kinds_.size(); }
+  std::uint32_t operation_of(std::uint32_t connection, std::uint64_t sequence) const noexcept {
+    return kinds_.size() > 1 ? message_of(connection, sequence).operation : 0;
+  }
+  std::size_t largest_size() const noexcept { return header_size_ + largest_payload_ + tail_size_; }
+  std::size_t size_of(const planned_message& of) const noexcept {
+    return header_size_ + of.payload + tail_size_;
+  }
   std::size_t header_size() const noexcept { return header_size_; }  // 16 for frame, else 0
 
-  std::array<std::byte, frame_header_size> reply_header(std::uint32_t connection,
-                                                        std::uint64_t sequence) const noexcept;
+  std::array<std::byte, frame_header_size> reply_header(const planned_message& of) const noexcept;
 
   // Writes the request's bytes from `offset` on, as many as fit; returns how many.
-  std::size_t copy_request(std::uint32_t connection, std::uint64_t sequence, std::size_t offset,
+  std::size_t copy_request(const planned_message& of, std::size_t offset,
                            std::span<std::byte> into) const noexcept;
 
   // The request's bytes from `offset` on as far as they lie in the pool: nothing to copy. Empty when `offset`
   // is not in that part.
-  std::span<const std::byte> stored_request(std::uint32_t connection, std::uint64_t sequence,
-                                            std::size_t offset) const noexcept;
+  std::span<const std::byte> stored_request(const planned_message& of, std::size_t offset) const noexcept;
 
   // Whether `received` is what the reply has after its header at `offset` of the message; it must not reach
   // beyond the message's end.
-  bool is_reply_text(std::uint32_t connection, std::uint64_t sequence, std::size_t offset,
+  bool is_reply_text(const planned_message& of, std::size_t offset,
                      std::span<const std::byte> received) const noexcept;
 
 private:
   using wire_header = std::array<std::byte, frame_header_size>;
 
+  struct kind {
+    wire_header request{};
+    wire_header reply{};
+    bool upper = false;
+    std::uint64_t below = 0;  // of 32 random bits: chosen when they are, and not below those before it
+  };
+  struct sizes {
+    std::uint32_t low = 0;
+    std::uint64_t count = 1;
+    std::uint64_t below = 0;
+  };
+
+  void choose(planned_message& of) const noexcept;
   // The sequence field differs between connections, too, so that a reply to another one cannot pass for want
   // of payload.
-  static void put_sequence(wire_header& header, std::uint32_t connection, std::uint64_t sequence) noexcept;
+  static void put_variable(wire_header& header, const planned_message& of) noexcept;
+  std::size_t tag_end(const planned_message& of) const noexcept;
+  std::span<const std::byte> window(const planned_message& of, bool upper) const noexcept;
 
   const payload_pool& pool_;
-  wire_header request_header_{};
-  wire_header reply_header_{};
-  bool upper_;
+  std::vector<kind> kinds_;
+  std::vector<sizes> sizes_;
+  std::uint64_t seed_;
+  bool varies_;
+  std::uint32_t only_payload_;
+  std::uint32_t largest_payload_;
   std::size_t header_size_;
-  std::size_t tag_end_;     // header and tag
-  std::size_t window_end_;  // header and payload
-  std::size_t size_;
+  std::size_t tail_size_;  // '\n' of a line
 };
 
 }  // namespace echobench

@@ -1,4 +1,4 @@
-#include "loadgen/drive/drive_counts.hpp"
+#include "loadgen/record/drive_counts.hpp"
 
 #include <algorithm>
 
@@ -14,6 +14,9 @@ part_counts& part_counts::operator+=(const part_counts& other) noexcept {
   polling += other.polling;
   blocked += other.blocked;
   service += other.service;
+  slowest = std::max(slowest, other.slowest);
+  bytes_out += other.bytes_out;
+  bytes_in += other.bytes_in;
   return *this;
 }
 

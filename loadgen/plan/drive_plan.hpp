@@ -1,21 +1,22 @@
 // When a target is driven, and how that time is divided for the accounts.
 #pragma once
 
+#include "loadgen/plan/pacing.hpp"
+
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 
 namespace echobench {
 
-using clock = std::chrono::steady_clock;
-
 // A time during which one target is driven: [start, measure_from) the guard, then `windows` accounting
 // windows up to `stop`, then the drain, in which nothing new is due and what is outstanding is awaited.
 struct drive_plan {
   std::size_t target = 0;
-  clock::time_point start;
-  clock::time_point measure_from;
-  clock::time_point stop;
+  std::uint64_t rate = 0;  // requests per second; 0: closed loop
+  clock::time_point start{};
+  clock::time_point measure_from{};
+  clock::time_point stop{};
   std::size_t windows = 1;
   bool recorded = false;  // no: warm-up
 

@@ -1,4 +1,4 @@
-#include "loadgen/drive/drive_counts.hpp"
+#include "loadgen/record/drive_counts.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,7 +1,7 @@
 // What one worker did while it drove a target, and where its time went.
 #pragma once
 
-#include "loadgen/drive/drive_plan.hpp"
+#include "loadgen/plan/drive_plan.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -17,6 +17,10 @@ struct part_counts {
   std::chrono::nanoseconds polling{0};  // time spent looking for events that were not there
   std::chrono::nanoseconds blocked{0};  // time asleep until there were events
   std::chrono::nanoseconds service{0};  // service times of the requests, added up
+  std::chrono::nanoseconds slowest{
+      0};                       // of the replies that are recorded: the longest time, response or service
+  std::uint64_t bytes_out = 0;  // handed to the kernel; replies and headers included
+  std::uint64_t bytes_in = 0;
 
   part_counts& operator+=(const part_counts& other) noexcept;
 };

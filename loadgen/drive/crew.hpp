@@ -1,0 +1,47 @@
+// All workers of a run, wherever they are: what the coordinator asks of them, and what it gets.
+#pragma once
+
+#include "loadgen/plan/drive_plan.hpp"
+#include "loadgen/record/connection_counts.hpp"
+#include "loadgen/record/drive_counts.hpp"
+#include "loadgen/record/target_record.hpp"
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace echobench {
+
+// What has become of a target so far.
+struct target_outcome {
+  target_record record;
+  std::size_t opened = 0;                      // connections, idle ones included
+  std::vector<connection_counts> connections;  // that carry requests, by number
+  std::chrono::nanoseconds connecting{0};      // kept connections: from the start until the last was open
+};
+
+// One owner calls; every call but start() returns when all workers have done it. Throws what a worker threw.
+class crew {
+public:
+  virtual ~crew() = default;
+
+  virtual void connect() = 0;
+  virtual void start(const drive_plan& plan) = 0;  // then wait(), before anything else
+  virtual std::vector<drive_counts> wait() = 0;    // of each worker
+  virtual void settle() = 0;
+
+  std::vector<drive_counts> drive(const drive_plan& plan) {
+    start(plan);
+    return wait();
+  }
+
+  virtual std::size_t live(std::size_t target) const = 0;  // connections that carry requests and did not fail
+  virtual target_outcome outcome(std::size_t target) const = 0;
+  virtual bool stop_requested() const = 0;
+
+  // Connections opened so far or replies of this drive so far, a little out of date; at any time.
+  virtual std::uint64_t progress() const = 0;
+};
+
+}  // namespace echobench

@@ -1,0 +1,39 @@
+// Where the time of one worker's thread goes, by the parts of a drive.
+#pragma once
+
+#include "loadgen/plan/drive_plan.hpp"
+#include "loadgen/probe/run_queue_clock.hpp"
+#include "loadgen/record/drive_counts.hpp"
+
+#include <chrono>
+#include <cstddef>
+#include <optional>
+
+namespace echobench {
+
+// Used by one thread, the first to call begin().
+class part_clock {
+public:
+  void begin(const drive_plan& plan);
+  void advance_to(clock::time_point now);  // to the part that holds it
+  void end(clock::time_point stopped, clock::time_point now);
+
+  bool driving() const noexcept { return driving_; }
+  part_counts& now() noexcept { return counts_.parts[part_]; }
+  clock::time_point part_end() const noexcept { return part_end_; }
+  const drive_counts& counts() const noexcept { return counts_; }  // of the last drive
+
+private:
+  void close_part();
+
+  drive_plan plan_;
+  drive_counts counts_;
+  bool driving_ = false;
+  std::size_t part_ = 0;
+  clock::time_point part_end_;
+  std::optional<run_queue_clock> run_queue_;
+  std::chrono::nanoseconds cpu_mark_{0};      // thread CPU time at the start of the part
+  std::chrono::nanoseconds waiting_mark_{0};  // likewise
+};
+
+}  // namespace echobench

@@ -1,0 +1,71 @@
+// What one worker records of the requests that it makes.
+#pragma once
+
+#include "loadgen/plan/drive_plan.hpp"
+#include "loadgen/record/target_record.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace echobench {
+
+struct request_times {
+  clock::time_point intended;
+  clock::time_point sent;
+};
+
+class recorder {
+public:
+  // `operations`: of the mix; 1: they are not told apart.
+  recorder(std::size_t targets, std::size_t operations, bool open_loop)
+      : open_loop_(open_loop), records_(targets) {
+    for (target_record& each : records_) {
+      if (operations > 1) each.by_operation.resize(operations);
+    }
+  }
+
+  void begin(const drive_plan& plan) { plan_ = plan; }
+
+  bool is_recorded() const noexcept { return plan_.recorded; }
+  bool is_measured(clock::time_point intended) const noexcept {
+    return plan_.recorded && intended >= plan_.measure_from && intended < plan_.stop;
+  }
+
+  // A request that became due at `intended` was taken in hand; its connection's pipeline may be full.
+  void released(clock::time_point intended, clock::time_point now, bool pipeline_full) noexcept {
+    if (!is_measured(intended)) return;
+    target_record& own = records_[plan_.target];
+    own.lag.record(now - intended);
+    own.on_schedule += now - intended <= schedule_tolerance;
+    own.deferred += pipeline_full;
+  }
+
+  // Returns the time that counts: from the intended send in the open loop, else from the actual one.
+  std::chrono::nanoseconds replied(const request_times& of, std::uint32_t operation,
+                                   clock::time_point now) noexcept {
+    const auto counts = now - (open_loop_ ? of.intended : of.sent);
+    if (!is_measured(of.intended)) return counts;
+    target_record& own = records_[plan_.target];
+    own.service.record(now - of.sent);
+    if (open_loop_) own.response.record(counts);
+    if (!own.by_operation.empty()) own.by_operation[operation].record(counts);
+    return counts;
+  }
+
+  void unsent(std::size_t target, std::uint64_t requests) noexcept { records_[target].unsent += requests; }
+  void connected(std::size_t target, std::chrono::nanoseconds took) noexcept {
+    records_[target].connect.record(took);
+  }
+  void failed(std::size_t target, const fault& what);
+
+  const target_record& of(std::size_t target) const noexcept { return records_[target]; }
+
+private:
+  const bool open_loop_;
+  drive_plan plan_;
+  std::vector<target_record> records_;
+};
+
+}  // namespace echobench

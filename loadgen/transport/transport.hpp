@@ -1,0 +1,97 @@
+// What moves the bytes of one worker's connections.
+//
+// Connections are known by slot, 0 to slots - 1. A transport owns their sockets and the buffers that it
+// receives into; a session checks the bytes in place. Used by one thread, the one that calls enter().
+#pragma once
+
+#include "common/socket.hpp"
+#include "loadgen/plan/engine.hpp"
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+namespace echobench {
+
+// What happens to the connections. Told only from within flush(), poll() and wait(); it may call connect(),
+// flush(), receive(), close() and abort() for any slot. After on_end or on_error it must close.
+class transport_events {
+public:
+  // What is to be sent next, put into `scratch` or lying elsewhere, where it must stay as it is for the life
+  // of the transport. Empty: nothing.
+  virtual std::span<const std::byte> pending(std::size_t slot, std::span<std::byte> scratch) noexcept = 0;
+  // So many of these bytes were taken: they will be sent, or on_error() follows. Their echo may be told
+  // before the kernel has said that it sent them.
+  virtual void taken(std::size_t slot, std::size_t n) noexcept = 0;
+
+  virtual void on_connected(std::size_t slot) = 0;
+  virtual void on_bytes(std::size_t slot, std::span<const std::byte> bytes) = 0;
+  virtual void on_end(std::size_t slot) = 0;  // the peer finished sending
+  // The connect failed, or the connection broke. What had arrived before was told before.
+  virtual void on_error(std::size_t slot, int error) = 0;
+
+protected:
+  ~transport_events() = default;
+};
+
+// How a connection is read.
+enum class reading : std::uint8_t {
+  as_it_comes,
+  on_demand,  // when receive() asks for it: a peer that reads slowly
+};
+
+class transport {
+public:
+  virtual ~transport() = default;
+
+  // The calling thread is the one that uses it from now on. Throws std::system_error.
+  virtual void enter() {}
+
+  // Starts to connect an unused slot; `source` as in start_connect(). False with errno set when it failed at
+  // once.
+  virtual bool connect(std::size_t slot, const endpoint& to, const endpoint* source, reading how) = 0;
+
+  // Sends what the slot has pending, now or when the kernel is entered next, and goes on by itself while
+  // there is more.
+  virtual void flush(std::size_t slot) = 0;
+
+  // on_demand: tells up to `most` bytes, once, when there are some; at most 64 KiB.
+  virtual void receive(std::size_t slot, std::size_t most) = 0;
+
+  virtual void close(std::size_t slot) noexcept = 0;
+  // The same with a reset, so that neither end keeps the port in TIME_WAIT.
+  virtual void abort(std::size_t slot) noexcept = 0;
+
+  // Tells some of what has happened, without waiting. False: nothing had.
+  virtual bool poll() = 0;
+
+  // The same, but sleeps up to `longest` for something to happen. Returns how long it slept: 0 when something
+  // had at once, for to fetch that is work.
+  virtual std::chrono::nanoseconds wait(std::chrono::nanoseconds longest) = 0;
+
+  // Whether the run is to be broken off.
+  bool stop_requested() const noexcept { return stop_requested_; }
+
+protected:
+  bool stop_requested_ = false;
+};
+
+// Why there is no io_uring here that can be used; empty: there is.
+std::string io_uring_unavailable_reason();
+
+struct transport_settings {
+  std::size_t slots = 0;
+  std::size_t message_size = 0;  // bytes of the largest
+  std::size_t pipeline = 1;      // messages in flight on a connection
+  bool kept = true;              // connections outlive their first reply
+  int stop_fd = -1;              // becomes readable when the run is to be broken off; not owned
+};
+
+// `events` must outlive it. Throws std::system_error that says what is missing.
+std::unique_ptr<transport> make_transport(engine which, const transport_settings& settings,
+                                          transport_events& events);
+
+}  // namespace echobench
