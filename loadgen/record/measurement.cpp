@@ -2,8 +2,8 @@
 
 namespace echobench {
 
-double cell::throughput() const noexcept {
-  return elapsed.count() > 0 ? static_cast<double>(requests) * 1e9 / static_cast<double>(elapsed.count()) : 0;
+double cell::per_second(std::uint64_t counted) const noexcept {
+  return elapsed.count() > 0 ? static_cast<double>(counted) * 1e9 / static_cast<double>(elapsed.count()) : 0;
 }
 
 double cell::connect_rate() const noexcept {

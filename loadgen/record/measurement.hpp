@@ -50,7 +50,8 @@ struct cell {
   std::optional<server_use> server;
   judgement judged;
 
-  double throughput() const noexcept;             // per second
+  double per_second(std::uint64_t counted) const noexcept;
+  double throughput() const noexcept { return per_second(requests); }
   double connect_rate() const noexcept;           // connections established per second
   double effective_concurrency() const noexcept;  // Little's law: throughput x mean service time
   std::optional<double> on_schedule() const noexcept;

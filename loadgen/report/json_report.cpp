@@ -233,6 +233,8 @@ json cell_to_json(const cell& of, const options& asked, const slice_plan& plan) 
              {"requests_total", of.requests_total},
              {"bytes_out", of.bytes_out},
              {"bytes_in", of.bytes_in},
+             {"bytes_out_per_s", of.per_second(of.bytes_out)},
+             {"bytes_in_per_s", of.per_second(of.bytes_in)},
              {"elapsed_ns", of.elapsed.count()},
              {"throughput_per_s", of.throughput()},
              {"errors", std::move(errors)},

@@ -16,6 +16,8 @@ namespace {
 
 using std::chrono::nanoseconds;
 
+constexpr std::size_t faults_shown = 3;
+
 std::string duration_text(std::optional<nanoseconds> of) {
   if (!of) return "-";
   const auto ns = static_cast<double>(of->count());
@@ -88,49 +90,93 @@ std::string table(const std::vector<std::vector<std::string>>& rows) {
   return text;
 }
 
+std::string memory_text(const server_use& server, std::size_t opened) {
+  const auto& [base, end] = std::tie(server.base, server.end);
+  const bool shared_once = base.pss_bytes && end.pss_bytes;
+  const auto before = shared_once ? *base.pss_bytes : base.rss_bytes;
+  const auto after = shared_once ? *end.pss_bytes : end.rss_bytes;
+  return fmt::format(
+      ", {:.1f} KiB a connection ({})",
+      static_cast<double>(after - std::min(after, before)) / 1024 / static_cast<double>(opened),
+      shared_once ? "PSS" : "RSS");
+}
+
+std::string connecting_text(const cell& of) {
+  const histogram& connect = of.record.connect;
+  return fmt::format("  connecting: {} a second, p50 {}, p99 {}, max {}\n", grouped(of.connect_rate()),
+                     duration_text(connect.supported_percentile(50)),
+                     duration_text(connect.supported_percentile(99)),
+                     duration_text(connect.count() > 0 ? std::optional(connect.max()) : std::nullopt));
+}
+
+std::string schedule_text(const cell& of) {
+  return fmt::format(
+      "  schedule: {:.2f} % of the sends within {} of it, lag p50 {}, p99.9 {}, max {}; {} due while the "
+      "pipeline was full; service p99 {}\n",
+      *of.on_schedule() * 100, format_duration(schedule_tolerance),
+      duration_text(of.record.lag.supported_percentile(50)),
+      duration_text(of.record.lag.supported_percentile(99.9)), duration_text(of.record.lag.max()),
+      grouped(static_cast<double>(of.record.deferred)),
+      duration_text(of.record.service.supported_percentile(99)));
+}
+
+std::string operations_text(const cell& of, const options& asked) {
+  std::string text;
+  for (std::size_t i = 0; i < of.record.by_operation.size(); ++i) {
+    const histogram& own = of.record.by_operation[i];
+    text += fmt::format(
+        "  {}: {} requests, p50 {}, p99 {}, max {}\n", format_operation(asked.load.messages.operations[i].op),
+        grouped(static_cast<double>(own.count())), duration_text(own.supported_percentile(50)),
+        duration_text(own.supported_percentile(99)),
+        duration_text(own.count() > 0 ? std::optional(own.max()) : std::nullopt));
+  }
+  return text;
+}
+
+// All of them by kind, the first by time and connection.
+std::string errors_text(const target_record& of) {
+  std::string text;
+  for (std::size_t kind = 0; kind < load_error_kinds; ++kind) {
+    if (of.errors[kind] == 0) continue;
+    text +=
+        fmt::format("{}{} {}", text.empty() ? "  errors: " : ", ", load_error_names[kind], of.errors[kind]);
+    if (of.first_errno[kind] != 0) text += fmt::format(" ({})", ::strerror(of.first_errno[kind]));
+  }
+  if (!text.empty()) text += '\n';
+  for (std::size_t i = 0; i < std::min(of.faults.size(), faults_shown); ++i) {
+    const fault& each = of.faults[i];
+    text += fmt::format("  {:.3f} s: {} on {}connection {}", std::chrono::duration<double>(each.at).count(),
+                        name_of(each.kind), each.idle ? "idle " : "", each.connection);
+    if (each.kind != load_error::refused) {
+      text += fmt::format(", awaiting reply {}", each.request + 1);
+      if (each.reply_bytes > 0) text += fmt::format(" of which {} bytes were right", each.reply_bytes);
+    }
+    text += '\n';
+  }
+  if (of.faults.size() > faults_shown) text += "  ... (the result file has more of them)\n";
+  return text;
+}
+
 std::string details(const cell& of, const options& asked) {
-  std::string text = fmt::format("{}: ", of.driven.label());
-  text += fmt::format(
-      "{} verified replies, effective concurrency {:.1f} of {}, Jain index {:.3f}, client busy {:.0f} %",
-      grouped(static_cast<double>(of.requests_total)), of.effective_concurrency(),
-      asked.load.connections * asked.load.pipeline, of.spread.jain_index, of.client_busy * 100);
+  const load_spec& load = asked.load;
+  std::string text = fmt::format(
+      "{}: {} verified replies, effective concurrency {:.1f} of {}, Jain index {:.3f}, client busy {:.0f} %",
+      of.driven.label(), grouped(static_cast<double>(of.requests_total)), of.effective_concurrency(),
+      load.connections * load.pipeline, of.spread.jain_index, of.client_busy * 100);
   if (of.server) {
     text += fmt::format(", server busy {:.0f} %, {} threads", of.server->busy * 100, of.server->end.threads);
-    if (asked.load.pattern != workload::crr &&
-        of.opened >= 100) {  // fewer, and the first pages of the heap are all there is
-      const auto& [base, end] = std::tie(of.server->base, of.server->end);
-      const bool shared_once = base.pss_bytes && end.pss_bytes;
-      const auto before = shared_once ? *base.pss_bytes : base.rss_bytes;
-      const auto after = shared_once ? *end.pss_bytes : end.rss_bytes;
-      text += fmt::format(
-          ", {:.1f} KiB a connection ({})",
-          static_cast<double>(after - std::min(after, before)) / 1024 / static_cast<double>(of.opened),
-          shared_once ? "PSS" : "RSS");
-    }
+    // With fewer, the first pages of the heap are all there is.
+    if (load.pattern != workload::crr && of.opened >= 100) text += memory_text(*of.server, of.opened);
   }
   text += '\n';
-  if (asked.all_connections() >= 1000 || asked.load.idle_connections > 0) {
-    const histogram& connect = of.record.connect;
-    text += fmt::format("  connecting: {} a second, p50 {}, p99 {}, max {}\n", grouped(of.connect_rate()),
-                        duration_text(connect.supported_percentile(50)),
-                        duration_text(connect.supported_percentile(99)),
-                        duration_text(connect.count() > 0 ? std::optional(connect.max()) : std::nullopt));
+  if (load.pattern == workload::stream) {
+    text += fmt::format("  stream: {:.1f} MB/s to the server, {:.1f} MB/s from it\n",
+                        of.per_second(of.bytes_out) / 1e6, of.per_second(of.bytes_in) / 1e6);
   }
-  if (const auto share = of.on_schedule()) {
-    text +=
-        fmt::format("  schedule: {:.2f} % of the sends within {} of it, mean lag {}; service p99 {}\n",
-                    *share * 100, format_duration(schedule_tolerance), duration_text(of.record.lag.mean()),
-                    duration_text(of.record.service.supported_percentile(99)));
-  }
-  std::string errors;
-  for (std::size_t kind = 0; kind < load_error_kinds; ++kind) {
-    if (of.record.errors[kind] == 0) continue;
-    errors +=
-        fmt::format("{}{} {}", errors.empty() ? "" : ", ", load_error_names[kind], of.record.errors[kind]);
-    if (of.record.first_errno[kind] != 0)
-      errors += fmt::format(" ({})", ::strerror(of.record.first_errno[kind]));
-  }
-  if (!errors.empty()) text += "  errors: " + errors + '\n';
+  if (asked.all_connections() >= 1000 || load.idle_connections > 0 || load.pattern == workload::crr)
+    text += connecting_text(of);
+  if (of.on_schedule()) text += schedule_text(of);
+  text += operations_text(of, asked) + errors_text(of.record);
   for (const auto& reason : of.judged.reasons) text += "  " + reason + '\n';
   return text;
 }
