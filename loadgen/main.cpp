@@ -12,6 +12,7 @@
 
 #include <cstdio>
 #include <exception>
+#include <set>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -48,9 +49,10 @@ int main(int argc, char** argv) try {
 
   write_files(measured, asked, std::vector<std::string>(argv, argv + argc));
   std::fputs(summary(measured, asked).c_str(), stdout);
+  std::set<std::string> explained;
   for (const cell& each : measured.cells) {
-    if (each.verified() == 0)
-      std::fprintf(stderr, "echo-load: %s\n", explain_silence(each, asked, measured.interrupted).c_str());
+    if (each.verified() > 0 || !explained.insert(each.driven.label()).second) continue;
+    std::fprintf(stderr, "echo-load: %s\n", explain_silence(each, asked, measured.interrupted).c_str());
   }
   return exit_status_of(measured, asked.strict);
 } catch (const std::invalid_argument& error) {

@@ -13,7 +13,7 @@
 
 namespace echobench {
 
-// What has become of a target so far.
+// What has become of a target since its outcome was taken last; `opened` and `connecting`: since the start.
 struct target_outcome {
   target_record record;
   std::size_t opened = 0;                      // connections, idle ones included
@@ -37,7 +37,7 @@ public:
   }
 
   virtual std::size_t live(std::size_t target) const = 0;  // connections that carry requests and did not fail
-  virtual target_outcome outcome(std::size_t target) const = 0;
+  virtual target_outcome take_outcome(std::size_t target) = 0;
   virtual bool stop_requested() const = 0;
 
   // Connections opened so far or replies of this drive so far, a little out of date; at any time.

@@ -15,8 +15,8 @@ using namespace std::chrono_literals;
 
 class closed_pacer final : public pacer {
 public:
-  closed_pacer(const pacing& how, const share& own, std::size_t pipeline, std::uint64_t stream)
-      : how_(how), own_(own), pipeline_(pipeline), seed_(how.seed * 1'000'003 + stream), ready_(own.size()) {}
+  closed_pacer(const pacing& how, const share& own, std::size_t pipeline)
+      : how_(how), own_(own), pipeline_(pipeline), ready_(own.size()) {}
 
   void begin(const drive_plan& plan) override {
     origin_ = plan.start - driven_;
@@ -79,7 +79,7 @@ private:
 
   nanoseconds think() noexcept {
     if (!how_.think.exponential) return how_.think.mean;
-    const double times = exponential(seeded_bits(seed_, own_.first, thought_++));
+    const double times = exponential(seeded_bits(how_.seed, own_.first, thought_++));
     return nanoseconds(static_cast<std::int64_t>(times * static_cast<double>(how_.think.mean.count())));
   }
 
@@ -94,7 +94,6 @@ private:
   const pacing how_;
   const share own_;
   const std::size_t pipeline_;
-  const std::uint64_t seed_;
   std::vector<std::uint32_t> ready_;  // of each connection: requests that may go
   std::vector<arrival> thinking_;     // a heap
   std::uint64_t thought_ = 0;         // how often
@@ -106,14 +105,13 @@ private:
 
 class open_pacer final : public pacer {
 public:
-  open_pacer(const pacing& how, const share& own, std::uint64_t stream)
-      : how_(how), own_(own), seed_(how.seed * 1'000'003 + stream) {}
+  open_pacer(const pacing& how, const share& own) : how_(how), own_(own) {}
 
   void begin(const drive_plan& plan) override {
     if (!due_ || plan.rate != rate_) {
       due_.emplace(
           how_.arrival,
-          schedule_share{.rate = plan.rate, .connections = own_, .seed = seed_, .pulse = how_.pulse});
+          schedule_share{.rate = plan.rate, .connections = own_, .seed = how_.seed, .pulse = how_.pulse});
       rate_ = plan.rate;
       driven_ = 0ns;
     }
@@ -134,12 +132,11 @@ public:
   void answered(std::size_t, clock::time_point) noexcept override {}
 
   std::uint64_t owed() const noexcept override { return due_->backlog(); }
-  std::uint64_t drop(std::size_t connection) noexcept override { return due_->drop(connection); }
+  std::uint64_t drop(std::size_t connection) noexcept override { return due_ ? due_->drop(connection) : 0; }
 
 private:
   const pacing how_;
   const share own_;
-  const std::uint64_t seed_;
   std::optional<schedule> due_;
   std::uint64_t rate_ = 0;
   nanoseconds driven_{0};
@@ -149,13 +146,12 @@ private:
 
 }  // namespace
 
-std::unique_ptr<pacer> make_closed_pacer(const pacing& how, const share& own, std::size_t pipeline,
-                                         std::uint64_t stream) {
-  return std::make_unique<closed_pacer>(how, own, pipeline, stream);
+std::unique_ptr<pacer> make_closed_pacer(const pacing& how, const share& own, std::size_t pipeline) {
+  return std::make_unique<closed_pacer>(how, own, pipeline);
 }
 
-std::unique_ptr<pacer> make_open_pacer(const pacing& how, const share& own, std::uint64_t stream) {
-  return std::make_unique<open_pacer>(how, own, stream);
+std::unique_ptr<pacer> make_open_pacer(const pacing& how, const share& own) {
+  return std::make_unique<open_pacer>(how, own);
 }
 
 }  // namespace echobench

@@ -43,11 +43,10 @@ public:
 };
 
 // Requests are due when the last was answered and thought about: up to `pipeline` at a time on a connection.
-std::unique_ptr<pacer> make_closed_pacer(const pacing& how, const share& own, std::size_t pipeline,
-                                         std::uint64_t stream);
+std::unique_ptr<pacer> make_closed_pacer(const pacing& how, const share& own, std::size_t pipeline);
 
 // Requests are due by a schedule at the rate of the drive, whatever the replies. A drive at another rate
-// begins a schedule anew. `stream` tells the streams of random numbers of different targets apart.
-std::unique_ptr<pacer> make_open_pacer(const pacing& how, const share& own, std::uint64_t stream);
+// begins a schedule anew. All targets have the same arrivals.
+std::unique_ptr<pacer> make_open_pacer(const pacing& how, const share& own);
 
 }  // namespace echobench

@@ -18,7 +18,7 @@ drive_plan drive_of(nanoseconds length, std::uint64_t rate = 0, clock::time_poin
 }
 
 TEST(closed_pacer, keeps_a_pipeline_full_until_the_stop) {
-  const auto own = make_closed_pacer({}, {.whole = 4, .first = 1, .stride = 2}, 3, 0);
+  const auto own = make_closed_pacer({}, {.whole = 4, .first = 1, .stride = 2}, 3);
   own->begin(drive_of(1s));
   EXPECT_EQ(own->next().due, clock::time_point::max()) << "nothing waits for the clock";
   for (int i = 0; i < 3; ++i) {
@@ -34,7 +34,7 @@ TEST(closed_pacer, keeps_a_pipeline_full_until_the_stop) {
 }
 
 TEST(closed_pacer, thinks_between_a_reply_and_the_next_request) {
-  const auto own = make_closed_pacer({.think = {.mean = 10ms}}, {.whole = 2}, 1, 0);
+  const auto own = make_closed_pacer({.think = {.mean = 10ms}}, {.whole = 2}, 1);
   own->begin(drive_of(1s));
   EXPECT_FALSE(own->may_issue(0, begin));
   EXPECT_EQ(own->next().due, begin);
@@ -52,7 +52,7 @@ TEST(closed_pacer, thinks_between_a_reply_and_the_next_request) {
 TEST(closed_pacer, thoughts_of_random_length_have_the_mean_and_follow_the_seed) {
   const auto thoughts = [](std::uint64_t seed) {
     const auto own =
-        make_closed_pacer({.think = {.mean = 1ms, .exponential = true}, .seed = seed}, {.whole = 1}, 1, 0);
+        make_closed_pacer({.think = {.mean = 1ms, .exponential = true}, .seed = seed}, {.whole = 1}, 1);
     own->begin(drive_of(1h));
     std::vector<nanoseconds> found;
     for (int i = 0; i < 2000; ++i) {
@@ -71,7 +71,7 @@ TEST(closed_pacer, thoughts_of_random_length_have_the_mean_and_follow_the_seed) 
 }
 
 TEST(closed_pacer, a_reply_in_the_time_that_is_off_waits_for_the_next_burst) {
-  const auto own = make_closed_pacer({.pulse = {.on = 10ms, .off = 90ms}}, {.whole = 1}, 1, 0);
+  const auto own = make_closed_pacer({.pulse = {.on = 10ms, .off = 90ms}}, {.whole = 1}, 1);
   own->begin(drive_of(1s));
   own->issue(0, begin);
   own->answered(0, begin + 5ms);
@@ -83,7 +83,7 @@ TEST(closed_pacer, a_reply_in_the_time_that_is_off_waits_for_the_next_burst) {
 }
 
 TEST(open_pacer, its_time_stands_still_between_drives) {
-  const auto own = make_open_pacer({}, {.whole = 1}, 0);
+  const auto own = make_open_pacer({}, {.whole = 1});
   own->begin(drive_of(15ms, 100));
   for (int i = 0; i < 2; ++i) own->release();
   EXPECT_EQ(own->owed(), 2U);
@@ -96,7 +96,7 @@ TEST(open_pacer, its_time_stands_still_between_drives) {
 }
 
 TEST(open_pacer, another_rate_begins_anew) {
-  const auto own = make_open_pacer({}, {.whole = 1}, 0);
+  const auto own = make_open_pacer({}, {.whole = 1});
   own->begin(drive_of(15ms, 100));
   own->release();
   own->end(begin + 15ms);

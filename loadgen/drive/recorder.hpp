@@ -19,12 +19,7 @@ struct request_times {
 class recorder {
 public:
   // `operations`: of the mix; 1: they are not told apart.
-  recorder(std::size_t targets, std::size_t operations, bool open_loop)
-      : open_loop_(open_loop), records_(targets) {
-    for (target_record& each : records_) {
-      if (operations > 1) each.by_operation.resize(operations);
-    }
-  }
+  recorder(std::size_t targets, std::size_t operations);
 
   void begin(const drive_plan& plan) { plan_ = plan; }
 
@@ -45,11 +40,11 @@ public:
   // Returns the time that counts: from the intended send in the open loop, else from the actual one.
   std::chrono::nanoseconds replied(const request_times& of, std::uint32_t operation,
                                    clock::time_point now) noexcept {
-    const auto counts = now - (open_loop_ ? of.intended : of.sent);
+    const auto counts = now - (plan_.open_loop() ? of.intended : of.sent);
     if (!is_measured(of.intended)) return counts;
     target_record& own = records_[plan_.target];
     own.service.record(now - of.sent);
-    if (open_loop_) own.response.record(counts);
+    if (plan_.open_loop()) own.response.record(counts);
     if (!own.by_operation.empty()) own.by_operation[operation].record(counts);
     return counts;
   }
@@ -60,10 +55,13 @@ public:
   }
   void failed(std::size_t target, const fault& what);
 
-  const target_record& of(std::size_t target) const noexcept { return records_[target]; }
+  // What was recorded since it was taken last.
+  target_record take(std::size_t target);
 
 private:
-  const bool open_loop_;
+  target_record empty() const;
+
+  const std::size_t operations_;
   drive_plan plan_;
   std::vector<target_record> records_;
 };

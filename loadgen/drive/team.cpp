@@ -45,17 +45,17 @@ std::size_t team::live(std::size_t target) const {
   return sum;
 }
 
-target_outcome team::outcome(std::size_t target) const {
+target_outcome team::take_outcome(std::size_t target) {
   target_outcome found;
   auto last = connect_started_;
   for (const auto& each : workers_) {
     const connection_table& table = each->table();
-    found.record.merge(each->record(target));
+    found.record.merge(each->take_record(target));
     found.connections.resize(table.own(role::active).whole);
     for (const role its : {role::active, role::idle, role::slow}) {
       for (std::size_t i = 0; i < table.count(its); ++i) {
         const std::size_t slot = table.slot(its, target, i);
-        const connection_counts& counts = each->of_connection(slot);
+        const connection_counts counts = each->take_counts(slot);
         found.opened += counts.opened;
         if (its == role::active) found.connections[table.number_of(slot)] = counts;
       }

@@ -28,7 +28,7 @@ public:
   std::vector<drive_counts> wait() override;
   void settle() override;
   std::size_t live(std::size_t target) const override;
-  target_outcome outcome(std::size_t target) const override;
+  target_outcome take_outcome(std::size_t target) override;
   bool stop_requested() const override;
   std::uint64_t progress() const override;
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <bit>
 #include <cerrno>
+#include <utility>
 
 namespace echobench {
 namespace {
@@ -13,7 +14,8 @@ using std::chrono::nanoseconds;
 using namespace std::chrono_literals;
 
 constexpr std::size_t connects_in_flight = 128;  // per worker: well within a listener's backlog
-constexpr nanoseconds spin_margin = 50us;        // a sleep may end this late; the rest is polled
+constexpr nanoseconds shortest_margin = 50us;
+constexpr nanoseconds longest_margin = 1ms;
 constexpr std::size_t releases_at_a_time = 256;
 constexpr nanoseconds longest_poll = 20us;   // what an empty one takes beyond, the thread was off its CPU
 constexpr nanoseconds drip_interval = 20ms;  // between the reads of a slow reader
@@ -51,7 +53,7 @@ worker::worker(const load_spec& load, const message_plan& messages, std::size_t 
                                 load.connections + load.idle_connections + load.slow_readers)),
       live_(load.targets.size(), table_.count(role::active)),
       last_connected_(load.targets.size()),
-      recorder_(load.targets.size(), messages.operations(), load.open_loop) {
+      recorder_(load.targets.size(), messages.operations()) {
   const std::size_t each = load.connections + load.idle_connections + load.slow_readers;
   connections_.reserve(table_.size());
   for (std::size_t slot = 0; slot < table_.size(); ++slot) {
@@ -64,8 +66,8 @@ worker::worker(const load_spec& load, const message_plan& messages, std::size_t 
   }
   for (std::size_t t = 0; t < load.targets.size(); ++t) {
     const share& own = table_.own(role::active);
-    pacers_.push_back(load.open_loop ? make_open_pacer(load.pace, own, t)
-                                     : make_closed_pacer(load.pace, own, load.pipeline, t));
+    closed_.push_back(make_closed_pacer(load.pace, own, load.pipeline));
+    open_.push_back(make_open_pacer(load.pace, own));
   }
 }
 
@@ -159,12 +161,12 @@ void worker::drive(const drive_plan& plan) {
 
 void worker::drain() {
   const auto give_up_at = plan_.stop + load_.timeout;
-  const auto unreleased = [&] { return load_.open_loop && pace().next().due < plan_.stop; };
+  const auto unreleased = [&] { return plan_.open_loop() && pace().next().due < plan_.stop; };
   for (auto now = clock::now();
        (in_flight_ > 0 || pace().owed() > 0 || unreleased()) && !transport_->stop_requested();
        now = clock::now()) {
     time_.advance_to(now);
-    if (load_.open_loop) release_due(plan_.stop);
+    if (plan_.open_loop()) release_due(plan_.stop);
     if (now >= give_up_at) {
       for (std::size_t slot = first_; slot < last_; ++slot) {
         recorder_.unsent(plan_.target, drop(connections_[slot]));
@@ -214,7 +216,7 @@ void worker::release_due(clock::time_point now) {
     pace().release();
     connection& own = connections_[slot];
     const auto taken = clock::now();
-    if (load_.open_loop) {
+    if (plan_.open_loop()) {
       recorder_.released(due, taken, pipeline_full(own));
       own.counted.due += recorder_.is_recorded();
     }
@@ -322,7 +324,15 @@ void worker::fail(std::size_t slot, load_error kind, int error) {
   transport_->close(slot);
 }
 
-std::uint64_t worker::drop(connection& own) noexcept { return pacers_[own.target]->drop(own.own); }
+std::uint64_t worker::drop(connection& own) noexcept {
+  closed_[own.target]->drop(own.own);
+  return open_[own.target]->drop(own.own);
+}
+
+connection_counts worker::take_counts(std::size_t slot) noexcept {
+  const bool opened = connections_[slot].counted.opened;
+  return std::exchange(connections_[slot].counted, {.opened = opened});
+}
 
 // Fails what was asked before that moment and not answered, and says when to look again.
 void worker::give_up(clock::time_point sent_before) {
@@ -346,15 +356,19 @@ void worker::give_up(clock::time_point sent_before) {
 }
 
 // Until the first events or `until`, and handles the events. A worker that must not miss a due time sleeps
-// less and polls the rest, because a sleep would end late; one that must never sleep polls all the time.
+// less, by twice what its sleeps have lasted too long, and polls the rest; one that must never sleep polls
+// all the time.
 void worker::wait_until(clock::time_point until) {
   const bool driving = time_.driving();
-  const bool punctual = driving && pacers_[plan_.target]->next().due != clock::time_point::max();
+  const bool punctual = driving && pace().next().due != clock::time_point::max();
   auto now = clock::now();
-  const nanoseconds sleep = until - now - (punctual ? spin_margin : 0ns);
-  if (!(load_.busy_poll && driving) && (!punctual || sleep > 0ns)) {
-    const auto slept = transport_->wait(std::max(sleep, 0ns));
+  const auto wanted = until - now - (punctual ? margin_ : 0ns);
+  if (!(load_.busy_poll && driving) && (!punctual || wanted > 0ns)) {
+    const nanoseconds sleep = std::max<nanoseconds>(wanted, 0ns);
+    const auto slept = transport_->wait(sleep);
     if (driving) time_.now().blocked += slept;
+    if (slept > sleep) margin_ = std::clamp<nanoseconds>(2 * (slept - sleep), margin_, longest_margin);
+    margin_ = std::max<nanoseconds>(margin_ - margin_ / 256, shortest_margin);
     return;
   }
   do {

@@ -46,12 +46,11 @@ public:
   void settle();
 
   const drive_counts& counts() const noexcept { return time_.counts(); }
-  const target_record& record(std::size_t target) const noexcept { return recorder_.of(target); }
+  // What was recorded of a target since it was asked for last.
+  target_record take_record(std::size_t target) { return recorder_.take(target); }
   std::size_t live(std::size_t target) const noexcept { return live_[target]; }  // connections not failed
   const connection_table& table() const noexcept { return table_; }
-  const connection_counts& of_connection(std::size_t slot) const noexcept {
-    return connections_[slot].counted;
-  }
+  connection_counts take_counts(std::size_t slot) noexcept;
   clock::time_point last_connected(std::size_t target) const noexcept {
     return last_connected_[target];
   }  // rr
@@ -89,7 +88,7 @@ private:
   bool pipeline_full(const connection& of) const noexcept {
     return of.session.outstanding() >= load_.pipeline;
   }
-  pacer& pace() noexcept { return *pacers_[plan_.target]; }
+  pacer& pace() noexcept { return *(plan_.open_loop() ? open_ : closed_)[plan_.target]; }
 
   std::size_t slot_to_connect(std::size_t index) const noexcept;
   void start_connect(std::size_t slot, clock::time_point now);
@@ -117,7 +116,8 @@ private:
   std::vector<connection> connections_;         // by slot
   std::vector<request_times> times_;            // of active slots
   std::vector<endpoint> sources_;               // empty: the system chooses
-  std::vector<std::unique_ptr<pacer>> pacers_;  // one per target
+  std::vector<std::unique_ptr<pacer>> closed_;  // one per target
+  std::vector<std::unique_ptr<pacer>> open_;    // likewise
   std::vector<std::size_t> live_;               // of those that carry requests
   std::vector<clock::time_point> last_connected_;
   recorder recorder_;
@@ -128,7 +128,9 @@ private:
   std::size_t last_ = 0;
   clock::time_point next_sweep_;
   clock::time_point next_drip_;
-  std::size_t in_flight_ = 0;  // requests without reply; while connecting, connections
+  std::chrono::nanoseconds margin_ =
+      std::chrono::microseconds(50);  // a sleep ends so much before a due time, for it may last longer
+  std::size_t in_flight_ = 0;         // requests without reply; while connecting, connections
   std::atomic<std::uint64_t> progress_{0};
 };
 

@@ -20,6 +20,8 @@ struct drive_plan {
   std::size_t windows = 1;
   bool recorded = false;  // no: warm-up
 
+  bool open_loop() const noexcept { return rate != 0; }
+
   // Ends of the parts: guard, window 0, window 1, ... the last window ends at `stop`.
   clock::time_point end_of(std::size_t part) const noexcept {
     return part == windows ? stop

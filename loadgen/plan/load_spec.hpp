@@ -30,7 +30,6 @@ struct load_spec {
   std::size_t pipeline = 1;  // requests in flight on a connection at most
   message_spec messages;
   pacing pace;
-  bool open_loop = false;
   std::uint64_t connect_rate = 0;  // connections per second; 0: as fast as they are accepted
   std::chrono::nanoseconds timeout = std::chrono::seconds(5);
   bool busy_poll = false;

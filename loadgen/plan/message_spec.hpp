@@ -37,6 +37,8 @@ struct message_spec {
   std::vector<weighted_operation> operations{weighted_operation{}};  // never empty
   std::vector<weighted_size> payloads{weighted_size{}};              // never empty
   std::uint64_t seed = 1;                                            // of which request has which
+  // Connections whose numbers differ by a multiple of this ask for the same: those of different targets.
+  std::uint32_t alike_every = 0xffff'ffff;
 
   std::uint32_t smallest_payload() const noexcept;
   std::uint32_t largest_payload() const noexcept;

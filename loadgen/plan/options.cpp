@@ -80,16 +80,26 @@ void check_messages(const message_spec& asked) {
   }
 }
 
+void check_rates(const options& asked) {
+  if ((asked.rate != 0) + asked.sweep.has_value() + !asked.objectives.empty() > 1)
+    refuse("--rate, --sweep and --slo: give one of them");
+  if (!asked.seeks_rates()) return;
+  const std::string option = asked.sweep ? "--sweep" : "--slo";
+  if (asked.load.pattern != workload::rr) refuse(option + " needs --workload rr");
+  if (asked.rounds != 0) refuse("--rounds is not for " + option + ": each rate is measured once");
+}
+
 void check(const options& asked) {
   const load_spec& load = asked.load;
+  check_rates(asked);
   check_messages(load.messages);
   if (load.pattern == workload::crr && load.pipeline != 1) {
     refuse("--pipeline must be 1 with --workload crr: one request per connection");
   }
-  if (load.pattern == workload::stream && load.open_loop) {
+  if (load.pattern == workload::stream && asked.open_loop()) {
     refuse("--rate cannot be kept with --workload stream: its connections are always full");
   }
-  if (load.open_loop && load.pace.think.mean > 0ns) {
+  if (asked.open_loop() && load.pace.think.mean > 0ns) {
     refuse("--think is for the closed loop: with --rate requests do not wait for replies");
   }
   if (load.slow_readers > 0 && load.pattern == workload::crr) {
@@ -102,7 +112,8 @@ void check(const options& asked) {
   if (asked.targets.size() > 1 && asked.warmup == 0ns) {
     refuse("--warmup must not be 0 with several TARGETs: slices are sized by the rate seen in it");
   }
-  if (asked.slice && load.open_loop && asked.targets.size() > 1 && *asked.slice < 100ms) {
+  if (asked.seeks_rates()) return;
+  if (asked.slice && asked.open_loop() && asked.targets.size() > 1 && *asked.slice < 100ms) {
     refuse("--slice " + format_duration(*asked.slice) +
            " is too short for --rate: open-loop slices last 100ms at least for the cost of a request, and 1s "
            "(auto) where latency is judged, so that queues can build");
@@ -122,6 +133,8 @@ struct command_line::texts {
   std::string payload = "64";
   std::string think = "0";
   std::string bursts;
+  std::string sweep;
+  std::string slo;
   std::string engine = "auto";
   bool offload = false;
   std::vector<std::uint32_t> server_pids;
@@ -160,6 +173,18 @@ command_line::command_line()
       "Open loop: requests per second to each target, whatever the replies; without it a closed loop", 1,
       1'000'000'000)
       ->default_str("closed loop");
+  app.add_option("--sweep", texts_->sweep,
+                 "Open loop at several rates in random order, each for --duration / rates / TARGETs but 1s "
+                 "or --slice at least: "
+                 "per cent of what the target answers in a closed loop, and how many rates")
+      ->type_name("LOW%..HIGH%[/N]")
+      ->default_str("none");
+  app.add_option("--slo", texts_->slo,
+                 "Look for the highest rate at which so many per cent of the requests are answered in time, "
+                 "by trials of 1s "
+                 "or --slice at least; several must all hold")
+      ->type_name("pPERCENT=TIME,...")
+      ->default_str("none");
   cli::add_choice<arrivals>(app, "--arrivals", o.load.pace.arrival,
                             {{"uniform", arrivals::uniform}, {"poisson", arrivals::poisson}},
                             "Open loop: spacing of the requests");
@@ -273,6 +298,8 @@ options command_line::parse(int argc, const char* const* argv) {
   try {
     load.messages.operations = parse_operations(texts_->op);
     load.messages.payloads = parse_payloads(texts_->payload);
+    if (!texts_->sweep.empty()) o.sweep = parse_sweep(texts_->sweep);
+    if (!texts_->slo.empty()) o.objectives = parse_objectives(texts_->slo);
   } catch (const std::invalid_argument& error) {
     refuse(error.what());
   }
@@ -282,7 +309,6 @@ options command_line::parse(int argc, const char* const* argv) {
   }
   load.pace.think = parse_think(texts_->think);
   if (!texts_->bursts.empty()) load.pace.pulse = parse_bursts(texts_->bursts);
-  load.open_loop = o.rate != 0;
   load.messages.seed = load.pace.seed = o.seed;
   if (load.pattern == workload::stream && app_->count("--pipeline") == 0) {
     const double size = load.messages.mean_payload() + frame_header_size;

@@ -3,6 +3,7 @@
 
 #include "common/cpu.hpp"
 #include "loadgen/plan/load_spec.hpp"
+#include "loadgen/plan/rate_spec.hpp"
 #include "loadgen/plan/target.hpp"
 
 #include <chrono>
@@ -23,7 +24,9 @@ struct options {
   std::vector<target> targets;
   load_spec load;            // its targets are empty, its engine is not chosen yet
   std::optional<engine> io;  // empty: auto
-  std::uint64_t rate = 0;    // requests per second and target; 0: closed loop
+  std::uint64_t rate = 0;    // requests per second and target; 0: closed loop, or a sweep or objectives
+  std::optional<rate_sweep> sweep;            // the open loop at rates in turn
+  std::vector<latency_objective> objectives;  // not empty: the highest rate that holds them is looked for
   std::chrono::nanoseconds duration = std::chrono::seconds(10);
   std::chrono::nanoseconds warmup = std::chrono::seconds(1);
   std::size_t threads = 1;
@@ -35,7 +38,8 @@ struct options {
   std::string hdr_file;   // empty: none
   bool strict = false;
 
-  bool open_loop() const noexcept { return load.open_loop; }
+  bool seeks_rates() const noexcept { return sweep || !objectives.empty(); }
+  bool open_loop() const noexcept { return rate != 0 || seeks_rates(); }
   std::size_t all_connections() const noexcept {  // per target
     return load.connections + load.idle_connections + load.slow_readers;
   }

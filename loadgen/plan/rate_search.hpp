@@ -54,6 +54,10 @@ enum class trial_outcome : std::uint8_t {
   unusable,  // the client could not offer that rate: it says nothing about the server
 };
 
+constexpr const char* name_of(trial_outcome of) noexcept {
+  return of == trial_outcome::held ? "held" : of == trial_outcome::missed ? "missed" : "unusable";
+}
+
 struct rate_trial {
   std::uint64_t rate = 0;  // requests per second
   trial_outcome outcome = trial_outcome::unusable;
@@ -86,6 +90,26 @@ enum class search_end : std::uint8_t {
   unusable_at_lowest,  // the client cannot offer even that
   out_of_trials,       // the budget is used up; the interval is what is known
 };
+
+constexpr const char* name_of(knee_place of) noexcept {
+  switch (of) {
+    case knee_place::unknown: return "unknown";
+    case knee_place::found: return "found";
+    case knee_place::at_least: return "at-least";
+    case knee_place::at_most: return "at-most";
+  }
+  return "";
+}
+constexpr const char* name_of(search_end of) noexcept {
+  switch (of) {
+    case search_end::resolved: return "resolved";
+    case search_end::holds_at_top: return "holds-at-top";
+    case search_end::missed_at_lowest: return "missed-at-lowest";
+    case search_end::unusable_at_lowest: return "unusable-at-lowest";
+    case search_end::out_of_trials: return "out-of-trials";
+  }
+  return "";
+}
 
 struct rate_search_result {
   knee_place place = knee_place::unknown;

@@ -2,9 +2,12 @@
 #pragma once
 
 #include "loadgen/plan/engine.hpp"
+#include "loadgen/plan/rate_search.hpp"
 #include "loadgen/plan/slice_plan.hpp"
 #include "loadgen/plan/target.hpp"
 #include "loadgen/probe/server_reading.hpp"
+#include "loadgen/probe/system_counters.hpp"
+#include "loadgen/record/drive_counts.hpp"
 #include "loadgen/record/target_record.hpp"
 #include "loadgen/verdict/verdict.hpp"
 
@@ -22,10 +25,24 @@ struct slice {
   std::uint64_t requests_total = 0;                    // guard and drain included
   std::optional<std::chrono::nanoseconds> server_cpu;  // of the whole slice; empty without a pid
   std::chrono::nanoseconds client_cpu{0};              // likewise
+  std::chrono::nanoseconds slowest{0};                 // of the replies counted in `requests`
+};
+
+struct longest_wait {
+  std::size_t connection = 0;
+  std::chrono::nanoseconds time{0};
+};
+
+struct slowest_connection {
+  std::size_t connection = 0;
+  double share = 0;  // of what it was asked for; closed loop: replies
+  std::uint64_t replies = 0;
 };
 
 struct cell {
   target driven;
+  std::uint64_t rate = 0;  // requests per second that were due; 0: closed loop
+  double capacity = 0;     // of the target in a closed loop, where that was measured; per second
   std::size_t opened = 0;  // idle ones included
   std::size_t served = 0;
   std::uint64_t requests = 0;
@@ -40,11 +57,16 @@ struct cell {
   std::chrono::nanoseconds client_waiting{0};  // for a CPU
   std::chrono::nanoseconds client_polling{0};
   std::chrono::nanoseconds client_blocked{0};  // asleep until there were events
-  double client_busy = 0;  // client_time::busy() of the busiest thread: 0 to 1 of the measured time
-  double jain_index = 1;   // over all connections
-  std::chrono::nanoseconds longest_wait{0};  // of a connection for a reply, in a measured drive
-  std::size_t longest_waiting = 0;           // which
-  fairness spread;                           // closed loop: within the server's loops
+  double client_busy = 0;      // client_time::busy() of the busiest thread: 0 to 1 of the measured time
+  double jain_index = 1;       // over all connections
+  std::size_t given_work = 0;  // connections that had a request to carry
+  struct longest_wait longest_wait;
+  slowest_connection slowest;
+  std::vector<client_time> client_times;  // of each thread
+  std::chrono::nanoseconds span{
+      0};                  // from the begin of its measurement to the end, other cells' slices included
+  system_counters system;  // in that time
+  fairness spread;         // closed loop: within the server's loops
   target_record record;
   std::vector<slice> slices;
   std::optional<server_use> server;
@@ -59,6 +81,14 @@ struct cell {
   std::uint64_t verified() const noexcept { return requests_total; }
 };
 
+// What a search for the highest rate found of a target; its trials are cells.
+struct knee {
+  std::size_t target = 0;
+  double capacity = 0;  // requests per second that it answered in a closed loop
+  rate_search_result found;
+  std::vector<std::size_t> cells;  // of each trial
+};
+
 struct measurement {
   std::chrono::system_clock::time_point started;
   std::chrono::system_clock::time_point finished;
@@ -67,6 +97,7 @@ struct measurement {
   engine_choice io;
   bool interrupted = false;
   std::vector<cell> cells;  // in the order of the targets
+  std::vector<knee> knees;  // likewise; where objectives were given
 };
 
 }  // namespace echobench

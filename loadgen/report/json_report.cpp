@@ -77,7 +77,7 @@ json config(const options& asked, const measurement& measured) {
              {"slow_readers", load.slow_readers},
              {"duration_ns", asked.duration.count()},
              {"threads", asked.threads},
-             {"loop", load.open_loop ? "open" : "closed"},
+             {"loop", asked.open_loop() ? "open" : "closed"},
              {"warmup_ns", asked.warmup.count()},
              {"payload", format_payloads(messages.payloads)},
              {"payload_bytes", std::llround(messages.mean_payload())},
@@ -96,8 +96,10 @@ json config(const options& asked, const measurement& measured) {
              {"seed", asked.seed},
              {"strict", asked.strict},
              {"busy_poll", load.busy_poll}};
-  if (load.open_loop) {
-    found["rate_per_s"] = asked.rate;
+  if (asked.rate != 0) found["rate_per_s"] = asked.rate;
+  if (asked.sweep) found["sweep"] = format_sweep(*asked.sweep);
+  if (!asked.objectives.empty()) found["slo"] = format_objectives(asked.objectives);
+  if (asked.open_loop()) {
     found["arrivals"] = load.pace.arrival == arrivals::uniform ? "uniform" : "poisson";
     found["schedule_tolerance_ns"] = schedule_tolerance.count();
   }
@@ -126,6 +128,46 @@ json faults(const std::vector<fault>& of) {
                {"reply_bytes", each.reply_bytes}};
     if (each.error != 0) entry["errno"] = each.error;
     if (each.idle) entry["idle"] = true;
+    found.push_back(std::move(entry));
+  }
+  return found;
+}
+
+json client_threads(const cell& of) {
+  json found = json::array();
+  for (const client_time& each : of.client_times) {
+    found.push_back({{"elapsed_ns", each.elapsed.count()},
+                     {"busy_ns", each.busy().count()},
+                     {"cpu_wait_ns", each.waiting.count()},
+                     {"polling_ns", each.polling.count()},
+                     {"blocked_ns", each.blocked.count()}});
+  }
+  return found;
+}
+
+json system(const system_counters& of) {
+  json found = json::object();
+  if (of.listen_overflows) found["listen_overflows"] = *of.listen_overflows;
+  if (of.retransmissions) found["retransmitted_segments"] = *of.retransmissions;
+  if (of.stolen) found["steal_ns"] = of.stolen->count();
+  return found;
+}
+
+json knees(const measurement& of) {
+  json found = json::array();
+  for (const knee& each : of.knees) {
+    const rate_search_result& its = each.found;
+    json entry{{"place", name_of(its.place)},
+               {"capacity_per_s", each.capacity},
+               {"rate_per_s", its.estimate},
+               {"cells", each.cells}};
+    if (its.ended) entry["ended"] = name_of(*its.ended);
+    if (its.low) entry["low_per_s"] = *its.low;
+    if (its.high) entry["high_per_s"] = *its.high;
+    if (its.ceiling) entry["client_ceiling_per_s"] = *its.ceiling;
+    for (const rate_trial& trial : its.trials) {
+      entry["trials"].push_back({{"rate_per_s", trial.rate}, {"outcome", name_of(trial.outcome)}});
+    }
     found.push_back(std::move(entry));
   }
   return found;
@@ -198,6 +240,7 @@ json slices(const cell& of, const slice_plan& plan) {
                {"requests", each.requests},
                {"elapsed_ns", each.elapsed.count()},
                {"requests_total", each.requests_total},
+               {"slowest_ns", each.slowest.count()},
                {"client_cpu_ns", each.client_cpu.count()},
                {"guard_ns", plan.guard.count()},
                {"slice_ns", plan.length.count()}};
@@ -218,46 +261,52 @@ json cell_to_json(const cell& of, const options& asked, const slice_plan& plan) 
   if (of.record.lag.count() > 0) histograms["send_lag"] = encode_hdr_v2_base64(of.record.lag);
   if (of.record.connect.count() > 0) histograms["connect"] = encode_hdr_v2_base64(of.record.connect);
 
-  json found{{"target", of.driven.host_and_port},
-             {"variant", of.driven.label()},
-             {"verdict", name_of(of.judged.found)},
-             {"reasons", of.judged.reasons},
-             {"connections",
-              {{"asked", asked.all_connections()},
-               {"idle", asked.load.idle_connections},
-               {"opened", of.opened},
-               {"served", of.served}}},
-             {"connect_ns", latencies(of.record.connect)},
-             {"connects_per_s", of.connect_rate()},
-             {"requests", of.requests},
-             {"requests_total", of.requests_total},
-             {"bytes_out", of.bytes_out},
-             {"bytes_in", of.bytes_in},
-             {"bytes_out_per_s", of.per_second(of.bytes_out)},
-             {"bytes_in_per_s", of.per_second(of.bytes_in)},
-             {"elapsed_ns", of.elapsed.count()},
-             {"throughput_per_s", of.throughput()},
-             {"errors", std::move(errors)},
-             {"service_ns", latencies(of.record.service)},
-             {"response_ns", latencies(of.record.response)},
-             {"effective_concurrency", of.effective_concurrency()},
-             {"jain_index", of.jain_index},
-             {"longest_wait", {{"ns", of.longest_wait.count()}, {"connection", of.longest_waiting}}},
-             {"faults", faults(of.record.faults)},
-             {"fairness",
-              {{"jain_index", of.spread.jain_index},
-               {"loops", of.spread.connections_per_loop.size()},
-               {"connections_per_loop", of.spread.connections_per_loop}}},
-             {"client_cpu_ns", of.client_cpu.count()},
-             {"client_cpu_wait_ns", of.client_waiting.count()},
-             {"client_polling_ns", of.client_polling.count()},
-             {"client_blocked_ns", of.client_blocked.count()},
-             {"client_busy", of.client_busy},
-             {"busy_poll", asked.load.busy_poll},
-             {"histograms", std::move(histograms)},
-             {"slices", slices(of, plan)}};
-  if (asked.open_loop()) {
-    found["offered_per_s"] = asked.rate;
+  json found{
+      {"target", of.driven.host_and_port},
+      {"variant", of.driven.label()},
+      {"verdict", name_of(of.judged.found)},
+      {"reasons", of.judged.reasons},
+      {"connections",
+       {{"asked", asked.all_connections()},
+        {"idle", asked.load.idle_connections},
+        {"opened", of.opened},
+        {"served", of.served}}},
+      {"connect_ns", latencies(of.record.connect)},
+      {"connects_per_s", of.connect_rate()},
+      {"requests", of.requests},
+      {"requests_total", of.requests_total},
+      {"bytes_out", of.bytes_out},
+      {"bytes_in", of.bytes_in},
+      {"bytes_out_per_s", of.per_second(of.bytes_out)},
+      {"bytes_in_per_s", of.per_second(of.bytes_in)},
+      {"elapsed_ns", of.elapsed.count()},
+      {"throughput_per_s", of.throughput()},
+      {"errors", std::move(errors)},
+      {"service_ns", latencies(of.record.service)},
+      {"response_ns", latencies(of.record.response)},
+      {"effective_concurrency", of.effective_concurrency()},
+      {"jain_index", of.jain_index},
+      {"longest_wait", {{"ns", of.longest_wait.time.count()}, {"connection", of.longest_wait.connection}}},
+      {"slowest_connection",
+       {{"connection", of.slowest.connection}, {"share", of.slowest.share}, {"replies", of.slowest.replies}}},
+      {"client_threads", client_threads(of)},
+      {"system", system(of.system)},
+      {"faults", faults(of.record.faults)},
+      {"fairness",
+       {{"jain_index", of.spread.jain_index},
+        {"loops", of.spread.connections_per_loop.size()},
+        {"connections_per_loop", of.spread.connections_per_loop}}},
+      {"client_cpu_ns", of.client_cpu.count()},
+      {"client_cpu_wait_ns", of.client_waiting.count()},
+      {"client_polling_ns", of.client_polling.count()},
+      {"client_blocked_ns", of.client_blocked.count()},
+      {"client_busy", of.client_busy},
+      {"busy_poll", asked.load.busy_poll},
+      {"histograms", std::move(histograms)},
+      {"slices", slices(of, plan)}};
+  if (of.capacity > 0) found["capacity_per_s"] = of.capacity;
+  if (of.rate != 0) {
+    found["offered_per_s"] = of.rate;
     found["requests_due"] = of.due;
     found["requests_unsent"] = of.record.unsent;
     found["requests_deferred"] = of.record.deferred;
@@ -280,15 +329,24 @@ json cell_to_json(const cell& of, const options& asked, const slice_plan& plan) 
 json to_json(const measurement& measured, const options& asked, std::span<const std::string> argv) {
   json cells = json::array();
   for (const cell& each : measured.cells) cells.push_back(cell_to_json(each, asked, measured.slices));
-  return {{"schema_version", 1},
-          {"tool", tool()},
-          {"host", describe_host()},
-          {"config", config(asked, measured)},
-          {"argv", argv},
-          {"started_at", utc(measured.started)},
-          {"finished_at", utc(measured.finished)},
-          {"interrupted", measured.interrupted},
-          {"cells", std::move(cells)}};
+  json found{{"schema_version", 1},
+             {"tool", tool()},
+             {"host", describe_host()},
+             {"config", config(asked, measured)},
+             {"argv", argv},
+             {"started_at", utc(measured.started)},
+             {"finished_at", utc(measured.finished)},
+             {"interrupted", measured.interrupted},
+             {"cells", std::move(cells)}};
+  if (!measured.knees.empty()) {
+    found["knees"] = knees(measured);
+    for (std::size_t i = 0; i < measured.knees.size(); ++i) {
+      const target& its = asked.targets[measured.knees[i].target];
+      found["knees"][i]["variant"] = its.label();
+      found["knees"][i]["target"] = its.host_and_port;
+    }
+  }
+  return found;
 }
 
 }  // namespace echobench

@@ -55,11 +55,14 @@ std::vector<std::string> row(const cell& of, const options& asked) {
   const auto connections = fmt::format("{}/{}/{}", asked.all_connections(), of.opened, of.served);
   const auto verdict_text = std::string(name_of(of.judged.found));
   // A wrong answer yields no figure.
+  const std::string name = asked.seeks_rates() ? fmt::format("{} at {}/s", of.driven.label(),
+                                                             grouped(static_cast<double>(of.rate)))
+                                               : of.driven.label();
   if (of.judged.found == verdict::wrong_replies) {
-    return {of.driven.label(), "-", "-", "-", "-", "-", "-", "-", "-", connections, verdict_text};
+    return {name, "-", "-", "-", "-", "-", "-", "-", "-", connections, verdict_text};
   }
-  const histogram& shown = asked.open_loop() ? of.record.response : of.record.service;
-  return {of.driven.label(),
+  const histogram& shown = of.rate != 0 ? of.record.response : of.record.service;
+  return {name,
           rate_text(of),
           duration_text(shown.supported_percentile(50)),
           duration_text(shown.supported_percentile(90)),
@@ -70,6 +73,27 @@ std::vector<std::string> row(const cell& of, const options& asked) {
           of.server ? size_text(of.server->end.rss_bytes) : "-",
           connections,
           verdict_text};
+}
+
+std::string knee_text(const knee& of, const options& asked) {
+  const rate_search_result& its = of.found;
+  const std::string objective = format_objectives(asked.objectives);
+  const std::string rate = grouped(its.estimate) + "/s";
+  std::string text = asked.targets[of.target].label() + ": ";
+  switch (its.place) {
+    case knee_place::unknown: return text + "no rate could be tried\n";
+    case knee_place::at_most: return text + objective + " does not even hold at " + rate + '\n';
+    case knee_place::at_least: text += fmt::format("{} holds at {} at least", objective, rate); break;
+    case knee_place::found:
+      text += fmt::format("{} holds up to {} ({} to {})", objective, rate, its.low ? grouped(*its.low) : "?",
+                          its.high ? grouped(*its.high) : "?");
+  }
+  text += fmt::format(", {:.0f} % of the {}/s that it answered in a closed loop; {} trials",
+                      100 * its.estimate / of.capacity, grouped(of.capacity), its.trials.size());
+  if (its.ceiling)
+    text += fmt::format("; the client could not offer {}/s", grouped(static_cast<double>(*its.ceiling)));
+  if (!its.ended) text += "; the search was not finished";
+  return text + '\n';
 }
 
 std::string table(const std::vector<std::vector<std::string>>& rows) {
@@ -190,9 +214,10 @@ std::string summary(const measurement& measured, const options& asked) {
       load.connections, load.idle_connections > 0 ? fmt::format(" and {} idle", load.idle_connections) : "",
       load.slow_readers > 0 ? fmt::format(" and {} slow readers", load.slow_readers) : "",
       format_payloads(load.messages.payloads), name_of(measured.io.chosen),
-      measured.cells.size() > 1 ? fmt::format("{} targets in slices of {}", measured.cells.size(),
-                                              duration_text(measured.slices.length))
-                                : duration_text(measured.elapsed),
+      asked.seeks_rates()         ? fmt::format("steps of {} at least", duration_text(measured.slices.length))
+      : measured.cells.size() > 1 ? fmt::format("{} targets in slices of {}", measured.cells.size(),
+                                                duration_text(measured.slices.length))
+                                  : duration_text(measured.elapsed),
       measured.interrupted ? ", interrupted" : "");
   const std::string time = asked.open_loop() ? "response " : "";
   std::vector<std::vector<std::string>> rows{{"target", "requests/s", time + "p50", "p90", "p99", "p99.9",
@@ -200,6 +225,11 @@ std::string summary(const measurement& measured, const options& asked) {
                                               "verdict"}};
   for (const cell& each : measured.cells) rows.push_back(row(each, asked));
   text += table(rows) + '\n';
+  for (const knee& each : measured.knees) text += knee_text(each, asked);
+  if (asked.seeks_rates()) {  // a line for each would hide them
+    for (const cell& each : measured.cells) text += errors_text(each.record);
+    return text;
+  }
   for (const cell& each : measured.cells) text += details(each, asked);
   return text;
 }

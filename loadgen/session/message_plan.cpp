@@ -35,6 +35,7 @@ const Part& chosen(const std::vector<Part>& parts, std::uint64_t bits) noexcept 
 message_plan::message_plan(const message_spec& spec, const payload_pool& pool)
     : pool_(pool),
       seed_(spec.seed),
+      alike_every_(spec.alike_every),
       varies_(spec.operations.size() > 1 || spec.smallest_payload() != spec.largest_payload()),
       only_payload_(spec.smallest_payload()),
       largest_payload_(spec.largest_payload()),
@@ -59,7 +60,7 @@ message_plan::message_plan(const message_spec& spec, const payload_pool& pool)
 }
 
 void message_plan::choose(planned_message& of) const noexcept {
-  const auto bits = seeded_bits(seed_, of.connection, of.sequence);
+  const auto bits = seeded_bits(seed_, of.connection % alike_every_, of.sequence);
   of.operation = static_cast<std::uint32_t>(&chosen(kinds_, bits & 0xffff'ffff) - kinds_.data());
   const sizes& from = chosen(sizes_, bits >> 32);
   of.payload = from.low;

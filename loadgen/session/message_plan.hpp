@@ -86,6 +86,7 @@ private:
   std::vector<kind> kinds_;
   std::vector<sizes> sizes_;
   std::uint64_t seed_;
+  std::uint32_t alike_every_;
   bool varies_;
   std::uint32_t only_payload_;
   std::uint32_t largest_payload_;

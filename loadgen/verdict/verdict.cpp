@@ -9,6 +9,9 @@ namespace {
 
 constexpr double busy_limit = 0.95;
 constexpr double schedule_limit = 0.95;
+constexpr double clean_schedule = 0.999;
+constexpr double concurrency_limit = 0.8;
+constexpr double stolen_limit = 0.02;
 constexpr double fairness_limit = 0.9;
 constexpr double imbalance_limit = 1.5;
 constexpr double idle_limit = 0.01;
@@ -68,6 +71,12 @@ judgement judge(const evidence& of) {
               "only {:.1f} % of the sends were on schedule: lower --rate, or give the client more CPU "
               "(--threads, --cpus)",
               *of.on_schedule * 100));
+    } else if (of.on_schedule && *of.on_schedule < clean_schedule) {
+      add(verdict::valid,
+          fmt::format(
+              "{:.2f} % of the sends were on schedule, less than {:.1f} %: high percentiles hold some of "
+              "the client's own lag",
+              *of.on_schedule * 100, clean_schedule * 100));
     }
   } else if (of.client_busy >= busy_limit && of.server_busy.value_or(0) < busy_limit) {
     add(verdict::client_bound,
@@ -89,6 +98,12 @@ judgement judge(const evidence& of) {
                                       of.spread.connections_per_loop.size() > 1 ? " of a server's loop" : "",
                                       of.spread.jain_index));
   }
+  if (of.concurrency_asked && of.replies > 0 && of.concurrency < concurrency_limit * *of.concurrency_asked) {
+    add(verdict::starved,
+        fmt::format("by Little's law {:.1f} requests were in flight where {:.0f} were asked for: "
+                    "the rest waited for nothing that was counted",
+                    of.concurrency, *of.concurrency_asked));
+  }
   if (const auto& loops = of.spread.connections_per_loop; !loops.empty()) {
     const auto [fewest, most] = std::ranges::minmax(loops);
     if (static_cast<double>(most) > imbalance_limit * static_cast<double>(fewest)) {
@@ -100,6 +115,24 @@ judgement judge(const evidence& of) {
   if (of.idle_share > idle_limit) {
     add(verdict::valid,
         fmt::format("the server used {:.1f} % of a CPU while it was not driven", of.idle_share * 100));
+  }
+  if (of.listen_overflows > 0) {
+    add(verdict::valid,
+        fmt::format("{} connection(s) found the accept queue of a listener here full: connects "
+                    "take 1 s or longer (--backlog of the server, net.core.somaxconn)",
+                    of.listen_overflows));
+  }
+  if (of.retransmissions > 0) {
+    add(verdict::valid,
+        fmt::format("{} TCP segment(s) were sent again meanwhile on this machine: what waits for "
+                    "one waits for 200 ms or longer",
+                    of.retransmissions));
+  }
+  if (of.stolen_share > stolen_limit) {
+    add(verdict::valid,
+        fmt::format("the hypervisor took {:.1f} % of a CPU meanwhile (steal): times are too long by "
+                    "what it took",
+                    of.stolen_share * 100));
   }
   if (of.beyond_histogram > 0) {
     add(verdict::valid,

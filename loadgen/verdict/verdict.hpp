@@ -30,8 +30,13 @@ struct evidence {
   std::size_t connections = 0;        // that had a request to carry
   std::size_t served = 0;             // of them, with a reply
   fairness spread;
-  double idle_share = 0;               // server CPU outside its slices, of the run's time
-  std::uint64_t beyond_histogram = 0;  // replies slower than it can hold
+  double concurrency = 0;                   // by Little's law
+  std::optional<double> concurrency_asked;  // empty: the load does not hold it constant
+  double idle_share = 0;                    // server CPU outside its slices, of the run's time
+  std::uint64_t listen_overflows = 0;       // of the whole system, meanwhile
+  std::uint64_t retransmissions = 0;        // likewise, segments
+  double stolen_share = 0;                  // of all CPUs together, of the measured time of one
+  std::uint64_t beyond_histogram = 0;       // replies slower than it can hold
 };
 
 struct judgement {

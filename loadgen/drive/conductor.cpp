@@ -1,0 +1,253 @@
+#include "loadgen/drive/conductor.hpp"
+
+#include "common/process.hpp"
+#include "loadgen/drive/evidence.hpp"
+#include "loadgen/drive/stop_signals.hpp"
+#include "loadgen/drive/team.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <stdexcept>
+#include <utility>
+
+namespace echobench {
+namespace {
+
+using std::chrono::nanoseconds;
+using namespace std::chrono_literals;
+
+// Descriptors beside the connections: standard streams, epoll instances, rings, signals, result files.
+constexpr std::size_t spare_descriptors = 32;
+
+void require_descriptors(const options& asked) {
+  const std::uint64_t needed =
+      asked.all_connections() * asked.targets.size() + asked.threads + spare_descriptors;
+  const std::uint64_t limit = raise_descriptor_limit();
+  if (needed <= limit) return;
+  const bool idle = asked.load.idle_connections > 0;
+  const std::string options = idle ? fmt::format("--connections {} and --idle-connections {}",
+                                                 asked.load.connections, asked.load.idle_connections)
+                                   : fmt::format("--connections {}", asked.load.connections);
+  throw std::invalid_argument(fmt::format(
+      "{} to {} target(s) need {} descriptors, the limit of a process here is {}: lower {}, or raise the "
+      "hard limit (ulimit -Hn, or LimitNOFILE=)",
+      options, asked.targets.size(), needed, limit, idle ? "--idle-connections" : "--connections"));
+}
+
+// By itself it takes io_uring where there is one.
+engine_choice choose_engine(std::optional<engine> asked) {
+  if (asked == engine::epoll) return {engine::epoll, "asked for"};
+  const std::string why_not = io_uring_unavailable_reason();
+  if (asked && !why_not.empty()) throw std::invalid_argument("--engine io-uring: " + why_not);
+  if (!why_not.empty()) return {engine::epoll, why_not};
+  return {engine::io_uring, asked ? "asked for" : "it can be used here"};
+}
+
+load_spec load_of(const options& asked, engine io) {
+  load_spec load = asked.load;
+  load.io = io;
+  load.messages.alike_every = static_cast<std::uint32_t>(asked.all_connections());
+  for (const target& each : asked.targets) {
+    try {
+      load.targets.push_back(resolve(each.host_and_port));
+    } catch (const std::invalid_argument& error) {
+      throw std::invalid_argument("TARGET: " + std::string(error.what()));
+    }
+  }
+  return load;
+}
+
+// What all workers together did in a drive.
+struct drive_totals {
+  std::vector<part_counts> parts;  // guard, windows, drain
+  part_counts all;
+  clock::time_point stopped;
+
+  explicit drive_totals(const std::vector<drive_counts>& workers) {
+    for (const drive_counts& counts : workers) {
+      parts.resize(counts.parts.size());
+      for (std::size_t i = 0; i < parts.size(); ++i) {
+        parts[i] += counts.parts[i];
+        all += counts.parts[i];
+      }
+      stopped = std::max(stopped, counts.stopped);
+    }
+  }
+};
+
+}  // namespace
+
+conductor::conductor(const options& asked)
+    : asked_(asked),
+      stop_fd_(open_stop_signals()),
+      pool_(asked.seed, asked.load.messages.largest_payload()),
+      messages_(load_of(asked, engine::epoll).messages, pool_) {
+  result_.io = choose_engine(asked.io);
+  load_ = load_of(asked, result_.io.chosen);
+  require_descriptors(asked);
+  for (const target& each : asked.targets) {
+    servers_.push_back(each.server_pid ? std::optional<server_account>(*each.server_pid) : std::nullopt);
+  }
+  std::vector<std::unique_ptr<worker>> workers;
+  for (std::size_t i = 0; i < asked.threads; ++i) {
+    workers.push_back(
+        std::make_unique<worker>(load_, messages_, i, asked.threads, stop_fd_.get(), clock::now()));
+  }
+  crew_ = std::make_unique<team>(std::move(workers));
+  result_.started = std::chrono::system_clock::now();
+}
+
+bool conductor::goes_on() const {
+  for (std::size_t t = 0; t < targets(); ++t) {
+    if (is_live(t)) return !stopped();
+  }
+  return false;
+}
+
+void conductor::connect() {
+  progress_.show([&] { return fmt::format("connecting {} x {}", asked_.all_connections(), targets()); });
+  crew_->connect();
+}
+
+warmup_seen conductor::warm_up(std::size_t target, std::uint64_t rate, nanoseconds length) {
+  if (!is_live(target) || stopped() || length == 0ns) return {};
+  progress_.show([&] { return "warming up " + asked_.targets[target].label(); });
+  const auto start = clock::now();
+  const drive_totals seen(crew_->drive(
+      {.target = target, .rate = rate, .start = start, .measure_from = start, .stop = start + length}));
+  // Without the drain, or where no reply came before that all of it.
+  const bool in_time = seen.parts[1].requests > 0;
+  const part_counts& counted = in_time ? seen.parts[1] : seen.all;
+  return {.requests = counted.requests,
+          .elapsed = in_time ? length : clock::now() - start,
+          .service = counted.service};
+}
+
+std::size_t conductor::add_cell(std::size_t target, std::uint64_t rate) {
+  cell& made = result_.cells.emplace_back();
+  made.driven = asked_.targets[target];
+  made.rate = rate;
+  made.client_times.resize(asked_.threads);
+  accounts_.push_back(
+      {.target = target, .rate = rate, .server = servers_[target], .before = {}, .begun = {}});
+  return result_.cells.size() - 1;
+}
+
+void conductor::begin(std::size_t number) {
+  account& own = accounts_[number];
+  if (own.server) own.server->begin_measuring();
+  own.before = read_system_counters();
+  own.begun = clock::now();
+}
+
+void conductor::end(std::size_t number) {
+  account& own = accounts_[number];
+  if (own.server) own.server->end_measuring();
+  of(number).span = clock::now() - own.begun;
+  of(number).system = read_system_counters().since(own.before);
+}
+
+drive_plan conductor::plan_of(std::size_t number) const {
+  return {.target = accounts_[number].target, .rate = accounts_[number].rate, .recorded = true};
+}
+
+void conductor::drive_slice(std::size_t number, std::size_t round, const slice_plan& plan) {
+  auto& server = accounts_[number].server;
+  const nanoseconds cpu = server ? server->begin_slice() : 0ns;
+  drive_plan drive = plan_of(number);
+  drive.start = clock::now();
+  drive.measure_from = drive.start + plan.guard;
+  drive.stop = drive.start + plan.length;
+  const auto counts = crew_->drive(drive);
+  const nanoseconds driven = clock::now() - drive.start;
+  const drive_totals totals(counts);
+  add_drive(number, drive, counts);
+  slice each{.index = round,
+             .requests = totals.parts[1].requests,
+             .elapsed = std::max<nanoseconds>(totals.stopped - drive.measure_from, 0ns),
+             .requests_total = totals.all.requests,
+             .server_cpu = {},
+             .client_cpu = totals.all.cpu,
+             .slowest = totals.parts[1].slowest};
+  if (server) each.server_cpu = std::max<nanoseconds>(server->end_slice(driven) - cpu, 0ns);
+  of(number).slices.push_back(each);
+}
+
+void conductor::drive_windows(std::size_t number, nanoseconds duration, std::size_t windows,
+                              nanoseconds guard) {
+  cell& own = of(number);
+  auto& server = accounts_[number].server;
+  std::vector<nanoseconds> cpu;
+  if (server) server->begin_slice();
+  drive_plan drive = plan_of(number);
+  drive.windows = windows;
+  drive.start = clock::now();
+  drive.measure_from = drive.start + guard;
+  drive.stop = drive.measure_from + duration;
+  crew_->start(drive);
+  for (std::size_t w = 0; w <= windows && sleep_until(drive.end_of(w), stop_fd_); ++w) {
+    if (server) cpu.push_back(server->within_slice());
+    if (crew_->progress() == 0) continue;
+    progress_.show([&] {
+      const auto seconds = std::chrono::duration<double>(clock::now() - drive.start).count();
+      return fmt::format("{} {:.0f} s of {:.0f} s, {:.0f} requests/s", own.driven.label(), seconds,
+                         std::chrono::duration<double>(duration).count(),
+                         static_cast<double>(crew_->progress()) / seconds);
+    });
+  }
+  const auto counts = crew_->wait();
+  if (server) server->end_slice(clock::now() - drive.start);
+  const drive_totals totals(counts);
+  add_drive(number, drive, counts);
+  for (std::size_t w = 0; w < windows; ++w) {
+    const auto begin = drive.end_of(w);
+    const auto end = std::min(drive.end_of(w + 1), totals.stopped);
+    if (end <= begin) break;
+    slice& each = own.slices.emplace_back();
+    each.index = w;
+    each.requests = each.requests_total = totals.parts[w + 1].requests;
+    each.elapsed = end - begin;
+    each.client_cpu = totals.parts[w + 1].cpu;
+    each.slowest = totals.parts[w + 1].slowest;
+    if (w + 1 < cpu.size()) each.server_cpu = std::max<nanoseconds>(cpu[w + 1] - cpu[w], 0ns);
+  }
+}
+
+void conductor::add_drive(std::size_t number, const drive_plan& plan,
+                          const std::vector<drive_counts>& workers) {
+  cell& own = of(number);
+  const drive_totals totals(workers);
+  own.requests_total += totals.all.requests;
+  own.client_cpu += totals.all.cpu;
+  own.client_waiting += totals.all.waiting;
+  own.client_polling += totals.all.polling;
+  own.client_blocked += totals.all.blocked;
+  own.elapsed += std::max<nanoseconds>(totals.stopped - plan.measure_from, 0ns);
+  for (std::size_t w = 1; w <= plan.windows; ++w) {
+    own.requests += totals.parts[w].requests;
+    own.bytes_out += totals.parts[w].bytes_out;
+    own.bytes_in += totals.parts[w].bytes_in;
+  }
+  for (std::size_t i = 0; i < workers.size(); ++i) {
+    client_time& time = own.client_times[i];
+    time.elapsed += std::max<nanoseconds>(workers[i].stopped - plan.measure_from, 0ns);
+    for (std::size_t w = 1; w <= plan.windows; ++w) time += workers[i].parts[w];
+  }
+}
+
+void conductor::conclude(std::size_t number) {
+  cell& own = of(number);
+  const account& its = accounts_[number];
+  if (its.server) own.server = its.server->use();
+  take_in(own, crew_->take_outcome(its.target), load_);
+  own.judged = judge(evidence_of(own, load_));
+}
+
+measurement conductor::finish() {
+  result_.interrupted = stopped();
+  result_.finished = std::chrono::system_clock::now();
+  return std::move(result_);
+}
+
+}  // namespace echobench

@@ -1,0 +1,84 @@
+// What every kind of run is made of: the crew, the servers' accounts, and the cells that a run fills.
+//
+// A cell is what is measured of one target at one load: begin(), then slices or windows, then end(), and when
+// nothing more of it comes conclude(). Cells of different targets may be open at a time.
+#pragma once
+
+#include "loadgen/drive/crew.hpp"
+#include "loadgen/plan/options.hpp"
+#include "loadgen/plan/slice_plan.hpp"
+#include "loadgen/probe/server_account.hpp"
+#include "loadgen/probe/system_counters.hpp"
+#include "loadgen/record/measurement.hpp"
+#include "loadgen/report/progress_line.hpp"
+#include "loadgen/session/message_plan.hpp"
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+namespace echobench {
+
+class conductor {
+public:
+  // Throws std::invalid_argument when an option does not fit what was found (target, descriptors, engine),
+  // std::system_error or std::runtime_error when the run cannot be done.
+  explicit conductor(const options& asked);
+
+  const options& asked() const noexcept { return asked_; }
+  std::size_t targets() const noexcept { return asked_.targets.size(); }
+  measurement& result() noexcept { return result_; }
+  progress_line& progress() noexcept { return progress_; }
+
+  bool stopped() const { return crew_->stop_requested(); }
+  bool is_live(std::size_t target) const { return crew_->live(target) > 0; }
+  bool goes_on() const;  // not stopped, and a target is live
+
+  void connect();
+  // Drives a target that is not measured; rate 0: in a closed loop.
+  warmup_seen warm_up(std::size_t target, std::uint64_t rate, std::chrono::nanoseconds length);
+
+  // Returns its number. `target`, `rate` as for warm_up().
+  std::size_t add_cell(std::size_t target, std::uint64_t rate);
+  cell& of(std::size_t number) noexcept { return result_.cells[number]; }
+  void begin(std::size_t number);
+  // One slice, of that round.
+  void drive_slice(std::size_t number, std::size_t round, const slice_plan& plan);
+  // Without a break, accounted by windows; the guard comes first and is not counted.
+  void drive_windows(std::size_t number, std::chrono::nanoseconds duration, std::size_t windows,
+                     std::chrono::nanoseconds guard);
+  void end(std::size_t number);
+  void conclude(std::size_t number);
+
+  void settle() { crew_->settle(); }
+  measurement finish();  // once, at the end
+
+private:
+  // Beside the cell of that number.
+  struct account {
+    std::size_t target = 0;
+    std::uint64_t rate = 0;
+    std::optional<server_account> server;
+    system_counters before;
+    clock::time_point begun{};
+  };
+
+  void add_drive(std::size_t number, const drive_plan& plan, const std::vector<drive_counts>& workers);
+  drive_plan plan_of(std::size_t number) const;
+
+  const options& asked_;
+  load_spec load_;
+  const unique_fd stop_fd_;
+  const payload_pool pool_;
+  const message_plan messages_;
+  std::vector<std::optional<server_account>> servers_;  // of each target, before anything connected
+  std::vector<account> accounts_;
+  progress_line progress_;
+  measurement result_;
+  std::unique_ptr<crew> crew_;  // last: its threads use what stands above
+};
+
+}  // namespace echobench

@@ -1,0 +1,73 @@
+#include "loadgen/drive/evidence.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <optional>
+#include <utility>
+#include <vector>
+
+namespace echobench {
+namespace {
+
+using std::chrono::nanoseconds;
+
+double ratio(nanoseconds part, nanoseconds whole) {
+  return whole.count() > 0 ? static_cast<double>(part.count()) / static_cast<double>(whole.count()) : 0;
+}
+
+// In the closed loop: connections that ask again at once keep so many requests in flight.
+std::optional<double> concurrency_asked(const cell& own, const load_spec& load) {
+  const bool pauses = load.pace.think.mean.count() > 0 || load.pace.pulse.off.count() > 0;
+  if (own.rate != 0 || pauses) return std::nullopt;
+  return static_cast<double>(load.connections * load.pipeline);
+}
+
+}  // namespace
+
+void take_in(cell& own, target_outcome found, const load_spec& load) {
+  own.record = std::move(found.record);
+  own.opened = found.opened;
+  if (load.pattern != workload::crr) own.connecting = found.connecting;
+  const bool open_loop = own.rate != 0;
+  std::vector<double> shares;
+  for (std::size_t number = 0; number < found.connections.size(); ++number) {
+    const connection_counts& counts = found.connections[number];
+    own.served += counts.replies > 0;
+    own.due += counts.due;
+    if (counts.longest > own.longest_wait.time) own.longest_wait = {number, counts.longest};
+    if (open_loop && counts.due == 0) continue;  // was given nothing to do
+    ++own.given_work;
+    const double share =
+        static_cast<double>(counts.replies) / static_cast<double>(open_loop ? counts.due : 1);
+    if (shares.empty() || share < own.slowest.share) own.slowest = {number, share, counts.replies};
+    shares.push_back(share);
+  }
+  own.jain_index = jain_index(shares);
+  // In the open loop a share is of what was due, which a loop with more connections gives, too.
+  own.spread = fairness_within_loops(std::move(shares), open_loop ? 1 : own.driven.server_loops);
+  for (const client_time& each : own.client_times) {
+    own.client_busy = std::max(own.client_busy, ratio(each.busy(), each.elapsed));
+  }
+}
+
+evidence evidence_of(const cell& own, const load_spec& load) {
+  return {.errors = own.record.errors,
+          .replies = own.requests_total,
+          .open_loop = own.rate != 0,
+          .client_busy = own.client_busy,
+          .server_busy = own.server ? std::optional(own.server->busy) : std::nullopt,
+          .on_schedule = own.on_schedule(),
+          .unsent = own.record.unsent,
+          .connections = own.given_work,
+          .served = own.served,
+          .spread = own.spread,
+          .concurrency = own.effective_concurrency(),
+          .concurrency_asked = concurrency_asked(own, load),
+          .idle_share = own.server ? ratio(own.server->cpu_idle, own.span) : 0,
+          .listen_overflows = own.system.listen_overflows.value_or(0),
+          .retransmissions = own.system.retransmissions.value_or(0),
+          .stolen_share = ratio(own.system.stolen.value_or(nanoseconds(0)), own.span),
+          .beyond_histogram = own.record.service.saturated() + own.record.response.saturated()};
+}
+
+}  // namespace echobench

@@ -1,0 +1,16 @@
+// From what a crew brings to what a verdict is made of.
+#pragma once
+
+#include "loadgen/drive/crew.hpp"
+#include "loadgen/plan/load_spec.hpp"
+#include "loadgen/record/measurement.hpp"
+#include "loadgen/verdict/verdict.hpp"
+
+namespace echobench {
+
+// Adds what a crew recorded to the cell, and how evenly its connections were served.
+void take_in(cell& own, target_outcome found, const load_spec& load);
+
+evidence evidence_of(const cell& own, const load_spec& load);
+
+}  // namespace echobench

@@ -1,0 +1,19 @@
+// Runs of the open loop at several rates, each measured once and without a break: a sweep, and the search for
+// the highest rate at which objectives hold. Rates are parts of what each target answers in a closed loop,
+// which is what its warm-up is. All targets have the same arrivals at the same rate.
+#pragma once
+
+#include "loadgen/drive/conductor.hpp"
+
+namespace echobench {
+
+// A cell for each target and rate, by target, then by rate; measured in seeded random order, targets in turn.
+void sweep_rates(conductor& run);
+
+// A cell for each trial, and a knee for each target that answered; targets have their trials in turn.
+void search_knees(conductor& run);
+
+// How a trial came out: unusable where the client did not keep the schedule.
+trial_outcome outcome_of(const cell& trial, const std::vector<latency_objective>& objectives);
+
+}  // namespace echobench

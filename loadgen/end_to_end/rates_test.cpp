@@ -1,0 +1,108 @@
+// Runs at several rates: sweeps, and searches for the highest that holds an objective.
+#include "loadgen/end_to_end/fixture_server.hpp"
+#include "loadgen/end_to_end/program.hpp"
+
+#include <gmock/gmock.h>
+
+#include <string>
+#include <thread>
+
+namespace echobench {
+namespace {
+
+using nlohmann::json;
+using testing::AllOf;
+using testing::HasSubstr;
+using message = fixture_server::message;
+using namespace std::chrono_literals;
+
+// Answers after 2 ms: four connections get 2,000 a second at most, however fast the machine.
+const fixture_server::behaviour slow = behaviours::tamper([](std::size_t, std::size_t, message reply) {
+  std::this_thread::sleep_for(2ms);
+  return reply;
+});
+
+TEST(rates, a_sweep_measures_parts_of_what_each_target_can_do) {
+  fixture_server one(slow);
+  fixture_server two(behaviours::echo_frames);
+  program run({"-c", "4", "--sweep", "10%..50%/3", "--slice", "200ms", "-d", "1s", "slow=" + one.address(),
+               "fast=" + two.address()});
+  ASSERT_EQ(run.wait(), exit_ok) << run.err();
+  const json cells = run.result()["cells"];
+  ASSERT_EQ(cells.size(), 6U);
+  for (std::size_t i = 0; i < 6; ++i) {
+    EXPECT_EQ(cells[i]["variant"], i < 3 ? "slow" : "fast");
+    const double capacity = cells[i]["capacity_per_s"];
+    EXPECT_EQ(capacity, cells[i / 3 * 3]["capacity_per_s"].get<double>());
+    EXPECT_NEAR(cells[i]["offered_per_s"].get<double>(),
+                capacity * (i % 3 == 0   ? 0.1
+                            : i % 3 == 1 ? 0.3
+                                         : 0.5),
+                1);
+    EXPECT_GT(cells[i]["requests"], 0);
+    EXPECT_GE(cells[i]["slices"].size(), 5U);
+  }
+  EXPECT_LT(cells[0]["capacity_per_s"], 2100.0);
+  EXPECT_EQ(run.result()["config"]["sweep"], "10%..50%/3");
+  EXPECT_THAT(run.out(), AllOf(HasSubstr("slow at "), HasSubstr("fast at ")));
+}
+
+TEST(rates, the_highest_rate_that_holds_an_objective_is_found_below_the_capacity) {
+  fixture_server server(slow);
+  program run(
+      {"-c", "4", "--slo", "p90=30ms", "--slice", "150ms", "--warmup", "300ms", "slow=" + server.address()});
+  ASSERT_EQ(run.wait(), exit_ok) << run.err() << run.out();
+  const json result = run.result();
+  ASSERT_EQ(result["knees"].size(), 1U);
+  const json knee = result["knees"][0];
+  EXPECT_EQ(knee["variant"], "slow");
+  EXPECT_GT(knee["rate_per_s"], 200.0);
+  EXPECT_LT(knee["rate_per_s"], 2300.0);
+  EXPECT_EQ(knee["trials"].size(), knee["cells"].size());
+  EXPECT_EQ(result["cells"].size(), knee["cells"].size());
+  EXPECT_EQ(result["config"]["slo"], "p90=30ms");
+  EXPECT_THAT(run.out(), HasSubstr("slow: p90=30ms holds "));
+}
+
+TEST(rates, an_objective_that_never_or_always_holds_is_told_as_such) {
+  fixture_server server(behaviours::echo_frames);
+  program never({"-c", "4", "--slo", "p50=1us", "--slice", "100ms", server.address()});
+  ASSERT_EQ(never.wait(), exit_ok) << never.err();
+  EXPECT_EQ(never.result()["knees"][0]["place"], "at-most");
+  EXPECT_THAT(never.out(), HasSubstr("does not even hold at"));
+
+  program always({"-c", "4", "--slo", "p50=100s", "--slice", "100ms", server.address()});
+  ASSERT_EQ(always.wait(), exit_ok) << always.err();
+  EXPECT_EQ(always.result()["knees"][0]["place"], "at-least");
+  EXPECT_THAT(always.out(), HasSubstr("at least"));
+}
+
+TEST(rates, an_interrupted_search_tells_what_it_knows) {
+  fixture_server server(slow);
+  program run({"-c", "4", "--slo", "p90=30ms", "--slice", "300ms", server.address()});
+  std::this_thread::sleep_for(2500ms);
+  run.interrupt();
+  EXPECT_EQ(run.wait(), exit_ok) << run.err();
+  EXPECT_EQ(run.result()["interrupted"], true);
+  EXPECT_FALSE(run.result()["knees"][0].contains("ended"));
+  EXPECT_THAT(run.out(), HasSubstr("the search was not finished"));
+}
+
+TEST(rates, a_target_that_nobody_serves_is_told_once) {
+  std::string nobody;
+  {
+    fixture_server server(behaviours::echo_frames);
+    nobody = server.address();
+  }
+  for (const auto& arguments : {std::vector<std::string>{"--sweep", "10%..50%/3"}, {"--slo", "p99=1ms"}}) {
+    auto all = briefly(arguments);
+    all.push_back(nobody);
+    program run(all);
+    EXPECT_EQ(run.wait(), exit_failed);
+    EXPECT_EQ(std::ranges::count(run.err(), '\n'), 1) << run.err();
+    EXPECT_THAT(run.err(), HasSubstr("nothing listens there"));
+  }
+}
+
+}  // namespace
+}  // namespace echobench
