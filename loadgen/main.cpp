@@ -28,11 +28,20 @@ void write_files(const measurement& measured, const options& asked, std::span<co
     write_file(asked.json_file, to_json(measured, asked, argv).dump(1, ' ', false, any_bytes) + '\n');
   if (asked.hdr_file.empty()) return;
   std::vector<hdr_log_line> lines;
-  for (const cell& each : measured.cells) {
-    lines.push_back({each.driven.label() + "/service", &each.record.service});
-    if (asked.open_loop()) lines.push_back({each.driven.label() + "/response", &each.record.response});
+  for (const interval& each : measured.intervals) {
+    const std::string tag = measured.cells[each.cell].driven.label();
+    hdr_log_line line{.tag = tag + "/service",
+                      .start = each.start,
+                      .length = each.length,
+                      .max = each.max,
+                      .encoded = &each.service};
+    lines.push_back(line);
+    if (each.response.empty()) continue;
+    line.tag = tag + "/response";
+    line.encoded = &each.response;
+    lines.push_back(line);
   }
-  write_file(asked.hdr_file, format_hdr_log(lines, measured.started, measured.elapsed));
+  write_file(asked.hdr_file, format_hdr_log(lines, measured.started));
 }
 
 }  // namespace
@@ -42,7 +51,7 @@ int main(int argc, char** argv) try {
   if (const int* status = std::get_if<int>(&parsed)) return *status;
   const auto& asked = std::get<options>(parsed);
 
-  for (const auto& file : {asked.json_file, asked.hdr_file}) {
+  for (const auto& file : {asked.json_file, asked.hdr_file, asked.interval_file}) {
     if (!file.empty()) require_writable(file);
   }
   const measurement measured = run(asked);

@@ -4,6 +4,7 @@
 #include "loadgen/drive/evidence.hpp"
 #include "loadgen/drive/stop_signals.hpp"
 #include "loadgen/drive/team.hpp"
+#include "loadgen/report/text_report.hpp"
 
 #include <fmt/format.h>
 
@@ -19,6 +20,10 @@ using namespace std::chrono_literals;
 
 // Descriptors beside the connections: standard streams, epoll instances, rings, signals, result files.
 constexpr std::size_t spare_descriptors = 32;
+
+// A slice so long is for latency: it has windows, in which events are told apart.
+constexpr nanoseconds latency_slice = 1s;
+constexpr nanoseconds latency_window = 20ms;
 
 void require_descriptors(const options& asked) {
   const std::uint64_t needed =
@@ -82,7 +87,10 @@ conductor::conductor(const options& asked)
     : asked_(asked),
       stop_fd_(open_stop_signals()),
       pool_(asked.seed, asked.load.messages.largest_payload()),
-      messages_(load_of(asked, engine::epoll).messages, pool_) {
+      messages_(load_of(asked, engine::epoll).messages, pool_),
+      origin_(clock::now()),
+      intervals_(asked.interval_file, !asked.hdr_file.empty()) {
+  result_.started = std::chrono::system_clock::now();
   result_.io = choose_engine(asked.io);
   load_ = load_of(asked, result_.io.chosen);
   require_descriptors(asked);
@@ -91,11 +99,9 @@ conductor::conductor(const options& asked)
   }
   std::vector<std::unique_ptr<worker>> workers;
   for (std::size_t i = 0; i < asked.threads; ++i) {
-    workers.push_back(
-        std::make_unique<worker>(load_, messages_, i, asked.threads, stop_fd_.get(), clock::now()));
+    workers.push_back(std::make_unique<worker>(load_, messages_, i, asked.threads, stop_fd_.get(), origin_));
   }
   crew_ = std::make_unique<team>(std::move(workers));
-  result_.started = std::chrono::system_clock::now();
 }
 
 bool conductor::goes_on() const {
@@ -129,8 +135,12 @@ std::size_t conductor::add_cell(std::size_t target, std::uint64_t rate) {
   made.driven = asked_.targets[target];
   made.rate = rate;
   made.client_times.resize(asked_.threads);
-  accounts_.push_back(
-      {.target = target, .rate = rate, .server = servers_[target], .before = {}, .begun = {}});
+  accounts_.push_back({.target = target,
+                       .rate = rate,
+                       .server = servers_[target],
+                       .before = {},
+                       .begun = {},
+                       .interval_begun = {}});
   return result_.cells.size() - 1;
 }
 
@@ -156,22 +166,26 @@ void conductor::drive_slice(std::size_t number, std::size_t round, const slice_p
   auto& server = accounts_[number].server;
   const nanoseconds cpu = server ? server->begin_slice() : 0ns;
   drive_plan drive = plan_of(number);
+  begin_interval(number);
   drive.start = clock::now();
   drive.measure_from = drive.start + plan.guard;
   drive.stop = drive.start + plan.length;
+  if (plan.length >= latency_slice)
+    drive.windows = static_cast<std::size_t>((plan.length - plan.guard) / latency_window);
   const auto counts = crew_->drive(drive);
   const nanoseconds driven = clock::now() - drive.start;
   const drive_totals totals(counts);
   add_drive(number, drive, counts);
   slice each{.index = round,
-             .requests = totals.parts[1].requests,
+             .requests = 0,
              .elapsed = std::max<nanoseconds>(totals.stopped - drive.measure_from, 0ns),
              .requests_total = totals.all.requests,
              .server_cpu = {},
-             .client_cpu = totals.all.cpu,
-             .slowest = totals.parts[1].slowest};
+             .client_cpu = totals.all.cpu};
+  for (std::size_t w = 1; w <= drive.windows; ++w) each.requests += totals.parts[w].requests;
   if (server) each.server_cpu = std::max<nanoseconds>(server->end_slice(driven) - cpu, 0ns);
   of(number).slices.push_back(each);
+  end_interval(number);
 }
 
 void conductor::drive_windows(std::size_t number, nanoseconds duration, std::size_t windows,
@@ -188,13 +202,8 @@ void conductor::drive_windows(std::size_t number, nanoseconds duration, std::siz
   crew_->start(drive);
   for (std::size_t w = 0; w <= windows && sleep_until(drive.end_of(w), stop_fd_); ++w) {
     if (server) cpu.push_back(server->within_slice());
-    if (crew_->progress() == 0) continue;
-    progress_.show([&] {
-      const auto seconds = std::chrono::duration<double>(clock::now() - drive.start).count();
-      return fmt::format("{} {:.0f} s of {:.0f} s, {:.0f} requests/s", own.driven.label(), seconds,
-                         std::chrono::duration<double>(duration).count(),
-                         static_cast<double>(crew_->progress()) / seconds);
-    });
+    if (w == 0) begin_interval(number);
+    end_interval(number);
   }
   const auto counts = crew_->wait();
   if (server) server->end_slice(clock::now() - drive.start);
@@ -209,9 +218,33 @@ void conductor::drive_windows(std::size_t number, nanoseconds duration, std::siz
     each.requests = each.requests_total = totals.parts[w + 1].requests;
     each.elapsed = end - begin;
     each.client_cpu = totals.parts[w + 1].cpu;
-    each.slowest = totals.parts[w + 1].slowest;
     if (w + 1 < cpu.size()) each.server_cpu = std::max<nanoseconds>(cpu[w + 1] - cpu[w], 0ns);
   }
+}
+
+void conductor::begin_interval(std::size_t number) {
+  auto& begun = accounts_[number].interval_begun;
+  if (!begun) begun = clock::now();
+}
+
+void conductor::end_interval(std::size_t number) {
+  const auto& begun = accounts_[number].interval_begun;
+  if (intervals_.wanted() && begun && clock::now() - *begun >= asked_.interval) take_interval(number);
+}
+
+void conductor::take_interval(std::size_t number) {
+  account& its = accounts_[number];
+  cell& own = of(number);
+  crew_->take_record(its.target, taken_);
+  const auto now = clock::now();
+  const auto begun = std::exchange(its.interval_begun, now);
+  const interval seen(number, *begun - origin_, now - *begun, taken_);
+  own.record.merge(taken_);
+  taken_.clear();
+  if (seen.requests == 0 && seen.errors == 0) return;
+  result_.intervals.push_back(seen);
+  intervals_.write(seen, own);
+  progress_.show([&] { return interval_text(seen, own, clock::now() - origin_); });
 }
 
 void conductor::add_drive(std::size_t number, const drive_plan& plan,
@@ -228,6 +261,7 @@ void conductor::add_drive(std::size_t number, const drive_plan& plan,
     own.requests += totals.parts[w].requests;
     own.bytes_out += totals.parts[w].bytes_out;
     own.bytes_in += totals.parts[w].bytes_in;
+    own.slowest_of_windows.push_back(totals.parts[w].slowest);
   }
   for (std::size_t i = 0; i < workers.size(); ++i) {
     client_time& time = own.client_times[i];
@@ -238,8 +272,9 @@ void conductor::add_drive(std::size_t number, const drive_plan& plan,
 
 void conductor::conclude(std::size_t number) {
   cell& own = of(number);
-  const account& its = accounts_[number];
+  account& its = accounts_[number];
   if (its.server) own.server = its.server->use();
+  if (its.interval_begun && intervals_.wanted()) take_interval(number);
   take_in(own, crew_->take_outcome(its.target), load_);
   own.judged = judge(evidence_of(own, load_));
 }

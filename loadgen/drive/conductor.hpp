@@ -10,6 +10,7 @@
 #include "loadgen/probe/server_account.hpp"
 #include "loadgen/probe/system_counters.hpp"
 #include "loadgen/record/measurement.hpp"
+#include "loadgen/report/interval_file.hpp"
 #include "loadgen/report/progress_line.hpp"
 #include "loadgen/session/message_plan.hpp"
 
@@ -64,8 +65,12 @@ private:
     std::optional<server_account> server;
     system_counters before;
     clock::time_point begun{};
+    std::optional<clock::time_point> interval_begun;  // of what has been driven and is not in an interval yet
   };
 
+  void begin_interval(std::size_t number);
+  void end_interval(std::size_t number);  // if it is due
+  void take_interval(std::size_t number);
   void add_drive(std::size_t number, const drive_plan& plan, const std::vector<drive_counts>& workers);
   drive_plan plan_of(std::size_t number) const;
 
@@ -76,6 +81,9 @@ private:
   const message_plan messages_;
   std::vector<std::optional<server_account>> servers_;  // of each target, before anything connected
   std::vector<account> accounts_;
+  clock::time_point origin_;
+  target_record taken_;  // empty between two uses
+  interval_file intervals_;
   progress_line progress_;
   measurement result_;
   std::unique_ptr<crew> crew_;  // last: its threads use what stands above

@@ -15,7 +15,7 @@ namespace echobench {
 
 // What has become of a target since its outcome was taken last; `opened` and `connecting`: since the start.
 struct target_outcome {
-  target_record record;
+  target_record record;                        // since that was taken last, be it with the outcome or alone
   std::size_t opened = 0;                      // connections, idle ones included
   std::vector<connection_counts> connections;  // that carry requests, by number
   std::chrono::nanoseconds connecting{0};      // kept connections: from the start until the last was open
@@ -38,6 +38,9 @@ public:
 
   virtual std::size_t live(std::size_t target) const = 0;  // connections that carry requests and did not fail
   virtual target_outcome take_outcome(std::size_t target) = 0;
+  // Adds what was recorded of a target since it was taken last, also while that target is driven; what a
+  // worker does not give at once comes with the next.
+  virtual void take_record(std::size_t target, target_record& into) = 0;
   virtual bool stop_requested() const = 0;
 
   // Connections opened so far or replies of this drive so far, a little out of date; at any time.

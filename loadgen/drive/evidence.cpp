@@ -25,7 +25,7 @@ std::optional<double> concurrency_asked(const cell& own, const load_spec& load) 
 }  // namespace
 
 void take_in(cell& own, target_outcome found, const load_spec& load) {
-  own.record = std::move(found.record);
+  own.record.merge(found.record);
   own.opened = found.opened;
   if (load.pattern != workload::crr) own.connecting = found.connecting;
   const bool open_loop = own.rate != 0;

@@ -1,28 +1,53 @@
 #include "loadgen/drive/recorder.hpp"
 
+#include <thread>
 #include <utility>
 
 namespace echobench {
 
 recorder::recorder(std::size_t targets, std::size_t operations) : operations_(operations) {
-  records_.reserve(targets);
-  while (records_.size() < targets) records_.push_back(empty());
+  while (records_.size() < targets) records_.push_back(make_record());
 }
 
 void recorder::failed(std::size_t target, const fault& what) {
-  target_record& own = records_[target];
+  target_record& own = *records_[target];
   const auto kind = static_cast<std::size_t>(what.kind);
   ++own.errors[kind];
   if (own.first_errno[kind] == 0) own.first_errno[kind] = what.error;
   if (own.faults.size() < faults_told) own.faults.push_back(what);
 }
 
-target_record recorder::take(std::size_t target) { return std::exchange(records_[target], empty()); }
+std::unique_ptr<target_record> recorder::exchange(std::size_t target,
+                                                  std::unique_ptr<target_record> cleared) noexcept {
+  return std::exchange(records_[target], std::move(cleared));
+}
 
-target_record recorder::empty() const {
-  target_record made;
-  if (operations_ > 1) made.by_operation.resize(operations_);
+std::unique_ptr<target_record> recorder::exchange_driven(std::unique_ptr<target_record> cleared,
+                                                         std::chrono::nanoseconds patience) {
+  offered_.store(cleared.release(), std::memory_order_release);
+  const auto end = clock::now() + patience;
+  target_record* found = nullptr;
+  while ((found = returned_.exchange(nullptr, std::memory_order_acquire)) == nullptr && clock::now() < end) {
+    std::this_thread::sleep_for(std::chrono::microseconds(200));
+  }
+  if (found != nullptr) return std::unique_ptr<target_record>(found);
+  const std::unique_ptr<target_record> withdrawn(offered_.exchange(nullptr, std::memory_order_acquire));
+  if (withdrawn) return nullptr;
+  while ((found = returned_.exchange(nullptr, std::memory_order_acquire)) == nullptr)
+    std::this_thread::yield();
+  return std::unique_ptr<target_record>(found);
+}
+
+std::unique_ptr<target_record> recorder::make_record() const {
+  auto made = std::make_unique<target_record>();
+  if (operations_ > 1) made->by_operation.resize(operations_);
   return made;
+}
+
+void recorder::exchange_offered() noexcept {
+  std::unique_ptr<target_record> cleared(offered_.exchange(nullptr, std::memory_order_acquire));
+  if (!cleared) return;  // withdrawn
+  returned_.store(exchange(plan_.target, std::move(cleared)).release(), std::memory_order_release);
 }
 
 }  // namespace echobench

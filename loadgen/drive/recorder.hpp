@@ -5,8 +5,11 @@
 #include "loadgen/record/target_record.hpp"
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 namespace echobench {
@@ -31,7 +34,7 @@ public:
   // A request that became due at `intended` was taken in hand; its connection's pipeline may be full.
   void released(clock::time_point intended, clock::time_point now, bool pipeline_full) noexcept {
     if (!is_measured(intended)) return;
-    target_record& own = records_[plan_.target];
+    target_record& own = *records_[plan_.target];
     own.lag.record(now - intended);
     own.on_schedule += now - intended <= schedule_tolerance;
     own.deferred += pipeline_full;
@@ -42,28 +45,41 @@ public:
                                    clock::time_point now) noexcept {
     const auto counts = now - (plan_.open_loop() ? of.intended : of.sent);
     if (!is_measured(of.intended)) return counts;
-    target_record& own = records_[plan_.target];
+    target_record& own = *records_[plan_.target];
     own.service.record(now - of.sent);
     if (plan_.open_loop()) own.response.record(counts);
     if (!own.by_operation.empty()) own.by_operation[operation].record(counts);
     return counts;
   }
 
-  void unsent(std::size_t target, std::uint64_t requests) noexcept { records_[target].unsent += requests; }
+  void unsent(std::size_t target, std::uint64_t requests) noexcept { records_[target]->unsent += requests; }
   void connected(std::size_t target, std::chrono::nanoseconds took) noexcept {
-    records_[target].connect.record(took);
+    records_[target]->connect.record(took);
   }
   void failed(std::size_t target, const fault& what);
 
-  // What was recorded since it was taken last.
-  target_record take(std::size_t target);
+  // Exchanges what was recorded of a target for `cleared`. While nothing is driven:
+  std::unique_ptr<target_record> exchange(std::size_t target,
+                                          std::unique_ptr<target_record> cleared) noexcept;
+
+  // While it is driven, from another thread: the exchange is made when the worker calls make_exchange() next.
+  // Returns empty when that is not within `patience`.
+  std::unique_ptr<target_record> exchange_driven(std::unique_ptr<target_record> cleared,
+                                                 std::chrono::nanoseconds patience);
+  void make_exchange() noexcept {
+    if (offered_.load(std::memory_order_relaxed) != nullptr) exchange_offered();
+  }
+
+  std::unique_ptr<target_record> make_record() const;
 
 private:
-  target_record empty() const;
+  void exchange_offered() noexcept;
 
   const std::size_t operations_;
   drive_plan plan_;
-  std::vector<target_record> records_;
+  std::vector<std::unique_ptr<target_record>> records_;
+  std::atomic<target_record*> offered_{nullptr};   // owned by whoever takes it out
+  std::atomic<target_record*> returned_{nullptr};  // likewise
 };
 
 }  // namespace echobench

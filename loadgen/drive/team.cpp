@@ -47,10 +47,10 @@ std::size_t team::live(std::size_t target) const {
 
 target_outcome team::take_outcome(std::size_t target) {
   target_outcome found;
+  take_record(target, found.record);
   auto last = connect_started_;
   for (const auto& each : workers_) {
     const connection_table& table = each->table();
-    found.record.merge(each->take_record(target));
     found.connections.resize(table.own(role::active).whole);
     for (const role its : {role::active, role::idle, role::slow}) {
       for (std::size_t i = 0; i < table.count(its); ++i) {
@@ -64,6 +64,23 @@ target_outcome team::take_outcome(std::size_t target) {
   }
   found.connecting = last - connect_started_;
   return found;
+}
+
+void team::take_record(std::size_t target, target_record& into) {
+  constexpr std::chrono::milliseconds patience(50);
+  const bool driving = [this] {
+    const std::lock_guard lock(mutex_);
+    return busy_ > 0;
+  }();
+  for (const auto& each : workers_) {
+    if (!spare_) spare_ = each->records().make_record();
+    auto taken = driving ? each->records().exchange_driven(std::move(spare_), patience)
+                         : each->records().exchange(target, std::move(spare_));
+    if (!taken) continue;
+    into.merge(*taken);
+    taken->clear();
+    spare_ = std::move(taken);
+  }
 }
 
 bool team::stop_requested() const { return workers_.front()->stop_requested(); }

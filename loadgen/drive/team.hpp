@@ -29,6 +29,7 @@ public:
   void settle() override;
   std::size_t live(std::size_t target) const override;
   target_outcome take_outcome(std::size_t target) override;
+  void take_record(std::size_t target, target_record& into) override;
   bool stop_requested() const override;
   std::uint64_t progress() const override;
 
@@ -44,6 +45,7 @@ private:
   void wait_for_all(std::unique_lock<std::mutex>& lock);
 
   std::vector<std::unique_ptr<worker>> workers_;
+  std::unique_ptr<target_record> spare_;  // cleared
   clock::time_point connect_started_;
   std::mutex mutex_;
   std::condition_variable changed_;

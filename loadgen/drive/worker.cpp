@@ -147,6 +147,7 @@ void worker::drive(const drive_plan& plan) {
   for (std::size_t slot = first_; slot < last_; ++slot) refill(slot, clock::now());
   while ((now = clock::now()) < plan_.stop && !transport_->stop_requested()) {
     time_.advance_to(now);
+    recorder_.make_exchange();
     release_due(now);
     if (now >= next_sweep_) give_up(now - load_.timeout);
     if (now >= next_drip_) drip(now);

@@ -46,8 +46,7 @@ public:
   void settle();
 
   const drive_counts& counts() const noexcept { return time_.counts(); }
-  // What was recorded of a target since it was asked for last.
-  target_record take_record(std::size_t target) { return recorder_.take(target); }
+  recorder& records() noexcept { return recorder_; }
   std::size_t live(std::size_t target) const noexcept { return live_[target]; }  // connections not failed
   const connection_table& table() const noexcept { return table_; }
   connection_counts take_counts(std::size_t slot) noexcept;

@@ -254,8 +254,9 @@ command_line::command_line()
   app.add_option(
          "--slice", texts_->slice,
          "Length of a target's turn, or with one TARGET of an accounting window; auto: 20 ms or 20 times "
-         "the time of one turn over all that is in flight, whichever is longer; with --rate 1 s at least, so "
-         "that queues can build; from 100ms on is allowed there for the cost of a request")
+         "the time of one turn over all that is in flight, whichever is longer; with --rate and several "
+         "TARGETs 1 s at "
+         "least, so that queues can build; from 100ms on is allowed there for the cost of a request")
       ->type_name("auto|TIME")
       ->default_str("auto");
   cli::add_count(
@@ -282,10 +283,18 @@ command_line::command_line()
   app.add_option("--json", o.json_file, "Write the result to this file")
       ->type_name("FILE")
       ->default_str("none");
-  app.add_option("--hdr", o.hdr_file,
-                 "Write the histograms to this file as an HdrHistogram log (V2 encoding, nanoseconds)")
+  app.add_option(
+         "--hdr", o.hdr_file,
+         "Write a histogram for each interval to this file as an HdrHistogram log (V2 encoding, nanoseconds)")
       ->type_name("FILE")
       ->default_str("none");
+  app.add_option("--intervals", o.interval_file,
+                 "Write rate, latency, lag and errors of each interval to this file when it ends, a line of "
+                 "JSON each")
+      ->type_name("FILE")
+      ->default_str("none");
+  cli::add_duration(app, "--interval", o.interval,
+                    "Length of those intervals, and between two lines on a terminal", 100ms, 1h);
   app.add_flag("--strict", o.strict, "Exit with status 3 when a target's verdict is not 'valid'");
 }
 

@@ -34,8 +34,10 @@ struct options {
   std::optional<std::chrono::nanoseconds> slice;  // empty: auto
   std::size_t rounds = 0;                         // at least, whatever the duration; 0: what fits in it
   std::uint64_t seed = 1;
-  std::string json_file;  // empty: none
-  std::string hdr_file;   // empty: none
+  std::string json_file;      // empty: none
+  std::string hdr_file;       // empty: none
+  std::string interval_file;  // empty: none
+  std::chrono::nanoseconds interval = std::chrono::seconds(1);
   bool strict = false;
 
   bool seeks_rates() const noexcept { return sweep || !objectives.empty(); }

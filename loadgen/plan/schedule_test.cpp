@@ -137,6 +137,7 @@ TEST(slice_plan, auto_is_twenty_turns_or_the_floor) {
   EXPECT_EQ(plan_slices({}, 100us, false, false).guard, 200us);
   EXPECT_EQ(plan_slices({}, 50ms, false, false).length, 1s);
   EXPECT_EQ(plan_slices({}, 100us, true, false).length, 1s);
+  EXPECT_EQ(plan_slices({}, 100us, true, true).length, 20ms);
   EXPECT_EQ(plan_slices({}, 100us, false, true).guard, 0ns) << "one target has windows only";
 }
 

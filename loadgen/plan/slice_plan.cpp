@@ -22,8 +22,8 @@ std::chrono::nanoseconds turn_of(const warmup_seen& of, std::size_t in_flight, b
 slice_plan plan_slices(std::optional<std::chrono::nanoseconds> explicit_length, std::chrono::nanoseconds turn,
                        bool open_loop, bool alone, bool lengthen) {
   const auto guard = alone ? std::chrono::nanoseconds(0) : 2 * turn;
-  if (!explicit_length)
-    return {.length = std::max<std::chrono::nanoseconds>(20 * turn, open_loop ? 1s : 20ms), .guard = guard};
+  const auto shortest = open_loop && !alone ? std::chrono::nanoseconds(1s) : 20ms;
+  if (!explicit_length) return {.length = std::max(20 * turn, shortest), .guard = guard};
   if (*explicit_length < 5 * turn) {
     const auto minimum = std::chrono::ceil<std::chrono::milliseconds>(5 * turn);
     if (lengthen) return {.length = minimum, .guard = guard};

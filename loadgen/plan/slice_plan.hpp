@@ -30,7 +30,7 @@ std::chrono::nanoseconds turn_of(const warmup_seen& of, std::size_t in_flight, b
 // `turn` is that of the slowest target. An `explicit_length` under five turns is lengthened to that where
 // rounds take as long as they take; else it is refused by std::invalid_argument that names the minimum.
 // Without one it is 20 turns, and 20 ms at least; in the open loop 1 s, so that queues can build. Alone, a
-// target needs no guard.
+// target has windows only: they need no guard, and queues build through them.
 slice_plan plan_slices(std::optional<std::chrono::nanoseconds> explicit_length, std::chrono::nanoseconds turn,
                        bool open_loop, bool alone, bool lengthen = false);
 

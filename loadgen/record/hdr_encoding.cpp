@@ -65,8 +65,8 @@ double in_seconds(std::chrono::nanoseconds duration) {
 
 }  // namespace
 
-std::vector<std::uint8_t> encode_hdr_v2(const histogram& recorded) {
-  std::vector<std::uint8_t> out;
+hdr_bytes encode_hdr_v2(const histogram& recorded) {
+  hdr_bytes out;
   put_big_endian(out, v2_cookie);
   put_big_endian(out, std::uint32_t{0});  // payload length, known below
   put_big_endian(out, std::uint32_t{0});  // normalizing index offset
@@ -83,8 +83,7 @@ std::vector<std::uint8_t> encode_hdr_v2(const histogram& recorded) {
   return out;
 }
 
-std::string encode_hdr_v2_base64(const histogram& recorded) {
-  const auto plain = encode_hdr_v2(recorded);
+std::string compress_hdr_v2(const hdr_bytes& plain) {
   std::vector<std::uint8_t> deflated(::compressBound(plain.size()));
   uLongf size = deflated.size();
   if (::compress(deflated.data(), &size, plain.data(), plain.size()) != Z_OK) {
@@ -97,8 +96,8 @@ std::string encode_hdr_v2_base64(const histogram& recorded) {
   return base64(out);
 }
 
-std::string format_hdr_log(std::span<const hdr_log_line> lines, std::chrono::system_clock::time_point started,
-                           std::chrono::nanoseconds length) {
+std::string format_hdr_log(std::span<const hdr_log_line> lines,
+                           std::chrono::system_clock::time_point started) {
   const double start = in_seconds(started.time_since_epoch());
   const auto whole = std::chrono::time_point_cast<std::chrono::seconds>(started);
   std::string text = "#[Logged by echo-load; values are nanoseconds]\n#[Histogram log format version 1.3]\n";
@@ -110,8 +109,8 @@ std::string format_hdr_log(std::span<const hdr_log_line> lines, std::chrono::sys
     for (char& character : tag) {
       if (character == ',' || character == ' ' || character == '\n' || character == '\r') character = '_';
     }
-    text += fmt::format("Tag={},0.000,{:.3f},{:.3f},{}\n", tag, in_seconds(length),
-                        in_seconds(line.recorded->max()) * 1e3, encode_hdr_v2_base64(*line.recorded));
+    text += fmt::format("Tag={},{:.3f},{:.3f},{:.3f},{}\n", tag, in_seconds(line.start),
+                        in_seconds(line.length), in_seconds(line.max) * 1e3, compress_hdr_v2(*line.encoded));
   }
   return text;
 }

@@ -102,15 +102,16 @@ TEST(hdr_encoding, the_text_is_the_deflated_encoding) {
 }
 
 TEST(hdr_encoding, a_log_has_a_line_for_each_histogram) {
-  const histogram recorded = sample();
-  const std::vector<hdr_log_line> lines{{"a, b", &recorded}, {"c", &recorded}};
-  const std::string text =
-      format_hdr_log(lines, std::chrono::system_clock::time_point(1'700'000'000s), 2500ms);
+  const hdr_bytes encoded = encode_hdr_v2(sample());
+  const std::vector<hdr_log_line> lines{
+      {.tag = "a, b", .start = 0s, .length = 2500ms, .max = 99s, .encoded = &encoded},
+      {.tag = "c", .start = 2500ms, .length = 1s, .max = 1ms, .encoded = &encoded}};
+  const std::string text = format_hdr_log(lines, std::chrono::system_clock::time_point(1'700'000'000s));
   EXPECT_THAT(text, testing::HasSubstr("#[Histogram log format version 1.3]\n"));
   EXPECT_THAT(
       text, testing::HasSubstr("#[StartTime: 1700000000.000 (seconds since epoch), 2023-11-14T22:13:20Z]\n"));
   EXPECT_THAT(text, testing::HasSubstr("\nTag=a__b,0.000,2.500,99000.000,HISTFAAA"));
-  EXPECT_THAT(text, testing::HasSubstr("\nTag=c,0.000,2.500,99000.000,HISTFAAA"));
+  EXPECT_THAT(text, testing::HasSubstr("\nTag=c,2.500,1.000,1.000,HISTFAAA"));
 }
 
 }  // namespace

@@ -5,11 +5,18 @@
 namespace echobench {
 
 void histogram::merge(const histogram& other) noexcept {
+  if (other.count_ == 0) return;
   for (std::size_t i = 0; i < counts_.size(); ++i) counts_[i] += other.counts_[i];
   count_ += other.count_;
   saturated_ += other.saturated_;
   sum_ += other.sum_;
   max_ = std::max(max_, other.max_);
+}
+
+void histogram::clear() noexcept {
+  std::ranges::fill(counts_, 0U);
+  count_ = saturated_ = max_ = 0;
+  sum_ = 0;
 }
 
 histogram::nanoseconds histogram::mean() const noexcept {

@@ -51,6 +51,7 @@ public:
   }
 
   void merge(const histogram& other) noexcept;
+  void clear() noexcept;
 
   std::uint64_t count() const noexcept { return count_; }
   std::uint64_t saturated() const noexcept { return saturated_; }

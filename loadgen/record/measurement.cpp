@@ -1,6 +1,25 @@
 #include "loadgen/record/measurement.hpp"
 
+#include <algorithm>
+
 namespace echobench {
+
+std::size_t cell::events_from(std::chrono::nanoseconds time) const noexcept {
+  const auto bucket = [](std::chrono::nanoseconds of) {
+    return log_linear::index_of(static_cast<std::uint64_t>(of.count()));
+  };
+  return static_cast<std::size_t>(std::ranges::count_if(
+      slowest_of_windows, [&](const auto each) { return bucket(each) >= bucket(time); }));
+}
+
+std::optional<std::chrono::nanoseconds> cell::supported_percentile(double percent) const noexcept {
+  constexpr std::size_t windows_needed = 50;
+  constexpr std::size_t events_needed = 5;
+  const auto found = latency().supported_percentile(percent);
+  if (found && slowest_of_windows.size() >= windows_needed && events_from(*found) < events_needed)
+    return std::nullopt;
+  return found;
+}
 
 double cell::per_second(std::uint64_t counted) const noexcept {
   return elapsed.count() > 0 ? static_cast<double>(counted) * 1e9 / static_cast<double>(elapsed.count()) : 0;

@@ -8,6 +8,7 @@
 #include "loadgen/probe/server_reading.hpp"
 #include "loadgen/probe/system_counters.hpp"
 #include "loadgen/record/drive_counts.hpp"
+#include "loadgen/record/interval.hpp"
 #include "loadgen/record/target_record.hpp"
 #include "loadgen/verdict/verdict.hpp"
 
@@ -25,7 +26,6 @@ struct slice {
   std::uint64_t requests_total = 0;                    // guard and drain included
   std::optional<std::chrono::nanoseconds> server_cpu;  // of the whole slice; empty without a pid
   std::chrono::nanoseconds client_cpu{0};              // likewise
-  std::chrono::nanoseconds slowest{0};                 // of the replies counted in `requests`
 };
 
 struct longest_wait {
@@ -69,8 +69,20 @@ struct cell {
   fairness spread;         // closed loop: within the server's loops
   target_record record;
   std::vector<slice> slices;
+  std::vector<std::chrono::nanoseconds> slowest_of_windows;  // of the replies counted in each
   std::optional<server_use> server;
   judgement judged;
+
+  // The histogram whose times count: response in the open loop, else service.
+  const histogram& latency() const noexcept { return rate != 0 ? record.response : record.service; }
+
+  // Of latency(): how many windows saw a reply that took so long or longer, within the precision. A stall
+  // ends at one moment: however many connections it held, it is one event, or two.
+  std::size_t events_from(std::chrono::nanoseconds time) const noexcept;
+
+  // Of latency(): empty when it would be a guess, because fewer than 100 samples lie beyond it, or because
+  // they came in fewer than 5 of 50 windows or more.
+  std::optional<std::chrono::nanoseconds> supported_percentile(double percent) const noexcept;
 
   double per_second(std::uint64_t counted) const noexcept;
   double throughput() const noexcept { return per_second(requests); }
@@ -96,8 +108,9 @@ struct measurement {
   slice_plan slices;
   engine_choice io;
   bool interrupted = false;
-  std::vector<cell> cells;  // in the order of the targets
-  std::vector<knee> knees;  // likewise; where objectives were given
+  std::vector<cell> cells;          // in the order of the targets
+  std::vector<interval> intervals;  // in the order of their ends, where they were wanted
+  std::vector<knee> knees;          // likewise; where objectives were given
 };
 
 }  // namespace echobench

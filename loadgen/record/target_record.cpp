@@ -9,8 +9,8 @@ void target_record::merge(const target_record& other) {
   response.merge(other.response);
   lag.merge(other.lag);
   connect.merge(other.connect);
-  by_operation.resize(other.by_operation.size());
-  for (std::size_t i = 0; i < by_operation.size(); ++i) by_operation[i].merge(other.by_operation[i]);
+  if (by_operation.size() < other.by_operation.size()) by_operation.resize(other.by_operation.size());
+  for (std::size_t i = 0; i < other.by_operation.size(); ++i) by_operation[i].merge(other.by_operation[i]);
   on_schedule += other.on_schedule;
   deferred += other.deferred;
   unsent += other.unsent;
@@ -21,6 +21,15 @@ void target_record::merge(const target_record& other) {
   faults.insert(faults.end(), other.faults.begin(), other.faults.end());
   std::ranges::stable_sort(faults, {}, &fault::at);
   if (faults.size() > faults_told) faults.resize(faults_told);
+}
+
+void target_record::clear() {
+  for (histogram* each : {&service, &response, &lag, &connect}) each->clear();
+  for (histogram& each : by_operation) each.clear();
+  on_schedule = deferred = unsent = 0;
+  errors = {};
+  first_errno = {};
+  faults.clear();
 }
 
 }  // namespace echobench

@@ -32,6 +32,7 @@ struct target_record {
   std::vector<fault> faults;                        // the first of them, in order
 
   void merge(const target_record& other);
+  void clear();  // keeps its memory
 };
 
 }  // namespace echobench

@@ -43,6 +43,20 @@ json latencies(const histogram& of) {
   return found;
 }
 
+// The one that counts; with how many events each percentile rests on.
+json counting_latencies(const cell& of) {
+  json found = latencies(of.latency());
+  for (const auto& [name, percent] : percentiles) {
+    if (!found.contains(name)) continue;
+    if (const auto value = of.supported_percentile(percent)) {
+      found["events"][name] = of.events_from(*value);
+    } else {
+      found.erase(name);
+    }
+  }
+  return found;
+}
+
 json tool() {
   return {{"name", "echo-load"},
           {"version", build_info::version},
@@ -240,7 +254,6 @@ json slices(const cell& of, const slice_plan& plan) {
                {"requests", each.requests},
                {"elapsed_ns", each.elapsed.count()},
                {"requests_total", each.requests_total},
-               {"slowest_ns", each.slowest.count()},
                {"client_cpu_ns", each.client_cpu.count()},
                {"guard_ns", plan.guard.count()},
                {"slice_ns", plan.length.count()}};
@@ -282,8 +295,8 @@ json cell_to_json(const cell& of, const options& asked, const slice_plan& plan) 
       {"elapsed_ns", of.elapsed.count()},
       {"throughput_per_s", of.throughput()},
       {"errors", std::move(errors)},
-      {"service_ns", latencies(of.record.service)},
-      {"response_ns", latencies(of.record.response)},
+      {"service_ns", of.rate != 0 ? latencies(of.record.service) : counting_latencies(of)},
+      {"response_ns", of.rate != 0 ? counting_latencies(of) : json::object()},
       {"effective_concurrency", of.effective_concurrency()},
       {"jain_index", of.jain_index},
       {"longest_wait", {{"ns", of.longest_wait.time.count()}, {"connection", of.longest_wait.connection}}},
@@ -303,6 +316,7 @@ json cell_to_json(const cell& of, const options& asked, const slice_plan& plan) 
       {"client_busy", of.client_busy},
       {"busy_poll", asked.load.busy_poll},
       {"histograms", std::move(histograms)},
+      {"windows", of.slowest_of_windows.size()},
       {"slices", slices(of, plan)}};
   if (of.capacity > 0) found["capacity_per_s"] = of.capacity;
   if (of.rate != 0) {

@@ -11,6 +11,8 @@ public:
   progress_line();
   ~progress_line();  // wipes the line
 
+  bool is_shown() const noexcept { return terminal_; }
+
   // Twice a second at most; `text` is called only when it is to be shown.
   template <class Text>
   void show(Text&& text) {

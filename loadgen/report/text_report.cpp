@@ -61,13 +61,13 @@ std::vector<std::string> row(const cell& of, const options& asked) {
   if (of.judged.found == verdict::wrong_replies) {
     return {name, "-", "-", "-", "-", "-", "-", "-", "-", connections, verdict_text};
   }
-  const histogram& shown = of.rate != 0 ? of.record.response : of.record.service;
+  const histogram& shown = of.latency();
   return {name,
           rate_text(of),
-          duration_text(shown.supported_percentile(50)),
-          duration_text(shown.supported_percentile(90)),
-          duration_text(shown.supported_percentile(99)),
-          duration_text(shown.supported_percentile(99.9)),
+          duration_text(of.supported_percentile(50)),
+          duration_text(of.supported_percentile(90)),
+          duration_text(of.supported_percentile(99)),
+          duration_text(of.supported_percentile(99.9)),
           duration_text(shown.count() > 0 ? std::optional(shown.max()) : std::nullopt),
           cpu_text(of),
           of.server ? size_text(of.server->end.rss_bytes) : "-",
@@ -144,6 +144,18 @@ std::string schedule_text(const cell& of) {
       duration_text(of.record.service.supported_percentile(99)));
 }
 
+// Percentiles that samples enough would support, but too few events.
+std::string stalls_text(const cell& of) {
+  std::string text;
+  for (const double percent : {90.0, 99.0, 99.9}) {
+    const auto value = of.latency().supported_percentile(percent);
+    if (!value || of.supported_percentile(percent)) continue;
+    text += fmt::format("  p{} would be {}, by {} stall(s) in {} windows: not told\n", percent,
+                        duration_text(value), of.events_from(*value), of.slowest_of_windows.size());
+  }
+  return text;
+}
+
 std::string operations_text(const cell& of, const options& asked) {
   std::string text;
   for (std::size_t i = 0; i < of.record.by_operation.size(); ++i) {
@@ -200,6 +212,7 @@ std::string details(const cell& of, const options& asked) {
   if (asked.all_connections() >= 1000 || load.idle_connections > 0 || load.pattern == workload::crr)
     text += connecting_text(of);
   if (of.on_schedule()) text += schedule_text(of);
+  text += stalls_text(of);
   text += operations_text(of, asked) + errors_text(of.record);
   for (const auto& reason : of.judged.reasons) text += "  " + reason + '\n';
   return text;
@@ -232,6 +245,16 @@ std::string summary(const measurement& measured, const options& asked) {
   }
   for (const cell& each : measured.cells) text += details(each, asked);
   return text;
+}
+
+std::string interval_text(const interval& seen, const cell& of, nanoseconds so_far) {
+  const double seconds = std::chrono::duration<double>(seen.length).count();
+  std::string text =
+      fmt::format("{:.0f} s  {}: {}/s, p50 {}, p99 {}, max {}", std::chrono::duration<double>(so_far).count(),
+                  of.driven.label(), grouped(static_cast<double>(seen.requests) / seconds),
+                  duration_text(seen.p50), duration_text(seen.p99), duration_text(seen.max));
+  if (of.rate != 0) text += ", lag p99 " + duration_text(seen.lag_p99);
+  return text + fmt::format(", {} error(s)", seen.errors);
 }
 
 std::string explain_silence(const cell& of, const options& asked, bool interrupted) {

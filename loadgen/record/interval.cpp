@@ -1,0 +1,24 @@
+#include "loadgen/record/interval.hpp"
+
+#include <numeric>
+
+namespace echobench {
+
+interval::interval(std::size_t of_cell, std::chrono::nanoseconds begin, std::chrono::nanoseconds lasted,
+                   const target_record& recorded)
+    : cell(of_cell),
+      start(begin),
+      length(lasted),
+      requests(recorded.service.count()),
+      errors(std::accumulate(recorded.errors.begin(), recorded.errors.end(), std::uint64_t{0})),
+      lag_p99(recorded.lag.percentile(99)),
+      service(encode_hdr_v2(recorded.service)) {
+  const bool open_loop = recorded.response.count() > 0;
+  const histogram& counts = open_loop ? recorded.response : recorded.service;
+  p50 = counts.percentile(50);
+  p99 = counts.percentile(99);
+  max = counts.max();
+  if (open_loop) response = encode_hdr_v2(recorded.response);
+}
+
+}  // namespace echobench
