@@ -57,10 +57,10 @@ std::string format_cpu_list(const cpu_list& cpus) {
   return text;
 }
 
-cpu_list allowed_cpus() {
+cpu_list allowed_cpus(pid_t process) {
   cpu_set_t set;
   CPU_ZERO(&set);
-  if (::sched_getaffinity(0, sizeof set, &set) != 0) {
+  if (::sched_getaffinity(process, sizeof set, &set) != 0) {
     throw std::system_error(errno, std::system_category(), "sched_getaffinity");
   }
   cpu_list cpus;

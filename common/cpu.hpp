@@ -18,8 +18,8 @@ using cpu_list = std::vector<unsigned>;
 std::optional<cpu_list> parse_cpu_list(std::string_view text);
 std::string format_cpu_list(const cpu_list& cpus);
 
-// What the kernel lets this thread run on (sched_getaffinity).
-cpu_list allowed_cpus();
+// What the kernel lets a process run on (sched_getaffinity); 0: this thread. Throws std::system_error.
+cpu_list allowed_cpus(pid_t process = 0);
 
 // Keeps this thread, and every thread that it starts later, on these CPUs. Throws std::system_error that
 // names the CPUs when the kernel refuses.

@@ -139,6 +139,13 @@ unique_fd start_connect(const endpoint& target, const endpoint* source) noexcept
   return fd;
 }
 
+std::chrono::microseconds smoothed_round_trip(int fd) noexcept {
+  tcp_info info{};
+  socklen_t size = sizeof info;
+  const bool known = ::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0;
+  return std::chrono::microseconds(known ? info.tcpi_rtt : 0);
+}
+
 int take_socket_error(int fd) noexcept {
   int error = 0;
   socklen_t size = sizeof error;

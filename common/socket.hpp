@@ -6,6 +6,7 @@
 
 #include <sys/socket.h>
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -75,6 +76,9 @@ void allow_port_sharing(int fd);
 // bound first with IP_BIND_ADDRESS_NO_PORT, so that each source address has a port range of its own (ip(7)).
 // Returns an empty descriptor with errno set when it fails at once.
 unique_fd start_connect(const endpoint& target, const endpoint* source) noexcept;
+
+// What TCP thinks its round trip takes (TCP_INFO tcpi_rtt); before any data: the handshake. 0: not known.
+std::chrono::microseconds smoothed_round_trip(int fd) noexcept;
 
 // The pending error of a socket, cleared by reading it (SO_ERROR); 0 for none.
 int take_socket_error(int fd) noexcept;

@@ -41,8 +41,9 @@ void require_descriptors(const options& asked) {
 }
 
 // By itself it takes io_uring where there is one.
-engine_choice choose_engine(std::optional<engine> asked) {
+engine_choice choose_engine(std::optional<engine> asked, bool accuracy) {
   if (asked == engine::epoll) return {engine::epoll, "asked for"};
+  if (accuracy) return {engine::epoll, "--accuracy takes timestamps by recvmsg(2)"};
   const std::string why_not = io_uring_unavailable_reason();
   if (asked && !why_not.empty()) throw std::invalid_argument("--engine io-uring: " + why_not);
   if (!why_not.empty()) return {engine::epoll, why_not};
@@ -83,7 +84,7 @@ struct drive_totals {
 
 }  // namespace
 
-conductor::conductor(const options& asked)
+conductor::conductor(const options& asked, std::optional<client_ceiling> ceiling)
     : asked_(asked),
       stop_fd_(open_stop_signals()),
       pool_(asked.seed, asked.load.messages.largest_payload()),
@@ -91,7 +92,8 @@ conductor::conductor(const options& asked)
       origin_(clock::now()),
       intervals_(asked.interval_file, !asked.hdr_file.empty()) {
   result_.started = std::chrono::system_clock::now();
-  result_.io = choose_engine(asked.io);
+  result_.ceiling = ceiling;
+  result_.io = choose_engine(asked.io, asked.load.accuracy);
   load_ = load_of(asked, result_.io.chosen);
   require_descriptors(asked);
   for (const target& each : asked.targets) {
@@ -276,7 +278,7 @@ void conductor::conclude(std::size_t number) {
   if (its.server) own.server = its.server->use();
   if (its.interval_begun && intervals_.wanted()) take_interval(number);
   take_in(own, crew_->take_outcome(its.target), load_);
-  own.judged = judge(evidence_of(own, load_));
+  own.judged = judge(evidence_of(own, load_, result_.ceiling));
 }
 
 measurement conductor::finish() {

@@ -27,7 +27,7 @@ class conductor {
 public:
   // Throws std::invalid_argument when an option does not fit what was found (target, descriptors, engine),
   // std::system_error or std::runtime_error when the run cannot be done.
-  explicit conductor(const options& asked);
+  explicit conductor(const options& asked, std::optional<client_ceiling> ceiling = {});
 
   const options& asked() const noexcept { return asked_; }
   std::size_t targets() const noexcept { return asked_.targets.size(); }

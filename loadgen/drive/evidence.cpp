@@ -50,7 +50,7 @@ void take_in(cell& own, target_outcome found, const load_spec& load) {
   }
 }
 
-evidence evidence_of(const cell& own, const load_spec& load) {
+evidence evidence_of(const cell& own, const load_spec& load, const std::optional<client_ceiling>& ceiling) {
   return {.errors = own.record.errors,
           .replies = own.requests_total,
           .open_loop = own.rate != 0,
@@ -63,6 +63,7 @@ evidence evidence_of(const cell& own, const load_spec& load) {
           .spread = own.spread,
           .concurrency = own.effective_concurrency(),
           .concurrency_asked = concurrency_asked(own, load),
+          .ceiling_share = ceiling && ceiling->throughput > 0 ? own.throughput() / ceiling->throughput : 0,
           .idle_share = own.server ? ratio(own.server->cpu_idle, own.span) : 0,
           .listen_overflows = own.system.listen_overflows.value_or(0),
           .retransmissions = own.system.retransmissions.value_or(0),

@@ -6,11 +6,13 @@
 #include "loadgen/record/measurement.hpp"
 #include "loadgen/verdict/verdict.hpp"
 
+#include <optional>
+
 namespace echobench {
 
 // Adds what a crew recorded to the cell, and how evenly its connections were served.
 void take_in(cell& own, target_outcome found, const load_spec& load);
 
-evidence evidence_of(const cell& own, const load_spec& load);
+evidence evidence_of(const cell& own, const load_spec& load, const std::optional<client_ceiling>& ceiling);
 
 }  // namespace echobench

@@ -5,7 +5,8 @@
 
 namespace echobench {
 
-recorder::recorder(std::size_t targets, std::size_t operations) : operations_(operations) {
+recorder::recorder(std::size_t targets, std::size_t operations, bool kernel_times)
+    : operations_(operations), kernel_times_(kernel_times) {
   while (records_.size() < targets) records_.push_back(make_record());
 }
 
@@ -41,6 +42,7 @@ std::unique_ptr<target_record> recorder::exchange_driven(std::unique_ptr<target_
 std::unique_ptr<target_record> recorder::make_record() const {
   auto made = std::make_unique<target_record>();
   if (operations_ > 1) made->by_operation.resize(operations_);
+  if (kernel_times_) made->kernel.emplace();
   return made;
 }
 

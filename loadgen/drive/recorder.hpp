@@ -22,7 +22,8 @@ struct request_times {
 class recorder {
 public:
   // `operations`: of the mix; 1: they are not told apart.
-  recorder(std::size_t targets, std::size_t operations);
+  // `kernel_times`: timed() will be told.
+  recorder(std::size_t targets, std::size_t operations, bool kernel_times);
 
   void begin(const drive_plan& plan) { plan_ = plan; }
 
@@ -52,6 +53,21 @@ public:
     return counts;
   }
 
+  // The same request, by the kernel: sent, and its reply received.
+  void timed(const request_times& of, clock::time_point sent, clock::time_point received,
+             clock::time_point now) noexcept {
+    const bool plausible = of.sent <= sent && sent <= received && received <= now;
+    if (!plausible || !is_measured(of.intended)) return;
+    kernel_times& own = *records_[plan_.target]->kernel;
+    own.sending.record(sent - of.sent);
+    own.outside.record(received - sent);
+    own.receiving.record(now - received);
+    own.client.record(now - of.sent - (received - sent));
+  }
+  void shook_hands(std::size_t target, std::chrono::microseconds took) noexcept {
+    if (took.count() > 0 && records_[target]->kernel) records_[target]->kernel->handshake.record(took);
+  }
+
   void unsent(std::size_t target, std::uint64_t requests) noexcept { records_[target]->unsent += requests; }
   void connected(std::size_t target, std::chrono::nanoseconds took) noexcept {
     records_[target]->connect.record(took);
@@ -76,6 +92,7 @@ private:
   void exchange_offered() noexcept;
 
   const std::size_t operations_;
+  const bool kernel_times_;
   drive_plan plan_;
   std::vector<std::unique_ptr<target_record>> records_;
   std::atomic<target_record*> offered_{nullptr};   // owned by whoever takes it out

@@ -46,6 +46,7 @@ worker::worker(const load_spec& load, const message_plan& messages, std::size_t 
                                  .message_size = messages.largest_size(),
                                  .pipeline = load.pipeline,
                                  .kept = !reconnects_,
+                                 .timestamps = load.accuracy,
                                  .stop_fd = stop_fd},
                                 *this)),
       times_(table_.count(role::active) * load.targets.size() * times_per_slot_),
@@ -53,7 +54,7 @@ worker::worker(const load_spec& load, const message_plan& messages, std::size_t 
                                 load.connections + load.idle_connections + load.slow_readers)),
       live_(load.targets.size(), table_.count(role::active)),
       last_connected_(load.targets.size()),
-      recorder_(load.targets.size(), messages.operations()) {
+      recorder_(load.targets.size(), messages.operations(), load.accuracy) {
   const std::size_t each = load.connections + load.idle_connections + load.slow_readers;
   connections_.reserve(table_.size());
   for (std::size_t slot = 0; slot < table_.size(); ++slot) {
@@ -124,6 +125,7 @@ void worker::on_connected(std::size_t slot) {
   const auto now = clock::now();
   if (!reconnects_ || (!is_kept(own) && recorder_.is_measured(own.connect_started)))
     recorder_.connected(own.target, now - own.connect_started);
+  if (load_.accuracy) recorder_.shook_hands(own.target, transport_->handshake(slot));
   if (!is_kept(own)) return transport_->flush(slot);
   last_connected_[own.target] = now;
   --in_flight_;
@@ -257,6 +259,11 @@ void worker::taken(std::size_t slot, std::size_t n) noexcept {
   if (time_.driving()) time_.now().bytes_out += n;
 }
 
+void worker::on_kernel_times(std::size_t, clock::time_point sent, clock::time_point received) {
+  kernel_sent_ = sent;
+  kernel_received_ = received;
+}
+
 void worker::on_bytes(std::size_t slot, std::span<const std::byte> bytes) {
   const auto now = clock::now();
   connection& own = connections_[slot];
@@ -290,6 +297,7 @@ void worker::complete(connection& own, const request_times& request, std::uint32
   part.service += now - request.sent;
   own.counted.replies += recorder_.is_recorded();
   const auto counts = recorder_.replied(request, operation, now);
+  if (load_.accuracy) recorder_.timed(request, kernel_sent_, kernel_received_, now);
   if (recorder_.is_recorded()) {
     part.slowest = std::max<nanoseconds>(part.slowest, counts);
     own.counted.longest = std::max<nanoseconds>(own.counted.longest, counts);

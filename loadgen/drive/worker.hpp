@@ -75,6 +75,7 @@ private:
   std::span<const std::byte> pending(std::size_t slot, std::span<std::byte> scratch) noexcept override;
   void taken(std::size_t slot, std::size_t n) noexcept override;
   void on_connected(std::size_t slot) override;
+  void on_kernel_times(std::size_t slot, clock::time_point sent, clock::time_point received) override;
   void on_bytes(std::size_t slot, std::span<const std::byte> bytes) override;
   void on_end(std::size_t slot) override;
   void on_error(std::size_t slot, int error) override;
@@ -129,7 +130,9 @@ private:
   clock::time_point next_drip_;
   std::chrono::nanoseconds margin_ =
       std::chrono::microseconds(50);  // a sleep ends so much before a due time, for it may last longer
-  std::size_t in_flight_ = 0;         // requests without reply; while connecting, connections
+  clock::time_point kernel_sent_;     // of the bytes that come next
+  clock::time_point kernel_received_;
+  std::size_t in_flight_ = 0;  // requests without reply; while connecting, connections
   std::atomic<std::uint64_t> progress_{0};
 };
 

@@ -175,6 +175,53 @@ TEST(workloads, requests_due_while_the_pipeline_is_full_are_counted) {
   EXPECT_THAT(run.out(), HasSubstr("due while the pipeline was full"));
 }
 
+TEST(workloads, the_kernels_timestamps_tell_the_client_from_the_server) {
+  fixture_server server(behaviours::tamper([](std::size_t, std::size_t, message reply) {
+    std::this_thread::sleep_for(5ms);
+    return reply;
+  }));
+  for (const char* rate : {"closed", "500"}) {
+    auto arguments = briefly({"--accuracy", "-d", "1s", server.address()});
+    if (rate != std::string("closed")) arguments.insert(arguments.end(), {"-R", rate});
+    if (std::getenv("ECHO_LOAD_ENGINE") != nullptr) arguments.insert(arguments.end(), {"--engine", "auto"});
+    program run(arguments);
+    ASSERT_EQ(run.wait(), exit_ok) << run.err();
+    EXPECT_EQ(run.result()["config"]["engine"], "epoll");
+    const json cell = run.cell();
+    const json kernel = cell["kernel_ns"];
+    EXPECT_GE(kernel["outside"]["count"].get<double>(), 0.9 * cell["service_ns"]["count"].get<double>());
+    EXPECT_GE(kernel["outside"]["mean"], 5'000'000);
+    EXPECT_GT(kernel["sending"]["mean"], 0);
+    EXPECT_LT(kernel["client"]["p50"].is_null() ? 0 : kernel["client"]["p50"].get<int>(), 5'000'000);
+    EXPECT_NEAR(kernel["sending"]["mean"].get<double>() + kernel["outside"]["mean"].get<double>() +
+                    kernel["receiving"]["mean"].get<double>(),
+                cell["service_ns"]["mean"].get<double>(), 500'000);
+    EXPECT_EQ(kernel["handshake"]["count"], 5);
+    EXPECT_THAT(run.out(), HasSubstr("wire and server"));
+  }
+}
+
+TEST(workloads, the_ceiling_of_the_client_stands_beside_its_figures) {
+  fixture_server server(behaviours::echo_bytes);
+  fixture_server frames(behaviours::echo_frames);
+  for (const auto& arguments : std::vector<std::vector<std::string>>{
+           {"--framing", "raw", server.address()},
+           {"--framing", "line", "--payload", "uniform:1-9", server.address()},
+           {"--pipeline", "4", "--payload", "20k", frames.address()},
+           {"--workload", "crr", frames.address()},
+           {"-R", "100", frames.address()}}) {
+    auto all = briefly(arguments);
+    all.insert(all.end(), {"--ceiling", "200ms"});
+    program run(all);
+    ASSERT_EQ(run.wait(), exit_ok) << run.err();
+    const json ceiling = run.result()["client_ceiling"];
+    EXPECT_GT(ceiling["throughput_per_s"], 100.0);
+    EXPECT_GT(ceiling["client_busy"], 0.0);
+    EXPECT_EQ(run.cell()["errors"], json::object());
+    EXPECT_THAT(run.out(), HasSubstr("against a null server"));
+  }
+}
+
 TEST(workloads, the_engine_is_told_and_why) {
   fixture_server server(behaviours::echo_frames);
   for (const std::string engine : {"epoll", "auto"}) {

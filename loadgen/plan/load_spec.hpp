@@ -33,6 +33,7 @@ struct load_spec {
   std::uint64_t connect_rate = 0;  // connections per second; 0: as fast as they are accepted
   std::chrono::nanoseconds timeout = std::chrono::seconds(5);
   bool busy_poll = false;
+  bool accuracy = false;  // kernel timestamps; epoll, rr, one request in flight on a connection
   engine io = engine::epoll;
 };
 

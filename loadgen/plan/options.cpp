@@ -105,6 +105,11 @@ void check(const options& asked) {
   if (load.slow_readers > 0 && load.pattern == workload::crr) {
     refuse("--slow-readers needs --workload rr or stream");
   }
+  if (load.accuracy && (load.pattern != workload::rr || load.pipeline != 1 || asked.io == engine::io_uring)) {
+    refuse(
+        "--accuracy needs --workload rr, --pipeline 1 and --engine epoll or auto: a timestamp belongs to one "
+        "request");
+  }
   if (asked.threads > load.connections) {
     refuse("--threads " + std::to_string(asked.threads) + " is more than --connections " +
            std::to_string(load.connections) + ": a thread would have nothing to do");
@@ -239,6 +244,15 @@ command_line::command_line()
       "--busy-poll", o.load.busy_poll,
       "Never sleep while a target is driven: a client that sleeps is woken by the server's sends, at "
       "the server's expense; needs a CPU for each client thread");
+  cli::add_duration(
+      app, "--ceiling", o.ceiling,
+      "Before anything else drive a null server for so long, on the CPUs of the first target's, and say "
+      "how near the figures are to what this client can do at all; 0: do not",
+      0ns, 1h);
+  app.add_flag("--accuracy", o.load.accuracy,
+               "Take the kernel's timestamps, too, and say how much of a latency is the client's, and how "
+               "much wire and "
+               "server; costs the client more; needs --engine epoll or auto, --workload rr and --pipeline 1");
   cli::add_cpus(app, "--cpus", o.cpus, "CPUs to run on, for example 0,2-3")->default_str("as inherited");
   app.add_option(
          "--engine", texts_->engine,

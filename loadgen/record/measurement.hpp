@@ -101,12 +101,20 @@ struct knee {
   std::vector<std::size_t> cells;  // of each trial
 };
 
+// What the client reached in a closed loop against a server that only gives back what comes.
+struct client_ceiling {
+  double throughput = 0;   // requests per second
+  double client_busy = 0;  // 0 to 1, of the busiest thread: below 1 the null server was the bottleneck
+  double server_busy = 0;  // 0 to 1, of its CPUs
+};
+
 struct measurement {
   std::chrono::system_clock::time_point started;
   std::chrono::system_clock::time_point finished;
   std::chrono::nanoseconds elapsed{0};  // of the measured part
   slice_plan slices;
   engine_choice io;
+  std::optional<client_ceiling> ceiling;
   bool interrupted = false;
   std::vector<cell> cells;          // in the order of the targets
   std::vector<interval> intervals;  // in the order of their ends, where they were wanted

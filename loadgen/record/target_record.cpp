@@ -4,6 +4,18 @@
 
 namespace echobench {
 
+void kernel_times::merge(const kernel_times& other) noexcept {
+  sending.merge(other.sending);
+  outside.merge(other.outside);
+  receiving.merge(other.receiving);
+  client.merge(other.client);
+  handshake.merge(other.handshake);
+}
+
+void kernel_times::clear() noexcept {
+  for (histogram* each : {&sending, &outside, &receiving, &client, &handshake}) each->clear();
+}
+
 void target_record::merge(const target_record& other) {
   service.merge(other.service);
   response.merge(other.response);
@@ -11,6 +23,10 @@ void target_record::merge(const target_record& other) {
   connect.merge(other.connect);
   if (by_operation.size() < other.by_operation.size()) by_operation.resize(other.by_operation.size());
   for (std::size_t i = 0; i < other.by_operation.size(); ++i) by_operation[i].merge(other.by_operation[i]);
+  if (other.kernel) {
+    if (!kernel) kernel.emplace();
+    kernel->merge(*other.kernel);
+  }
   on_schedule += other.on_schedule;
   deferred += other.deferred;
   unsent += other.unsent;
@@ -26,6 +42,7 @@ void target_record::merge(const target_record& other) {
 void target_record::clear() {
   for (histogram* each : {&service, &response, &lag, &connect}) each->clear();
   for (histogram& each : by_operation) each.clear();
+  if (kernel) kernel->clear();
   on_schedule = deferred = unsent = 0;
   errors = {};
   first_errno = {};

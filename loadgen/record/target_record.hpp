@@ -8,12 +8,25 @@
 #include <array>
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 namespace echobench {
 
 // A request taken in hand within this time of its due time was on schedule.
 inline constexpr std::chrono::nanoseconds schedule_tolerance = std::chrono::microseconds(100);
+
+// Where the service time of a request went, by the kernel's timestamps.
+struct kernel_times {
+  histogram sending;    // from the actual send until the kernel gave it to the device
+  histogram outside;    // from then until the reply came from the device: wire and server
+  histogram receiving;  // from then until it was read
+  histogram client;     // sending and receiving together: what user-space timing adds
+  histogram handshake;  // of each connection when it was opened: a round trip without a server
+
+  void merge(const kernel_times& other) noexcept;
+  void clear() noexcept;
+};
 
 // What one worker recorded of one target. A request belongs to the measurement when it was due (closed loop:
 // sent) in a window of a recorded drive, whenever its reply came. Errors count always, warm-up and drains
@@ -24,6 +37,7 @@ struct target_record {
   histogram lag;                        // open loop: how late a request that was due was taken in hand
   histogram connect;                    // from the start of connecting to established; rr: before the warm-up
   std::vector<histogram> by_operation;  // of a mix: response, in the closed loop service; else empty
+  std::optional<kernel_times> kernel;   // where they were asked for
   std::uint64_t on_schedule = 0;        // of them, within schedule_tolerance
   std::uint64_t deferred = 0;           // of them, due while their connection's pipeline was full
   std::uint64_t unsent = 0;  // due, and never sent: the connection had failed, or the time-out came first

@@ -328,6 +328,14 @@ json cell_to_json(const cell& of, const options& asked, const slice_plan& plan) 
     if (const auto share = of.on_schedule()) found["schedule_adherence"] = *share;
   }
   if (!of.record.by_operation.empty()) found["by_operation_ns"] = by_operation(of, asked);
+  if (of.record.kernel) {
+    const kernel_times& kernel = *of.record.kernel;
+    found["kernel_ns"] = {{"sending", latencies(kernel.sending)},
+                          {"outside", latencies(kernel.outside)},
+                          {"receiving", latencies(kernel.receiving)},
+                          {"client", latencies(kernel.client)},
+                          {"handshake", latencies(kernel.handshake)}};
+  }
   if (of.server) {
     found["server"] = server(*of.server, *of.driven.server_pid, of.requests_total);
     if (of.requests_total > 0) {
@@ -352,6 +360,11 @@ json to_json(const measurement& measured, const options& asked, std::span<const 
              {"finished_at", utc(measured.finished)},
              {"interrupted", measured.interrupted},
              {"cells", std::move(cells)}};
+  if (const auto& ceiling = measured.ceiling) {
+    found["client_ceiling"] = {{"throughput_per_s", ceiling->throughput},
+                               {"client_busy", ceiling->client_busy},
+                               {"server_busy", ceiling->server_busy}};
+  }
   if (!measured.knees.empty()) {
     found["knees"] = knees(measured);
     for (std::size_t i = 0; i < measured.knees.size(); ++i) {

@@ -169,6 +169,22 @@ std::string operations_text(const cell& of, const options& asked) {
   return text;
 }
 
+// What user-space timing adds to what the kernel saw.
+std::string kernel_text(const kernel_times& of) {
+  std::string text = "  by the kernel's timestamps:\n";
+  const auto line = [&](const char* what, const histogram& times) {
+    text +=
+        fmt::format("    {:<40} p50 {:>8}  p99 {:>8}  max {:>8}\n", what, duration_text(times.percentile(50)),
+                    duration_text(times.supported_percentile(99)), duration_text(times.max()));
+  };
+  line("client, until the request was sent", of.sending);
+  line("wire and server", of.outside);
+  line("client, until the reply was read", of.receiving);
+  line("client, both: what its clock adds", of.client);
+  line("a handshake: wire, without the server", of.handshake);
+  return text;
+}
+
 // All of them by kind, the first by time and connection.
 std::string errors_text(const target_record& of) {
   std::string text;
@@ -213,6 +229,7 @@ std::string details(const cell& of, const options& asked) {
     text += connecting_text(of);
   if (of.on_schedule()) text += schedule_text(of);
   text += stalls_text(of);
+  if (of.record.kernel) text += kernel_text(*of.record.kernel);
   text += operations_text(of, asked) + errors_text(of.record);
   for (const auto& reason : of.judged.reasons) text += "  " + reason + '\n';
   return text;
@@ -232,6 +249,11 @@ std::string summary(const measurement& measured, const options& asked) {
                                                 duration_text(measured.slices.length))
                                   : duration_text(measured.elapsed),
       measured.interrupted ? ", interrupted" : "");
+  if (const auto& ceiling = measured.ceiling) {
+    text += fmt::format(
+        "this client reaches {}/s against a null server (client busy {:.0f} %, null server {:.0f} %)\n\n",
+        grouped(ceiling->throughput), ceiling->client_busy * 100, ceiling->server_busy * 100);
+  }
   const std::string time = asked.open_loop() ? "response " : "";
   std::vector<std::vector<std::string>> rows{{"target", "requests/s", time + "p50", "p90", "p99", "p99.9",
                                               "max", "CPU us/req", "memory", "asked/opened/served",

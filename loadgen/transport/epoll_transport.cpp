@@ -7,11 +7,13 @@
 #include <algorithm>
 #include <cerrno>
 #include <system_error>
+#include <utility>
 
 namespace echobench {
 
 epoll_transport::epoll_transport(const transport_settings& settings, transport_events& events)
     : told_(events),
+      timestamps_(settings.timestamps ? std::make_unique<kernel_timestamps>() : nullptr),
       epoll_(::epoll_create1(EPOLL_CLOEXEC)),
       slots_(settings.slots),
       received_(buffer_size),
@@ -36,6 +38,7 @@ bool epoll_transport::connect(std::size_t slot, const endpoint& to, const endpoi
            .how = how};
   if (!state.fd) return false;
   set_no_delay(state.fd.get());
+  if (timestamps_) timestamps_->enable(state.fd.get());
   epoll_event event{.events = EPOLLOUT, .data = {.u64 = token_of(slot)}};
   if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, state.fd.get(), &event) == 0) return true;
   const int error = errno;
@@ -65,6 +68,10 @@ void epoll_transport::flush(std::size_t slot) {
 void epoll_transport::receive(std::size_t slot, std::size_t most) {
   slots_[slot].receive_most = static_cast<std::uint32_t>(std::min(most, buffer_size));
   watch(slot);
+}
+
+std::chrono::microseconds epoll_transport::handshake(std::size_t slot) const noexcept {
+  return smoothed_round_trip(slots_[slot].fd.get());
 }
 
 void epoll_transport::abort(std::size_t slot) noexcept {
@@ -109,6 +116,11 @@ void epoll_transport::dispatch(std::size_t count) {
 void epoll_transport::handle(std::size_t slot, std::uint32_t happened) {
   slot_state& state = slots_[slot];
   if (state.connecting) return connected(slot);
+  if (timestamps_ && (happened & EPOLLERR) != 0) {  // a time in the error queue is no error
+    if (const auto sent = timestamps_->take_sent(state.fd.get())) state.kernel_sent = *sent;
+    happened &= ~std::uint32_t{EPOLLERR};
+    if ((happened & (EPOLLIN | EPOLLHUP | EPOLLOUT)) == 0) return;
+  }
   const auto generation = state.generation;
   const bool broken = (happened & (EPOLLHUP | EPOLLERR)) != 0;
   if (state.receive_most > 0 && (broken || (happened & EPOLLIN) != 0)) {
@@ -130,7 +142,14 @@ void epoll_transport::connected(std::size_t slot) {
 
 void epoll_transport::read(std::size_t slot) {
   slot_state& state = slots_[slot];
-  const auto n = ::recv(state.fd.get(), received_.data(), state.receive_most, 0);
+  const auto room = std::span(received_).first(state.receive_most);
+  std::chrono::steady_clock::time_point arrived;
+  const auto n = timestamps_ ? timestamps_->receive(state.fd.get(), room, arrived)
+                             : ::recv(state.fd.get(), room.data(), room.size(), 0);
+  if (n > 0 && timestamps_) {
+    if (const auto sent = timestamps_->take_sent(state.fd.get())) state.kernel_sent = *sent;
+    told_.on_kernel_times(slot, state.kernel_sent, arrived);
+  }
   if (n > 0) {
     if (state.how == reading::on_demand) receive(slot, 0);
     told_.on_bytes(slot, std::span(received_).first(static_cast<std::size_t>(n)));

@@ -1,6 +1,7 @@
 // Readiness: one level-triggered epoll instance, sends tried at once.
 #pragma once
 
+#include "loadgen/transport/kernel_timestamps.hpp"
 #include "loadgen/transport/transport.hpp"
 
 #include <sys/epoll.h>
@@ -17,6 +18,7 @@ public:
   bool connect(std::size_t slot, const endpoint& to, const endpoint* source, reading how) override;
   void flush(std::size_t slot) override;
   void receive(std::size_t slot, std::size_t most) override;
+  std::chrono::microseconds handshake(std::size_t slot) const noexcept override;
   void close(std::size_t slot) noexcept override { slots_[slot].fd.reset(); }
   void abort(std::size_t slot) noexcept override;
   bool poll() override;
@@ -31,6 +33,7 @@ private:
     bool connecting = false;
     bool write_wanted = false;
     reading how = reading::as_it_comes;
+    std::chrono::steady_clock::time_point kernel_sent{};
   };
 
   // Few, so that a due request does not wait for many replies.
@@ -49,6 +52,7 @@ private:
   void watch(std::size_t slot) noexcept;
 
   transport_events& told_;
+  std::unique_ptr<kernel_timestamps> timestamps_;  // empty: not asked for
   unique_fd epoll_;
   std::vector<slot_state> slots_;
   std::vector<std::byte> received_;

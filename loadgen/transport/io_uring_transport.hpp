@@ -23,6 +23,9 @@ public:
   bool connect(std::size_t slot, const endpoint& to, const endpoint* source, reading how) override;
   void flush(std::size_t slot) override;
   void receive(std::size_t slot, std::size_t most) override;
+  std::chrono::microseconds handshake(std::size_t slot) const noexcept override {
+    return smoothed_round_trip(slots_[slot].fd.get());
+  }
   void close(std::size_t slot) noexcept override;
   void abort(std::size_t slot) noexcept override;
   bool poll() override;

@@ -28,6 +28,10 @@ public:
   virtual void taken(std::size_t slot, std::size_t n) noexcept = 0;
 
   virtual void on_connected(std::size_t slot) = 0;
+  // Where settings.timestamps: before on_bytes, when the kernel had sent the last bytes that were taken, and
+  // when it had received the ones that come next.
+  virtual void on_kernel_times(std::size_t, std::chrono::steady_clock::time_point /* sent */,
+                               std::chrono::steady_clock::time_point /* received */) {}
   virtual void on_bytes(std::size_t slot, std::span<const std::byte> bytes) = 0;
   virtual void on_end(std::size_t slot) = 0;  // the peer finished sending
   // The connect failed, or the connection broke. What had arrived before was told before.
@@ -61,6 +65,10 @@ public:
   // on_demand: tells up to `most` bytes, once, when there are some; at most 64 KiB.
   virtual void receive(std::size_t slot, std::size_t most) = 0;
 
+  // What the kernel measured as round trip when the slot was connected: no server takes part in a handshake.
+  // 0: not known.
+  virtual std::chrono::microseconds handshake(std::size_t slot) const noexcept = 0;
+
   virtual void close(std::size_t slot) noexcept = 0;
   // The same with a reset, so that neither end keeps the port in TIME_WAIT.
   virtual void abort(std::size_t slot) noexcept = 0;
@@ -87,6 +95,7 @@ struct transport_settings {
   std::size_t message_size = 0;  // bytes of the largest
   std::size_t pipeline = 1;      // messages in flight on a connection
   bool kept = true;              // connections outlive their first reply
+  bool timestamps = false;       // epoll only: ask for on_kernel_times
   int stop_fd = -1;              // becomes readable when the run is to be broken off; not owned
 };
 

@@ -11,6 +11,7 @@ constexpr double busy_limit = 0.95;
 constexpr double schedule_limit = 0.95;
 constexpr double clean_schedule = 0.999;
 constexpr double concurrency_limit = 0.8;
+constexpr double ceiling_limit = 0.9;
 constexpr double stolen_limit = 0.02;
 constexpr double fairness_limit = 0.9;
 constexpr double imbalance_limit = 1.5;
@@ -111,6 +112,12 @@ judgement judge(const evidence& of) {
           fmt::format("connections are divided unevenly over the server's loops: {} to {} for each", fewest,
                       most));
     }
+  }
+  if (of.ceiling_share >= ceiling_limit) {
+    add(verdict::valid,
+        fmt::format("that is {:.0f} % of what this client reaches here against a null server: a faster "
+                    "server would not look faster",
+                    of.ceiling_share * 100));
   }
   if (of.idle_share > idle_limit) {
     add(verdict::valid,

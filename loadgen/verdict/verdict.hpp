@@ -32,6 +32,7 @@ struct evidence {
   fairness spread;
   double concurrency = 0;                   // by Little's law
   std::optional<double> concurrency_asked;  // empty: the load does not hold it constant
+  double ceiling_share = 0;                 // of what the client reaches at most; 0: not measured
   double idle_share = 0;                    // server CPU outside its slices, of the run's time
   std::uint64_t listen_overflows = 0;       // of the whole system, meanwhile
   std::uint64_t retransmissions = 0;        // likewise, segments

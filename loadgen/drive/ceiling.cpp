@@ -1,0 +1,46 @@
+#include "loadgen/drive/ceiling.hpp"
+
+#include "loadgen/drive/conductor.hpp"
+#include "loadgen/drive/null_server.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+
+namespace echobench {
+
+using namespace std::chrono_literals;
+
+client_ceiling measure_ceiling(const options& asked) {
+  const auto& pid = asked.targets.front().server_pid;
+  const null_server server(asked.load.messages.frames, pid ? allowed_cpus(*pid) : cpu_list());
+  options own = asked;
+  own.targets = {{.name = "null server",
+                  .host_and_port = server.where().to_string(),
+                  .server_pid = server.pid(),
+                  .server_loops = 1}};
+  own.load.messages.operations = {weighted_operation{}};
+  own.load.pace = {};
+  own.load.idle_connections = own.load.slow_readers = 0;
+  own.rate = 0;
+  own.sweep.reset();
+  own.objectives.clear();
+  own.hdr_file.clear();
+  own.interval_file.clear();
+
+  conductor run(own);
+  run.connect();
+  run.add_cell(0, 0);
+  run.warm_up(0, 0, asked.ceiling / 5);
+  run.begin(0);
+  const auto windows = static_cast<std::size_t>(std::max<std::int64_t>(asked.ceiling / 20ms, 1));
+  run.drive_windows(0, asked.ceiling, windows, 0ns);
+  run.end(0);
+  run.conclude(0);
+  const cell& seen = run.of(0);
+  return {.throughput = seen.throughput(),
+          .client_busy = seen.client_busy,
+          .server_busy = seen.server ? seen.server->busy : 0};
+}
+
+}  // namespace echobench

@@ -1,0 +1,36 @@
+// When the kernel sent and received the bytes of TCP sockets: software timestamps (SO_TIMESTAMPING,
+// Documentation/networking/timestamping.rst). Taken where a packet is handed to the device, and where it
+// comes from one; the loopback device has them, too.
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstddef>
+#include <optional>
+#include <span>
+
+namespace echobench {
+
+class kernel_timestamps {
+public:
+  using time_point = std::chrono::steady_clock::time_point;
+
+  // Throws std::system_error where the kernel has none.
+  void enable(int fd);
+
+  // Of the last bytes sent of which one has come; empty: none has come since.
+  std::optional<time_point> take_sent(int fd);
+
+  // recv(2); `arrived` is when the last of the bytes did, or time_point() where that is not told.
+  ssize_t receive(int fd, std::span<std::byte> into, time_point& arrived);
+
+private:
+  // The kernel tells the time of day. Between two readings of both clocks that differs by what NTP slews.
+  time_point to_steady(const struct timespec& time);
+
+  std::chrono::nanoseconds ahead_{0};  // of the time of day over the steady clock
+  time_point read_;                    // when that was read
+};
+
+}  // namespace echobench
