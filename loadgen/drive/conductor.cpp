@@ -103,6 +103,7 @@ conductor::conductor(const options& asked, std::optional<client_ceiling> ceiling
   for (std::size_t i = 0; i < asked.threads; ++i) {
     workers.push_back(std::make_unique<worker>(load_, messages_, i, asked.threads, stop_fd_.get(), origin_));
   }
+  forget_counters();
   crew_ = std::make_unique<team>(std::move(workers));
 }
 
@@ -137,19 +138,14 @@ std::size_t conductor::add_cell(std::size_t target, std::uint64_t rate) {
   made.driven = asked_.targets[target];
   made.rate = rate;
   made.client_times.resize(asked_.threads);
-  accounts_.push_back({.target = target,
-                       .rate = rate,
-                       .server = servers_[target],
-                       .before = {},
-                       .begun = {},
-                       .interval_begun = {}});
+  accounts_.push_back(
+      {.target = target, .rate = rate, .server = servers_[target], .begun = {}, .interval_begun = {}});
   return result_.cells.size() - 1;
 }
 
 void conductor::begin(std::size_t number) {
   account& own = accounts_[number];
   if (own.server) own.server->begin_measuring();
-  own.before = read_system_counters();
   own.begun = clock::now();
 }
 
@@ -157,7 +153,9 @@ void conductor::end(std::size_t number) {
   account& own = accounts_[number];
   if (own.server) own.server->end_measuring();
   of(number).span = clock::now() - own.begun;
-  of(number).system = read_system_counters().since(own.before);
+  const auto counters = read_system_counters();
+  of(number).system = counters.since(counters_);
+  of(number).system_span = clock::now() - counters_read_;
 }
 
 drive_plan conductor::plan_of(std::size_t number) const {
@@ -279,6 +277,11 @@ void conductor::conclude(std::size_t number) {
   if (its.interval_begun && intervals_.wanted()) take_interval(number);
   take_in(own, crew_->take_outcome(its.target), load_);
   own.judged = judge(evidence_of(own, load_, result_.ceiling));
+}
+
+void conductor::forget_counters() {
+  counters_ = read_system_counters();
+  counters_read_ = clock::now();
 }
 
 measurement conductor::finish() {

@@ -53,6 +53,7 @@ public:
                      std::chrono::nanoseconds guard);
   void end(std::size_t number);
   void conclude(std::size_t number);
+  void forget_counters();  // what the system has counted so far is not of the cells that follow
 
   void settle() { crew_->settle(); }
   measurement finish();  // once, at the end
@@ -63,7 +64,6 @@ private:
     std::size_t target = 0;
     std::uint64_t rate = 0;
     std::optional<server_account> server;
-    system_counters before;
     clock::time_point begun{};
     std::optional<clock::time_point> interval_begun;  // of what has been driven and is not in an interval yet
   };
@@ -82,6 +82,8 @@ private:
   std::vector<std::optional<server_account>> servers_;  // of each target, before anything connected
   std::vector<account> accounts_;
   clock::time_point origin_;
+  system_counters counters_;  // when the last cell ended, at first before anything connected
+  clock::time_point counters_read_;
   target_record taken_;  // empty between two uses
   interval_file intervals_;
   progress_line progress_;

@@ -67,7 +67,7 @@ evidence evidence_of(const cell& own, const load_spec& load, const std::optional
           .idle_share = own.server ? ratio(own.server->cpu_idle, own.span) : 0,
           .listen_overflows = own.system.listen_overflows.value_or(0),
           .retransmissions = own.system.retransmissions.value_or(0),
-          .stolen_share = ratio(own.system.stolen.value_or(nanoseconds(0)), own.span),
+          .stolen_share = ratio(own.system.stolen.value_or(nanoseconds(0)), own.system_span),
           .beyond_histogram = own.record.service.saturated() + own.record.response.saturated()};
 }
 

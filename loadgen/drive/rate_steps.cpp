@@ -37,6 +37,7 @@ void measure_step(conductor& run, std::size_t number, nanoseconds length) {
   run.drive_windows(number, length, static_cast<std::size_t>(windows), length / 10);
   run.end(number);
   run.conclude(number);
+  run.forget_counters();
 }
 
 struct step {

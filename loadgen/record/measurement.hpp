@@ -65,8 +65,9 @@ struct cell {
   std::vector<client_time> client_times;  // of each thread
   std::chrono::nanoseconds span{
       0};                  // from the begin of its measurement to the end, other cells' slices included
-  system_counters system;  // in that time
-  fairness spread;         // closed loop: within the server's loops
+  system_counters system;  // since the cells before it ended, or since before anything connected
+  std::chrono::nanoseconds system_span{0};
+  fairness spread;  // closed loop: within the server's loops
   target_record record;
   std::vector<slice> slices;
   std::vector<std::chrono::nanoseconds> slowest_of_windows;  // of the replies counted in each

@@ -129,5 +129,60 @@ TEST(verdict, names_are_those_of_the_result_file) {
   EXPECT_EQ(name_of(verdict::valid), "valid");
 }
 
+TEST(verdict, what_the_system_counted_is_told_and_does_not_change_the_verdict) {
+  evidence overflown = healthy();
+  overflown.listen_overflows = 3;
+  evidence sent_again = healthy();
+  sent_again.retransmissions = 4;
+  evidence stolen = healthy();
+  stolen.stolen_share = 0.021;
+  evidence near_ceiling = healthy();
+  near_ceiling.ceiling_share = 0.93;
+  const struct {
+    evidence of;
+    const char* says;
+  } table[] = {{overflown, "3 connection(s) found the accept queue"},
+               {sent_again, "4 TCP segment(s) were sent again"},
+               {stolen, "the hypervisor took 2.1 %"},
+               {near_ceiling, "93 % of what this client reaches"}};
+  for (const auto& row : table) {
+    const auto judged = judge(row.of);
+    EXPECT_EQ(judged.found, verdict::valid);
+    EXPECT_THAT(judged.reasons, testing::ElementsAre(HasSubstr(row.says)));
+  }
+  evidence little = healthy();
+  little.stolen_share = 0.019;
+  little.ceiling_share = 0.89;
+  EXPECT_THAT(judge(little).reasons, IsEmpty());
+}
+
+TEST(verdict, a_schedule_is_clean_or_doubtful_or_void) {
+  evidence open = healthy();
+  open.open_loop = true;
+  const struct {
+    double kept;
+    verdict expected;
+    std::size_t reasons;
+  } table[] = {{0.9995, verdict::valid, 0},
+               {0.9985, verdict::valid, 1},
+               {0.951, verdict::valid, 1},
+               {0.949, verdict::client_bound, 1}};
+  for (const auto& row : table) {
+    open.on_schedule = row.kept;
+    EXPECT_EQ(judge(open).found, row.expected) << row.kept;
+    EXPECT_EQ(judge(open).reasons.size(), row.reasons) << row.kept;
+  }
+}
+
+TEST(verdict, fewer_requests_in_flight_than_asked_for_are_starved) {
+  evidence found = healthy();
+  found.concurrency_asked = 100;
+  found.concurrency = 81;
+  EXPECT_EQ(judge(found).found, verdict::valid);
+  found.concurrency = 79;
+  EXPECT_EQ(judge(found).found, verdict::starved);
+  EXPECT_THAT(judge(found).reasons, testing::ElementsAre(HasSubstr("by Little's law 79.0")));
+}
+
 }  // namespace
 }  // namespace echobench
