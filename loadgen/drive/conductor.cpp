@@ -2,6 +2,7 @@
 
 #include "common/process.hpp"
 #include "loadgen/drive/evidence.hpp"
+#include "loadgen/drive/resolved_load.hpp"
 #include "loadgen/drive/stop_signals.hpp"
 #include "loadgen/drive/team.hpp"
 #include "loadgen/report/text_report.hpp"
@@ -25,9 +26,9 @@ constexpr std::size_t spare_descriptors = 32;
 constexpr nanoseconds latency_slice = 1s;
 constexpr nanoseconds latency_window = 20ms;
 
-void require_descriptors(const options& asked) {
-  const std::uint64_t needed =
-      asked.all_connections() * asked.targets.size() + asked.threads + spare_descriptors;
+void require_descriptors(const options& asked, std::size_t processes) {
+  const std::uint64_t connections = (asked.all_connections() + processes - 1) / processes;
+  const std::uint64_t needed = connections * asked.targets.size() + asked.threads + spare_descriptors;
   const std::uint64_t limit = raise_descriptor_limit();
   if (needed <= limit) return;
   const bool idle = asked.load.idle_connections > 0;
@@ -35,33 +36,11 @@ void require_descriptors(const options& asked) {
                                                  asked.load.connections, asked.load.idle_connections)
                                    : fmt::format("--connections {}", asked.load.connections);
   throw std::invalid_argument(fmt::format(
-      "{} to {} target(s) need {} descriptors, the limit of a process here is {}: lower {}, or raise the "
-      "hard limit (ulimit -Hn, or LimitNOFILE=)",
-      options, asked.targets.size(), needed, limit, idle ? "--idle-connections" : "--connections"));
-}
-
-// By itself it takes io_uring where there is one.
-engine_choice choose_engine(std::optional<engine> asked, bool accuracy) {
-  if (asked == engine::epoll) return {engine::epoll, "asked for"};
-  if (accuracy) return {engine::epoll, "--accuracy takes timestamps by recvmsg(2)"};
-  const std::string why_not = io_uring_unavailable_reason();
-  if (asked && !why_not.empty()) throw std::invalid_argument("--engine io-uring: " + why_not);
-  if (!why_not.empty()) return {engine::epoll, why_not};
-  return {engine::io_uring, asked ? "asked for" : "it can be used here"};
-}
-
-load_spec load_of(const options& asked, engine io) {
-  load_spec load = asked.load;
-  load.io = io;
-  load.messages.alike_every = static_cast<std::uint32_t>(asked.all_connections());
-  for (const target& each : asked.targets) {
-    try {
-      load.targets.push_back(resolve(each.host_and_port));
-    } catch (const std::invalid_argument& error) {
-      throw std::invalid_argument("TARGET: " + std::string(error.what()));
-    }
-  }
-  return load;
+      "{} to {} target(s) need {} descriptors, the limit of a process here is {}: lower {}, divide "
+      "them over more processes (mpirun -n {} echo-load-mpi), or raise the hard limit (ulimit -Hn, or "
+      "LimitNOFILE=)",
+      options, asked.targets.size(), needed, limit, idle ? "--idle-connections" : "--connections",
+      processes * (needed / limit + 1)));
 }
 
 // What all workers together did in a drive.
@@ -84,27 +63,25 @@ struct drive_totals {
 
 }  // namespace
 
-conductor::conductor(const options& asked, std::optional<client_ceiling> ceiling)
+conductor::conductor(const options& asked, std::optional<client_ceiling> ceiling, const crew_maker& make_crew,
+                     std::size_t processes)
     : asked_(asked),
       stop_fd_(open_stop_signals()),
       pool_(asked.seed, asked.load.messages.largest_payload()),
-      messages_(load_of(asked, engine::epoll).messages, pool_),
+      messages_(resolved_load(asked, engine::epoll).messages, pool_),
       origin_(clock::now()),
       intervals_(asked.interval_file, !asked.hdr_file.empty()) {
   result_.started = std::chrono::system_clock::now();
   result_.ceiling = ceiling;
-  result_.io = choose_engine(asked.io, asked.load.accuracy);
-  load_ = load_of(asked, result_.io.chosen);
-  require_descriptors(asked);
+  result_.io = choose_engine(asked);
+  load_ = resolved_load(asked, result_.io.chosen);
+  require_descriptors(asked, processes);
   for (const target& each : asked.targets) {
     servers_.push_back(each.server_pid ? std::optional<server_account>(*each.server_pid) : std::nullopt);
   }
-  std::vector<std::unique_ptr<worker>> workers;
-  for (std::size_t i = 0; i < asked.threads; ++i) {
-    workers.push_back(std::make_unique<worker>(load_, messages_, i, asked.threads, stop_fd_.get(), origin_));
-  }
   forget_counters();
-  crew_ = std::make_unique<team>(std::move(workers));
+  const crew_setup setup{load_, messages_, stop_fd_.get(), asked.threads, origin_};
+  crew_ = make_crew ? make_crew(setup) : make_team(setup);
 }
 
 bool conductor::goes_on() const {
@@ -122,7 +99,7 @@ void conductor::connect() {
 warmup_seen conductor::warm_up(std::size_t target, std::uint64_t rate, nanoseconds length) {
   if (!is_live(target) || stopped() || length == 0ns) return {};
   progress_.show([&] { return "warming up " + asked_.targets[target].label(); });
-  const auto start = clock::now();
+  const auto start = clock::now() + crew_->lead();
   const drive_totals seen(crew_->drive(
       {.target = target, .rate = rate, .start = start, .measure_from = start, .stop = start + length}));
   // Without the drain, or where no reply came before that all of it.
@@ -137,7 +114,7 @@ std::size_t conductor::add_cell(std::size_t target, std::uint64_t rate) {
   cell& made = result_.cells.emplace_back();
   made.driven = asked_.targets[target];
   made.rate = rate;
-  made.client_times.resize(asked_.threads);
+  made.client_times.resize(crew_->workers());
   accounts_.push_back(
       {.target = target, .rate = rate, .server = servers_[target], .begun = {}, .interval_begun = {}});
   return result_.cells.size() - 1;
@@ -167,7 +144,7 @@ void conductor::drive_slice(std::size_t number, std::size_t round, const slice_p
   const nanoseconds cpu = server ? server->begin_slice() : 0ns;
   drive_plan drive = plan_of(number);
   begin_interval(number);
-  drive.start = clock::now();
+  drive.start = clock::now() + crew_->lead();
   drive.measure_from = drive.start + plan.guard;
   drive.stop = drive.start + plan.length;
   if (plan.length >= latency_slice)
@@ -196,7 +173,7 @@ void conductor::drive_windows(std::size_t number, nanoseconds duration, std::siz
   if (server) server->begin_slice();
   drive_plan drive = plan_of(number);
   drive.windows = windows;
-  drive.start = clock::now();
+  drive.start = clock::now() + crew_->lead();
   drive.measure_from = drive.start + guard;
   drive.stop = drive.measure_from + duration;
   crew_->start(drive);
@@ -233,18 +210,20 @@ void conductor::end_interval(std::size_t number) {
 }
 
 void conductor::take_interval(std::size_t number) {
-  account& its = accounts_[number];
-  cell& own = of(number);
-  crew_->take_record(its.target, taken_);
-  const auto now = clock::now();
-  const auto begun = std::exchange(its.interval_begun, now);
-  const interval seen(number, *begun - origin_, now - *begun, taken_);
-  own.record.merge(taken_);
+  crew_->take_record(accounts_[number].target, taken_);
+  tell_interval(number, taken_);
+  of(number).record.merge(taken_);
   taken_.clear();
+}
+
+void conductor::tell_interval(std::size_t number, const target_record& recorded) {
+  const auto now = clock::now();
+  const auto begun = std::exchange(accounts_[number].interval_begun, now);
+  const interval seen(number, *begun - origin_, now - *begun, recorded);
   if (seen.requests == 0 && seen.errors == 0) return;
   result_.intervals.push_back(seen);
-  intervals_.write(seen, own);
-  progress_.show([&] { return interval_text(seen, own, clock::now() - origin_); });
+  intervals_.write(seen, of(number));
+  progress_.show([&] { return interval_text(seen, of(number), now - origin_); });
 }
 
 void conductor::add_drive(std::size_t number, const drive_plan& plan,
@@ -274,8 +253,9 @@ void conductor::conclude(std::size_t number) {
   cell& own = of(number);
   account& its = accounts_[number];
   if (its.server) own.server = its.server->use();
-  if (its.interval_begun && intervals_.wanted()) take_interval(number);
-  take_in(own, crew_->take_outcome(its.target), load_);
+  target_outcome found = crew_->take_outcome(its.target);
+  if (its.interval_begun && intervals_.wanted()) tell_interval(number, found.record);
+  take_in(own, std::move(found), load_);
   own.judged = judge(evidence_of(own, load_, result_.ceiling));
 }
 

@@ -27,7 +27,9 @@ class conductor {
 public:
   // Throws std::invalid_argument when an option does not fit what was found (target, descriptors, engine),
   // std::system_error or std::runtime_error when the run cannot be done.
-  explicit conductor(const options& asked, std::optional<client_ceiling> ceiling = {});
+  // `processes`: over which make_crew divides the connections.
+  explicit conductor(const options& asked, std::optional<client_ceiling> ceiling = {},
+                     const crew_maker& make_crew = {}, std::size_t processes = 1);
 
   const options& asked() const noexcept { return asked_; }
   std::size_t targets() const noexcept { return asked_.targets.size(); }
@@ -71,6 +73,7 @@ private:
   void begin_interval(std::size_t number);
   void end_interval(std::size_t number);  // if it is due
   void take_interval(std::size_t number);
+  void tell_interval(std::size_t number, const target_record& recorded);
   void add_drive(std::size_t number, const drive_plan& plan, const std::vector<drive_counts>& workers);
   drive_plan plan_of(std::size_t number) const;
 

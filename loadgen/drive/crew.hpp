@@ -2,13 +2,18 @@
 #pragma once
 
 #include "loadgen/plan/drive_plan.hpp"
+#include "loadgen/plan/load_spec.hpp"
 #include "loadgen/record/connection_counts.hpp"
 #include "loadgen/record/drive_counts.hpp"
+#include "loadgen/record/rank_share.hpp"
 #include "loadgen/record/target_record.hpp"
+#include "loadgen/session/message_plan.hpp"
 
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <vector>
 
 namespace echobench {
@@ -19,6 +24,7 @@ struct target_outcome {
   std::size_t opened = 0;                      // connections, idle ones included
   std::vector<connection_counts> connections;  // that carry requests, by number
   std::chrono::nanoseconds connecting{0};      // kept connections: from the start until the last was open
+  std::vector<rank_share> ranks;               // where workers are several processes
 };
 
 // One owner calls; every call but start() returns when all workers have done it. Throws what a worker threw.
@@ -43,8 +49,21 @@ public:
   virtual void take_record(std::size_t target, target_record& into) = 0;
   virtual bool stop_requested() const = 0;
 
+  virtual std::size_t workers() const = 0;  // how many wait() brings counts of
+  // A drive must be told of so long before it starts.
+  virtual std::chrono::nanoseconds lead() const { return std::chrono::nanoseconds(0); }
+
   // Connections opened so far or replies of this drive so far, a little out of date; at any time.
   virtual std::uint64_t progress() const = 0;
 };
+
+struct crew_setup {
+  const load_spec& load;  // these three outlive the crew
+  const message_plan& messages;
+  int stop_fd;
+  std::size_t threads;  // of each process
+  clock::time_point origin;
+};
+using crew_maker = std::function<std::unique_ptr<crew>(const crew_setup&)>;
 
 }  // namespace echobench

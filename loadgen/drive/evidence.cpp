@@ -22,11 +22,32 @@ std::optional<double> concurrency_asked(const cell& own, const load_spec& load) 
   return static_cast<double>(load.connections * load.pipeline);
 }
 
+// Of the workers of each process, and of its sends.
+void judge_ranks(cell& own) {
+  const std::size_t threads = own.client_times.size() / std::max<std::size_t>(own.ranks.size(), 1);
+  for (std::size_t r = 0; r < own.ranks.size(); ++r) {
+    rank_share& its = own.ranks[r];
+    for (std::size_t i = 0; i < threads; ++i) {
+      const client_time& time = own.client_times[r * threads + i];
+      its.client_busy = std::max(its.client_busy, ratio(time.busy(), time.elapsed));
+    }
+    evidence of;
+    of.errors[static_cast<std::size_t>(load_error::reset)] = its.errors;
+    of.replies = its.replies;
+    of.open_loop = own.rate != 0;
+    of.client_busy = its.client_busy;
+    of.server_busy = own.server ? std::optional(own.server->busy) : std::nullopt;
+    if (its.due > 0) of.on_schedule = static_cast<double>(its.on_schedule) / static_cast<double>(its.due);
+    its.verdict = name_of(judge(of).found);
+  }
+}
+
 }  // namespace
 
 void take_in(cell& own, target_outcome found, const load_spec& load) {
   own.record.merge(found.record);
   own.opened = found.opened;
+  own.ranks = std::move(found.ranks);
   if (load.pattern != workload::crr) own.connecting = found.connecting;
   const bool open_loop = own.rate != 0;
   std::vector<double> shares;
@@ -48,6 +69,7 @@ void take_in(cell& own, target_outcome found, const load_spec& load) {
   for (const client_time& each : own.client_times) {
     own.client_busy = std::max(own.client_busy, ratio(each.busy(), each.elapsed));
   }
+  judge_ranks(own);
 }
 
 evidence evidence_of(const cell& own, const load_spec& load, const std::optional<client_ceiling>& ceiling) {

@@ -1,6 +1,7 @@
 // A whole run: connect, warm up, measure, judge.
 #pragma once
 
+#include "loadgen/drive/crew.hpp"
 #include "loadgen/plan/options.hpp"
 #include "loadgen/record/measurement.hpp"
 
@@ -10,5 +11,8 @@ namespace echobench {
 // far. Shows progress on stderr when that is a terminal. Throws std::invalid_argument when an option does not
 // fit what was found (target, slice), std::system_error or std::runtime_error when the run cannot be done.
 measurement run(const options& asked);
+
+// The same by a crew of several processes; without the client's ceiling.
+measurement run_with(const options& asked, const crew_maker& make_crew, std::size_t processes);
 
 }  // namespace echobench

@@ -130,4 +130,13 @@ void team::serve(worker& own) {
   }
 }
 
+std::unique_ptr<team> make_team(const crew_setup& setup, std::size_t rank, std::size_t ranks) {
+  std::vector<std::unique_ptr<worker>> workers;
+  for (std::size_t i = 0; i < setup.threads; ++i) {
+    workers.push_back(std::make_unique<worker>(setup.load, setup.messages, rank * setup.threads + i,
+                                               ranks * setup.threads, setup.stop_fd, setup.origin));
+  }
+  return std::make_unique<team>(std::move(workers));
+}
+
 }  // namespace echobench

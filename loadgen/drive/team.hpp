@@ -31,6 +31,7 @@ public:
   target_outcome take_outcome(std::size_t target) override;
   void take_record(std::size_t target, target_record& into) override;
   bool stop_requested() const override;
+  std::size_t workers() const override { return workers_.size(); }
   std::uint64_t progress() const override;
 
   void start_job(job work);  // on every worker, each in its thread; waits for what runs
@@ -55,5 +56,8 @@ private:
   std::exception_ptr thrown_;
   std::vector<std::jthread> threads_;
 };
+
+// Process `rank` of `ranks`: workers of it own their part of the connections.
+std::unique_ptr<team> make_team(const crew_setup& setup, std::size_t rank = 0, std::size_t ranks = 1);
 
 }  // namespace echobench

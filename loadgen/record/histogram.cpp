@@ -4,6 +4,14 @@
 
 namespace echobench {
 
+void histogram::assign(std::span<const std::uint64_t> counts, const summary& of) noexcept {
+  std::ranges::copy(counts, counts_.begin());
+  count_ = of.count;
+  saturated_ = of.saturated;
+  max_ = of.max;
+  sum_ = of.sum;
+}
+
 void histogram::merge(const histogram& other) noexcept {
   if (other.count_ == 0) return;
   for (std::size_t i = 0; i < counts_.size(); ++i) counts_[i] += other.counts_[i];

@@ -50,6 +50,17 @@ public:
     max_ = std::max(max_, kept);
   }
 
+  // What is known beside the counts, so that a histogram can be sent elsewhere and put together again.
+  struct summary {
+    std::uint64_t count = 0;
+    std::uint64_t saturated = 0;
+    std::uint64_t max = 0;
+    double sum = 0;
+  };
+  summary summed_up() const noexcept { return {count_, saturated_, max_, sum_}; }
+  // `counts` as counts() gives them.
+  void assign(std::span<const std::uint64_t> counts, const summary& of) noexcept;
+
   void merge(const histogram& other) noexcept;
   void clear() noexcept;
 

@@ -9,6 +9,7 @@
 #include "loadgen/probe/system_counters.hpp"
 #include "loadgen/record/drive_counts.hpp"
 #include "loadgen/record/interval.hpp"
+#include "loadgen/record/rank_share.hpp"
 #include "loadgen/record/target_record.hpp"
 #include "loadgen/verdict/verdict.hpp"
 
@@ -64,8 +65,9 @@ struct cell {
   slowest_connection slowest;
   std::vector<client_time> client_times;  // of each thread
   std::chrono::nanoseconds span{
-      0};                  // from the begin of its measurement to the end, other cells' slices included
-  system_counters system;  // since the cells before it ended, or since before anything connected
+      0};  // from the begin of its measurement to the end, other cells' slices included
+  std::vector<rank_share> ranks;  // where the client is several processes
+  system_counters system;         // since the cells before it ended, or since before anything connected
   std::chrono::nanoseconds system_span{0};
   fairness spread;  // closed loop: within the server's loops
   target_record record;

@@ -159,6 +159,24 @@ json client_threads(const cell& of) {
   return found;
 }
 
+json ranks(const cell& of) {
+  json found = json::array();
+  for (const rank_share& each : of.ranks) {
+    json entry{{"rank", each.rank},
+               {"host", each.host},
+               {"replies", each.replies},
+               {"errors", each.errors},
+               {"client_busy", each.client_busy},
+               {"clock_ahead_ns", each.clock_ahead.count()},
+               {"clock_error_ns", each.clock_error.count()},
+               {"verdict", each.verdict}};
+    if (each.due > 0)
+      entry["schedule_adherence"] = static_cast<double>(each.on_schedule) / static_cast<double>(each.due);
+    found.push_back(std::move(entry));
+  }
+  return found;
+}
+
 json system(const system_counters& of) {
   json found = json::object();
   if (of.listen_overflows) found["listen_overflows"] = *of.listen_overflows;
@@ -328,6 +346,7 @@ json cell_to_json(const cell& of, const options& asked, const slice_plan& plan) 
     if (const auto share = of.on_schedule()) found["schedule_adherence"] = *share;
   }
   if (!of.record.by_operation.empty()) found["by_operation_ns"] = by_operation(of, asked);
+  if (!of.ranks.empty()) found["ranks"] = ranks(of);
   if (of.record.kernel) {
     const kernel_times& kernel = *of.record.kernel;
     found["kernel_ns"] = {{"sending", latencies(kernel.sending)},

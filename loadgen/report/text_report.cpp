@@ -185,6 +185,18 @@ std::string kernel_text(const kernel_times& of) {
   return text;
 }
 
+std::string ranks_text(const cell& of) {
+  std::string text;
+  for (const rank_share& each : of.ranks) {
+    text += fmt::format(
+        "  rank {} on {}: {} replies, client busy {:.0f} %, {}, its clock {:+.1f} us (within {:.1f} us)\n",
+        each.rank, each.host, grouped(static_cast<double>(each.replies)), each.client_busy * 100,
+        each.verdict, static_cast<double>(each.clock_ahead.count()) / 1e3,
+        static_cast<double>(each.clock_error.count()) / 1e3);
+  }
+  return text;
+}
+
 // All of them by kind, the first by time and connection.
 std::string errors_text(const target_record& of) {
   std::string text;
@@ -230,7 +242,7 @@ std::string details(const cell& of, const options& asked) {
   if (of.on_schedule()) text += schedule_text(of);
   text += stalls_text(of);
   if (of.record.kernel) text += kernel_text(*of.record.kernel);
-  text += operations_text(of, asked) + errors_text(of.record);
+  text += ranks_text(of) + operations_text(of, asked) + errors_text(of.record);
   for (const auto& reason : of.judged.reasons) text += "  " + reason + '\n';
   return text;
 }

@@ -1,0 +1,95 @@
+// echo-load-mpi: echo-load on several hosts, `mpirun -n K ... echo-load-mpi [options] TARGET...`. Connections
+// and rate are of all ranks together, --threads of each. Rank 0 conducts, judges and tells.
+#include "common/cpu.hpp"
+#include "common/process.hpp"
+#include "loadgen/drive/conductor.hpp"
+#include "loadgen/drive/resolved_load.hpp"
+#include "loadgen/drive/run.hpp"
+#include "loadgen/drive/stop_signals.hpp"
+#include "loadgen/mpi/mpi_crew.hpp"
+#include "loadgen/mpi/ranks.hpp"
+#include "loadgen/plan/options.hpp"
+#include "loadgen/report/deliver.hpp"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <exception>
+#include <iostream>
+#include <stdexcept>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace {
+
+using namespace echobench;
+
+// A drive starts at one time of day; a rank that is off by this would be early or late by as much.
+constexpr std::chrono::nanoseconds clock_tolerance = std::chrono::milliseconds(1);
+
+std::vector<ranks::clock_difference> agreeing_clocks(const ranks& all) {
+  auto found = all.compare_clocks();
+  for (std::size_t rank = 1; rank < found.size(); ++rank) {
+    const std::chrono::nanoseconds ahead(found[rank].ahead_ns);
+    const std::chrono::nanoseconds error(found[rank].error_ns);
+    if (std::chrono::abs(ahead) <= clock_tolerance + error) continue;
+    all.give_up(
+        fmt::format("the clock of rank {} is {:.3f} s {} (within {:.0f} us), which is more than {} ms: "
+                    "synchronise the hosts' clocks (chrony, PTP)",
+                    rank, std::chrono::duration<double>(std::chrono::abs(ahead)).count(),
+                    ahead.count() > 0 ? "ahead" : "behind", static_cast<double>(error.count()) / 1e3,
+                    std::chrono::duration_cast<std::chrono::milliseconds>(clock_tolerance).count()));
+  }
+  return found;
+}
+
+// All read the same command line, and rank 0 alone says what is wrong with it.
+std::variant<options, int> parse_quietly(const ranks& all, int argc, char** argv) {
+  if (all.is_first()) return parse_options(argc, argv);
+  std::cout.setstate(std::ios::failbit);
+  std::cerr.setstate(std::ios::failbit);
+  auto parsed = parse_options(argc, argv);
+  std::cout.clear();
+  std::cerr.clear();
+  return parsed;
+}
+
+int conduct(const ranks& all, const options& asked, const std::vector<std::string>& argv) {
+  require_writable_files(asked);
+  auto clocks = agreeing_clocks(all);
+  const auto make_crew = [&](const crew_setup& setup) -> std::unique_ptr<crew> {
+    return std::make_unique<mpi_crew>(all, setup, std::move(clocks));
+  };
+  return deliver(run_with(asked, make_crew, all.count()), asked, argv);
+}
+
+void follow(const ranks& all, const options& asked) {
+  agreeing_clocks(all);
+  const unique_fd stop = open_stop_signals();
+  const load_spec load = resolved_load(asked, choose_engine(asked).chosen);
+  const payload_pool pool(asked.seed, load.messages.largest_payload());
+  const message_plan messages(load.messages, pool);
+  raise_descriptor_limit();
+  mpi_crew::follow(all, {load, messages, stop.get(), asked.threads, clock::now()});
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const ranks all(&argc, &argv);
+  try {
+    const auto parsed = parse_quietly(all, argc, argv);
+    if (const int* status = std::get_if<int>(&parsed)) return all.is_first() ? *status : exit_ok;
+    const auto& asked = std::get<options>(parsed);
+    if (asked.targets.size() > mpi_crew::most_targets)
+      throw std::invalid_argument(fmt::format("more than {} TARGETs", mpi_crew::most_targets));
+    if (!asked.cpus.empty()) restrict_to_cpus(asked.cpus);
+    if (all.is_first()) return conduct(all, asked, std::vector<std::string>(argv, argv + argc));
+    follow(all, asked);
+    return exit_ok;
+  } catch (const std::exception& error) {
+    all.give_up(error.what());
+  }
+}
