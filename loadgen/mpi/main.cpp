@@ -78,6 +78,7 @@ void follow(const ranks& all, const options& asked) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  block_stop_signals();  // MPI's threads are not to be ended by what ends the run early
   const ranks all(&argc, &argv);
   try {
     const auto parsed = parse_quietly(all, argc, argv);

@@ -113,6 +113,18 @@ def test_a_rank_that_is_killed_fails_the_run_by_name(hosts, server):
     assert re.search(r"rank 1 with PID \d+ on node 10.77.0.3 exited on signal 9", errors), errors
 
 
+def test_an_interrupt_prints_what_was_measured(hosts, server, tmp_path):
+    with subprocess.Popen(mpirun(hosts, 2, "-n", 2, PROGRAM, "-c", "4", "-d", "30s", "--intervals", tmp_path / "started", server),
+                          env=ENVIRONMENT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        while not (tmp_path / "started").exists() and process.poll() is None:
+            time.sleep(0.05)
+        time.sleep(2)
+        process.send_signal(signal.SIGINT)
+        output = process.communicate(timeout=60)[0]
+    assert "interrupted" in output and "rank 1 on " in output, output
+    assert int(re.search(r"([\d,]+) verified replies", output)[1].replace(",", "")) > 0
+
+
 @pytest.mark.skipif(FAKETIME is None, reason="needs libfaketime")
 def test_a_rank_with_a_wrong_clock_is_refused_by_name(hosts, server):
     wrong = ["-x", f"LD_PRELOAD={FAKETIME}", "-x", "FAKETIME=+2s", "-x", "FAKETIME_DONT_FAKE_MONOTONIC=1"]
