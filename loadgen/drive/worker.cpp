@@ -15,7 +15,7 @@ using namespace std::chrono_literals;
 
 constexpr std::size_t connects_in_flight = 128;  // per worker: well within a listener's backlog
 constexpr nanoseconds shortest_margin = 50us;
-constexpr nanoseconds longest_margin = 1ms;
+constexpr nanoseconds longest_margin = 200us;
 constexpr std::size_t releases_at_a_time = 256;
 constexpr nanoseconds longest_poll = 20us;   // what an empty one takes beyond, the thread was off its CPU
 constexpr nanoseconds drip_interval = 20ms;  // between the reads of a slow reader

@@ -7,6 +7,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <functional>
@@ -167,9 +168,12 @@ TEST_P(every_transport, goes_on_sending_to_a_peer_that_reads_late) {
   for (int i = 0; i < 100; ++i) own_->wait(1ms);
   EXPECT_FALSE(told_.to_send[0].empty()) << "more than the system takes";
   std::string all;
-  std::thread reader([&] { all = read(peer, text.size()); });
-  EXPECT_TRUE(until([&] { return told_.to_send[0].empty(); }));
-  for (int i = 0; i < 2000 && all.size() < text.size(); ++i) own_->wait(1ms);
+  std::atomic<bool> read_all = false;
+  std::thread reader([&] {
+    all = read(peer, text.size());
+    read_all = true;
+  });
+  EXPECT_TRUE(until([&] { return told_.to_send[0].empty() && read_all; }));
   reader.join();
   EXPECT_EQ(all, text);
 }

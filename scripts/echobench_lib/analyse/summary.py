@@ -14,6 +14,7 @@ PERCENTILES = ("p50", "p99", "p99.9")
 LEAST_CPU_NS_FOR_SHARES = 400_000_000  # 100 ticks of 250 Hz
 COST, TIME = "CPU per request", "throughput"  # figures that have a gain
 FIGURES = {"equal-load": (COST,), "saturation": (COST,), "ping-pong": (COST,), "open": (), "closed": (COST, TIME),
+           "stream": (),
            "crr": (COST, TIME), "idle": ()}
 SATURATED_SERVER, SATURATED_CLIENT = 0.95, 0.90  # busy at least, and less than that
 
@@ -41,6 +42,9 @@ class Row:
     latency_kind: str = "service"
     latency_from: str = "merged"
     histogram: Histogram | None = None
+    bytes_out_per_s: float | None = None  # to the server, headers included
+    bytes_in_per_s: float | None = None
+    by_operation_ns: dict = field(default_factory=dict)  # {operation: {percentile: median over restarts}}, of a mix
     memory_bytes: float | None = None
     threads: int | None = None
     user_memory_bytes: float | None = None  # of a connection, and likewise the next two
@@ -193,7 +197,10 @@ def _row(variant, cells, reference):
     row.wakeups = median(map(wakeups_per_request, sound))
     row.server_busy = median(cell.get("server", {}).get("busy") for cell in own)
     row.client_busy = median(cell.get("client_busy") for cell in own)
+    row.bytes_out_per_s, row.bytes_in_per_s = (median(cell.get(f"bytes_{way}_per_s") for cell in own) for way in ("out", "in"))
     _add_latency(row, sound or own)
+    row.by_operation_ns = {op: {name: median(cell.get("by_operation_ns", {}).get(op, {}).get(name) for cell in sound or own)
+                                for name in PERCENTILES} for op in own[0].get("by_operation_ns", {})}
     row.memory_bytes = median(map(connections.memory, own))
     row.user_memory_bytes = median(map(connections.user_memory, own))
     row.kernel_memory_bytes = median(map(connections.kernel_memory, own))

@@ -8,7 +8,7 @@ of a known slow-down is measured in it.
 import math
 from dataclasses import dataclass
 
-from .. import Usage
+from .. import Usage, pattern
 from ..units import format_time_option, parse_count, parse_share, parse_time_ns
 
 MAX_CONNECTIONS = 15_000  # of one sliced run, all targets together: a process has 20,000 descriptors
@@ -61,19 +61,20 @@ class Block:
     beside: Beside | None = None
     alone: bool = False       # one server at a time: nothing of the others falls into its slices
     active: int = 0           # of `connections` that are driven, the others idle; 0: all
+    pattern: tuple = ()       # of its requests, as pattern.items() gives it
 
     @property
     def name(self):
         """`closed/c5000/64B/frame/part2`: an identity, the same in every run of the experiment."""
         name = "/".join([self.load, *([str(self.rate)] if self.rate else []), f"c{self.connections}",
                          f"{self.payload_bytes}B", self.framing, *([self.op] if self.op != "echo" else []),
-                         *([self.beside.name] if self.beside else []), *(self.variants if self.alone else [])])
+                         *pattern.name(self.pattern), *([self.beside.name] if self.beside else []), *(self.variants if self.alone else [])])
         return name if self.parts == 1 else f"{name}/part{self.part + 1}"
 
     @property
     def setting(self):
         """What this block shares with its other parts, and with the blocks of other loads that ask the same of the servers."""
-        return (self.connections, self.payload_bytes, self.framing, self.op)
+        return (self.connections, self.payload_bytes, self.framing, self.op, self.pattern)
 
     @property
     def share(self):
@@ -104,6 +105,7 @@ def blocks_of(name, document, variants, load, connections, payload, placement):
                 restarts=load.get("restarts", document["restarts"]), duration_ns=parse_time_ns(load["duration"]),
                 rounds=load["rounds"], warmup_ns=parse_time_ns(load.get("warmup", document["warmup"])),
                 slice_ns=_slice_ns(load), ballast_ns=_ballast_ns(load), beside=beside, alone=alone,
+                pattern=pattern.items(load.get("pattern", {})),
                 active=max(1, round(connections * parse_share(load["active"]))) if load["load"] == "idle" else 0, **more)
         rates = [_rate(rate) for rate in load.get("rates", [None])]
         if alone:

@@ -48,7 +48,7 @@ class Variant:
 
     def refuses(self, load, connections, threads, ops=()):
         """Why the server cannot be given so many clients that ask for `ops`; empty where it can.  Every model can serve crr."""
-        if any(op.startswith(("work", "sleep")) for op in ops) and self.framing not in (None, "frame"):
+        if any(asks in op for op in ops for asks in ("work", "sleep", "mix")) and self.framing not in (None, "frame"):
             return f"speaks {self.framing}, in which nobody can ask for work or sleep"
         if load == "saturation" and self.is_foreign:
             return "cannot burn a ballast"

@@ -83,6 +83,8 @@ SERVER_BUSY = ("server busy", "right", lambda row, _: percent(row.server_busy))
 CLIENT_BUSY = ("client busy", "right", lambda row, _: percent(row.client_busy))
 CAPACITY = ("req/s of one CPU", "right", lambda row, _: optional(row.cost_ns, lambda ns: significant(1e9 / ns) if ns > 0 else ABSENT))
 THROUGHPUT = ("requests/s", "right", lambda row, _: throughput_text(row))
+SENT, RECEIVED = ((f"MB/s {way}", "right", lambda row, _, of=of: optional(getattr(row, of), lambda rate: f"{rate / 1e6:,.1f}"))
+                  for way, of in (("to the server", "bytes_out_per_s"), ("from it", "bytes_in_per_s")))
 MEMORY = ("mem/conn", "right", lambda row, _: optional(row.memory_bytes, format_bytes))
 THREADS = ("threads", "right", lambda row, _: optional(row.threads, "{:,}".format))
 BENT_COST = ("bent CPU µs/req", "right", lambda row, _: cost_text(row))
@@ -100,5 +102,6 @@ COLUMNS = {
     "ping-pong": (VARIANT, COST_COLUMN, RATIO, INTERVAL, USER, WAKEUPS, P50, P99, P999, VERDICT),
     "open": (VARIANT, *((name, "left", percentile(name, True)) for name in ("p50", "p99")), P999, VERDICT),
     "closed": (VARIANT, THROUGHPUT, P50, P99, P999, MEMORY, THREADS, BENT_COST, VERDICT),
+    "stream": (VARIANT, SENT, RECEIVED, THROUGHPUT, SERVER_BUSY, CLIENT_BUSY, VERDICT),
     "idle": (VARIANT, USER_MEMORY, KERNEL_MEMORY, THREADS_EACH, CONNECTS, CONNECT_P50, CONNECT_P99, P50, P99, VERDICT),
     "crr": (VARIANT, COST_COLUMN, RATIO, INTERVAL, THROUGHPUT, P50, P99, P999, VERDICT)}

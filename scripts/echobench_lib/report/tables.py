@@ -10,7 +10,8 @@ from ..analyse.gain import NO_TWIN
 from ..analyse.summary import COST, FIGURES, TIME
 from ..result import LOADS
 from . import blocking
-from .columns import (ABSENT, COLUMNS, INTERVAL, RATIO, USER, VARIANT, VERDICT, WAKEUPS, cost_text, plus_minus,
+from ..units import format_time_ns
+from .columns import (ABSENT, COLUMNS, INTERVAL, RATIO, USER, VARIANT, VERDICT, WAKEUPS, cost_text, optional, plus_minus,
                       verdict_of_all)
 from .table import Table, unavailable_rows
 
@@ -26,8 +27,14 @@ def build(groups, side_by_side=True):
         alone = group.workload.without_beside
         together = group.workload.ladder_order if side_by_side and group.workload.load == "equal-load" else group.workload.order
         ladders.setdefault(alone.order if alone in blocked else together, []).append(group)
-    return [blocking.table(ladder) if any(group.workload.beside for group in ladder) else
-            _by_rate(ladder) if len(ladder) > 1 else _single(ladder[0]) for ladder in ladders.values()]
+    made = []
+    for ladder in ladders.values():
+        if any(group.workload.beside for group in ladder):
+            made.append(blocking.table(ladder))
+            continue
+        made.append(_by_rate(ladder) if len(ladder) > 1 else _single(ladder[0]))
+        made += [_by_operation(group) for group in ladder if any(row.by_operation_ns for row in group.rows)]
+    return made
 
 
 def _single(group):
@@ -36,6 +43,16 @@ def _single(group):
     return Table(title(group), [column[:2] for column in columns],
                  [(row, [text(row, group) for *_, text in columns]) for row in group.rows] + unavailable_rows(group, len(columns)),
                  remarks(group), [group], group.workload.load)
+
+
+def _by_operation(group):
+    """Of a mix of operations: the latency of each."""
+    operations = list(dict.fromkeys(op for row in group.rows for op in row.by_operation_ns))
+    names = ("p50", "p99")
+    columns = [VARIANT[:2], *((f"{op} {name}", "right") for op in operations for name in names)]
+    rows = [(row, [row.variant, *(optional(row.by_operation_ns.get(op, {}).get(name), format_time_ns)
+                                  for op in operations for name in names)]) for row in group.rows]
+    return Table(f"by operation: {title(group)}", columns, rows)
 
 
 def _by_rate(ladder):

@@ -1,6 +1,7 @@
 """A result file: reading it, checking it, and what `echobench run` alone records filled in."""
 
 from .. import REPOSITORY, Usage, documents
+from ..units import format_time_option
 from . import histogram
 
 SCHEMA_FILE = REPOSITORY / "results" / "result.schema.json"
@@ -39,14 +40,31 @@ def _complete(cell, config):
     cell.setdefault("restart", 0)
     cell.setdefault("block", "")
     open_loop = "equal-load" if config.get("busy_poll") else "open"
-    cell.setdefault("load", "crr" if config.get("workload") == "crr" else open_loop if rate else "closed")
+    kind = config.get("workload")
+    rate = cell.get("offered_per_s", rate)  # of a sweep's or a search's cell
+    cell.setdefault("load", kind if kind in ("crr", "stream") else open_loop if rate else "closed")
     workload = cell.setdefault("workload", {"payload_bytes": config.get("payload_bytes", 0),
                                             "framing": config.get("framing", "frame"),
                                             "pipeline": config.get("pipeline", 1), "op": _operation(config)})
+    if pattern := _pattern(config):
+        workload.setdefault("pattern", pattern)
     if config.get("offload"):
         workload.setdefault("offload", True)
     if rate:
         workload.setdefault("rate_per_s", rate)
+
+
+def _pattern(config):
+    found = {"arrivals": config["arrivals"]} if config.get("arrivals") == "poisson" else {}
+    if not config.get("payload", "0").replace("Ki", "").replace("Mi", "").replace("k", "").replace("M", "").isdigit():
+        found["payload"] = config["payload"]
+    if "think_ns" in config:
+        found["think"] = ("exp:" if config["think"] == "exponential" else "") + format_time_option(config["think_ns"])
+    if bursts := config.get("bursts"):
+        found["bursts"] = "/".join(format_time_option(bursts[part]) for part in ("on_ns", "off_ns"))
+    if config.get("slow_readers"):
+        found.update(slow_readers=config["slow_readers"], slow_read_rate=config["slow_read_bytes_per_s"])
+    return found
 
 
 def _operation(config):

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass, replace
 
+from .. import pattern as patterns
 from ..units import format_connections
 
 LOADS = {  # in the order of a report; what stands in a title
     "equal-load": "cost at equal load", "saturation": "cost at saturation", "ping-pong": "cost of a ping-pong",
-    "open": "latency at equal load", "closed": "plain closed loop", "crr": "connect, request, close", "idle": "idle connections"}
+    "open": "latency at equal load", "closed": "plain closed loop", "stream": "bytes each way", "crr": "connect, request, close", "idle": "idle connections"}
 _RATE_ORDER = {"light": 10, "half": 50, "heavy": 80}
 
 
@@ -24,6 +25,7 @@ class Workload:
     offload: bool = False  # work is done on another thread of the server
     rate: str = ""
     ballast_ns: int = 0    # that every server burnt for each request
+    pattern: tuple = ()    # of its requests, as pattern.items() gives it
     beside: str = ""       # what a second load asked of the same server: `2 × work:10ms, 20/s together`
 
     @property
@@ -34,7 +36,7 @@ class Workload:
     def ladder_order(self):
         """Of workloads that differ in their rate only, the same."""
         return (list(LOADS).index(self.load), self.framing, self.payload_bytes, self.op, self.offload,
-                self.pipeline, self.ballast_ns, self.connections, self.beside)
+                self.pipeline, self.ballast_ns, self.connections, self.pattern, self.beside)
 
     @property
     def _rate_order(self):
@@ -54,6 +56,7 @@ class Workload:
         if self.op != "echo":
             name += f"/{self.op}" + ("/offload" if self.offload else "")
         name += f"/pipeline{self.pipeline}" if self.pipeline != 1 else ""
+        name += "".join(f"/{part}" for part in patterns.name(self.pattern))
         return name + (f"/beside {self.beside}" if self.beside else "")
 
     def describe(self, rate_per_s=None):
@@ -78,10 +81,13 @@ class Workload:
     @property
     def shape(self):
         """`100 connections, 64-byte frame`."""
-        text = f"{format_connections(self.connections)}, {self.payload_bytes:,}-byte {self.framing}"
+        pattern = dict(self.pattern)
+        size = pattern.pop("payload", f"{self.payload_bytes:,}")
+        text = f"{format_connections(self.connections)}, {size}-byte {self.framing}"
         if self.op != "echo":
             text += f", op {self.op}" + (" offloaded" if self.offload else "")
         text += f", pipeline {self.pipeline}" if self.pipeline != 1 else ""
+        text += patterns.text(pattern.items())
         return text + (f", beside {self.beside}" if self.beside else "")
 
 
@@ -90,7 +96,7 @@ def workload_of(cell):
     return Workload(cell["load"], workload.get("held_connections", cell["connections"]["asked"]), workload["payload_bytes"], workload["framing"],
                     workload.get("op", "echo"), workload["pipeline"], workload.get("offload", False),
                     workload.get("rate", f"{workload['rate_per_s']:.0f}" if "rate_per_s" in workload else ""),
-                    workload.get("ballast_ns", 0), _beside_text(workload.get("beside")))
+                    workload.get("ballast_ns", 0), patterns.items(workload.get("pattern", {})), _beside_text(workload.get("beside")))
 
 
 def _beside_text(beside):

@@ -7,7 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from .. import Failure, doctor
+from .. import Failure, doctor, pattern
 from ..documents import now
 from ..plan.blocks import POLLING, server_options
 from ..result import FILE_NAME, save, validate
@@ -189,6 +189,8 @@ class Runner:
             workload["held_connections"] = block.connections
         if block.ballast_ns:
             workload["ballast_ns"] = block.ballast_ns
+        if block.pattern:
+            workload["pattern"] = dict(block.pattern)
         cell.update(block=block.name, restart=restart, load=block.load, workload=workload)
         if server.variant.twin_of:
             cell["twin"] = {"of": server.variant.twin_of, "burn_ns": server.variant.burn_ns}
@@ -213,9 +215,11 @@ class Runner:
         command += ["-c", str(driven), "-d", milliseconds(block.duration_ns),
                     "--warmup", milliseconds(block.warmup_ns),
                     "-t", str(min(placement.client_threads, driven)), "--cpus", placement.client_cpus,
-                    "--payload", str(block.payload_bytes), "--framing", block.framing, "--op", block.op,
-                    "--pipeline", str(document["pipeline"]), "--workload", "crr" if block.load == "crr" else "rr",
+                    "--framing", block.framing, "--op", block.op, "--engine", document["engine"],
+                    "--workload", block.load if block.load in ("crr", "stream") else "rr",
                     "--seed", str(document["seed"] + restart), "--json", str(file)]
+        plain = {"payload": block.payload_bytes} | ({"pipeline": document["pipeline"]} if block.load != "stream" else {})
+        command += pattern.arguments(pattern.items(plain | dict(block.pattern)))
         if len(servers) > 1:
             command += ["--rounds", str(block.rounds)]
             if block.slice_ns:

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from echobench_lib import Usage
+from echobench_lib import Usage, pattern
 from echobench_lib.plan import blocks, experiment, variants
 from echobench_lib.plan.placement import place
 from echobench_lib.plan.topology import Topology
@@ -205,6 +205,17 @@ def test_who_speaks_no_frames_cannot_be_asked_for_work(write):
     assert made.unserved == ("mine speaks raw, in which nobody can ask for work or sleep: not measured over 5 connections, open",)
 
 
+def test_patterns_tell_cells_apart_and_become_options(write):
+    loads = [{"load": "closed", "connections": [5], **more} for more in (
+        {}, {"pattern": {"think": "5ms", "payload": "uniform:16-4k"}}, {"op": "mix:echo@99,work:1ms@1"}, {"pattern": {"slow_readers": 2}})]
+    made = expand(write, loads, ("epoll",))
+    assert [block.name for block in made.blocks] == [
+        "closed/c5/64B/frame", "closed/c5/64B/frame/payload=uniform:16-4k/think=5ms", "closed/c5/64B/frame/mix:echo@99,work:1ms@1",
+        "closed/c5/64B/frame/slow-readers=2"]
+    assert len({block.setting for block in made.blocks}) == 4
+    assert pattern.arguments(made.blocks[1].pattern) == ["--payload", "uniform:16-4k", "--think", "5ms"]
+
+
 def test_the_idle_are_driven_by_one_in_a_hundred(write):
     made = expand(write, [{"load": "idle", "connections": [10, 1000]}, {"load": "idle", "connections": [200], "active": "5%"}], ("epoll",))
     assert [(block.connections, block.active, block.alone) for block in made.blocks] == [(10, 1, True), (1000, 10, True), (200, 10, True)]
@@ -228,6 +239,11 @@ def test_slices_are_echo_loads_affair_but_for_costs_at_equal_load(write):
     ({"loads": [{"load": "closed", "connections": [1], "beside": {"op": "sleep:1ms", "connections": 1}}]}, "loads/0", "beside"),
     ({"loads": [{"load": "open", "connections": [1], "rates": [1], "beside": {"op": "sleep", "connections": 1}}]}, "loads/0/beside/op", "sleep"),
     ({"variants": [{"name": "e", "variant": "epoll", "threads": "1-4"}]}, "variants/0/threads", "1-4"),
+    ({"loads": [{"load": "saturation", "connections": [1], "pattern": {"pipeline": 2}}]}, "loads/0", "pattern"),
+    ({"loads": [{"load": "stream", "connections": [1], "pattern": {"think": "1ms"}}]}, "loads/0/pattern", "think"),
+    ({"loads": [{"load": "closed", "connections": [1], "pattern": {"arrivals": "poisson"}}]}, "loads/0/pattern", "arrivals"),
+    ({"loads": [{"load": "closed", "connections": [1], "pattern": {"bursts": "often"}}]}, "loads/0/pattern/bursts", "often"),
+    ({"engine": "kqueue"}, "engine", "kqueue"),
     ({"restarts": 0}, "restarts", "minimum"),
     ({"colour": 1}, "top level", "colour"),
     ({"warmup": "soon"}, "warmup", "soon"),
