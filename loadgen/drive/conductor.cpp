@@ -230,6 +230,7 @@ void conductor::add_drive(std::size_t number, const drive_plan& plan,
                           const std::vector<drive_counts>& workers) {
   cell& own = of(number);
   const drive_totals totals(workers);
+  ++own.drives;
   own.requests_total += totals.all.requests;
   own.client_cpu += totals.all.cpu;
   own.client_waiting += totals.all.waiting;

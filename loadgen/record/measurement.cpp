@@ -33,7 +33,7 @@ double cell::connect_rate() const noexcept {
 }
 
 double cell::effective_concurrency() const noexcept {
-  return throughput() * static_cast<double>(record.service.mean().count()) / 1e9;
+  return per_second(record.service.count()) * static_cast<double>(record.service.mean().count()) / 1e9;
 }
 
 std::optional<double> cell::on_schedule() const noexcept {

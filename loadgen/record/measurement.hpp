@@ -60,6 +60,7 @@ struct cell {
   std::chrono::nanoseconds client_blocked{0};  // asleep until there were events
   double client_busy = 0;      // client_time::busy() of the busiest thread: 0 to 1 of the measured time
   double jain_index = 1;       // over all connections
+  std::size_t drives = 0;      // times that it was driven without a break
   std::size_t given_work = 0;  // connections that had a request to carry
   struct longest_wait longest_wait;
   slowest_connection slowest;
@@ -89,8 +90,9 @@ struct cell {
 
   double per_second(std::uint64_t counted) const noexcept;
   double throughput() const noexcept { return per_second(requests); }
-  double connect_rate() const noexcept;           // connections established per second
-  double effective_concurrency() const noexcept;  // Little's law: throughput x mean service time
+  double connect_rate() const noexcept;  // connections established per second
+  // By Little's law: the rate of those that were sent while it counted, by their mean service time.
+  double effective_concurrency() const noexcept;
   std::optional<double> on_schedule() const noexcept;
   std::uint64_t wrong_replies() const noexcept;
   std::uint64_t verified() const noexcept { return requests_total; }

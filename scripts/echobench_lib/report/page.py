@@ -31,6 +31,7 @@ MEANINGS = {
     "open": "Slices of a second and more, so that queues can build.",
     "closed": "Sends when it was answered. For throughput where the server was the bottleneck, and for memory. Its CPU per request bends: it "
               "follows the client's speed.",
+    "stream": "Connections that are kept full; megabytes (10^6) each way, headers included.",
     "blocking": "The same requests, one server at a time, with and without a second load on the same server that asks for what takes long.",
     "idle": "What a connection costs that only stays open: memory of the server and of the kernel, threads, and the time until it is accepted.",
     "crr": "A connection for each request: even a model that holds one client can be compared.",

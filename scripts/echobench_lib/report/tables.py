@@ -52,7 +52,7 @@ def _by_operation(group):
     columns = [VARIANT[:2], *((f"{op} {name}", "right") for op in operations for name in names)]
     rows = [(row, [row.variant, *(optional(row.by_operation_ns.get(op, {}).get(name), format_time_ns)
                                   for op in operations for name in names)]) for row in group.rows]
-    return Table(f"by operation: {title(group)}", columns, rows)
+    return Table(f"by operation: {title(group)}", columns, rows, groups=[group], kind=group.workload.load)
 
 
 def _by_rate(ladder):
