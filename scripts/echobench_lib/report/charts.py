@@ -5,7 +5,7 @@ import json
 import math
 import subprocess
 
-from .. import REPOSITORY, Failure
+from .. import REPOSITORY, Failure, pattern
 from ..analyse.scaling import steps
 from ..analyse.summary import COST
 from ..result import LOADS
@@ -102,9 +102,12 @@ def _points(groups, loads=tuple(LOADS)):
 
 
 def _beside(group, groups):
-    """What tells this workload from others of the same load and connections: payload and framing, where they vary."""
+    """What tells this workload from others of the same load and connections: payload and framing, where they vary; what is
+    asked for, and how, where that is not the plainest."""
+    workload = group.workload
     kinds = {(other.workload.payload_bytes, other.workload.framing) for other in groups}
-    return f", {group.workload.payload_bytes:,}-byte {group.workload.framing}" if len(kinds) > 1 else ""
+    text = f", {workload.payload_bytes:,}-byte {workload.framing}" if len(kinds) > 1 else ""
+    return text + (f", {workload.op}" if workload.op != "echo" else "") + pattern.text(workload.pattern)
 
 
 def _ratio_data(groups):
