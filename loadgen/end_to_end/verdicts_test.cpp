@@ -41,7 +41,7 @@ TEST(verdicts, a_healthy_run_gets_none) {
   for (const char* rate : {"closed", "100"}) {
     auto arguments = briefly({"-d", "500ms", server.address()});
     if (rate != std::string("closed")) arguments.insert(arguments.end(), {"-R", rate});
-    json cell;
+    json cell = json::object();
     for (int attempt = 0; attempt < 8 && cell.value("verdict", "") != "valid"; ++attempt) {
       program run(
           arguments);  // on a machine that is busy otherwise the client may really be kept from running
