@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <random>
 #include <set>
 #include <string>
 #include <vector>
@@ -254,6 +255,57 @@ TEST(client_session, a_mix_of_operations_and_sizes_is_checked_however_it_is_spli
     reply[reply.size() - 1] ^= std::byte{1};
     EXPECT_EQ(deliver(other, reply, step).replies, 199U);
   }
+}
+
+// A wrong reply of each kind, wherever it falls, however it is cut: none passes.
+TEST(client_session, no_wrong_reply_passes_of_a_hundred_thousand) {
+  enum class wrong { flipped, swapped, truncated, duplicated, of_another_connection };
+  constexpr std::size_t requests = 4;
+  std::mt19937_64 random(11);
+  int caught = 0;
+  for (int i = 0; i < 100'000; ++i) {
+    const auto kind = static_cast<framing>(random() % 3);
+    const auto size = static_cast<std::uint32_t>(1 + random() % 80);
+    const message_plan plan = plan_of(kind, size);
+    const auto each = static_cast<std::ptrdiff_t>(plan.largest_size());
+    const auto connection = static_cast<std::uint32_t>(random() % 1000);
+    client_session session(plan, connection);
+    for (std::size_t k = 0; k < requests; ++k) session.request();
+    bytes replies = answer(kind, send_all(session, 1 << 20), false);
+    const auto which = static_cast<std::ptrdiff_t>(random() % (requests - 1));
+    const auto first = replies.begin() + which * each;
+    const bytes right = replies;
+    switch (static_cast<wrong>(i % 5)) {
+      case wrong::flipped:
+        first[static_cast<std::ptrdiff_t>(random() % plan.largest_size())] ^= std::byte(1U << random() % 8);
+        break;
+      case wrong::swapped: std::swap_ranges(first, first + each, first + each); break;
+      case wrong::truncated:
+        replies.erase(first, first + 1 + static_cast<std::ptrdiff_t>(random() % plan.largest_size()));
+        break;
+      case wrong::duplicated: {
+        const bytes copy(first, first + each);
+        replies.insert(first, copy.begin(), copy.end());
+        break;
+      }
+      case wrong::of_another_connection: {
+        client_session other(plan, connection + 1 + static_cast<std::uint32_t>(random() % 1000));
+        for (std::size_t k = 0; k < requests; ++k) other.request();
+        const bytes theirs = answer(kind, send_all(other, 1 << 20), false);
+        std::copy_n(theirs.begin() + which * each, each, first);
+        break;
+      }
+    }
+    if (replies == right) {  // texts of one letter or two repeat
+      ++caught;
+      continue;
+    }
+    const auto seen = deliver(session, replies, 1 + random() % 200);
+    const bool missed = seen.found == finding::good && session.outstanding() == 0;
+    EXPECT_FALSE(missed) << i;
+    caught += !missed;
+  }
+  EXPECT_EQ(caught, 100'000);
 }
 
 TEST(message_plan, a_mix_has_its_weights_and_follows_the_seed) {
