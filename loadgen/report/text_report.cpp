@@ -81,7 +81,9 @@ std::string knee_text(const knee& of, const options& asked) {
   const std::string rate = grouped(its.estimate) + "/s";
   std::string text = asked.targets[of.target].label() + ": ";
   switch (its.place) {
-    case knee_place::unknown: return text + "no rate could be tried\n";
+    case knee_place::unknown:
+      return text + "no rate that was tried could be used" +
+             (its.ended ? "\n" : "; the search was not finished\n");
     case knee_place::at_most: return text + objective + " does not even hold at " + rate + '\n';
     case knee_place::at_least: text += fmt::format("{} holds at {} at least", objective, rate); break;
     case knee_place::found:
