@@ -127,9 +127,12 @@ fixture_server::behaviour tamper(tampering with) {
 }
 
 fixture_server::behaviour stalling(nanoseconds stall, nanoseconds period) {
-  const auto start = std::chrono::steady_clock::now();
+  // The first stall meets the first request, however long connecting has taken.
+  auto start = std::make_shared<std::optional<std::chrono::steady_clock::time_point>>();
+  auto once = std::make_shared<std::once_flag>();
   return tamper([=](std::size_t, std::size_t, message reply) {
-    const nanoseconds phase = (std::chrono::steady_clock::now() - start) % period;
+    std::call_once(*once, [&] { *start = std::chrono::steady_clock::now(); });
+    const nanoseconds phase = (std::chrono::steady_clock::now() - **start) % period;
     if (phase < stall) std::this_thread::sleep_for(stall - phase);
     return reply;
   });
