@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from . import Failure, count, doctor, micro
+from . import Failure, accuracy, count, doctor, micro
 from .plan import experiment
 from .plan.variants import baselines, unmet
 from .report import verbs as reporting
@@ -119,6 +119,14 @@ def parser():
                        "runs/<time>-count/)")
     exact.add_argument("--fail-over", type=percentage, metavar="PERCENT", help="with A B: fail when a count rose by more than "
                        "this, or a system call was added, e.g. 1%% (default: never fail)")
+
+    true = verb("accuracy", accuracy.run, help="how far echo-load's latencies are from the truth on this host", epilog=
+                "A server answers each request at a time fixed in advance, and tells what it really took: "
+                + "; ".join(f"{name}, {what}" for name, what in accuracy.SCHEDULES.items()) + ".\n"
+                "exit status: 0 measured, 1 failed, 2 usage")
+    true.add_argument("--duration", type=positive_seconds, metavar="SECONDS", help="of each run (default: "
+                      f"{accuracy.DURATION_S})")
+    true.add_argument("--rounds", type=whole_number, metavar="N", help=f"how often each is run (default: {accuracy.ROUNDS})")
 
     verb("list", list_all, help="experiments, and variants with the reason where one cannot run here")
     check = verb("doctor", examine, help="what on this host spoils figures, and what to do about it")
