@@ -10,6 +10,7 @@
 
 #include <fmt/format.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 
 #include <algorithm>
@@ -90,7 +91,9 @@ public:
   std::vector<nanoseconds> run() {
     std::array<epoll_event, 64> events;
     for (;;) {
-      const int n = ::epoll_wait(poll_.get(), events.data(), static_cast<int>(events.size()), patience());
+      const auto timeout = patience();
+      const int n = ::epoll_pwait2(poll_.get(), events.data(), static_cast<int>(events.size()),
+                                   queue_.empty() ? nullptr : &timeout, nullptr);
       for (const auto& event : std::span(events).first(static_cast<std::size_t>(std::max(n, 0)))) {
         if (event.data.fd == signals_) {
           std::ranges::sort(took_);
@@ -119,10 +122,10 @@ private:
     if (::epoll_ctl(poll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) throw_errno("epoll_ctl");
   }
 
-  int patience() const {  // ms
-    if (queue_.empty()) return -1;
-    const auto left = queue_.top().due - clock::now();
-    return left < 3ms ? 0 : static_cast<int>(left / 1ms) - 2;
+  timespec patience() const {
+    if (queue_.empty()) return {};
+    const auto left = std::max<nanoseconds>(queue_.top().due - clock::now(), 0ns);
+    return {.tv_sec = left / 1s, .tv_nsec = (left % 1s).count()};
   }
 
   void accept() {
@@ -239,6 +242,7 @@ int run(int argc, char** argv) {
   }
   if (!cpus.empty()) restrict_to_cpus(cpus);
   raise_descriptor_limit();
+  ::prctl(PR_SET_TIMERSLACK, 1);  // ns
   const sigset_t stop = block_stop_signals();
   const unique_fd signals(::signalfd(-1, &stop, SFD_CLOEXEC));
   server serving(kind, seed, signals.get());
