@@ -9,7 +9,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from . import Failure, accuracy, count, doctor, micro
+from . import Failure, accuracy, count, doctor, gate, micro
+from .gate import verb as gating
 from .plan import experiment
 from .plan.variants import baselines, unmet
 from .report import verbs as reporting
@@ -43,7 +44,7 @@ def parser():
     text = argparse.RawDescriptionHelpFormatter
     top = argparse.ArgumentParser(
         prog="echobench", formatter_class=text, description="Runs experiments over concurrency models and tells what "
-        "can be believed of them.", epilog="exit status: 0 ok, 1 failed or a regression, 2 usage (compare: also a "
+        "can be believed of them.", epilog="exit status: 0 ok, 1 failed or a regression, 2 usage (compare, gate: also a "
         "missing cell or nothing compared), 4 a wrong answer of a primitive (micro), 130 interrupted\n"
         "environment: ECHOBENCH_BUILD, the build folder that is measured (default: build/release)")
     verbs = top.add_subparsers(title="verbs", required=True, metavar="VERB")
@@ -119,6 +120,22 @@ def parser():
                        "runs/<time>-count/)")
     exact.add_argument("--fail-over", type=percentage, metavar="PERCENT", help="with A B: fail when a count rose by more than "
                        "this, or a system call was added, e.g. 1%% (default: never fail)")
+
+    gates = verb("gate", gating.run, help="judge a change: build two revisions, and say of each model whether a request costs "
+                 "more instructions, system calls or allocations", epilog="exit status: 0 pass, 1 regression, 2 broken or missing "
+                 "(also: nothing to compare, usage), 3 something could not be measured, 4 something cannot be told (with --strict)")
+    gates.add_argument("variants", nargs="*", metavar="VARIANT", help="what to judge (default: every variant)")
+    gates.add_argument("--base", required=True, metavar="REV", help="the revision before the change")
+    gates.add_argument("--head", default="HEAD", metavar="REV", help="the revision to judge (default: HEAD)")
+    gates.add_argument("--margin", type=percentage, default=gate.MARGIN, metavar="PERCENT", help="a count that rises by no more "
+                       f"is unchanged; one system call more never is (default: {100 * gate.MARGIN:g}%%)")
+    gates.add_argument("--connections", type=whole_numbers, default=count.CONNECTIONS, metavar="N[,N]", help="all of them ready "
+                       f"at each wake-up (default: {','.join(map(str, count.CONNECTIONS))})")
+    gates.add_argument("--repeats", type=whole_number, default=gate.REPEATS, metavar="N", help="how often to count (default: "
+                       f"{gate.REPEATS})")
+    gates.add_argument("--strict", action="store_true", help="exit with 4 when something cannot be told (default: off)")
+    gates.add_argument("--out", type=Path, metavar="DIR", help="folder for gate.json, gate.md and gate.xml; must not hold them "
+                       "yet (default: runs/<time>-gate/)")
 
     true = verb("accuracy", accuracy.run, help="how far echo-load's latencies are from the truth on this host", epilog=
                 "A server answers each request at a time fixed in advance, and tells what it really took: "

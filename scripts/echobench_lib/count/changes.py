@@ -47,6 +47,44 @@ class Change:
         grown = [(sides[1].get(name, 0) - sides[0].get(name, 0), name) for name in sides[0].keys() | sides[1].keys()]
         return sorted((item for item in grown if abs(item[0]) >= SHOWN_GROWTH), key=lambda item: (-item[0], item[1]))
 
+    def grew(self):
+        """`loop::run +12, send +3`: the functions that have most instructions more in B; empty where none has."""
+        return ", ".join(f"{name} {more:+.0f}" for more, name in self.functions()[:SHOWN_FUNCTIONS] if more > 0)
+
+    def back(self):
+        """From B to A."""
+        return Change(self.variant, self.connections, self.cells[::-1])
+
+    def rises(self, limit):
+        """Sentences for each count that rose by more than `limit` (0.01: one per cent), and each system call added."""
+        found = []
+        for name in judged():
+            before, after = self.pair(name)
+            # calls are judged by name below: one that is gone does not pay for another
+            if name != "system_calls" and before and after and rose(name, before, after, limit):
+                found.append(f"{FIGURES[name]} {change_text(before, after)}")
+        for name, (before, after) in self.calls().items():
+            least = ADDED_CALL if before["exact"] and after["exact"] and not self._inexact() else LOOSE_CALL
+            if min(after["values"]) - max(before["values"]) > least:
+                found.append(f"system call {name} {change_text(before, after)}")
+        return found
+
+    def undecided(self):
+        """Sentences for what cannot be judged."""
+        found = []
+        for name in judged():
+            pair = self.pair(name)
+            lacking = [side for side, figure in zip("AB", pair) if figure is None]
+            if len(lacking) == 1 or lacking and name == "instructions":
+                found.append(f"{FIGURES[name]} missing in {' and '.join(lacking)}")
+            elif not lacking and (single := [side for side, figure in zip("AB", pair)
+                                             if not figure["exact"] and len(figure["values"]) == 1]):
+                found.append(f"{FIGURES[name]} not exact, and counted once in {' and '.join(single)}: its scatter is not known")
+        return found
+
+    def _inexact(self):
+        return any(cell["inexact"] for cell in self.cells)
+
 
 @dataclass
 class Comparison:
@@ -55,43 +93,17 @@ class Comparison:
     missing: list = field(default_factory=list)
 
     def regressions(self, limit):
-        """Sentences for each count that rose by more than `limit` (0.01: one per cent), and each system call added."""
-        found = []
-        for change in self.changes:
-            for name in judged():
-                before, after = change.pair(name)
-                # calls are judged by name below: one that is gone does not pay for another
-                if name != "system_calls" and before and after and rose(name, before, after, limit):
-                    found.append(f"{change.where}: {FIGURES[name]} {change_text(before, after)}")
-            for name, (before, after) in change.calls().items():
-                least = ADDED_CALL if before["exact"] and after["exact"] and not _inexact(change) else LOOSE_CALL
-                if min(after["values"]) - max(before["values"]) > least:
-                    found.append(f"{change.where}: system call {name} {change_text(before, after)}")
-        return found
+        """Sentences, of all cells."""
+        return [f"{change.where}: {text}" for change in self.changes for text in change.rises(limit)]
 
     @property
     def undecided(self):
         """Sentences for what cannot be judged."""
-        found = list(self.missing)
-        for change in self.changes:
-            for name in judged():
-                pair = change.pair(name)
-                lacking = [side for side, figure in zip("AB", pair) if figure is None]
-                if len(lacking) == 1 or lacking and name == "instructions":
-                    found.append(f"{change.where}: {FIGURES[name]} missing in {' and '.join(lacking)}")
-                elif not lacking and (single := [side for side, figure, cell in zip("AB", pair, change.cells)
-                                                 if not figure["exact"] and len(figure["values"]) == 1]):
-                    found.append(f"{change.where}: {FIGURES[name]} not exact, and counted once in {' and '.join(single)}: "
-                                 "its scatter is not known")
-        return found
+        return self.missing + [f"{change.where}: {text}" for change in self.changes for text in change.undecided()]
 
 
 def judged():
     return [name for name in FIGURES if name not in NEVER_EXACT]
-
-
-def _inexact(change):
-    return any(cell["inexact"] for cell in change.cells)
 
 
 def rose(name, before, after, limit):
@@ -157,8 +169,7 @@ def show(comparison, console):
             before, after = change.pair("instructions")
             table.add_row(change.variant, figure_text(before), figure_text(after),
                           percent_text(before, after) if before and after else ABSENT,
-                          ", ".join(f"{name} {more:+.0f}" for more, name in change.functions()[:SHOWN_FUNCTIONS] if more > 0)
-                          or ABSENT)
+                          change.grew() or ABSENT)
         console.print(table)
         for change in changes:
             for text in _others(change):

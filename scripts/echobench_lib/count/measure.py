@@ -88,7 +88,7 @@ class Measurement:
             progress(done, steps, each * (len(steps) - done))
             begun = time.monotonic()
             try:
-                self.document["cells"].append(self._measure(cell))
+                self.document["cells"].append(self.measure(cell))
             except SeveralProcesses as reason:
                 self.document["unserved"].append(f"{cell.variant}: not counted over {format_connections(cell.connections)}: {reason}")
                 continue
@@ -103,7 +103,7 @@ class Measurement:
     def _guess_s(self):
         return 3 + 3 * self._plan.repeats
 
-    def _measure(self, cell):
+    def measure(self, cell):
         """All runs of a cell, side by side: counting is not timing, so that they may."""
         runs, refused = [], {}
         with tempfile.TemporaryDirectory(prefix="echobench-") as scratch, \

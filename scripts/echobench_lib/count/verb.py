@@ -25,10 +25,10 @@ def run(options, console):
         raise Usage("--fail-over: give two results, A and B")
     if len(names) == 2 and (options.fail_over is not None or all(Path(name).exists() for name in names)):
         return _compare(options, console)
-    plan = _plan(options)
+    planned = plan(options)
     file = new_folder(options.out, document.KIND, document.FILE_NAME) / document.FILE_NAME
-    measurement = Measurement(plan, sys.argv[1:], file)
-    console.print(f"cells: {len(plan.cells)}, each counted {plan.repeats} times by four tools: {file}", soft_wrap=True)
+    measurement = Measurement(planned, sys.argv[1:], file)
+    console.print(f"cells: {len(planned.cells)}, each counted {planned.repeats} times by four tools: {file}", soft_wrap=True)
     progress = Progress(console, lambda cell: f"{cell.variant}, {format_connections(cell.connections)}")
     begun = time.monotonic()
     try:
@@ -36,7 +36,7 @@ def run(options, console):
     finally:
         progress.clear()
         done, took = len(measurement.document["cells"]), format_seconds(time.monotonic() - begun)
-        console.print(f"counted {done} of {len(plan.cells)} cells in {took} (min:s): {file}\n" if done else
+        console.print(f"counted {done} of {len(planned.cells)} cells in {took} (min:s): {file}\n" if done else
                       "stopped before the first cell was counted: there is no result", soft_wrap=True)
     report.show(measurement.document, console, options.functions)
     return 0
@@ -66,7 +66,7 @@ def _compare(options, console):
     return 0
 
 
-def _plan(options):
+def plan(options):
     """What is to be counted; Usage and Failure before anything is."""
     listed = {entry["name"]: entry for entry in list_variants()}
     if unknown := [name for name in options.names if name not in listed]:

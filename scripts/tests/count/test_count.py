@@ -348,7 +348,7 @@ def test_an_interrupted_count_keeps_what_it_has_counted(echobench, tmp_path, mon
         if which.connections == 64:
             raise KeyboardInterrupt
         return cell()
-    monkeypatch.setattr(measure.Measurement, "_measure", measure_one)
+    monkeypatch.setattr(measure.Measurement, "measure", measure_one)
     monkeypatch.setattr(tools, "versions", lambda: {"valgrind": "1", "strace": "1"})
     done = echobench("count", "epoll", "--out", tmp_path / "r")
     assert done.returncode == 130 and "counted 1 of 2 cells" in done.stdout

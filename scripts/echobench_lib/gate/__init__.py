@@ -1,0 +1,10 @@
+"""Judges a change: two revisions, built with one toolchain, cell by cell.
+
+    builds     a revision's programs, from a work tree of its own
+    exact      what a request costs in counts, which have no noise to be told from
+    judgement  what was found of a cell, and the exit status of all
+    outputs    for terminals, pull requests, CI systems
+"""
+
+MARGIN = 0.01  # of a count: less is no change
+REPEATS = 2    # of each count

@@ -1,0 +1,99 @@
+"""A revision's programs, built from a work tree of its own under build/gate.  Paths of two revisions are equally long, so that
+nothing but the code differs; what is built already is used again."""
+
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from unittest import mock
+
+from .. import REPOSITORY, Failure, Usage
+from ..run.programs import BUILD_ENV, SERVERS, last_line
+
+FOLDER = Path("build") / "gate"
+SHORT = 12    # characters of a commit
+BUILD_S = 3600
+
+
+class BrokenBuild(Failure):
+    """A revision does not build.  Exit status 2."""
+
+    exit_status = 2
+
+
+@dataclass(frozen=True)
+class Build:
+    """`commit` in full, as `name`d on the command line."""
+
+    name: str
+    commit: str
+    folder: Path
+
+    @property
+    def label(self):
+        return self.commit[:SHORT] if self.commit.startswith(self.name) else f"{self.name} ({self.commit[:SHORT]})"
+
+    @contextlib.contextmanager
+    def in_use(self):
+        """Its programs are those that are run."""
+        with mock.patch.dict(os.environ, {BUILD_ENV: str(self.folder)}):
+            yield
+
+
+def resolve(name, repository=REPOSITORY):
+    """The commit that a revision stands for."""
+    done = _git(repository, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
+    if done.returncode != 0:
+        raise Usage(f"'{name}' is no revision of {repository}: give a branch, a tag or a commit (CI: fetch its history, too)")
+    return done.stdout.strip()
+
+
+def has_changes(repository=REPOSITORY):
+    """Whether the work tree has changes that no commit has."""
+    return bool(_git(repository, "status", "--porcelain", "--untracked-files=no").stdout.strip())
+
+
+def build(names, console, repository=REPOSITORY):
+    """A Build for each revision; work trees of others are removed."""
+    commits = [resolve(name, repository) for name in names]
+    keep = {commit[:SHORT] for commit in commits}
+    for old in sorted((repository / FOLDER).glob("*")):
+        if old.name not in keep:
+            shutil.rmtree(old)
+    _git(repository, "worktree", "prune")
+    return [_build(name, commit, console, repository) for name, commit in zip(names, commits)]
+
+
+def _build(name, commit, console, repository):
+    place = repository / FOLDER / commit[:SHORT]
+    source, built = place / "source", Build(name, commit, place / "build")
+    if not (source / "CMakeLists.txt").exists():
+        shutil.rmtree(place, ignore_errors=True)
+        _git(repository, "worktree", "prune")
+        done = _git(repository, "worktree", "add", "--detach", "--force", str(source), commit)
+        if done.returncode != 0:
+            raise Failure(f"{built.label}: no work tree: {last_line(done.stderr)}")
+    console.print(f"building {built.label}", soft_wrap=True, markup=False)
+    with (place / "build.log").open("w") as log:
+        _run(built, log, "cmake", "-S", source, "-B", built.folder, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release")
+        known = subprocess.run(["cmake", "--build", built.folder, "--target", "help"], capture_output=True, text=True).stdout
+        targets = [name for name in SERVERS if re.search(rf"^(\.\.\. )?{name}\b(:|$)", known, re.MULTILINE)]
+        if not targets:
+            raise BrokenBuild(f"{built.label} has none of {', '.join(SERVERS)}")
+        _run(built, log, "cmake", "--build", built.folder, "--target", *targets)
+    return built
+
+
+def _run(built, log, *command):
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, timeout=BUILD_S)
+    if done.returncode != 0:
+        lines = Path(log.name).read_text(errors="replace").splitlines()
+        said = [line for line in lines if re.search(r"\berror:|CMake Error", line) and not line.startswith("[")] or lines[-1:] or [""]
+        raise BrokenBuild(f"{built.label} does not build: {said[0]} ({log.name})")
+
+
+def _git(repository, *arguments):
+    return subprocess.run(["git", "-C", repository, *arguments], capture_output=True, text=True)

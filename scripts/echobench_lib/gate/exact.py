@@ -1,0 +1,97 @@
+"""The exact tier: what a request costs in instructions, system calls and allocations, of both revisions.  Nothing is timed: it
+needs no quiet host, and says the same each time."""
+
+import tempfile
+import time
+from argparse import Namespace
+from pathlib import Path
+
+from .. import Failure, Usage
+from ..count import verb as counting
+from ..count.changes import Change
+from ..count.document import FIGURES
+from ..count.drive import SeveralProcesses
+from ..count.measure import Measurement
+from ..count.report import figure_text
+from ..run.programs import list_variants
+from .judgement import BROKE, IMPROVED, MISSING, NEW, REGRESSED, UNCHANGED, UNDECIDED, UNMEASURED, Judgement
+
+TIER = "exact"
+SHOWN = ("instructions", "system_calls", "allocations", "allocated_bytes")
+
+
+def judge(base, head, asked, progress):
+    """A Judgement for each cell of two builds.  `asked` has `variants` (empty: all), `connections`, `margin`, `repeats`."""
+    plans = {build: _plan(build, asked) for build in (base, head)}
+    known = [name for build in plans for name in _listed(build)]
+    if unknown := [name for name in asked.variants if name not in known]:
+        raise Usage(f"no variant '{unknown[0]}' in either revision: there are {', '.join(dict.fromkeys(known))}")
+    sides = _count(plans, progress)
+    keys = dict.fromkeys(key for build in (base, head) for key in sides[build])
+    return [_judge(*key, sides[base].get(key), sides[head].get(key), asked.margin) for key in keys]
+
+
+def _listed(build):
+    with build.in_use():
+        return [entry["name"] for entry in list_variants()]
+
+
+def _plan(build, asked):
+    """What this revision can be asked for; None where it is nothing."""
+    names = [name for name in _listed(build) if name in asked.variants or not asked.variants]
+    if not names:
+        return None
+    with build.in_use():
+        try:
+            return counting.plan(Namespace(names=names, connections=asked.connections, framing=None, payload=None,
+                                           repeats=asked.repeats))
+        except Usage:  # none of them is available here
+            return None
+
+
+def _count(plans, progress):
+    """{build: {(variant, connections): the stored cell, or a sentence that says why there is none}}"""
+    steps = [(build, cell) for build, plan in plans.items() if plan for cell in plan.cells]
+    found, begun = {build: {} for build in plans}, time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="echobench-") as scratch:
+        for done, (build, cell) in enumerate(steps):
+            spent = time.monotonic() - begun
+            progress(done, steps, spent / done * (len(steps) - done) if done else 5.0 * len(steps))
+            with build.in_use():
+                measurement = Measurement(plans[build], [], Path(scratch) / "count.json")
+                try:
+                    found[build][cell.variant, cell.connections] = measurement.measure(cell)
+                except SeveralProcesses:
+                    pass  # not counted, on either side
+                except Failure as failure:
+                    found[build][cell.variant, cell.connections] = str(failure)
+    return found
+
+
+def _judge(variant, connections, before, after, margin):
+    def judged(found, why=(), figures=None):
+        return Judgement(TIER, variant, connections, found, list(why), figures or {})
+
+    if isinstance(after, str):
+        return judged(BROKE, [after])
+    if after is None:
+        return judged(MISSING, ["the head does not serve it"])
+    if before is None:
+        return judged(NEW)
+    if isinstance(before, str):
+        return judged(UNMEASURED, [f"the base failed: {before}"])
+    change = Change(variant, connections, (before, after))
+    figures = {FIGURES[name]: tuple(figure_text(figure) for figure in change.pair(name)) for name in SHOWN}
+    if rises := change.rises(margin):
+        grew = change.grew()
+        return judged(REGRESSED, rises + ([f"grew most: {grew}"] if grew else []), figures)
+    if undecided := change.undecided():
+        return judged(UNDECIDED, undecided, figures)
+    if change.back().rises(margin):
+        return judged(IMPROVED, _told(change), figures)
+    return judged(UNCHANGED, [], figures)
+
+
+def _told(change):
+    return [f"{FIGURES[name]} {figure_text(before)} to {figure_text(after)}" for name in SHOWN
+            for before, after in [change.pair(name)] if before and after and before["per_request"] != after["per_request"]]

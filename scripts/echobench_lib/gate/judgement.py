@@ -1,0 +1,59 @@
+"""What was found of each cell, and what follows from all of them."""
+
+from dataclasses import dataclass, field
+
+PASS, REGRESSION, BROKEN, NOT_MEASURABLE, CANNOT_TELL = 0, 1, 2, 3, 4  # exit statuses
+
+BROKE = "broken"                    # the head's server failed, or answered wrongly
+MISSING = "missing"                 # only the base has it
+REGRESSED = "regressed"             # beyond the margin
+UNMEASURED = "not measurable"
+UNDECIDED = "cannot tell"
+IMPROVED = "improved"
+NEW = "new"                         # only the head has it
+UNCHANGED = "unchanged"             # within the margin
+
+STATUS = {BROKE: BROKEN, MISSING: BROKEN, REGRESSED: REGRESSION, UNMEASURED: NOT_MEASURABLE, UNDECIDED: CANNOT_TELL,
+          IMPROVED: PASS, NEW: PASS, UNCHANGED: PASS}  # the worst first, as they are listed
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Of one cell in one tier: `why` are sentences, `figures` {name: (base, head) texts} for a table."""
+
+    tier: str
+    variant: str
+    connections: int
+    found: str
+    why: list = field(default_factory=list)
+    figures: dict = field(default_factory=dict)
+
+    @property
+    def cell(self):
+        return f"{self.variant}, {self.connections:,} connection{'s' if self.connections != 1 else ''}"
+
+    def as_json(self):
+        return {"tier": self.tier, "variant": self.variant, "connections": self.connections, "found": self.found,
+                "why": self.why, "figures": {name: list(pair) for name, pair in self.figures.items()}}
+
+
+def by_weight(judgements):
+    """What matters most first; else in their order."""
+    return sorted(judgements, key=lambda judgement: list(STATUS).index(judgement.found))
+
+
+def exit_status(judgements, strict=False):
+    """Broken or missing goes before a regression, and a regression before what could not be judged.  Nothing compared is
+    broken: an empty comparison proves nothing."""
+    compared = [each for each in judgements if each.found != NEW]
+    statuses = {STATUS[each.found] for each in compared} if compared else {BROKEN}
+    for status in (BROKEN, REGRESSION, NOT_MEASURABLE):
+        if status in statuses:
+            return status
+    return CANNOT_TELL if strict and CANNOT_TELL in statuses else PASS
+
+
+def counts(judgements):
+    """`1 regressed, 27 unchanged`"""
+    return ", ".join(f"{number} {found}" for found in STATUS
+                     if (number := sum(each.found == found for each in judgements))) or "nothing was compared"

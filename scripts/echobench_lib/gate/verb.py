@@ -1,0 +1,45 @@
+"""What `echobench gate` is asked for."""
+
+import os
+from pathlib import Path
+
+from .. import documents
+from ..progress import Progress
+from ..run.programs import require_descriptors
+from . import builds, exact, judgement, outputs
+
+FILE_NAME = "gate.json"
+
+
+def run(options, console):
+    folder = documents.new_folder(options.out, "gate", FILE_NAME)
+    require_descriptors(2 * max(options.connections))
+    if options.head == "HEAD" and builds.has_changes():
+        console.print("changes that are not committed are not part of HEAD, and not judged", soft_wrap=True)
+    base, head = builds.build([options.base, options.head], console)
+    progress = Progress(console, lambda build, cell: f"{build.label}: {cell.variant}, {cell.connections:,}")
+    try:
+        judgements = exact.judge(base, head, options, progress)
+    finally:
+        progress.clear()
+    status = judgement.exit_status(judgements, options.strict)
+    title = f"{head.label} against {base.label}: counts of a request, margin {100 * options.margin:g} %"
+    outputs.show(title, judgements, console)
+    _write(folder, title, base, head, judgements, status, options)
+    console.print(f"{folder}: gate.json, gate.md, gate.xml (JUnit)", soft_wrap=True)
+    return status
+
+
+def _write(folder, title, base, head, judgements, status, options):
+    text = outputs.markdown(title, judgements)
+    documents.write({"schema_version": 1, "kind": "gate", "base": base.commit, "head": head.commit, "margin": options.margin,
+                     "strict": options.strict, "exit_status": status, "made_at": documents.now(),
+                     "cells": [each.as_json() for each in judgements]}, folder / FILE_NAME)
+    (folder / "gate.md").write_text(text)
+    (folder / "gate.xml").write_text(outputs.junit(judgements))
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        for line in outputs.annotations(judgements):
+            print(line)
+    if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
+        with Path(summary).open("a") as file:
+            file.write(text)

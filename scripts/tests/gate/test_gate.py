@@ -1,0 +1,230 @@
+"""`gate`: what is found of a cell, exit statuses, what is written, and revisions that are built."""
+
+import json
+import subprocess
+from types import SimpleNamespace
+from xml.etree import ElementTree
+
+import pytest
+from conftest import FAKES, run_echobench
+
+from echobench_lib import Failure, Usage
+from echobench_lib.gate import builds, exact, judgement, outputs
+from echobench_lib.gate.builds import BrokenBuild, Build
+from echobench_lib.gate.judgement import (BROKE, IMPROVED, MISSING, NEW, REGRESSED, UNCHANGED, UNDECIDED, UNMEASURED, Judgement,
+                                          exit_status)
+
+BASE, HEAD = (Build(name, commit * 40, FAKES) for name, commit in (("main", "a"), ("HEAD", "b")))
+
+
+def figure(*values, exact=True):
+    return {"per_request": values[0], "values": list(values), "scatter": 0.0, "exact": exact}
+
+
+def cell(instructions=500, sends=1, functions=None, **figures):
+    return {"figures": {"instructions": figure(instructions, instructions), "allocations": figure(0.0, 0.0),
+                        "allocated_bytes": figure(0.0, 0.0), "system_calls": figure(sends, sends), **figures},
+            "system_calls": {"sendto": figure(sends, sends)}, "inexact": "",
+            "functions": [{"name": name, "instructions": number, "share": 0} for name, number in (functions or {}).items()]}
+
+
+def judge(before, after, margin=0.01):
+    return exact._judge("epoll", 64, before, after, margin)
+
+
+# ---- a cell ----
+
+@pytest.mark.parametrize("before, after, found", [
+    (cell(), cell(), UNCHANGED), (cell(), cell(505), UNCHANGED), (cell(), cell(506), REGRESSED), (cell(506), cell(), IMPROVED),
+    (cell(), cell(sends=1.02), REGRESSED), (cell(), cell(400, sends=1.02), REGRESSED), (cell(sends=2), cell(), IMPROVED),
+    (cell(), cell(allocations=figure(1.0, 1.0)), REGRESSED), (cell(), None, MISSING), (None, cell(), NEW),
+    (cell(), "it crashed", BROKE), (None, "it crashed", BROKE), ("it crashed", cell(), UNMEASURED),
+    ("it crashed", "it crashed", BROKE), (cell(), cell(instructions=501, allocations=None), UNDECIDED)])
+def test_what_is_found_of_a_cell(before, after, found):
+    assert judge(before, after).found == found
+
+
+def test_a_regression_says_which_functions_grew():
+    [rise, grew] = judge(cell(functions={"f": 400, "g": 100}), cell(600, functions={"f": 500, "g": 100})).why
+    assert rise == "instructions 500 to 600 (+20.00 %)" and grew == "grew most: f +100"
+
+
+def test_the_margin_is_the_users():
+    assert judge(cell(1000), cell(1005), 0.004).found == REGRESSED
+    assert judge(cell(1000), cell(1005), 0.006).found == UNCHANGED
+
+
+# ---- all cells ----
+
+@pytest.mark.parametrize("found, status, strictly", [
+    ([UNCHANGED, IMPROVED, NEW], 0, 0), ([UNCHANGED, REGRESSED, UNDECIDED], 1, 1), ([REGRESSED, MISSING], 2, 2), ([BROKE], 2, 2),
+    ([UNCHANGED, UNMEASURED], 3, 3), ([UNMEASURED, REGRESSED], 1, 1), ([UNDECIDED, UNCHANGED], 0, 4), ([], 2, 2), ([NEW], 2, 2)])
+def test_exit_statuses(found, status, strictly):
+    judgements = [Judgement("exact", f"v{number}", 1, each) for number, each in enumerate(found)]
+    assert exit_status(judgements) == status
+    assert exit_status(judgements, strict=True) == strictly
+
+
+# ---- what is written ----
+
+JUDGEMENTS = [Judgement("exact", "epoll", 64, UNCHANGED, [], {"instructions": ("500", "500")}),
+              Judgement("exact", "poll", 1, REGRESSED, ["a | b <i>"], {"instructions": ("500", "600")}),
+              Judgement("exact", "fiber", 1, UNDECIDED, ["why\nnot"])]
+
+
+def test_markdown_has_what_changed_on_top():
+    text = outputs.markdown("B against A", JUDGEMENTS)
+    top, rest = text.split("<details>")
+    assert "**1 regressed, 1 cannot tell, 1 unchanged**" in top
+    assert top.index("`poll`") < top.index("`fiber`") and "`epoll`" not in top and "a \\| b &lt;i>" in top
+    assert "| `epoll` | 64 | 500 | 500 | unchanged |" in rest
+
+
+def test_junit_is_xml_with_a_case_for_each_cell():
+    suite = ElementTree.fromstring(outputs.junit(JUDGEMENTS))
+    assert [suite.get(name) for name in ("tests", "failures", "skipped")] == ["3", "1", "1"]
+    assert [[child.tag for child in case] for case in suite] == [[], ["failure"], ["skipped"]]
+    assert suite[1][0].get("message") == "regressed: a | b <i>"
+
+
+def test_annotations_are_one_line_each():
+    assert list(outputs.annotations(JUDGEMENTS)) == [
+        "::error title=echobench: poll%2C 1 connection::regressed: a | b <i>",
+        "::warning title=echobench: fiber%2C 1 connection::cannot tell: why%0Anot"]
+
+
+# ---- the verb ----
+
+@pytest.fixture
+def gate(monkeypatch, tmp_path):
+    """Runs the verb with counts that are given: {variant: a cell, or why there is none}, of base and head."""
+
+    def gate(base, head, *options, **environment):
+        sides = {BASE: base, HEAD: head}
+        monkeypatch.setattr(builds, "build", lambda names, console: [BASE, HEAD])
+        monkeypatch.setattr(exact, "_count", lambda plans, progress: {
+            build: {(variant, 64): counted for variant, counted in side.items()} for build, side in sides.items()})
+        out = tmp_path / str(len(list(tmp_path.iterdir())))
+        return run_echobench("gate", "--base", "main", "--out", out, *options, **environment), out
+
+    return gate
+
+
+def test_a_regression_fails_and_is_told_everywhere(gate, tmp_path):
+    summary = tmp_path / "summary.md"
+    done, out = gate({"epoll": cell(), "thread-pool": cell()}, {"epoll": cell(600), "thread-pool": cell()},
+                     GITHUB_ACTIONS="true", GITHUB_STEP_SUMMARY=str(summary))
+    assert done.returncode == 1, done.stderr
+    assert "epoll, 64 connections: regressed: instructions 500 to 600 (+20.00 %)" in done.stdout
+    assert "::error title=echobench: epoll%2C 64 connections::regressed" in done.stdout
+    stored = json.loads((out / "gate.json").read_text())
+    assert stored["exit_status"] == 1 and (stored["base"], stored["head"]) == ("a" * 40, "b" * 40)
+    assert [each["found"] for each in stored["cells"]] == [REGRESSED, UNCHANGED]
+    assert summary.read_text() == (out / "gate.md").read_text()
+    assert ElementTree.fromstring((out / "gate.xml").read_text()).get("failures") == "1"
+
+
+def test_what_has_not_changed_passes(gate):
+    done, _ = gate({"epoll": cell()}, {"epoll": cell()})
+    assert done.returncode == 0 and "1 unchanged" in done.stdout and "::" not in done.stdout
+
+
+@pytest.mark.parametrize("base, head, status, says", [
+    ({"epoll": cell()}, {"epoll": "epoll: ended by SIGSEGV"}, 2, "epoll, 64 connections: broken: epoll: ended by SIGSEGV"),
+    ({"epoll": cell()}, {"epoll": "reply 3 is wrong"}, 2, "broken: reply 3 is wrong"),
+    ({"epoll": cell(), "thread-pool": cell()}, {"epoll": cell()}, 2, "thread-pool, 64 connections: missing"),
+    ({"epoll": cell()}, {"epoll": cell(), "thread-pool": cell()}, 0, "1 new, 1 unchanged"),
+    ({}, {"epoll": cell()}, 2, "1 new"), ({}, {}, 2, "nothing was compared")])
+def test_broken_missing_and_new(gate, base, head, status, says):
+    done, _ = gate(base, head)
+    assert done.returncode == status and says in done.stdout
+
+
+def test_what_cannot_be_told_fails_only_strictly(gate):
+    sides = {"epoll": cell()}, {"epoll": cell(allocations=None)}
+    assert gate(*sides)[0].returncode == 0
+    assert gate(*sides, "--strict")[0].returncode == 4
+
+
+def test_a_variant_of_neither_revision_is_a_mistake(gate):
+    done, _ = gate({}, {}, "nonsense")
+    assert done.returncode == 2 and "no variant 'nonsense' in either revision: there are iterative," in done.stderr
+
+
+# ---- revisions ----
+
+PROJECT = """\
+cmake_minimum_required(VERSION 3.20)
+project(small LANGUAGES NONE)
+add_custom_target(echo-server COMMAND {command})
+"""
+COPY = "${CMAKE_COMMAND} -E copy ${CMAKE_SOURCE_DIR}/server ${CMAKE_BINARY_DIR}/servers/echo-server"
+
+
+@pytest.fixture
+def repository(tmp_path):
+    """A function that commits a project whose build runs a command; and its folder."""
+    folder = tmp_path / "repository"
+
+    def git(*arguments):
+        subprocess.run(["git", "-C", folder, "-c", "user.name=t", "-c", "user.email=t@example.org", *arguments], check=True,
+                       capture_output=True)
+
+    def commit(text, command=COPY):
+        (folder / "server").write_text(text)
+        (folder / "CMakeLists.txt").write_text(PROJECT.format(command=command))
+        git("add", "server", "CMakeLists.txt")
+        git("commit", "-m", text)
+
+    folder.mkdir()
+    git("init", "-b", "main")
+    return SimpleNamespace(folder=folder, commit=commit)
+
+
+QUIET = SimpleNamespace(print=lambda *_, **__: None)
+
+
+def test_each_revision_is_built_from_its_own_files(repository):
+    for text in ("one", "two", "three"):
+        repository.commit(text)
+    base, head = builds.build(["main~1", "main"], QUIET, repository.folder)
+    for build, text in ((base, "two"), (head, "three")):
+        assert (build.folder / "servers" / "echo-server").read_text() == text
+        assert build.commit[:12] in build.label
+    assert len(str(base.folder)) == len(str(head.folder))
+    builds.build(["main~2", "main"], QUIET, repository.folder)
+    assert not base.folder.exists() and head.folder.exists(), "what is no longer asked for is gone"
+
+
+def test_a_revision_that_does_not_build_is_told_with_its_first_error(repository):
+    repository.commit("one")
+    repository.commit('message(FATAL_ERROR "no")', "${CMAKE_COMMAND} -P ${CMAKE_SOURCE_DIR}/server")
+    with pytest.raises(BrokenBuild, match=r"does not build: CMake Error at .*server:1 \(message\):") as failure:
+        builds.build(["main~1", "main"], QUIET, repository.folder)
+    assert failure.value.exit_status == 2
+
+
+def test_a_revision_that_does_not_exist_is_a_mistake(repository):
+    repository.commit("one")
+    with pytest.raises(Usage, match="'nowhere' is no revision of"):
+        builds.build(["nowhere", "main"], QUIET, repository.folder)
+
+
+def test_changes_that_are_not_committed_are_seen(repository):
+    repository.commit("one")
+    assert not builds.has_changes(repository.folder)
+    (repository.folder / "server").write_text("two")
+    assert builds.has_changes(repository.folder)
+
+
+def test_a_failure_of_one_cell_leaves_the_others(monkeypatch):
+    def measure(self, cell):
+        if cell.variant == "epoll":
+            raise Failure("epoll: ended by SIGSEGV")
+        return cell_of[cell.variant]
+
+    cell_of = {"asio-callback": cell()}
+    monkeypatch.setattr(exact.Measurement, "measure", measure)
+    asked = SimpleNamespace(variants=["epoll", "asio-callback"], connections=[4], repeats=1, margin=0.01)
+    found = {each.variant: each.found for each in exact.judge(BASE, HEAD, asked, lambda *_: None)}
+    assert found == {"epoll": BROKE, "asio-callback": UNCHANGED}
