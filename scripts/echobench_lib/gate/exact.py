@@ -14,6 +14,7 @@ from ..count.drive import SeveralProcesses
 from ..count.measure import Measurement
 from ..count.report import figure_text
 from ..run.programs import list_variants
+from .builds import FOLDER
 from .judgement import BROKE, IMPROVED, MISSING, NEW, REGRESSED, UNCHANGED, UNDECIDED, UNMEASURED, Judgement
 
 TIER = "exact"
@@ -53,6 +54,7 @@ def _count(plans, progress):
     """{build: {(variant, connections): the stored cell, or a sentence that says why there is none}}"""
     steps = [(build, cell) for build, plan in plans.items() if plan for cell in plan.cells]
     found, begun = {build: {} for build in plans}, time.monotonic()
+    compilers = {}
     with tempfile.TemporaryDirectory(prefix="echobench-") as scratch:
         for done, (build, cell) in enumerate(steps):
             spent = time.monotonic() - begun
@@ -65,6 +67,11 @@ def _count(plans, progress):
                     pass  # not counted, on either side
                 except Failure as failure:
                     found[build][cell.variant, cell.connections] = str(failure)
+                if built := measurement.document["tool"].get("build"):
+                    compilers[build] = built.get("compiler")
+    if len(set(compilers.values())) > 1:
+        raise Failure(f"not one toolchain: {', '.join(f'{build.label} by {name}' for build, name in compilers.items())}; "
+                      f"remove {FOLDER} and try again")
     return found
 
 

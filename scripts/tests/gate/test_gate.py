@@ -228,3 +228,15 @@ def test_a_failure_of_one_cell_leaves_the_others(monkeypatch):
     asked = SimpleNamespace(variants=["epoll", "asio-callback"], connections=[4], repeats=1, margin=0.01)
     found = {each.variant: each.found for each in exact.judge(BASE, HEAD, asked, lambda *_: None)}
     assert found == {"epoll": BROKE, "asio-callback": UNCHANGED}
+
+
+def test_two_compilers_are_no_comparison(monkeypatch):
+    def measure(self, _):
+        self.document["tool"]["build"] = {"compiler": f"GCC {next(versions)}"}
+        return cell()
+
+    versions = iter((12, 13))
+    monkeypatch.setattr(exact.Measurement, "measure", measure)
+    asked = SimpleNamespace(variants=["epoll"], connections=[4], repeats=1, margin=0.01)
+    with pytest.raises(Failure, match=r"not one toolchain: main \(aaaaaaaaaaaa\) by GCC 12, HEAD \(bbbbbbbbbbbb\) by GCC 13"):
+        exact.judge(BASE, HEAD, asked, lambda *_: None)
