@@ -48,7 +48,10 @@ TEST(verdicts, a_healthy_run_gets_none) {
       ASSERT_EQ(run.wait(), exit_ok) << run.err();
       cell = run.cell();
     }
-    EXPECT_EQ(cell["verdict"], "valid") << reasons_of(cell);
+    const bool kept_from_running = cell["client_busy"] > 0.8 || cell.value("schedule_adherence", 1.0) < 0.95;
+    EXPECT_TRUE(cell["verdict"] == "valid" || (kept_from_running && cell["verdict"] == "client-bound"))
+        << cell["verdict"] << '\n'
+        << reasons_of(cell);
     EXPECT_GT(cell["effective_concurrency"], rate == std::string("closed") ? 4.0 : 0.1);
   }
 }
