@@ -36,6 +36,7 @@ void measure_step(conductor& run, std::size_t number, nanoseconds length) {
   const auto windows = std::clamp<std::int64_t>(length / window, 1, most_windows);
   run.drive_windows(number, length, static_cast<std::size_t>(windows), length / 10);
   run.end(number);
+  run.settle();  // what comes unasked for is this step's
   run.conclude(number);
   run.forget_counters();
 }
@@ -78,7 +79,6 @@ void sweep_rates(conductor& run) {
       }
     }
   }
-  run.settle();
   run.result().elapsed = clock::now() - start;
 }
 
@@ -129,7 +129,6 @@ void search_knees(conductor& run) {
     }
   }
   for (std::size_t t = 0; t < run.targets(); ++t) knees[t].found = searches[t].result();
-  run.settle();
   run.result().elapsed = clock::now() - start;
 }
 

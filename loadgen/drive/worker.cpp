@@ -256,7 +256,7 @@ std::span<const std::byte> worker::pending(std::size_t slot, std::span<std::byte
 
 void worker::taken(std::size_t slot, std::size_t n) noexcept {
   connections_[slot].session.sent(n);
-  if (time_.driving()) time_.now().bytes_out += n;
+  if (is_measured(connections_[slot])) time_.now().bytes_out += n;
 }
 
 void worker::on_kernel_times(std::size_t, clock::time_point sent, clock::time_point received) {
@@ -269,10 +269,8 @@ void worker::on_bytes(std::size_t slot, std::span<const std::byte> bytes) {
   connection& own = connections_[slot];
   const auto first = own.session.replied();
   const auto [replies, found] = own.session.received(bytes);
-  if (time_.driving()) {
-    time_.advance_to(now);
-    time_.now().bytes_in += bytes.size();
-  }
+  if (time_.driving()) time_.advance_to(now);
+  if (is_measured(own)) time_.now().bytes_in += bytes.size();
   if (own.its == role::active) {
     for (auto sequence = first; sequence < first + replies; ++sequence) {
       complete(own, times_of(slot, sequence), messages_.operation_of(own.session.connection(), sequence),

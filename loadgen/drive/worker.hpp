@@ -88,6 +88,10 @@ private:
   bool pipeline_full(const connection& of) const noexcept {
     return of.session.outstanding() >= load_.pipeline;
   }
+  // Its bytes count: neither a slow reader's, nor those that come late from another target.
+  bool is_measured(const connection& of) const noexcept {
+    return time_.driving() && of.its == role::active && of.target == plan_.target;
+  }
   pacer& pace() noexcept { return *(plan_.open_loop() ? open_ : closed_)[plan_.target]; }
 
   std::size_t slot_to_connect(std::size_t index) const noexcept;

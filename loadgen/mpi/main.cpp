@@ -56,6 +56,19 @@ std::variant<options, int> parse_quietly(const ranks& all, int argc, char** argv
   return parsed;
 }
 
+// Each thread of each rank has a connection, or it would have nothing to do.
+bool are_too_many(const ranks& all, const options& asked) {
+  const std::size_t threads = all.count() * asked.threads;
+  if (threads <= asked.load.connections) return false;
+  if (all.is_first()) {
+    fmt::print(stderr,
+               "echo-load-mpi: --connections {} is less than the {} threads of {} rank(s): ask for more "
+               "connections, or for fewer ranks or --threads\n",
+               asked.load.connections, threads, all.count());
+  }
+  return true;
+}
+
 int conduct(const ranks& all, const options& asked, const std::vector<std::string>& argv) {
   require_writable_files(asked);
   auto clocks = agreeing_clocks(all);
@@ -86,6 +99,7 @@ int main(int argc, char** argv) {
     const auto& asked = std::get<options>(parsed);
     if (asked.targets.size() > mpi_crew::most_targets)
       throw std::invalid_argument(fmt::format("more than {} TARGETs", mpi_crew::most_targets));
+    if (are_too_many(all, asked)) return all.is_first() ? exit_usage : exit_ok;
     if (!asked.cpus.empty()) restrict_to_cpus(asked.cpus);
     if (all.is_first()) return conduct(all, asked, std::vector<std::string>(argv, argv + argc));
     follow(all, asked);

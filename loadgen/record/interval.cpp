@@ -18,6 +18,7 @@ interval::interval(std::size_t of_cell, std::chrono::nanoseconds begin, std::chr
   p50 = counts.percentile(50);
   p99 = counts.percentile(99);
   max = counts.max();
+  service_max = recorded.service.max();
   if (open_loop) response = encode_hdr_v2(recorded.response);
 }
 

@@ -27,11 +27,12 @@ void write_files(const measurement& measured, const options& asked, std::span<co
     hdr_log_line line{.tag = tag + "/service",
                       .start = each.start,
                       .length = each.length,
-                      .max = each.max,
+                      .max = each.service_max,
                       .encoded = &each.service};
     lines.push_back(line);
     if (each.response.empty()) continue;
     line.tag = tag + "/response";
+    line.max = each.max;
     line.encoded = &each.response;
     lines.push_back(line);
   }

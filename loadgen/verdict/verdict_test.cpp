@@ -63,13 +63,19 @@ TEST(verdict, closed_loop_is_client_bound_when_the_client_is_busy_and_the_server
   }
 }
 
-TEST(verdict, open_loop_is_client_bound_by_its_schedule_alone) {
+TEST(verdict, open_loop_is_client_bound_where_its_schedule_was_not_kept_or_replies_waited_for_the_client) {
   evidence found = healthy();
   found.open_loop = true;
-  found.client_busy = 1;
+  found.client_busy = 0.9;
   found.server_busy = 0.1;
   found.on_schedule = 0.95;
   EXPECT_EQ(judge(found).found, verdict::valid);
+  found.client_busy = 0.95;
+  EXPECT_EQ(judge(found).found, verdict::client_bound);
+  EXPECT_THAT(judge(found).reasons[0], HasSubstr("or lower --rate"));
+  found.server_busy = 0.95;
+  EXPECT_EQ(judge(found).found, verdict::valid);
+  found.client_busy = 0.9;
   found.on_schedule = 0.94;
   const auto judged = judge(found);
   EXPECT_EQ(judged.found, verdict::client_bound);

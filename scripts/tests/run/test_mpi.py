@@ -149,3 +149,9 @@ def test_a_mistake_is_told_once(hosts):
     done = run(mpirun(hosts, 2, "-n", 2, PROGRAM, "-c", "0", f"{NET}.1:1"))
     assert done.returncode == 2
     assert done.stderr.count("--connections") == 1
+
+
+def test_a_rank_without_a_connection_is_refused(hosts):
+    done = run(mpirun(hosts, 2, "-n", 2, PROGRAM, "-c", "3", "--threads", "2", f"{NET}.1:1"))
+    assert done.returncode == 2
+    assert "--connections 3 is less than the 4 threads of 2 rank(s)" in done.stderr
