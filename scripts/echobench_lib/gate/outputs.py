@@ -13,7 +13,8 @@ FIGURE = "instructions"
 
 def show(title, judgements, console):
     """A table of all cells, those that changed first; below it, why."""
-    table = plain_table(title, (("variant", "left"), ("connections", "right"), (f"{FIGURE}: base", "right"), ("head", "right"),
+    console.print(title, style="bold", soft_wrap=True, markup=False)
+    table = plain_table(None, (("variant", "left"), ("connections", "right"), (f"{FIGURE}: base", "right"), ("head", "right"),
                                 ("verdict", "left")))
     for each in by_weight(judgements):
         style = STYLES.get(each.found)
