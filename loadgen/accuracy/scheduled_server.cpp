@@ -2,8 +2,9 @@
 // long requests really took here: the truth that a load generator's percentiles can be held against.
 //
 // A request's time begins when the kernel has received its last byte (SO_TIMESTAMPNS), so that it does not
-// matter when this process came to read it, and ends just before its reply is sent. Replies of one connection
-// stay in order. One thread, which polls rather than sleeps when a reply is due soon.
+// matter when this process came to read it, and ends just before its reply is sent: waking up late is part of
+// the truth. Replies of one connection stay in order. One thread, which sleeps when nothing is due: where a
+// hypervisor divides fewer CPUs than it shows, a server that polls takes them from the client.
 #include "common/cli.hpp"
 #include "common/frame.hpp"
 #include "common/socket.hpp"
@@ -23,6 +24,7 @@
 #include <random>
 #include <span>
 #include <system_error>
+#include <tuple>
 #include <vector>
 
 namespace echobench {

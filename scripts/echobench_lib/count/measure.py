@@ -62,7 +62,7 @@ class Plan:
 
 
 class Measurement:
-    """Carries out a plan and keeps its result file up to date."""
+    """Carries out a plan and keeps its result file up to date; `file` is None where single cells are measured."""
 
     def __init__(self, plan, argv, file):
         self._plan = plan

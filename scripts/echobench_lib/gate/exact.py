@@ -1,14 +1,12 @@
 """The exact tier: what a request costs in instructions, system calls and allocations, of both revisions.  Nothing is timed: it
 needs no quiet host, and says the same each time."""
 
-import tempfile
 import time
 from argparse import Namespace
-from pathlib import Path
 
 from .. import Failure, Usage
 from ..count import verb as counting
-from ..count.changes import Change
+from ..count.changes import Change, change_text
 from ..count.document import FIGURES
 from ..count.drive import SeveralProcesses
 from ..count.measure import Measurement
@@ -23,10 +21,12 @@ SHOWN = ("instructions", "system_calls", "allocations", "allocated_bytes")
 
 def judge(base, head, asked, progress):
     """A Judgement for each cell of two builds.  `asked` has `variants` (empty: all), `connections`, `margin`, `repeats`."""
-    plans = {build: _plan(build, asked) for build in (base, head)}
-    known = [name for build in plans for name in _listed(build)]
+    listed = {build: _listed(build) for build in (base, head)}
+    known = list(dict.fromkeys(name for names in listed.values() for name in names))
     if unknown := [name for name in asked.variants if name not in known]:
-        raise Usage(f"no variant '{unknown[0]}' in either revision: there are {', '.join(dict.fromkeys(known))}")
+        raise Usage(f"no variant '{unknown[0]}' in either revision: there are {', '.join(known)}")
+    plans = {build: _plan(build, [name for name in names if name in asked.variants or not asked.variants], asked)
+             for build, names in listed.items()}
     sides = _count(plans, progress)
     keys = dict.fromkeys(key for build in (base, head) for key in sides[build])
     return [_judge(*key, sides[base].get(key), sides[head].get(key), asked.margin) for key in keys]
@@ -37,9 +37,8 @@ def _listed(build):
         return [entry["name"] for entry in list_variants()]
 
 
-def _plan(build, asked):
+def _plan(build, names, asked):
     """What this revision can be asked for; None where it is nothing."""
-    names = [name for name in _listed(build) if name in asked.variants or not asked.variants]
     if not names:
         return None
     with build.in_use():
@@ -54,25 +53,29 @@ def _count(plans, progress):
     """{build: {(variant, connections): the stored cell, or a sentence that says why there is none}}"""
     steps = [(build, cell) for build, plan in plans.items() if plan for cell in plan.cells]
     found, begun = {build: {} for build in plans}, time.monotonic()
-    compilers = {}
-    with tempfile.TemporaryDirectory(prefix="echobench-") as scratch:
-        for done, (build, cell) in enumerate(steps):
-            spent = time.monotonic() - begun
-            progress(done, steps, spent / done * (len(steps) - done) if done else 5.0 * len(steps))
-            with build.in_use():
-                measurement = Measurement(plans[build], [], Path(scratch) / "count.json")
-                try:
-                    found[build][cell.variant, cell.connections] = measurement.measure(cell)
-                except SeveralProcesses:
-                    pass  # not counted, on either side
-                except Failure as failure:
-                    found[build][cell.variant, cell.connections] = str(failure)
-                if built := measurement.document["tool"].get("build"):
-                    compilers[build] = built.get("compiler")
+    measurements = {}
+    for done, (build, cell) in enumerate(steps):
+        spent = time.monotonic() - begun
+        progress(done, steps, spent / done * (len(steps) - done) if done else 5.0 * len(steps))
+        with build.in_use():
+            if build not in measurements:
+                measurements[build] = Measurement(plans[build], [], None)
+            try:
+                found[build][cell.variant, cell.connections] = measurements[build].measure(cell)
+            except SeveralProcesses:
+                pass  # not counted, on either side
+            except Failure as failure:
+                found[build][cell.variant, cell.connections] = str(failure)
+    _require_one_toolchain(measurements)
+    return found
+
+
+def _require_one_toolchain(measurements):
+    builds = {build: each.document["tool"].get("build") for build, each in measurements.items()}
+    compilers = {build: told.get("compiler") for build, told in builds.items() if told}
     if len(set(compilers.values())) > 1:
         raise Failure(f"not one toolchain: {', '.join(f'{build.label} by {name}' for build, name in compilers.items())}; "
                       f"remove {FOLDER} and try again")
-    return found
 
 
 def _judge(variant, connections, before, after, margin):
@@ -100,5 +103,5 @@ def _judge(variant, connections, before, after, margin):
 
 
 def _told(change):
-    return [f"{FIGURES[name]} {figure_text(before)} to {figure_text(after)}" for name in SHOWN
+    return [f"{FIGURES[name]} {change_text(before, after)}" for name in SHOWN
             for before, after in [change.pair(name)] if before and after and before["per_request"] != after["per_request"]]

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from ..units import format_connections
+
 PASS, REGRESSION, BROKEN, NOT_MEASURABLE, CANNOT_TELL = 0, 1, 2, 3, 4  # exit statuses
 
 BROKE = "broken"                    # the head's server failed, or answered wrongly
@@ -30,7 +32,7 @@ class Judgement:
 
     @property
     def cell(self):
-        return f"{self.variant}, {self.connections:,} connection{'s' if self.connections != 1 else ''}"
+        return f"{self.variant}, {format_connections(self.connections)}"
 
     def as_json(self):
         return {"tier": self.tier, "variant": self.variant, "connections": self.connections, "found": self.found,
