@@ -143,7 +143,7 @@ void conductor::drive_slice(std::size_t number, std::size_t round, const slice_p
   auto& server = accounts_[number].server;
   const nanoseconds cpu = server ? server->begin_slice() : 0ns;
   drive_plan drive = plan_of(number);
-  begin_interval(number);
+  begin_interval(number, clock::now());
   drive.start = clock::now() + crew_->lead();
   drive.measure_from = drive.start + plan.guard;
   drive.stop = drive.start + plan.length;
@@ -162,7 +162,7 @@ void conductor::drive_slice(std::size_t number, std::size_t round, const slice_p
   for (std::size_t w = 1; w <= drive.windows; ++w) each.requests += totals.parts[w].requests;
   if (server) each.server_cpu = std::max<nanoseconds>(server->end_slice(driven) - cpu, 0ns);
   of(number).slices.push_back(each);
-  end_interval(number);
+  extend_interval(number, each.elapsed, clock::now());
 }
 
 void conductor::drive_windows(std::size_t number, nanoseconds duration, std::size_t windows,
@@ -177,15 +177,19 @@ void conductor::drive_windows(std::size_t number, nanoseconds duration, std::siz
   drive.measure_from = drive.start + guard;
   drive.stop = drive.measure_from + duration;
   crew_->start(drive);
+  auto extended_to = drive.measure_from;
   for (std::size_t w = 0; w <= windows && sleep_until(drive.end_of(w), stop_fd_); ++w) {
     if (server) cpu.push_back(server->within_slice());
-    if (w == 0) begin_interval(number);
-    end_interval(number);
+    if (w == 0) begin_interval(number, drive.measure_from);
+    if (w == windows || !crew_->driving()) break;  // the last interval is taken without waiting for a worker
+    const auto now = clock::now();
+    extend_interval(number, now - std::exchange(extended_to, now), now);
   }
   const auto counts = crew_->wait();
   if (server) server->end_slice(clock::now() - drive.start);
   const drive_totals totals(counts);
   add_drive(number, drive, counts);
+  extend_interval(number, std::max<nanoseconds>(totals.stopped - extended_to, 0ns), clock::now());
   for (std::size_t w = 0; w < windows; ++w) {
     const auto begin = drive.end_of(w);
     const auto end = std::min(drive.end_of(w + 1), totals.stopped);
@@ -199,27 +203,25 @@ void conductor::drive_windows(std::size_t number, nanoseconds duration, std::siz
   }
 }
 
-void conductor::begin_interval(std::size_t number) {
+void conductor::begin_interval(std::size_t number, clock::time_point at) {
   auto& begun = accounts_[number].interval_begun;
-  if (!begun) begun = clock::now();
+  if (!begun) begun = at;
 }
 
-void conductor::end_interval(std::size_t number) {
-  const auto& begun = accounts_[number].interval_begun;
-  if (intervals_.wanted() && begun && clock::now() - *begun >= asked_.interval) take_interval(number);
-}
-
-void conductor::take_interval(std::size_t number) {
-  crew_->take_record(accounts_[number].target, taken_);
-  tell_interval(number, taken_);
+void conductor::extend_interval(std::size_t number, nanoseconds driven, clock::time_point now) {
+  account& its = accounts_[number];
+  its.interval_driven += driven;
+  if (!intervals_.wanted() || !its.interval_begun || now - *its.interval_begun < asked_.interval) return;
+  if (!crew_->take_record(its.target, taken_)) return;
+  tell_interval(number, taken_, now);
   of(number).record.merge(taken_);
   taken_.clear();
 }
 
-void conductor::tell_interval(std::size_t number, const target_record& recorded) {
-  const auto now = clock::now();
+void conductor::tell_interval(std::size_t number, const target_record& recorded, clock::time_point now) {
   const auto begun = std::exchange(accounts_[number].interval_begun, now);
-  const interval seen(number, *begun - origin_, now - *begun, recorded);
+  const auto driven = std::exchange(accounts_[number].interval_driven, 0ns);
+  const interval seen(number, *begun - origin_, now - *begun, driven, recorded);
   if (seen.requests == 0 && seen.errors == 0) return;
   result_.intervals.push_back(seen);
   intervals_.write(seen, of(number));
@@ -255,7 +257,7 @@ void conductor::conclude(std::size_t number) {
   account& its = accounts_[number];
   if (its.server) own.server = its.server->use();
   target_outcome found = crew_->take_outcome(its.target);
-  if (its.interval_begun && intervals_.wanted()) tell_interval(number, found.record);
+  if (its.interval_begun && intervals_.wanted()) tell_interval(number, found.record, clock::now());
   take_in(own, std::move(found), load_);
   own.judged = judge(evidence_of(own, load_, result_.ceiling));
 }
@@ -263,6 +265,17 @@ void conductor::conclude(std::size_t number) {
 void conductor::forget_counters() {
   counters_ = read_system_counters();
   counters_read_ = clock::now();
+}
+
+void conductor::forget_undriven() {
+  std::vector<std::size_t> numbers;  // of each cell, when the others are gone
+  std::vector<cell> driven;
+  for (cell& each : result_.cells) {
+    numbers.push_back(driven.size());
+    if (each.drives > 0) driven.push_back(std::move(each));
+  }
+  result_.cells = std::move(driven);
+  for (interval& each : result_.intervals) each.cell = numbers[each.cell];
 }
 
 measurement conductor::finish() {

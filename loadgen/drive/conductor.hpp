@@ -38,6 +38,9 @@ public:
 
   bool stopped() const { return crew_->stop_requested(); }
   bool is_live(std::size_t target) const { return crew_->live(target) > 0; }
+  std::size_t lost(std::size_t target) const {  // connections that were to carry requests and have failed
+    return asked_.load.connections - crew_->live(target);
+  }
   bool goes_on() const;  // not stopped, and a target is live
 
   void connect();
@@ -58,7 +61,8 @@ public:
   void forget_counters();  // what the system has counted so far is not of the cells that follow
 
   void settle() { crew_->settle(); }
-  measurement finish();  // once, at the end
+  void forget_undriven();  // the cells that were not driven, of a run that was broken off
+  measurement finish();    // once, at the end
 
 private:
   // Beside the cell of that number.
@@ -68,12 +72,13 @@ private:
     std::optional<server_account> server;
     clock::time_point begun{};
     std::optional<clock::time_point> interval_begun;  // of what has been driven and is not in an interval yet
+    std::chrono::nanoseconds interval_driven{0};
   };
 
-  void begin_interval(std::size_t number);
-  void end_interval(std::size_t number);  // if it is due
-  void take_interval(std::size_t number);
-  void tell_interval(std::size_t number, const target_record& recorded);
+  void begin_interval(std::size_t number, clock::time_point at);
+  // By now so much more of the time that counts was driven; takes the interval if it is due.
+  void extend_interval(std::size_t number, std::chrono::nanoseconds driven, clock::time_point now);
+  void tell_interval(std::size_t number, const target_record& recorded, clock::time_point now);
   void add_drive(std::size_t number, const drive_plan& plan, const std::vector<drive_counts>& workers);
   drive_plan plan_of(std::size_t number) const;
 

@@ -34,7 +34,8 @@ public:
 
   virtual void connect() = 0;
   virtual void start(const drive_plan& plan) = 0;  // then wait(), before anything else
-  virtual std::vector<drive_counts> wait() = 0;    // of each worker
+  virtual bool driving() const = 0;  // a worker is: without a connection left none goes on to the end
+  virtual std::vector<drive_counts> wait() = 0;  // of each worker
   virtual void settle() = 0;
 
   std::vector<drive_counts> drive(const drive_plan& plan) {
@@ -45,8 +46,9 @@ public:
   virtual std::size_t live(std::size_t target) const = 0;  // connections that carry requests and did not fail
   virtual target_outcome take_outcome(std::size_t target) = 0;
   // Adds what was recorded of a target since it was taken last, also while that target is driven; what a
-  // worker does not give at once comes with the next.
-  virtual void take_record(std::size_t target, target_record& into) = 0;
+  // worker does not give at once comes with the next. False: none gave any, or it is given with the outcome
+  // only.
+  virtual bool take_record(std::size_t target, target_record& into) = 0;
   virtual bool stop_requested() const = 0;
 
   virtual std::size_t workers() const = 0;  // how many wait() brings counts of

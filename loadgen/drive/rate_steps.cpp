@@ -79,6 +79,7 @@ void sweep_rates(conductor& run) {
       }
     }
   }
+  if (run.stopped()) run.forget_undriven();
   run.result().elapsed = clock::now() - start;
 }
 
@@ -113,13 +114,13 @@ void search_knees(conductor& run) {
     knees.push_back({.target = t, .capacity = capacity, .found = {}, .cells = {}});
     searches.emplace_back(rate_search_settings{.lowest = static_cast<std::uint64_t>(lowest),
                                                .highest = static_cast<std::uint64_t>(highest)});
-    if (!run.is_live(t)) run.conclude(run.add_cell(t, static_cast<std::uint64_t>(lowest)));
+    if (run.lost(t) > 0) run.conclude(run.add_cell(t, static_cast<std::uint64_t>(lowest)));  // says how
   }
   for (bool more = true; more && run.goes_on();) {
     more = false;
     for (std::size_t t = 0; t < run.targets() && !run.stopped(); ++t) {
       const auto rate = searches[t].next();
-      if (!rate || !run.is_live(t)) continue;
+      if (!rate || run.lost(t) > 0) continue;
       const std::size_t number = run.add_cell(t, *rate);
       run.of(number).capacity = knees[t].capacity;
       knees[t].cells.push_back(number);
@@ -128,7 +129,10 @@ void search_knees(conductor& run) {
       more = true;
     }
   }
-  for (std::size_t t = 0; t < run.targets(); ++t) knees[t].found = searches[t].result();
+  for (std::size_t t = 0; t < run.targets(); ++t) {
+    knees[t].found = searches[t].result();
+    knees[t].lost = run.lost(t);
+  }
   run.result().elapsed = clock::now() - start;
 }
 

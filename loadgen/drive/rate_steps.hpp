@@ -8,9 +8,11 @@
 namespace echobench {
 
 // A cell for each target and rate, by target, then by rate; measured in seeded random order, targets in turn.
+// A sweep that is broken off has those that were driven.
 void sweep_rates(conductor& run);
 
-// A cell for each trial, and a knee for each target that answered; targets have their trials in turn.
+// A cell for each trial, and a knee for each target that answered; targets have their trials in turn. A
+// search ends when its target loses a connection: no later trial would have the load that was asked for.
 void search_knees(conductor& run);
 
 // How a trial came out: unusable where the client did not keep the schedule.

@@ -28,6 +28,11 @@ void team::start(const drive_plan& plan) {
   start_job([plan](worker& own) { own.drive(plan); });
 }
 
+bool team::driving() const {
+  const std::lock_guard lock(mutex_);
+  return busy_ > 0;
+}
+
 std::vector<drive_counts> team::wait() {
   finish_job();
   std::vector<drive_counts> found;
@@ -66,21 +71,21 @@ target_outcome team::take_outcome(std::size_t target) {
   return found;
 }
 
-void team::take_record(std::size_t target, target_record& into) {
+bool team::take_record(std::size_t target, target_record& into) {
   constexpr std::chrono::milliseconds patience(50);
-  const bool driving = [this] {
-    const std::lock_guard lock(mutex_);
-    return busy_ > 0;
-  }();
+  const bool at_once = !driving();
+  bool any = false;
   for (const auto& each : workers_) {
     if (!spare_) spare_ = each->records().make_record();
-    auto taken = driving ? each->records().exchange_driven(std::move(spare_), patience)
-                         : each->records().exchange(target, std::move(spare_));
+    auto taken = at_once ? each->records().exchange(target, std::move(spare_))
+                         : each->records().exchange_driven(std::move(spare_), patience);
     if (!taken) continue;
     into.merge(*taken);
     taken->clear();
     spare_ = std::move(taken);
+    any = true;
   }
+  return any;
 }
 
 bool team::stop_requested() const { return workers_.front()->stop_requested(); }

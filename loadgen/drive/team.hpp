@@ -25,11 +25,12 @@ public:
 
   void connect() override;
   void start(const drive_plan& plan) override;
+  bool driving() const override;
   std::vector<drive_counts> wait() override;
   void settle() override;
   std::size_t live(std::size_t target) const override;
   target_outcome take_outcome(std::size_t target) override;
-  void take_record(std::size_t target, target_record& into) override;
+  bool take_record(std::size_t target, target_record& into) override;
   bool stop_requested() const override;
   std::size_t workers() const override { return workers_.size(); }
   std::uint64_t progress() const override;
@@ -48,7 +49,7 @@ private:
   std::vector<std::unique_ptr<worker>> workers_;
   std::unique_ptr<target_record> spare_;  // cleared
   clock::time_point connect_started_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable changed_;
   job job_;  // empty: the threads end
   std::size_t jobs_started_ = 0;

@@ -218,16 +218,14 @@ void worker::release_due(clock::time_point now) {
     const std::size_t slot = first_ + index;
     pace().release();
     connection& own = connections_[slot];
-    const auto taken = clock::now();
-    if (plan_.open_loop()) {
-      recorder_.released(due, taken, pipeline_full(own));
-      own.counted.due += recorder_.is_recorded();
-    }
+    if (plan_.open_loop()) own.counted.due += recorder_.is_recorded();
     if (own.status == state::failed) {
       recorder_.unsent(plan_.target, drop(own));
-    } else {
-      refill(slot, taken);
+      continue;
     }
+    const auto taken = clock::now();
+    if (plan_.open_loop()) recorder_.released(due, taken, pipeline_full(own));
+    refill(slot, taken);
   }
 }
 

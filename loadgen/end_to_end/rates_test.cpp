@@ -101,6 +101,42 @@ TEST(rates, an_interrupted_search_tells_what_it_knows) {
   EXPECT_THAT(run.out(), HasSubstr("the search was not finished"));
 }
 
+TEST(rates, an_interrupted_sweep_keeps_the_steps_that_were_driven) {
+  fixture_server server(slow);
+  program run({"-c", "4", "--sweep", "20%..60%/5", "--slice", "1s", server.address()});
+  std::this_thread::sleep_for(3500ms);
+  run.interrupt();
+  EXPECT_EQ(run.wait(), exit_ok) << run.err();
+  const json cells = run.result()["cells"];
+  EXPECT_GE(cells.size(), 1U);
+  EXPECT_LE(cells.size(), 3U);
+  for (const json& cell : cells) EXPECT_GT(cell["requests_total"], 0);
+}
+
+TEST(rates, a_lost_connection_ends_its_targets_search_and_no_other) {
+  const auto start = std::chrono::steady_clock::now();
+  fixture_server losing(behaviours::tamper([&](std::size_t connection, std::size_t, message reply) {
+    std::this_thread::sleep_for(2ms);
+    const bool late = std::chrono::steady_clock::now() - start > 3s;  // the first trial is a second old
+    return connection == 2 && late ? message() : reply;
+  }));
+  fixture_server server(slow);
+  program run({"-c", "4", "--slo", "p50=30ms", "--slice", "300ms", "losing=" + losing.address(),
+               "keeping=" + server.address()});
+  ASSERT_EQ(run.wait(), exit_ok) << run.err();
+  const json knees = run.result()["knees"];
+  EXPECT_EQ(knees[0]["connections_lost"], 1);
+  EXPECT_FALSE(knees[0].contains("ended"));
+  EXPECT_EQ(knees[1]["connections_lost"], 0);
+  EXPECT_TRUE(knees[1].contains("ended"));
+  EXPECT_THAT(run.out(), HasSubstr("the search was not finished: 1 of 4 connections were lost"));
+  // Only the trial in which it was lost is missed for that.
+  const json cells = run.result()["cells"];
+  std::size_t with_errors = 0;
+  for (const json& cell : cells) with_errors += !cell["errors"].empty();
+  EXPECT_EQ(with_errors, 1U);
+}
+
 TEST(rates, a_target_that_nobody_serves_is_told_once) {
   std::string nobody;
   {

@@ -23,11 +23,12 @@ public:
 
   void connect() override;
   void start(const drive_plan& plan) override;
+  bool driving() const override { return team_->driving(); }  // of rank 0; to wait() is to wait for all
   std::vector<drive_counts> wait() override;
   void settle() override;
   std::size_t live(std::size_t target) const override { return live_[target]; }
   target_outcome take_outcome(std::size_t target) override;
-  void take_record(std::size_t, target_record&) override {}
+  bool take_record(std::size_t, target_record&) override { return false; }
   bool stop_requested() const override { return stop_requested_ || team_->stop_requested(); }
   std::size_t workers() const override { return threads_ * all_.count(); }
   std::chrono::nanoseconds lead() const override { return std::chrono::milliseconds(20); }

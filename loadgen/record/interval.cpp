@@ -5,10 +5,11 @@
 namespace echobench {
 
 interval::interval(std::size_t of_cell, std::chrono::nanoseconds begin, std::chrono::nanoseconds lasted,
-                   const target_record& recorded)
+                   std::chrono::nanoseconds of_it_driven, const target_record& recorded)
     : cell(of_cell),
       start(begin),
       length(lasted),
+      driven(of_it_driven),
       requests(recorded.service.count()),
       errors(std::accumulate(recorded.errors.begin(), recorded.errors.end(), std::uint64_t{0})),
       lag_p99(recorded.lag.percentile(99)),

@@ -15,6 +15,7 @@ struct interval {
   std::size_t cell = 0;
   std::chrono::nanoseconds start{0};   // since the run began
   std::chrono::nanoseconds length{0};  // slices of other targets included
+  std::chrono::nanoseconds driven{0};  // of it, the time that counts for this one
   std::uint64_t requests = 0;          // as in target_record: those due in it or before, answered in it
   std::uint64_t errors = 0;
   std::chrono::nanoseconds p50{0};  // response time, in the closed loop service time
@@ -27,7 +28,7 @@ struct interval {
 
   // Of what was recorded in it.
   interval(std::size_t of_cell, std::chrono::nanoseconds begin, std::chrono::nanoseconds lasted,
-           const target_record& recorded);
+           std::chrono::nanoseconds of_it_driven, const target_record& recorded);
 };
 
 }  // namespace echobench

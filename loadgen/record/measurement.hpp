@@ -104,6 +104,7 @@ struct knee {
   double capacity = 0;  // requests per second that it answered in a closed loop
   rate_search_result found;
   std::vector<std::size_t> cells;  // of each trial
+  std::size_t lost = 0;            // connections that failed, which ended the search
 };
 
 // What the client reached in a closed loop against a server that only gives back what comes.

@@ -16,10 +16,16 @@ interval_file::interval_file(const std::string& path, bool also_wanted)
 
 void interval_file::write(const interval& seen, const cell& of) {
   if (!file_) return;
-  nlohmann::json line{
-      {"target", of.driven.host_and_port}, {"variant", of.driven.label()}, {"start_ns", seen.start.count()},
-      {"length_ns", seen.length.count()},  {"requests", seen.requests},    {"errors", seen.errors},
-      {"p50_ns", seen.p50.count()},        {"p99_ns", seen.p99.count()},   {"max_ns", seen.max.count()}};
+  nlohmann::json line{{"target", of.driven.host_and_port},
+                      {"variant", of.driven.label()},
+                      {"start_ns", seen.start.count()},
+                      {"length_ns", seen.length.count()},
+                      {"driven_ns", seen.driven.count()},
+                      {"requests", seen.requests},
+                      {"errors", seen.errors},
+                      {"p50_ns", seen.p50.count()},
+                      {"p99_ns", seen.p99.count()},
+                      {"max_ns", seen.max.count()}};
   if (of.rate != 0) {
     line["offered_per_s"] = of.rate;
     line["send_lag_p99_ns"] = seen.lag_p99.count();

@@ -192,7 +192,8 @@ json knees(const measurement& of) {
     json entry{{"place", name_of(its.place)},
                {"capacity_per_s", each.capacity},
                {"rate_per_s", its.estimate},
-               {"cells", each.cells}};
+               {"cells", each.cells},
+               {"connections_lost", each.lost}};
     if (its.ended) entry["ended"] = name_of(*its.ended);
     if (its.low) entry["low_per_s"] = *its.low;
     if (its.high) entry["high_per_s"] = *its.high;

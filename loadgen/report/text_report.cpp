@@ -77,13 +77,17 @@ std::vector<std::string> row(const cell& of, const options& asked) {
 
 std::string knee_text(const knee& of, const options& asked) {
   const rate_search_result& its = of.found;
+  const std::string lost =
+      of.lost == 0 ? std::string()
+                   : fmt::format(": {} of {} connections were lost", of.lost, asked.load.connections);
+  const std::string unfinished = its.ended ? "" : "; the search was not finished" + lost;
   const std::string objective = format_objectives(asked.objectives);
   const std::string rate = grouped(its.estimate) + "/s";
   std::string text = asked.targets[of.target].label() + ": ";
   switch (its.place) {
     case knee_place::unknown:
-      return text + "no rate that was tried could be used" +
-             (its.ended ? "\n" : "; the search was not finished\n");
+      return text + (its.trials.empty() ? "no rate was tried" : "no rate that was tried could be used") +
+             unfinished + '\n';
     case knee_place::at_most: return text + objective + " does not even hold at " + rate + '\n';
     case knee_place::at_least: text += fmt::format("{} holds at {} at least", objective, rate); break;
     case knee_place::found:
@@ -94,8 +98,7 @@ std::string knee_text(const knee& of, const options& asked) {
                       100 * its.estimate / of.capacity, grouped(of.capacity), its.trials.size());
   if (its.ceiling)
     text += fmt::format("; the client could not offer {}/s", grouped(static_cast<double>(*its.ceiling)));
-  if (!its.ended) text += "; the search was not finished";
-  return text + '\n';
+  return text + unfinished + '\n';
 }
 
 std::string table(const std::vector<std::vector<std::string>>& rows) {
@@ -284,7 +287,7 @@ std::string summary(const measurement& measured, const options& asked) {
 }
 
 std::string interval_text(const interval& seen, const cell& of, nanoseconds so_far) {
-  const double seconds = std::chrono::duration<double>(seen.length).count();
+  const double seconds = std::chrono::duration<double>(seen.driven).count();
   std::string text =
       fmt::format("{:.0f} s  {}: {}/s, p50 {}, p99 {}, max {}", std::chrono::duration<double>(so_far).count(),
                   of.driven.label(), grouped(static_cast<double>(seen.requests) / seconds),

@@ -118,9 +118,10 @@ void io_uring_transport::enter() {
 
 bool io_uring_transport::connect(std::size_t slot, const endpoint& to, const endpoint* source, reading how) {
   slot_state& state = slots_[slot];
-  const auto generation = state.generation + 1;
+  const auto [generation, queued] = std::pair(state.generation + 1, state.queued);
   state = {};
   state.generation = generation;
+  state.queued = queued;
   state.fd = start_connect(to, source);
   if (!state.fd) return false;
   set_no_delay(state.fd.get());
@@ -222,8 +223,7 @@ void io_uring_transport::ask_to_receive(std::size_t slot) {
 }
 
 void io_uring_transport::want_send(std::size_t slot) {
-  slots_[slot].sending = true;
-  to_send_.push_back(slot);
+  if (!std::exchange(slots_[slot].queued, true)) to_send_.push_back(slot);
 }
 
 // With MSG_DONTWAIT a send is done, as far as it goes, when it has been submitted.
@@ -236,8 +236,8 @@ void io_uring_transport::prepare_sends() {
       to_send_.push_back(slot);
       continue;
     }
-    state.sending = false;
-    if (!state.fd || state.connecting) continue;
+    state.queued = false;
+    if (!state.fd || state.connecting || state.sending || state.waits) continue;
     const std::size_t index = free_sends_.back();
     send_entry& own = sends_[index];
     const bool rest = !state.unsent.empty();

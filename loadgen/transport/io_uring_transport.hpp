@@ -42,7 +42,8 @@ private:
     reading how = reading::as_it_comes;
     bool connecting = false;
     bool receiving = false;             // the kernel is asked to
-    bool sending = false;               // likewise, or the slot is in to_send_
+    bool sending = false;               // likewise
+    bool queued = false;                // in to_send_, whatever becomes of the socket meanwhile
     bool waits = false;                 // for the socket to be writable
     std::uint32_t receive_most = 0;     // of a single receive
     std::span<const std::byte> unsent;  // taken; in `kept` or where the owner keeps it

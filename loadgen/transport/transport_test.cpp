@@ -23,7 +23,7 @@ namespace {
 using namespace std::chrono_literals;
 using std::chrono::steady_clock;
 
-constexpr std::size_t slots = 4;
+constexpr std::size_t slots = 200;  // more than an io_uring has sends in flight
 
 // Notes what it is told, and sends what it is given.
 class notes final : public transport_events {
@@ -40,7 +40,10 @@ public:
     to_send[slot].clear();
     gone_[slot] = 0;
   }
-  void on_connected(std::size_t slot) override { connected[slot] = true; }
+  void on_connected(std::size_t slot) override {
+    connected[slot] = true;
+    own->flush(slot);
+  }
   void on_bytes(std::size_t slot, std::span<const std::byte> piece) override {
     received[slot].append(reinterpret_cast<const char*>(piece.data()), piece.size());
     largest_piece = std::max(largest_piece, piece.size());
@@ -141,20 +144,20 @@ TEST_P(every_transport, sends_what_is_pending_and_tells_what_comes) {
 }
 
 TEST_P(every_transport, connections_do_not_mix) {
+  constexpr std::size_t some = 4;
   std::vector<unique_fd> peers;
-  for (std::size_t slot = 0; slot < slots; ++slot) peers.push_back(connect(slot));
-  for (std::size_t slot = 0; slot < slots; ++slot) {
+  for (std::size_t slot = 0; slot < some; ++slot) peers.push_back(connect(slot));
+  for (std::size_t slot = 0; slot < some; ++slot) {
     told_.to_send[slot] = std::string(slot + 1, static_cast<char>('a' + slot));
     own_->flush(slot);
   }
   own_->wait(0ms);
-  for (std::size_t slot = 0; slot < slots; ++slot) {
+  for (std::size_t slot = 0; slot < some; ++slot) {
     const auto text = read(peers[slot], slot + 1);
     EXPECT_EQ(text, std::string(slot + 1, static_cast<char>('a' + slot)));
     write(peers[slot], text + text);
   }
-  EXPECT_TRUE(until([&] { return told_.received[slots - 1].size() == 2 * slots; }));
-  for (std::size_t slot = 0; slot < slots; ++slot) {
+  for (std::size_t slot = 0; slot < some; ++slot) {
     EXPECT_TRUE(until([&] { return told_.received[slot].size() == 2 * (slot + 1); }));
   }
 }
@@ -281,6 +284,33 @@ TEST_P(every_transport, a_slot_is_used_again_and_nothing_of_the_last_connection_
     EXPECT_EQ(told_.errors[0], 0);
     EXPECT_FALSE(told_.ended[0]);
   }
+}
+
+TEST_P(every_transport, a_slot_that_is_used_again_while_it_waits_to_send_sends_in_order) {
+  std::vector<unique_fd> peers;
+  for (std::size_t slot = 0; slot < slots; ++slot) peers.push_back(connect(slot));
+  for (std::size_t slot = 0; slot < slots; ++slot) {
+    told_.to_send[slot] = "request";
+    own_->flush(slot);
+  }
+  own_->poll();
+  const std::size_t last = slots - 1;
+  own_->abort(last);
+  told_.connected[last] = false;
+  std::string text;
+  for (int i = 0; text.size() < (8U << 20); ++i) text += std::to_string(i);
+  told_.to_send[last] = text;
+  const auto peer = connect(last);
+  std::string seen;
+  std::atomic<bool> whole = false;
+  std::thread reader([&] {
+    seen = read(peer, text.size());
+    whole = true;
+  });
+  EXPECT_TRUE(until([&] { return whole.load(); }));
+  own_->close(last);
+  reader.join();
+  EXPECT_TRUE(seen == text) << seen.size() << " bytes of " << text.size();
 }
 
 TEST_P(every_transport, the_peer_of_a_closed_connection_sees_its_end_and_of_an_aborted_one_a_reset) {

@@ -52,11 +52,16 @@ def test_intervals_of_an_open_loop_merge_to_its_percentiles(server, tmp_path):
     for line in lines:
         assert line["variant"] == "it" and line["errors"] == 0 and line["offered_per_s"] == 20_000
         assert 0 < line["p50_ns"] <= line["p99_ns"] <= line["max_ns"]
+        assert line["driven_ns"] <= line["length_ns"]
+    assert sum(line["driven_ns"] for line in lines) == cell["elapsed_ns"]
 
 
 def test_intervals_of_targets_in_turn_merge_to_theirs(server, tmp_path):
     cells, read, lines = drive(tmp_path, "-d", "1s", "-t", "2", f"a={server}", f"b={server}")
     for cell in cells:
         assert_alike(read[f"{cell['variant']}/service"], cell["service_ns"])
+        own = [line for line in lines if line["variant"] == cell["variant"]]
+        assert sum(line["driven_ns"] for line in own) == cell["elapsed_ns"], "not the other target's time"
+        assert sum(line["length_ns"] for line in own) > 1.5 * cell["elapsed_ns"]
         assert sum(line["requests"] for line in lines if line["variant"] == cell["variant"]) == cell["service_ns"]["count"]
     assert set(read) == {"a/service", "b/service"}
