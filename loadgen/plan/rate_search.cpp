@@ -3,16 +3,22 @@
 #include <algorithm>
 #include <cassert>
 #include <cmath>
+#include <numeric>
 
 namespace echobench {
 namespace {
 
-constexpr double cells_per_spread = 3;
+constexpr double cells_per_spread = 2;
 constexpr double cells_per_resolution = 8;
 // Of either end of the range: trials within it cannot tell knees so far out apart.
 constexpr double spreads_beyond = 6;
 
 double real(std::uint64_t rate) noexcept { return static_cast<double>(rate); }
+
+template <class Numbers>
+double sum_of(const Numbers& all) noexcept {
+  return std::accumulate(all.begin(), all.end(), 0.0);
+}
 
 }  // namespace
 
@@ -27,9 +33,12 @@ rate_search::rate_search(const rate_search_settings& settings)
   const auto cells = static_cast<std::size_t>(std::ceil((last - first) / step_)) + 1;
   for (std::size_t i = 0; i < cells; ++i) {
     const double log_rate = first + static_cast<double>(i) * step_;
-    knees_.push_back({.log_rate = log_rate, .weight = std::exp(log_rate - last)});
+    by_spread weights;
+    weights.fill(std::exp(log_rate - last));
+    knees_.push_back({.log_rate = log_rate, .weights = weights});
   }
-  knees_.front().weight /= -std::expm1(-step_);  // it stands for all rates below, too
+  for (double& each : knees_.front().weights)
+    each /= -std::expm1(-step_);  // it stands for all rates below, too
   scale_weights();
   conclude();
 }
@@ -48,28 +57,70 @@ void rate_search::answer(trial_outcome outcome) {
   conclude();
 }
 
+rate_search::by_spread rate_search::holds(const cell& knee, double log_rate) const noexcept {
+  by_spread found;
+  double spread = settings_.spread;
+  for (double& each : found) {
+    const double sure = 1 / (1 + std::exp((log_rate - knee.log_rate) / spread));
+    each = settings_.lapse + (1 - 2 * settings_.lapse) * sure;
+    spread *= 2;
+  }
+  return found;
+}
+
 void rate_search::learn(double log_rate, bool held) noexcept {
   for (cell& knee : knees_) {
-    const double sure = 1 / (1 + std::exp((log_rate - knee.log_rate) / settings_.spread));
-    const double holds = settings_.lapse + (1 - 2 * settings_.lapse) * sure;
-    knee.weight *= held ? holds : 1 - holds;
+    const by_spread sure = holds(knee, log_rate);
+    for (std::size_t i = 0; i < spreads; ++i) knee.weights[i] *= held ? sure[i] : 1 - sure[i];
   }
   scale_weights();
 }
 
 void rate_search::scale_weights() noexcept {
   double sum = 0;
-  for (const cell& knee : knees_) sum += knee.weight;
-  for (cell& knee : knees_) knee.weight /= sum;
+  for (const cell& knee : knees_) sum += sum_of(knee.weights);
+  for (cell& knee : knees_) {
+    for (double& each : knee.weights) each /= sum;
+  }
 }
 
 double rate_search::quantile(double probability) const noexcept {
   double left = probability;
   for (const cell& knee : knees_) {
-    if (left < knee.weight) return std::exp(knee.log_rate + step_ * (left / knee.weight - 0.5));
-    left -= knee.weight;
+    const double weight = sum_of(knee.weights);
+    if (left < weight) return std::exp(knee.log_rate + step_ * (left / weight - 0.5));
+    left -= weight;
   }
   return std::exp(knees_.back().log_rate);
+}
+
+// Of the knee, whatever the spread, after a trial there: in nats, but for a constant.
+double rate_search::expected_entropy(double log_rate) const noexcept {
+  double held = 0;
+  double entropy = 0;
+  const auto term = [](double p) { return p > 0 ? p * std::log(p) : 0; };
+  for (const cell& knee : knees_) {
+    const by_spread sure = holds(knee, log_rate);
+    double here = 0;
+    for (std::size_t i = 0; i < spreads; ++i) here += knee.weights[i] * sure[i];
+    held += here;
+    entropy -= term(here) + term(sum_of(knee.weights) - here);
+  }
+  return entropy + term(held) + term(1 - held);
+}
+
+std::uint64_t rate_search::most_telling(std::uint64_t top) const noexcept {
+  std::uint64_t found = 0;
+  double least = 0;
+  for (int percent = 5; percent <= 95; percent += 10) {
+    const auto rate = std::clamp(static_cast<std::uint64_t>(std::llround(quantile(percent / 100.0))),
+                                 settings_.lowest, top);
+    const double entropy = expected_entropy(std::log(real(rate)));
+    if (found != 0 && entropy >= least) continue;
+    found = rate;
+    least = entropy;
+  }
+  return found;
 }
 
 rate_search::reach rate_search::reach_so_far() const noexcept {
@@ -93,7 +144,7 @@ void rate_search::conclude() {
   result_.ended = reason_to_end(knee, reached);
   next_.reset();
   if (result_.ended) return;
-  next_ = std::clamp(static_cast<std::uint64_t>(std::llround(knee.middle)), settings_.lowest, reached.top);
+  next_ = most_telling(reached.top);
 }
 
 std::optional<search_end> rate_search::reason_to_end(const interval& knee,
