@@ -122,7 +122,7 @@ def parser():
                        "this, or a system call was added, e.g. 1%% (default: never fail)")
 
     gates = verb("gate", gating.run, help="judge a change: build two revisions, and say of each model whether a request costs "
-                 "more instructions, system calls or allocations", epilog="exit status: 0 pass, 1 regression, 2 broken or missing "
+                 "more instructions, system calls or allocations, and with --timed more time", epilog="exit status: 0 pass, 1 regression, 2 broken or missing "
                  "(also: nothing to compare, usage), 3 something could not be measured, 4 something cannot be told (with --strict)")
     gates.add_argument("variants", nargs="*", metavar="VARIANT", help="what to judge (default: every variant)")
     gates.add_argument("--base", required=True, metavar="REV", help="the revision before the change")
@@ -133,6 +133,11 @@ def parser():
                        f"at each wake-up (default: {','.join(map(str, count.CONNECTIONS))})")
     gates.add_argument("--repeats", type=whole_number, default=gate.REPEATS, metavar="N", help="how often to count (default: "
                        f"{gate.REPEATS})")
+    gates.add_argument("--timed", type=whole_numbers, default=[], metavar="N[,N]", help="the timed tier, too, over so many "
+                       "connections: CPU per request, latency and memory, at half of the capacity and at saturation (default: off)")
+    gates.add_argument("--budget", type=positive_seconds, default=gate.BUDGET_S, metavar="SECONDS", help="of a timed cell, half of "
+                       f"it for a second round where the first leaves something open (default: {gate.BUDGET_S})")
+    gates.add_argument("--seed", type=whole_number, default=1, metavar="N", help="of the order of slices (default: 1)")
     gates.add_argument("--strict", action="store_true", help="exit with 4 when something cannot be told (default: off)")
     gates.add_argument("--out", type=Path, metavar="DIR", help="folder for gate.json, gate.md and gate.xml; must not hold them "
                        "yet (default: runs/<time>-gate/)")
@@ -146,8 +151,8 @@ def parser():
     true.add_argument("--rounds", type=whole_number, metavar="N", help=f"how often each is run (default: {accuracy.ROUNDS})")
 
     verb("list", list_all, help="experiments, and variants with the reason where one cannot run here")
-    check = verb("doctor", examine, help="what on this host spoils figures, and what to do about it")
-    check.add_argument("--watch", type=positive_seconds, default=1.0, metavar="SECONDS",
+    host = verb("doctor", examine, help="what on this host spoils figures, and what to do about it")
+    host.add_argument("--watch", type=positive_seconds, default=1.0, metavar="SECONDS",
                        help="how long to watch the CPUs (default: 1)")
     return top
 

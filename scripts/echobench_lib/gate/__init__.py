@@ -2,9 +2,12 @@
 
     builds     a revision's programs, from a work tree of its own
     exact      what a request costs in counts, which have no noise to be told from
+    timed      what it costs in time, measured side by side
+    decide     from restarts of two rounds to a verdict
     judgement  what was found of a cell, and the exit status of all
     outputs    for terminals, pull requests, CI systems
 """
 
 MARGIN = 0.01  # of a count: less is no change
 REPEATS = 2    # of each count
+BUDGET_S = 60  # of a timed cell

@@ -15,6 +15,7 @@ from ..run.programs import BUILD_ENV, SERVERS, last_line
 
 FOLDER = Path("build") / "gate"
 SHORT = 12    # characters of a commit
+LOADGEN = "echo-load"
 BUILD_S = 3600
 
 
@@ -56,18 +57,19 @@ def has_changes(repository=REPOSITORY):
     return bool(_git(repository, "status", "--porcelain", "--untracked-files=no").stdout.strip())
 
 
-def build(names, console, repository=REPOSITORY):
-    """A Build for each revision; work trees of others are removed."""
+def build(names, console, repository=REPOSITORY, loadgen=False):
+    """A Build for each revision, the last with the load generator if that is wanted; work trees of others are removed."""
     commits = [resolve(name, repository) for name in names]
     keep = {commit[:SHORT] for commit in commits}
     for old in sorted((repository / FOLDER).glob("*")):
         if old.name not in keep:
             shutil.rmtree(old)
     _git(repository, "worktree", "prune")
-    return [_build(name, commit, console, repository) for name, commit in zip(names, commits)]
+    more = [()] * (len(names) - 1) + [(LOADGEN,) if loadgen else ()]
+    return [_build(name, commit, others, console, repository) for name, commit, others in zip(names, commits, more)]
 
 
-def _build(name, commit, console, repository):
+def _build(name, commit, others, console, repository):
     place = repository / FOLDER / commit[:SHORT]
     source, built = place / "source", Build(name, commit, place / "build")
     if not (source / "CMakeLists.txt").exists():
@@ -83,7 +85,7 @@ def _build(name, commit, console, repository):
         targets = [name for name in SERVERS if re.search(rf"^(\.\.\. )?{name}\b(:|$)", known, re.MULTILINE)]
         if not targets:
             raise BrokenBuild(f"{built.label} has none of {', '.join(SERVERS)}")
-        _run(built, log, "cmake", "--build", built.folder, "--target", *targets)
+        _run(built, log, "cmake", "--build", built.folder, "--target", *targets, *others)
     return built
 
 

@@ -91,7 +91,7 @@ def _judge(variant, connections, before, after, margin):
     if isinstance(before, str):
         return judged(UNMEASURED, [f"the base failed: {before}"])
     change = Change(variant, connections, (before, after))
-    figures = {FIGURES[name]: tuple(figure_text(figure) for figure in change.pair(name)) for name in SHOWN}
+    figures = {FIGURES[name]: " → ".join(dict.fromkeys(figure_text(figure) for figure in change.pair(name))) for name in SHOWN}
     if rises := change.rises(margin):
         grew = change.grew()
         return judged(REGRESSED, rises + ([f"grew most: {grew}"] if grew else []), figures)

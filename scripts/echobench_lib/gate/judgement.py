@@ -21,7 +21,7 @@ STATUS = {BROKE: BROKEN, MISSING: BROKEN, REGRESSED: REGRESSION, UNMEASURED: NOT
 
 @dataclass(frozen=True)
 class Judgement:
-    """Of one cell in one tier: `why` are sentences, `figures` {name: (base, head) texts} for a table."""
+    """Of one cell in one tier: `why` are sentences, `figures` {name: text} for a table.  Only what is timed has a load."""
 
     tier: str
     variant: str
@@ -29,14 +29,15 @@ class Judgement:
     found: str
     why: list = field(default_factory=list)
     figures: dict = field(default_factory=dict)
+    load: str = ""
 
     @property
     def cell(self):
-        return f"{self.variant}, {format_connections(self.connections)}"
+        return ", ".join(filter(None, (self.variant, format_connections(self.connections), self.load)))
 
     def as_json(self):
-        return {"tier": self.tier, "variant": self.variant, "connections": self.connections, "found": self.found,
-                "why": self.why, "figures": {name: list(pair) for name, pair in self.figures.items()}}
+        return {"tier": self.tier, "variant": self.variant, "connections": self.connections,
+                **({"load": self.load} if self.load else {}), "found": self.found, "why": self.why, "figures": self.figures}
 
 
 def by_weight(judgements):

@@ -8,23 +8,38 @@ from .judgement import BROKE, IMPROVED, MISSING, NEW, REGRESSED, UNCHANGED, UNDE
 
 FAILURES = (BROKE, MISSING, REGRESSED)
 STYLES = {BROKE: "red", MISSING: "red", REGRESSED: "red", UNMEASURED: "yellow", UNDECIDED: "yellow", IMPROVED: "green"}
-FIGURE = "instructions"
-
 
 def show(title, judgements, console):
-    """A table of all cells, those that changed first; below it, why."""
+    """A table for each tier, those that changed first; below it, why."""
     console.print(title, style="bold", soft_wrap=True, markup=False)
-    table = plain_table(None, (("variant", "left"), ("connections", "right"), (f"{FIGURE}: base", "right"), ("head", "right"),
-                                ("verdict", "left")))
-    for each in by_weight(judgements):
-        style = STYLES.get(each.found)
-        table.add_row(each.variant, f"{each.connections:,}", *each.figures.get(FIGURE, (ABSENT, ABSENT)),
-                      f"[{style}]{each.found}[/]" if style else each.found)
-    console.print(table)
+    for tier, own in tiers(judgements).items():
+        table = plain_table(f"{tier} tier", [(name, "left" if name in ("variant", "load") else "right") for name in headings(own)]
+                            + [("verdict", "left")])
+        for each in by_weight(own):
+            style = STYLES.get(each.found)
+            table.add_row(*texts(each, own), f"[{style}]{each.found}[/]" if style else each.found)
+        console.print(table)
     for each in by_weight(judgements):
         for why in each.why:
             console.print(f"{each.cell}: {each.found}: {why}", soft_wrap=True, markup=False)
     console.print(counts(judgements), soft_wrap=True)
+
+
+def tiers(judgements):
+    """{tier: its judgements}"""
+    return {tier: [each for each in judgements if each.tier == tier] for tier in dict.fromkeys(each.tier for each in judgements)}
+
+
+def headings(judgements):
+    """Of the columns of one tier, but for the verdict."""
+    names = dict.fromkeys(name for each in judgements for name in each.figures)
+    return ["variant", "connections", *(["load"] if any(each.load for each in judgements) else []), *names]
+
+
+def texts(judgement, judgements):
+    """Its row under them."""
+    known = {"variant": judgement.variant, "connections": f"{judgement.connections:,}", "load": judgement.load, **judgement.figures}
+    return [known.get(name, ABSENT) for name in headings(judgements)]
 
 
 def markdown(title, judgements):
@@ -32,14 +47,15 @@ def markdown(title, judgements):
     changed = [each for each in by_weight(judgements) if each.found != UNCHANGED]
     lines = [f"### {title}", "", f"**{counts(judgements)}**", ""]
     if changed:
-        lines += ["| variant | connections | verdict | why |", "|---|--:|---|---|"]
-        lines += [f"| `{each.variant}` | {each.connections:,} | {each.found} | {_cell('; '.join(each.why))} |" for each in changed]
+        lines += ["| cell | tier | verdict | why |", "|---|---|---|---|"]
+        lines += [f"| {each.cell} | {each.tier} | {each.found} | {_cell('; '.join(each.why))} |" for each in changed]
         lines.append("")
-    lines += ["<details><summary>every cell</summary>", "", f"| variant | connections | {FIGURE}: base | head | verdict |",
-              "|---|--:|--:|--:|---|"]
-    lines += [f"| `{each.variant}` | {each.connections:,} | {' | '.join(each.figures.get(FIGURE, (ABSENT, ABSENT)))} | {each.found} |"
-              for each in judgements]
-    return "\n".join([*lines, "", "</details>", ""])
+    lines += ["<details><summary>every cell</summary>", ""]
+    for own in tiers(judgements).values():
+        lines += [f"| {' | '.join(headings(own))} | verdict |", "|---" * (len(headings(own)) + 1) + "|"]
+        lines += [f"| {' | '.join(texts(each, own))} | {each.found} |" for each in own]
+        lines.append("")
+    return "\n".join([*lines, "</details>", ""])
 
 
 def _cell(text):

@@ -6,24 +6,26 @@ from pathlib import Path
 from .. import documents
 from ..progress import Progress
 from ..run.programs import require_descriptors
-from . import builds, exact, judgement, outputs
+from . import builds, exact, judgement, outputs, timed
 
 FILE_NAME = "gate.json"
 
 
 def run(options, console):
     folder = documents.new_folder(options.out, "gate", FILE_NAME)
-    require_descriptors(2 * max(options.connections))
+    require_descriptors(max([2 * max(options.connections), *(3 * clients for clients in options.timed)]))
     if options.head == "HEAD" and builds.has_changes():
         console.print("changes that are not committed are not part of HEAD, and not judged", soft_wrap=True)
-    base, head = builds.build([options.base, options.head], console)
+    base, head = builds.build([options.base, options.head], console, loadgen=bool(options.timed))
     progress = Progress(console, lambda build, cell: f"{build.label}: {cell.variant}, {cell.connections:,}")
     try:
         judgements = exact.judge(base, head, options, progress)
     finally:
         progress.clear()
+    if options.timed:
+        judgements += timed.judge(base, head, options, console, folder)
     status = judgement.exit_status(judgements, options.strict)
-    title = f"{head.label} against {base.label}: counts of a request, margin {100 * options.margin:g} %"
+    title = f"{head.label} against {base.label}, margin {100 * options.margin:g} %"
     outputs.show(title, judgements, console)
     _write(folder, title, base, head, judgements, status, options)
     console.print(f"{folder}: gate.json, gate.md, gate.xml (JUnit)", soft_wrap=True)

@@ -50,13 +50,17 @@ def load_document(name_or_path):
         path = Path(name_or_path)
         if not path.is_file():
             raise Usage(f"no experiment '{name_or_path}': there are {', '.join(names())}; or give the path of a file")
-    document = documents.read(path)
-    documents.check(document, SCHEMA_FILE, path)
+    return path.stem, completed(documents.read(path), path)
+
+
+def completed(document, where):
+    """The document with defaults filled in; `where` it is from, for usage errors."""
+    documents.check(document, SCHEMA_FILE, where)
     schema = json.loads(SCHEMA_FILE.read_text())
     document.pop("$schema", None)
     fill_defaults(document, schema, schema)
     document.setdefault("twins", [document["reference"]])
-    return path.stem, document
+    return document
 
 
 def fill_defaults(value, schema, root):

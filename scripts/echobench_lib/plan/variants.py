@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from .. import REPOSITORY, Usage, documents
 from ..units import parse_time_ns
@@ -22,6 +23,7 @@ class Variant:
     name: str
     variant: str = ""
     program: str = "echo-server"
+    build: Path | None = None  # its build folder; None: the one that is measured
     options: tuple[str, ...] = ()
     command: tuple[str, ...] | None = None
     environment: tuple[tuple[str, str], ...] = ()
@@ -109,7 +111,8 @@ def _variant(entry, listed):
         return Variant(entry["name"], command=tuple(entry["command"]), environment=tuple(entry.get("env", {}).items()),
                        announces=entry.get("announces", False), framing=entry["framing"], holds=entry.get("holds", "any"))
     own = listed[entry["variant"]]
-    return Variant(entry["name"], entry["variant"], own["program"], tuple(entry.get("options", ())), holds=own["holds"])
+    return Variant(entry["name"], entry["variant"], own["program"], Path(entry["build"]) if "build" in entry else None,
+                   tuple(entry.get("options", ())), holds=own["holds"])
 
 
 def _scaled(variant, threads, cores):

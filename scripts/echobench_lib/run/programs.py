@@ -19,9 +19,9 @@ def build_folder():
     return Path(os.environ.get(BUILD_ENV, REPOSITORY / "build" / "release"))
 
 
-def program(folder, name):
+def program(folder, name, build=None):
     """The path of a built program, or a Failure that says how to build it."""
-    path = build_folder() / folder / name
+    path = (build or build_folder()) / folder / name
     if not os.access(path, os.X_OK):
         raise Failure(f"{path}: not built; run scripts/quickstart, or: cmake --preset release && "
                       f"cmake --build --preset release (or set {BUILD_ENV} to another build folder)")

@@ -41,7 +41,7 @@ class Server:
             known = {"port": self._port, "threads": threads, "cpus": self._cpus, "framing": framing}
             self.command = [fill_in(part, known) for part in variant.command]
         else:
-            self.command = [str(program("servers", variant.program)), "--variant", variant.variant, "--port", "0",
+            self.command = [str(program("servers", variant.program, variant.build)), "--variant", variant.variant, "--port", "0",
                             "--threads", str(threads), "--cpus", self._cpus,
                             "--framing", framing, *options]
 

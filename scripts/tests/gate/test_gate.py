@@ -67,8 +67,8 @@ def test_exit_statuses(found, status, strictly):
 
 # ---- what is written ----
 
-JUDGEMENTS = [Judgement("exact", "epoll", 64, UNCHANGED, [], {"instructions": ("500", "500")}),
-              Judgement("exact", "poll", 1, REGRESSED, ["a | b <i>"], {"instructions": ("500", "600")}),
+JUDGEMENTS = [Judgement("exact", "epoll", 64, UNCHANGED, [], {"instructions": "500"}),
+              Judgement("exact", "poll", 1, REGRESSED, ["a | b <i>"], {"instructions": "500 → 600"}),
               Judgement("exact", "fiber", 1, UNDECIDED, ["why\nnot"])]
 
 
@@ -76,8 +76,8 @@ def test_markdown_has_what_changed_on_top():
     text = outputs.markdown("B against A", JUDGEMENTS)
     top, rest = text.split("<details>")
     assert "**1 regressed, 1 cannot tell, 1 unchanged**" in top
-    assert top.index("`poll`") < top.index("`fiber`") and "`epoll`" not in top and "a \\| b &lt;i>" in top
-    assert "| `epoll` | 64 | 500 | 500 | unchanged |" in rest
+    assert top.index("| poll,") < top.index("| fiber,") and "epoll" not in top and "a \\| b &lt;i>" in top
+    assert "| epoll | 64 | 500 | unchanged |" in rest
 
 
 def test_junit_is_xml_with_a_case_for_each_cell():
@@ -101,7 +101,7 @@ def gate(monkeypatch, tmp_path):
 
     def gate(base, head, *options, **environment):
         sides = {BASE: base, HEAD: head}
-        monkeypatch.setattr(builds, "build", lambda names, console: [BASE, HEAD])
+        monkeypatch.setattr(builds, "build", lambda names, console, **_: [BASE, HEAD])
         monkeypatch.setattr(exact, "_count", lambda plans, progress: {
             build: {(variant, 64): counted for variant, counted in side.items()} for build, side in sides.items()})
         out = tmp_path / str(len(list(tmp_path.iterdir())))

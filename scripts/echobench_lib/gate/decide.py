@@ -1,0 +1,114 @@
+"""From the restarts of two rounds to a verdict: pure functions, no input or output.
+
+A figure is one number for each restart: the mean of the log ratios, head over base, of its slices, without the lowest and
+the highest tenth.  The restart is the unit, for the slices of one share what a start settles (memory, ports, places in
+caches).  Every restart has as many slices: the mean over restarts has the scatter of both levels in it, and Student's
+interval of it covers what it promises.  Percentile bootstrap, of restarts and then of slices, is too narrow at so few of them
+where restarts scatter more than slices: tests/gate/test_decide.py holds both to their promise.
+
+The first round screens and the second decides.  What rises beyond the margin in the first is a candidate, at an
+error of 5 % each, with no account of how many cells there are; of the second round, which knows nothing of the first,
+the candidates alone are tested, by Holm's method (Scandinavian Journal of Statistics 6, 1979): that any of them is flagged
+without cause has a probability of 5 % at most, over all of them, and much less where no cost is at the margin.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy
+from scipy import stats
+
+from ..analyse.statistics import TRIM, trimmed_mean_interval
+from .judgement import IMPROVED, REGRESSED, UNCHANGED, UNDECIDED, UNMEASURED
+
+ERROR = 0.05
+
+
+@dataclass(frozen=True)
+class Figure:
+    """`rounds`: the log ratios of each round, one for each restart.  `margin`: as a ratio's distance from 1.  An advisory figure
+    is told and decides nothing.  `doubt`: why it says nothing; empty where it does."""
+
+    name: str
+    margin: float
+    rounds: tuple
+    advisory: bool = False
+    doubt: str = ""
+
+    @property
+    def limit(self):
+        return math.log1p(self.margin)
+
+    @property
+    def interval(self):
+        """Of the ratio, over the restarts of all rounds; None without any."""
+        values = [value for values in self.rounds for value in values]
+        return trimmed_mean_interval(values, "restart").exp() if values else None
+
+    def p_value(self, number):
+        """Of no rise beyond the margin, by one round."""
+        return rise_p_value(self.rounds[number], self.limit)
+
+    @property
+    def is_candidate(self):
+        return bool(self.rounds) and not self.advisory and not self.doubt and self.p_value(0) < ERROR
+
+    def found(self, confirmed):
+        """What can be said of it.  A rise that the second round did not confirm is no regression, and no rest for the mind."""
+        if self.doubt:
+            return UNMEASURED
+        if confirmed:
+            return REGRESSED
+        interval = self.interval
+        if interval is None or not interval.has_bounds or self.is_candidate:
+            return UNDECIDED
+        if interval.high < math.exp(-self.limit):
+            return IMPROVED
+        return UNCHANGED if interval.low > math.exp(-self.limit) and interval.high < math.exp(self.limit) else UNDECIDED
+
+    @property
+    def text(self):
+        interval = self.interval
+        if interval is None:
+            return "no figure"
+        return f"{interval.estimate:.3f}" + (f" ± {interval.half_width:.3f}" if interval.has_bounds else "")
+
+    def why(self, found):
+        """A sentence to that verdict."""
+        if found == UNMEASURED:
+            return f"{self.name}: what it shows of a known slow-down {self.doubt}: it cannot tell of this one"
+        told = f"{self.name} {self.text}"
+        if found == REGRESSED:
+            return f"{told}: above the margin of {100 * self.margin:g} % in two independent rounds"
+        if found == UNDECIDED:
+            unconfirmed = ", above it in one of two rounds" if self.is_candidate else ""
+            return f"{told}: margin {100 * self.margin:g} %{unconfirmed}"
+        return told
+
+
+def rise_p_value(values, limit):
+    """One-sided, of a trimmed mean not above `limit`: the test that belongs to the interval (Tukey and McLaughlin)."""
+    values = numpy.asarray(values, dtype=float)
+    cut = int(TRIM * len(values))
+    if len(values) < 2:
+        return 1.0
+    error = float(stats.mstats.trimmed_stde(values, limits=(TRIM, TRIM))) if cut else float(stats.sem(values))
+    mean = float(stats.trim_mean(values, TRIM))
+    if error == 0:
+        return 0.0 if mean > limit else 1.0
+    return float(stats.t.sf((mean - limit) / error, len(values) - 2 * cut - 1))
+
+
+def holm(p_values, error=ERROR):
+    """The keys that are rejected: {key: p} in order of p, each against error / (how many are left), until one is not."""
+    rejected = set()
+    for done, (key, p) in enumerate(sorted(p_values.items(), key=lambda item: item[1])):
+        if p >= error / (len(p_values) - done):
+            break
+        rejected.add(key)
+    return rejected
+
+
+def confirmed(figures):
+    """The keys of those that regressed, of {key: Figure}: candidates of the first round that the second confirms."""
+    return holm({key: figure.p_value(1) for key, figure in figures.items() if figure.is_candidate and len(figure.rounds) > 1})

@@ -1,0 +1,196 @@
+"""The timed tier: servers of both revisions, and the burnt twin of the base, driven in turn by one load generator, slice by
+slice; anew in each restart.  Each round is an experiment, whose result is kept."""
+
+import math
+from dataclasses import dataclass
+
+from .. import Usage
+from ..analyse import connections
+from ..analyse.statistics import trimmed_mean
+from ..analyse.summary import COST, is_sound, log_ratios, slice_cost, summarise
+from ..plan import experiment
+from ..plan.placement import place
+from ..plan.topology import read_topology
+from ..progress import Progress
+from ..run.programs import list_variants
+from ..run.runner import Runner
+from .decide import Figure, confirmed
+from .judgement import BROKE, IMPROVED, MISSING, NEW, REGRESSED, UNCHANGED, UNDECIDED, UNMEASURED, Judgement
+
+TIER = "timed"
+RESTART_S = 2.0      # of a cell: starting three servers, warming up, measuring, stopping
+LEAST_RESTARTS = 4   # of a round
+BURN = "1us"
+STOLEN_LIMIT = 0.02  # of all CPUs' time, by the hypervisor
+LOADS = {"half": {"load": "equal-load", "rounds": 4}, "saturation": {"load": "saturation", "rounds": 8, "duration": "500ms"}}
+WRONG = ("wrong-replies", "errors", "starved")
+
+CPU, MEMORY = COST, "memory per connection"
+MARGINS = {"p50": 0.05, "p99": 0.25, "p99.9": 0.5, MEMORY: 0.05}  # of CPU: what is asked for
+ADVISORY = ("p99.9",)
+
+
+@dataclass(frozen=True)
+class Cell:
+    variant: str
+    connections: int
+    load: str
+
+
+@dataclass
+class Round:
+    """What came of one experiment: `values` {Cell: {figure: log ratios}}, `doubts` {Cell: why nothing can be said of CPU},
+    `refusals` {Cell: (what was found, why)}, and the `rate` that was half of the lowest capacity."""
+
+    values: dict
+    doubts: dict
+    refusals: dict
+    rate: int | None
+
+
+def judge(base, head, asked, console, folder):
+    """A Judgement for each cell.  `asked` has `variants` and `timed` (connections), `budget` (seconds a cell)."""
+    listed = {}
+    for build in (base, head):
+        with build.in_use():
+            listed[build] = {entry["name"]: entry for entry in list_variants() if not entry["unavailable_reason"]}
+    names = asked.variants or list(listed[base] | listed[head])
+    if unknown := [name for name in names if name not in listed[base] | listed[head]]:
+        raise Usage(f"no variant '{unknown[0]}' in either revision, or it cannot run here")
+    margins = {**MARGINS, CPU: asked.margin}
+    judgements, firsts = [], {}
+    for variant in names:
+        for clients in asked.timed:
+            alone = NEW if variant not in listed[base] else MISSING if variant not in listed[head] else None
+            if alone:
+                judgements += [Judgement(TIER, variant, clients, alone, [], {}, load) for load in LOADS]
+            elif listed[base][variant]["holds"] == "any":
+                firsts[variant, clients] = measure(base, head, variant, clients, 0, asked, console, folder)
+    seconds = {key: measure(base, head, *key, 1, asked, console, folder, first.rate)
+               for key, first in firsts.items() if needs_second(first, margins)}
+    figures = {(cell, name): figure for key, first in firsts.items()
+               for cell in first.values for name, figure in figures_of(cell, first, seconds.get(key), margins).items()}
+    sure = confirmed(figures)
+    for key, first in firsts.items():
+        rounds = [first, *([seconds[key]] if key in seconds else [])]
+        judgements += [_judge(cell, rounds, {name: figure for (of, name), figure in figures.items() if of == cell},
+                              {name for of, name in sure if of == cell}) for cell in cells_of(*key)]
+    return judgements
+
+
+def cells_of(variant, clients):
+    return [Cell(variant, clients, load) for load in LOADS]
+
+
+def needs_second(first, margins):
+    """Whether anything was left open, or is to be confirmed."""
+    if any(found == BROKE for found, _ in first.refusals.values()):
+        return False
+    return any(figure.doubt or (not figure.advisory and figure.found(False) not in (UNCHANGED, IMPROVED))
+               for cell in first.values for figure in figures_of(cell, first, None, margins).values())
+
+
+def figures_of(cell, first, second, margins):
+    rounds = [each for each in (first, second) if each and cell in each.values]
+    doubt = next((each.doubts[cell] for each in reversed(rounds) if each.doubts.get(cell)), "") if rounds else ""
+    names = dict.fromkeys(name for each in rounds for name, values in each.values[cell].items() if values)
+    return {name: Figure(name, margins[name], tuple(each.values[cell].get(name, []) for each in rounds), name in ADVISORY,
+                         doubt if name == CPU else "") for name in names}
+
+
+def measure(base, head, variant, clients, number, asked, console, folder, rate=None):
+    """One round of a variant over so many clients, under all loads."""
+    restarts = max(LEAST_RESTARTS, round(asked.budget / 2 / RESTART_S))
+    loads = [{**load, "connections": [clients]} for load in LOADS.values()]
+    loads[0]["rates"] = [rate or "half"]
+    if not rate:
+        loads.insert(0, {"load": "closed", "connections": [clients], "duration": "500ms", "rounds": 2, "restarts": 1})
+    document = {"summary": f"{head.label} against {base.label}", "reference": "base", "burns": [BURN], "restarts": restarts,
+                "warmup": "100ms", "seed": 1000 * number + asked.seed,
+                "variants": [{"name": name, "variant": variant, "build": str(build.folder)}
+                             for name, build in (("base", base), ("head", head))], "loads": loads}
+    document = experiment.completed(document, "the gate's experiment")
+    placement = place(read_topology(), **document["placement"])
+    place_of = folder / TIER / f"{variant}-{clients}" / f"round-{number + 1}"
+    place_of.mkdir(parents=True)
+    with head.in_use():  # it brings the load generator
+        expanded = experiment.expand(f"gate of {variant}", document, list_variants(), placement)
+        runner = Runner("gate", expanded, placement, place_of)
+        progress = Progress(console, lambda restart, block: f"{variant}: {block.name}, round {number + 1}, restart {restart + 1}")
+        try:
+            runner.run(progress)
+        finally:
+            progress.clear()
+    return read(runner.document, variant, clients)
+
+
+def read(document, variant, clients):
+    """A Round from a result."""
+    values, doubts, refusals = {}, {}, {}
+    for cell in cells_of(variant, clients):
+        own = [each for each in document["cells"] if each["load"] == LOADS[cell.load]["load"]]
+        if refusal := _refusal(own, document["runs"], LOADS[cell.load]["load"]):
+            refusals[cell] = refusal
+            continue
+        group = next(group for group in summarise(document, "base") if group.workload.load == LOADS[cell.load]["load"])
+        doubts[cell] = group.doubt(COST)
+        values[cell] = {CPU: [trimmed_mean(rounds) for rounds in log_ratios(own, "head", "base", slice_cost).values()]}
+        if cell.load == "half":
+            for name in ("p50", "p99", "p99.9"):
+                values[cell][name] = _per_restart(own, lambda each: each.get("response_ns", {}).get(name))
+        else:
+            values[cell][MEMORY] = _per_restart(own, connections.memory)
+    rates = [each["workload"]["rate_per_s"] for each in document["cells"] if "rate_per_s" in each["workload"]]
+    return Round(values, doubts, refusals, rates[0] if rates else None)
+
+
+def _refusal(cells, runs, load):
+    """(what was found, why) of a cell that has no figures; None of one that has."""
+    failed = [run for run in runs if run["block"].startswith(f"{load}/")]
+    wrong = [(cell["variant"], "; ".join(cell["reasons"] + cell.get("checks", []))) for cell in cells
+             if cell["verdict"] in WRONG or any("died" in check for check in cell.get("checks", []))]
+    said = [run.get("error") or run["remark"] for run in failed if run.keys() & {"error", "remark"}]
+    if any(name == "head" for name, _ in wrong):
+        return BROKE, next(why for name, why in wrong if name == "head")
+    if wrong:
+        return UNMEASURED, f"{wrong[0][0]}: {wrong[0][1]}"
+    if said:
+        return (BROKE if not any(cell["variant"] == "head" for cell in cells) and cells else UNMEASURED), said[0]
+    if not cells:
+        return UNMEASURED, "nothing was measured"
+    sound = [cell for cell in cells if is_sound(cell)]
+    if len(sound) < len(cells) / 2:
+        first = next(cell for cell in cells if not is_sound(cell))
+        return UNMEASURED, f"{first['variant']} is {first['verdict']}: {'; '.join(first['reasons'])}"
+    stolen = sum(cell.get("system", {}).get("steal_ns", 0) for cell in cells)
+    spent = sum(piece["elapsed_ns"] for cell in cells for piece in cell["slices"])
+    if stolen > STOLEN_LIMIT * spent:
+        return UNMEASURED, f"the hypervisor took {100 * stolen / spent:.0f} % of a CPU (steal)"
+    return None
+
+
+def _per_restart(cells, figure):
+    """Log ratios, head over base, of a figure of whole cells."""
+    found = {}
+    for cell in cells:
+        if is_sound(cell) and (value := figure(cell)):
+            found.setdefault(cell["restart"], {})[cell["variant"]] = value
+    return [math.log(sides["head"] / sides["base"]) for _, sides in sorted(found.items()) if {"head", "base"} <= sides.keys()
+            and min(sides["head"], sides["base"]) > 0]
+
+
+def _judge(cell, rounds, figures, sure):
+    def judged(found, why):
+        return Judgement(TIER, cell.variant, cell.connections, found, why, {name: figure.text for name, figure in figures.items()},
+                         cell.load)
+
+    for each in reversed(rounds):
+        if cell in each.refusals:
+            found, why = each.refusals[cell]
+            return judged(found, [why])
+    gating = {name: figure for name, figure in figures.items() if not figure.advisory}
+    found = {name: figure.found(name in sure) for name, figure in gating.items()}
+    for worst in (REGRESSED, UNMEASURED, UNDECIDED, IMPROVED):
+        if names := [name for name, each in found.items() if each == worst]:
+            return judged(worst, [gating[name].why(worst) for name in names])
+    return judged(UNCHANGED, []) if found else judged(UNMEASURED, ["no figure could be had of both sides"])

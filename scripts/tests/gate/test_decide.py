@@ -1,0 +1,104 @@
+"""From two rounds of restarts to a verdict, by simulation."""
+
+import math
+
+import numpy
+import pytest
+
+from echobench_lib.analyse.statistics import over_restarts, trimmed_mean
+from echobench_lib.gate.decide import Figure, confirmed, holm, rise_p_value
+from echobench_lib.gate.judgement import IMPROVED, REGRESSED, UNCHANGED, UNDECIDED, UNMEASURED
+
+RESTARTS, SLICES = 8, 4
+OF_RESTARTS, OF_SLICES = 0.004, 0.012  # standard deviations of log ratios on a shared virtual machine
+
+
+def restarts(random, rise=0.0, of_restarts=OF_RESTARTS, of_slices=OF_SLICES, number=RESTARTS):
+    """Log ratios: [restart][slice]."""
+    return [list(rise + shift + random.normal(0, of_slices, SLICES)) for shift in random.normal(0, of_restarts, number)]
+
+
+def values(random, **keywords):
+    return [trimmed_mean(slices) for slices in restarts(random, **keywords)]
+
+
+def figure(*rounds, margin=0.01, **keywords):
+    return Figure("CPU per request", margin, tuple(rounds), **keywords)
+
+
+def percentile_bootstrap(random, data, resamples=400):
+    """Hierarchical: restarts, then slices within each."""
+    data = numpy.array(data)
+    restarts_of = random.integers(0, len(data), (resamples, len(data), 1))
+    slices_of = random.integers(0, SLICES, (resamples, len(data), SLICES))
+    return numpy.percentile(data[restarts_of, slices_of].mean(axis=(1, 2)), (2.5, 97.5))
+
+
+def test_the_interval_over_restarts_covers_and_percentile_bootstrap_does_not():
+    """What the choice of the interval rests on: few restarts that scatter more than the slices within them."""
+    random, tries = numpy.random.default_rng(1), 600
+    student = bootstrap = 0
+    for _ in range(tries):
+        data = restarts(random, of_restarts=0.008, of_slices=0.004, number=5)
+        interval = over_restarts(data)
+        student += interval.low <= 0 <= interval.high
+        low, high = percentile_bootstrap(random, data)
+        bootstrap += low <= 0 <= high
+    assert student / tries == pytest.approx(0.95, abs=0.025)
+    assert bootstrap / tries < 0.9
+
+
+@pytest.mark.parametrize("rise, most", [(0.0, 0), (math.log(1.01), 0.05)])
+def test_the_family_wise_error_holds(rise, most):
+    """Gates of 40 cells that are all alike, then all at the margin exactly: how many gates flag anything."""
+    random, gates, flagged = numpy.random.default_rng(2), 200, 0
+    for _ in range(gates):
+        figures = {cell: figure(values(random, rise=rise), values(random, rise=rise)) for cell in range(40)}
+        flagged += bool(confirmed(figures))
+    assert flagged / gates <= most
+
+
+def test_a_rise_beyond_the_margin_is_found_among_many_that_are_none():
+    random, gates, found = numpy.random.default_rng(3), 100, 0
+    for _ in range(gates):
+        figures = {cell: figure(*(values(random, rise=0.025 if cell == 7 else 0) for _ in range(2))) for cell in range(20)}
+        found += confirmed(figures) == {7}
+    assert found / gates > 0.9
+
+
+def test_holm_rejects_from_the_smallest_and_stops():
+    assert holm({"a": 0.01, "b": 0.04, "c": 0.02}) == {"a", "c", "b"}
+    assert holm({"a": 0.01, "b": 0.03, "c": 0.03}) == {"a"}
+    assert holm({"a": 0.02, "b": 0.02, "c": 0.001}) == {"a", "b", "c"}
+    assert holm({}) == set()
+
+
+def test_the_p_value_belongs_to_the_interval():
+    random = numpy.random.default_rng(4)
+    for number in (5, 25):
+        sample = list(random.normal(0.01, 0.02, number))
+        interval = over_restarts([[value] for value in sample])
+        assert rise_p_value(sample, interval.low) == pytest.approx(0.025)
+        assert rise_p_value(sample, interval.estimate) == pytest.approx(0.5)
+    assert rise_p_value([0.1], 0) == 1 and rise_p_value([0.1, 0.1], 0.05) == 0 and rise_p_value([0, 0], 0) == 1
+
+
+NONE, LITTLE, MUCH = ([shift + tremble for tremble in (-0.001, 0, 0.001)] for shift in (0.0, 0.009, 0.05))
+
+
+@pytest.mark.parametrize("rounds, sure, found", [
+    ((NONE,), False, UNCHANGED), ((MUCH, MUCH), True, REGRESSED), ((MUCH, NONE), False, UNDECIDED),
+    ((LITTLE,), False, UNDECIDED), (([-0.05, -0.05, -0.051],), False, IMPROVED), (([-0.05, 0, 0.05],), False, UNDECIDED),
+    (([0.0],), False, UNDECIDED), ((), False, UNDECIDED)])
+def test_what_is_found_of_a_figure(rounds, sure, found):
+    assert figure(*rounds).found(sure) == found
+
+
+def test_a_figure_that_shows_nothing_of_a_known_slow_down_decides_nothing():
+    bent = figure(MUCH, MUCH, doubt="bends")
+    assert bent.found(False) == UNMEASURED and not confirmed({"it": bent})
+    assert "bends" in bent.why(UNMEASURED)
+
+
+def test_an_advisory_figure_is_no_candidate():
+    assert not confirmed({"it": figure(MUCH, MUCH, advisory=True)})
