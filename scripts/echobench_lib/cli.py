@@ -13,6 +13,7 @@ from . import Failure, accuracy, count, doctor, gate, micro
 from .gate import verb as gating
 from .plan import experiment
 from .plan.variants import baselines, unmet
+from .report import exports, verify
 from .report import verbs as reporting
 from .report.terminal import WIDTH
 from .run import verb as running
@@ -141,6 +142,17 @@ def parser():
     gates.add_argument("--strict", action="store_true", help="exit with 4 when something cannot be told (default: off)")
     gates.add_argument("--out", type=Path, metavar="DIR", help="folder for gate.json, gate.md and gate.xml; must not hold them "
                        "yet (default: runs/<time>-gate/)")
+
+    check = verb("verify", verify.verify, help="recompute every figure of a report from the result that it holds",
+                 epilog="exit status: 0 it says what its result says, 1 it does not, 2 usage, or no report")
+    check.add_argument("report", metavar="REPORT", type=Path, help="an index.html, or a folder with one")
+
+    out = verb("export", exports.export, help="give a result's believable figures to another tool that tracks them",
+               epilog="exit status: 0 written, 1 could not be, 2 usage, or nothing in it can be believed")
+    out.add_argument("result", metavar="RESULT", type=Path, help="a result of `run` or of `count`: a file or a folder")
+    out.add_argument("--as", dest="form", required=True, choices=exports.FORMATS, help="bmf: Bencher Metric Format, on stdout; "
+                     "github: github-action-benchmark's customSmallerIsBetter, on stdout; otava: a row for Apache Otava")
+    out.add_argument("--append", type=Path, metavar="FILE", help="with --as otava: the CSV file that gets the row")
 
     true = verb("accuracy", accuracy.run, help="how far echo-load's latencies are from the truth on this host", epilog=
                 "A server answers each request at a time fixed in advance, and tells what it really took: "

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from ..result import workload_of
 from ..result.histogram import Histogram, decode, merge
 from . import connections, gain
-from .statistics import Interval, log_ratio, over_restarts, paired, trimmed_mean_interval
+from .statistics import Interval, log_ratio, over_restarts, paired, trimmed_mean, trimmed_mean_interval
 
 PRECEDENCE = ("wrong-replies", "errors", "client-bound", "starved", "unsaturated", "valid")
 PERCENTILES = ("p50", "p99", "p99.9")
@@ -32,6 +32,7 @@ class Row:
     throughput: float | None = None
     cost_ns: float | None = None
     cost_ratio: Interval | None = None
+    rank: int | None = None  # 1 and how many are shown to be cheaper: those that cannot be told apart share it
     user_share: float | None = None
     wakeups: float | None = None  # voluntary context switches a request
     server_busy: float | None = None
@@ -133,11 +134,13 @@ def _group(workload, cells, reference, threads):
     rows = [_row(variant, cells, reference) for variant in dict.fromkeys(cell["variant"] for cell in cells)]
     rates = [cell["workload"]["rate_per_s"] for cell in cells if "rate_per_s" in cell["workload"]]
     group = Group(workload, rates[0] if rates else None, reference, rows, len({cell["restart"] for cell in cells}), found)
-    _rank(group)
+    _order(group)
+    if workload.load != "closed" and not group.unranked(COST):
+        _rank(group, cells)
     return group
 
 
-def _rank(group):
+def _order(group):
     """The cheapest first, the twins last.  By cost where its gain is shown; in the order of the experiment where not.
     A plain closed loop is ranked by nothing: where the client was the bottleneck its throughput is a bound."""
     by_cost = group.workload.load != "closed" and not group.unranked(COST) and any(row.cost_ratio for row in group.rows)
@@ -147,6 +150,25 @@ def _rank(group):
             return 0
         return row.cost_ratio.estimate if row.cost_ratio else 1 if row.variant == group.reference else math.inf
     group.rows.sort(key=lambda row: (row.twin_of is not None, place(row)))
+
+
+def _rank(group, cells):
+    """By cost; pairs are told apart by the interval of their difference over restarts, at 95 % each."""
+    relative = {row.variant: {restart: trimmed_mean(rounds) for restart, rounds in
+                              log_ratios(cells, row.variant, group.reference, slice_cost).items()}
+                for row in group.rows if row.twin_of is None and row.cost_ratio}
+    if group.row(group.reference) is not None:
+        relative[group.reference] = dict.fromkeys((restart for of in relative.values() for restart in of), 0.0)
+
+    def is_cheaper(one, other):
+        both = relative[one].keys() & relative[other].keys()
+        interval = trimmed_mean_interval([relative[other][restart] - relative[one][restart] for restart in both]) if both else None
+        return interval is not None and interval.has_bounds and interval.low > 0
+    if max(map(len, relative.values()), default=0) < 2:
+        return  # nothing can be told apart by one restart
+    for row in group.rows:
+        if row.variant in relative:
+            row.rank = 1 + sum(is_cheaper(other, row.variant) for other in relative)
 
 
 def is_sound(cell):

@@ -77,6 +77,7 @@ VARIANT = ("variant", "left", lambda row, _: row.variant)
 COST_COLUMN = ("CPU µs/req", "right", lambda row, _: cost_text(row))
 RATIO = ("ratio", "right", lambda row, group: ratio_texts(row, group)[0])
 INTERVAL = ("95 % interval", "left", lambda row, group: ratio_texts(row, group)[1])
+RANK = ("rank", "right", lambda row, _: optional(row.rank, str))
 USER = ("user", "right", lambda row, _: percent(row.user_share))
 WAKEUPS = ("wake-ups/req", "right", lambda row, _: optional(row.wakeups, lambda n: f"{n:.2f}"))
 SERVER_BUSY = ("server busy", "right", lambda row, _: percent(row.server_busy))
@@ -97,11 +98,11 @@ CONNECTS = ("connects/s", "right", lambda row, _: optional(row.connects_per_s, "
 CONNECT_P50, CONNECT_P99 = ((f"connect {name}", "right", lambda row, _, name=name: optional(row.connect_ns.get(name), format_time_ns))
                             for name in ("p50", "p99"))
 COLUMNS = {
-    "equal-load": (VARIANT, COST_COLUMN, RATIO, INTERVAL, USER, WAKEUPS, CLIENT_BUSY, P50, P99, VERDICT),
-    "saturation": (VARIANT, COST_COLUMN, RATIO, INTERVAL, CAPACITY, USER, WAKEUPS, SERVER_BUSY, CLIENT_BUSY, VERDICT),
-    "ping-pong": (VARIANT, COST_COLUMN, RATIO, INTERVAL, USER, WAKEUPS, P50, P99, P999, VERDICT),
+    "equal-load": (VARIANT, COST_COLUMN, RATIO, INTERVAL, RANK, USER, WAKEUPS, CLIENT_BUSY, P50, P99, VERDICT),
+    "saturation": (VARIANT, COST_COLUMN, RATIO, INTERVAL, RANK, CAPACITY, USER, WAKEUPS, SERVER_BUSY, CLIENT_BUSY, VERDICT),
+    "ping-pong": (VARIANT, COST_COLUMN, RATIO, INTERVAL, RANK, USER, WAKEUPS, P50, P99, P999, VERDICT),
     "open": (VARIANT, *((name, "left", percentile(name, True)) for name in ("p50", "p99")), P999, VERDICT),
     "closed": (VARIANT, THROUGHPUT, P50, P99, P999, MEMORY, THREADS, BENT_COST, VERDICT),
     "stream": (VARIANT, SENT, RECEIVED, THROUGHPUT, SERVER_BUSY, CLIENT_BUSY, VERDICT),
     "idle": (VARIANT, USER_MEMORY, KERNEL_MEMORY, THREADS_EACH, CONNECTS, CONNECT_P50, CONNECT_P99, P50, P99, VERDICT),
-    "crr": (VARIANT, COST_COLUMN, RATIO, INTERVAL, THROUGHPUT, P50, P99, P999, VERDICT)}
+    "crr": (VARIANT, COST_COLUMN, RATIO, INTERVAL, RANK, THROUGHPUT, P50, P99, P999, VERDICT)}

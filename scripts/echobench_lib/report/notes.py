@@ -18,6 +18,9 @@ def notes(groups, document):
     if any(group.gains for group in groups):
         lines.append("gain: what a figure shows of a known slow-down, which the twin NAME+TIME burns for each request; ranked "
                      "is only what has its gain near 1. bends: it has not. not shown: its interval is too wide to tell.")
+    if any(row.rank for row in rows):
+        lines.append("rank: 1 and how many cost less beyond doubt, of each pair by the 95 % interval of its difference over restarts; those "
+                     "that cannot be told apart share one.")
     units = {(row.cost_ratio.unit, row.cost_ratio.units) for row in rows if row.cost_ratio}
     if any(row.cost_ratio and over_rounds(row.cost_ratio) for row in rows):
         lines.append("*: one restart only: the interval is over the rounds within it and does not cover how restarts "

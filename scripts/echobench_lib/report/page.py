@@ -1,5 +1,7 @@
 """The report as one HTML file that needs no network: styles, data and libraries are in it."""
 
+import base64
+import gzip
 import json
 from dataclasses import replace
 
@@ -57,12 +59,19 @@ def render(document, groups, drawn, specs, libraries):
     runs = document.get("runs", [])
     servers = dict.fromkeys(" ".join(cell["server"]["command"]) for cell in document["cells"]
                             if "command" in cell.get("server", {}))
+    reference = groups[0].reference if groups else ""
     return whole("report.html", f"echobench: {experiment.get('name', 'echo-load')}", _subtitle(document), _LINKS, specs, libraries,
-                 document=document, failed=[run for run in runs if "error" in run], drawn=drawn, tables=_tables(groups), gains=tables.gains(groups), scaling=[replace(each, rows=[(None, texts) for _, texts in each.rows]) for each in scaling.tables(groups)],
-                 palette=charts.colours(dict.fromkeys(row.variant for group in groups for row in group.rows)),
+                 document=document, held=embedded(document), reference=reference, failed=[run for run in runs if "error" in run], drawn=drawn, tables=_tables(groups), gains=tables.gains(groups), scaling=[replace(each, rows=[(None, texts) for _, texts in each.rows]) for each in scaling.tables(groups)],
+                 families={row.variant: charts.family_of(row.variant) for group in groups for row in group.rows},
+                 connections=sorted({group.workload.connections for group in groups}), palette=charts.colours(dict.fromkeys(row.variant for group in groups for row in group.rows)),
                  notes=notes(groups, document), doubts=tables.doubts(groups), verdicts=VERDICTS,
                  settings=json.dumps(settings, indent=1) if settings else "", least=gain.LEAST, most=gain.MOST, widest=gain.WIDEST,
                  commands=[*servers, *([" ".join(run["argv"]) for run in runs if run["argv"]] or [" ".join(document["argv"])])])
+
+
+def embedded(document):
+    """A result as its page holds it: one text."""
+    return base64.b64encode(gzip.compress(json.dumps(document, separators=(",", ":")).encode(), mtime=0)).decode()
 
 
 def whole(template, title, subtitle, links, specs, libraries, **content):
@@ -85,6 +94,7 @@ def _tables(groups):
         found.append({
             "heading": heading.capitalize() if first else "", "meaning": MEANINGS[each.kind] if first else "", "title": each.title,
             "columns": each.columns, "remarks": each.remarks,
+            "connections": sorted({group.workload.connections for group in each.groups}),
             "rows": [("reference" if row and row.variant == each.groups[0].reference else "",
                       [*texts[:-1], (texts[-1], row.verdict if row else "unavailable")]) for row, texts in each.rows]})
     return found

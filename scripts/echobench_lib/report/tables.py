@@ -11,7 +11,7 @@ from ..analyse.summary import COST, FIGURES, TIME
 from ..result import LOADS
 from . import blocking
 from ..units import format_time_ns
-from .columns import (ABSENT, COLUMNS, INTERVAL, RATIO, USER, VARIANT, VERDICT, WAKEUPS, cost_text, optional, plus_minus,
+from .columns import (ABSENT, COLUMNS, INTERVAL, RANK, RATIO, USER, VARIANT, VERDICT, WAKEUPS, cost_text, optional, plus_minus,
                       verdict_of_all)
 from .table import Table, unavailable_rows
 
@@ -66,7 +66,7 @@ def _by_rate(ladder):
             row = group.row(variant)
             cells.append(cost_text(row) if row else ABSENT)
         if group is main:
-            for column in (RATIO, INTERVAL, USER, WAKEUPS):
+            for column in (RATIO, INTERVAL, RANK, USER, WAKEUPS):
                 columns.append(column[:2])
                 for row in main.rows:
                     texts[row.variant].append(column[2](row, main))

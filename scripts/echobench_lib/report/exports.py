@@ -1,0 +1,125 @@
+"""A result in the form that other tools track over time, of what can be believed in it: rows that are valid, costs whose gain is
+shown; counts, which are exact.
+
+    bmf     Bencher Metric Format: {benchmark: {measure: {value, lower_value, upper_value}}}
+    github  github-action-benchmark's customSmallerIsBetter: [{name, unit, value, range}]
+    otava   a row of a CSV file that Apache Otava reads (type: csv, time_column: time, attributes: [commit])
+"""
+
+import csv
+import io
+import json
+from dataclasses import dataclass
+
+from .. import Usage, documents, result
+from ..analyse.summary import COST, summarise
+from ..count import document as counts
+
+FORMATS = ("bmf", "github", "otava")
+TIME, COMMIT = "time", "commit"
+PERCENTILES = ("p50", "p99")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """`benchmark` is a model under a load; bounds are absent where there is one restart, or nothing to scatter."""
+
+    benchmark: str
+    measure: str
+    unit: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+    less_is_better: bool = True
+
+
+def export(options, console):
+    path = options.result
+    if path.name == counts.FILE_NAME or (path / counts.FILE_NAME).is_file():
+        document = counts.load(path)
+        figures = of_counts(document)
+    else:
+        document = result.load(path)
+        figures = of_result(document, result.reference_of(document))
+    if not figures:
+        raise Usage(f"{path}: it has no figure that can be believed")
+    if options.form == "otava":
+        if not options.append:
+            raise Usage("--as otava adds a row to a file: name it by --append FILE.csv")
+        append_row(options.append, document, figures)
+        console.print(f"{options.append}: {len(figures)} figures of {commit_of(document)}", soft_wrap=True)
+        return 0
+    if options.append:
+        raise Usage("--append is for --as otava")
+    print(json.dumps(bmf(figures) if options.form == "bmf" else github(figures), indent=1))
+    return 0
+
+
+def of_result(document, reference):
+    found = []
+    for group in summarise(document, reference):
+        workload = group.workload
+        for row in group.rows:
+            if row.verdict != "valid" or row.twin_of:
+                continue
+            name = f"{row.variant}/{workload.name}"
+            if workload.load != "closed" and not group.doubt(COST):
+                if row.cost_ns is not None:
+                    found.append(_with_bounds(name, "cpu-per-request", "ns", row.cost_interval))
+                if row.cost_ratio:
+                    found.append(_with_bounds(name, f"cpu-per-request-to-{reference}", "ratio", row.cost_ratio))
+            for percentile in PERCENTILES if workload.load in ("open", "equal-load") else ():
+                if percentile in row.latency_ns:
+                    interval = row.latency_intervals.get(percentile)
+                    bounds = (interval.low, interval.high) if interval and interval.has_bounds else (None, None)
+                    found.append(Figure(name, percentile, "ns", row.latency_ns[percentile], *bounds))
+            if workload.load == "closed":
+                found.append(Figure(name, "throughput", "requests/s", row.throughput, less_is_better=False))
+            if row.memory_bytes is not None:
+                found.append(Figure(name, "memory-per-connection", "bytes", row.memory_bytes))
+    return found
+
+
+def of_counts(document):
+    return [Figure(f"{cell['variant']}/c{cell['connections']}", name.replace("_", "-") + "-per-request", counts.FIGURES[name], figure["per_request"])
+            for cell in document["cells"] for name, figure in cell["figures"].items() if figure and figure["exact"]]
+
+
+def _with_bounds(benchmark, measure, unit, interval):
+    return Figure(benchmark, measure, unit, interval.estimate, interval.low, interval.high)
+
+
+def bmf(figures):
+    found = {}
+    for each in figures:
+        bounds = {"lower_value": each.low, "upper_value": each.high} if each.low is not None else {}
+        found.setdefault(each.benchmark, {})[each.measure] = {"value": each.value, **bounds}
+    return found
+
+
+def github(figures):
+    """Of those that are better when they are less: one list has one direction."""
+    return [{"name": f"{each.benchmark} {each.measure}", "unit": each.unit, "value": each.value,
+             **({"range": f"± {(each.high - each.low) / 2:.3g}"} if each.low is not None else {})}
+            for each in figures if each.less_is_better]
+
+
+def append_row(file, document, figures):
+    """Adds a row, and columns for figures that the file has not had before; what a row lacks is `nan` in it."""
+    rows = list(csv.DictReader(io.StringIO(file.read_text()))) if file.exists() else []
+    if rows and not {TIME, COMMIT} <= rows[0].keys():
+        raise Usage(f"{file}: it has no columns {TIME} and {COMMIT}: not a history")
+    rows.append({TIME: (document.get("finished_at") or document.get("started_at") or documents.now())[:19] + "+00:00",
+                 COMMIT: commit_of(document), **{f"{each.benchmark} {each.measure}": f"{each.value:.6g}" for each in figures}})
+    columns = dict.fromkeys([TIME, COMMIT, *(name for row in rows for name in row)])
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(columns), restval="nan", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text.getvalue())
+
+
+def commit_of(document):
+    tool = document["tool"]
+    return tool.get("commit") or tool.get("build", {}).get("commit") or "unknown"

@@ -1,0 +1,76 @@
+"""Whether a report says what its result says: the result that the page holds is reported anew, and the two are compared, down to
+the last digit of every table and the last point of every chart."""
+
+import base64
+import binascii
+import gzip
+import itertools
+import json
+import re
+import tempfile
+import zlib
+from pathlib import Path
+
+from .. import Usage, documents
+from ..analyse.summary import summarise
+from . import charts, page
+
+PAGE = "index.html"
+SHOWN = 5  # differences that are told
+
+
+def verify(options, console):
+    """Exit status 0: the same; 1: not, and where."""
+    file = documents.locate(options.report, PAGE)
+    text = file.read_text()
+    document, reference = _held(file, text)
+    groups = summarise(document, reference)
+    charts.install()
+    specs = charts.build(groups)
+    with tempfile.TemporaryDirectory() as scratch:
+        drawn = charts.draw(specs, Path(scratch))
+        separate = _differing_files(file.parent / "charts", drawn)
+    differences = list(_differences(page.render(document, groups, drawn, specs, charts.libraries()), text))
+    for number, computed, found in differences[:SHOWN]:
+        console.print(f"{file}:{number}: {_around(found, computed)}, by its result {_around(computed, found)}", soft_wrap=True, markup=False)
+    if len(differences) > SHOWN:
+        console.print(f"and {len(differences) - SHOWN} lines more")
+    for name in separate:
+        console.print(f"{name}: not the chart of its result", soft_wrap=True, markup=False)
+    if differences or separate:
+        console.print(f"{file} does not say what its result says (a report of another version of echobench may differ in its words: "
+                      f"this one was measured by {document['tool'].get('commit', 'an unknown commit')})", style="red", soft_wrap=True)
+        return 1
+    rows = sum(len(group.rows) for group in groups)
+    console.print(f"{file}: every figure follows from its result: {rows} rows of {len(groups)} tables, {len(specs)} charts", soft_wrap=True)
+    return 0
+
+
+def _held(file, text):
+    """The document, and the reference, that a page was made from."""
+    match = re.search(r'<script type="application/gzip" id="result" data-reference="([^"]*)">([^<]*)</script>', text)
+    if not match:
+        raise Usage(f"{file}: it holds no result: not a report of `echobench run` or `echobench report`, or an old one")
+    try:
+        return json.loads(gzip.decompress(base64.b64decode(match[2], validate=True))), match[1]
+    except (binascii.Error, OSError, EOFError, zlib.error, ValueError) as error:
+        raise Usage(f"{file}: the result in it cannot be read: {error}") from None
+
+
+def _differing_files(folder, drawn):
+    """SVG files beside the page that are not those charts; absent ones say nothing wrong."""
+    return [folder / f"{name}.svg" for name, svg in drawn.items()
+            if (folder / f"{name}.svg").is_file() and (folder / f"{name}.svg").read_text() != svg]
+
+
+def _differences(computed, found):
+    """(line number, as computed, as found) of each line that differs."""
+    for number, (own, other) in enumerate(itertools.zip_longest(computed.splitlines(), found.splitlines(), fillvalue=""), 1):
+        if own != other:
+            yield number, own, other
+
+
+def _around(text, other, room=40):
+    """What stands where the two begin to differ."""
+    at = next((index for index, (one, two) in enumerate(zip(text, other)) if one != two), min(len(text), len(other)))
+    return repr(text[max(0, at - room // 2):at + room])

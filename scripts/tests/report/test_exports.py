@@ -1,0 +1,68 @@
+"""`export`: what other tools get of a result, and what they do not."""
+
+import csv
+import json
+
+import pytest
+from conftest import SMALL, run_echobench
+
+
+@pytest.fixture
+def result(measure):
+    """Of two models under two loads, one of which outran its client."""
+    loads = [{"load": "closed", "connections": [100], "duration": "1s"},
+             {"load": "equal-load", "connections": [100], "rates": ["half"]}]
+    return measure("run", {**SMALL, "variants": ["thread-pool", "epoll"], "twins": ["epoll"], "loads": loads, "restarts": 4})
+
+
+def exported(result, form, *more):
+    done = run_echobench("export", result, "--as", form, *more)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_bencher_gets_benchmarks_with_measures_and_bounds(result):
+    found = json.loads(exported(result, "bmf"))
+    cost = found["thread-pool/equal-load/half/c100/64B/frame"]["cpu-per-request"]
+    assert cost["lower_value"] < cost["value"] < cost["upper_value"]
+    ratio = found["thread-pool/equal-load/half/c100/64B/frame"]["cpu-per-request-to-epoll"]["value"]
+    assert 2.2 < ratio < 2.8
+    assert found["thread-pool/closed/c100/64B/frame"]["throughput"]["value"] > 0
+
+
+def test_what_cannot_be_believed_is_not_exported(result):
+    found = json.loads(exported(result, "bmf"))
+    assert "epoll/closed/c100/64B/frame" not in found, "its client was the bottleneck"
+    assert not any("+1us" in name for name in found), "a twin is made slower on purpose"
+
+
+def test_github_gets_what_is_better_when_it_is_less(result):
+    found = json.loads(exported(result, "github"))
+    assert {"name", "unit", "value"} <= found[0].keys() and any("range" in each for each in found)
+    assert not any("throughput" in each["name"] for each in found)
+
+
+def test_otava_gets_a_row_for_each_result_and_a_column_for_each_figure(result, tmp_path):
+    history = tmp_path / "history" / "all.csv"
+    for _ in range(2):
+        assert "figures of" in exported(result, "otava", "--append", history)
+    rows = list(csv.DictReader(history.open()))
+    assert len(rows) == 2 and rows[0] == rows[1] and rows[0]["commit"] == "fake" and rows[0]["time"].endswith("+00:00")
+    assert all(float(value) > 0 for name, value in rows[0].items() if name not in ("time", "commit"))
+    history.write_text("time,commit,old\n2026-01-01T00:00:00+00:00,abc,3\n")
+    exported(result, "otava", "--append", history)
+    old, new = csv.DictReader(history.open())
+    assert (old["old"], new["old"]) == ("3", "nan") and old["thread-pool/closed/c100/64B/frame throughput"] == "nan"
+
+
+@pytest.mark.parametrize("options, says", [(("--as", "otava"), "--append FILE.csv"), (("--as", "bmf", "--append", "x.csv"), "--append is for")])
+def test_options_that_do_not_fit_are_told(result, options, says):
+    done = run_echobench("export", result, *options)
+    assert done.returncode == 2 and says in done.stderr
+
+
+def test_a_file_that_is_no_history_is_left_alone(result, tmp_path):
+    file = tmp_path / "other.csv"
+    file.write_text("a,b\n1,2\n")
+    done = run_echobench("export", result, "--as", "otava", "--append", file)
+    assert done.returncode == 2 and "not a history" in done.stderr and file.read_text() == "a,b\n1,2\n"

@@ -1,0 +1,142 @@
+"""The page as a reader uses it, in headless Chromium; and whether it says what its result says."""
+
+import json
+import re
+import shutil
+import subprocess
+
+import pytest
+from conftest import SMALL, run_echobench
+
+EXPERIMENT = {**SMALL, "restarts": 2, "variants": ["asio-callback", "thread-per-connection", "epoll"], "twins": ["epoll"],
+              "loads": [{"load": "saturation", "connections": [100]}, {"load": "closed", "connections": [100, 1000], "duration": "1s"}]}
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+in_browser = pytest.mark.skipif(not CHROMIUM, reason="no chromium here")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Of a report that tests may copy, and not change."""
+    folder = tmp_path_factory.mktemp("page")
+    (folder / "small.json").write_text(json.dumps(EXPERIMENT))
+    done = run_echobench("run", folder / "small.json", "--out", folder / "r")
+    assert done.returncode == 0, done.stderr
+    return folder / "r"
+
+
+# ---- in a browser ----
+
+def asked(folder, tmp_path, script):
+    """What a script says that runs in the page once all charts are drawn; and what the browser complained about."""
+    probe = """<script>
+    const wrong = [];
+    addEventListener('error', event => wrong.push(String(event.message)));
+    console.error = (...what) => wrong.push(what.join(' '));
+    </script>"""
+    waiting = f"""<script>
+    const drawn = () => document.querySelectorAll('.chart .vega-embed svg, .chart.vega-embed svg').length;
+    const tell = () => {{
+      if (drawn() < charts.length) return setTimeout(tell, 50);
+      let found = null;
+      try {{ found = (() => {{ {script} }})(); }} catch (error) {{ wrong.push(String(error)); }}
+      const answer = document.createElement('pre');
+      answer.id = 'answer';
+      answer.textContent = JSON.stringify({{found, wrong}});
+      document.body.append(answer);
+    }};
+    tell();
+    </script>"""
+    text, end, rest = (folder / "index.html").read_text().replace("<head>", f"<head>{probe}", 1).rpartition("</body>")
+    text += waiting + end + rest
+    page = tmp_path / "page.html"
+    page.write_text(text)
+    done = subprocess.run([CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}",
+                           "--virtual-time-budget=60000", "--dump-dom", page.as_uri()], capture_output=True, text=True, timeout=120)
+    match = re.search(r'<pre id="answer">(.*?)</pre>', done.stdout, re.S)
+    assert match, done.stderr[-2000:]
+    answer = json.loads(match[1].replace("&gt;", ">").replace("&lt;", "<").replace("&amp;", "&"))
+    assert answer["wrong"] == []
+    return answer["found"]
+
+
+FIRST_COLUMN = "[...table.tBodies[0].rows].map(row => row.cells[0].textContent)"
+
+
+@in_browser
+def test_a_heading_sorts_its_table_both_ways(folder, tmp_path):
+    found = asked(folder, tmp_path, f"""
+      const table = document.querySelector('table'), button = name =>
+        [...table.querySelectorAll('th button')].find(each => each.textContent === name);
+      const seen = [{FIRST_COLUMN}];
+      for (const name of ['CPU µs/req', 'CPU µs/req', 'variant']) {{ button(name).click(); seen.push({FIRST_COLUMN}); }}
+      return {{seen, sorted: [...table.querySelectorAll('th')].map(each => each.getAttribute('aria-sort')).filter(Boolean)}};""")
+    given, up, down, named = found["seen"]
+    assert up == ["epoll", "asio-callback", "epoll+1us", "thread-per-connection"] and down == up[::-1]
+    assert named == sorted(given) and found["sorted"] == ["ascending"]
+
+
+@in_browser
+def test_filters_leave_out_models_and_tables(folder, tmp_path):
+    shown = "[...document.querySelectorAll('%s')].filter(each => each.checkVisibility()).map(%s)"
+    rows, parts = shown % ("tr[data-name]", "each => each.dataset.name"), shown % ("section", "each => each.dataset.connections")
+    found = asked(folder, tmp_path, f"""
+      const all = [{rows}, {parts}];
+      document.querySelector('[name=family][value=threads]').click();
+      const select = document.querySelector('[name=connections]');
+      select.value = '1000';
+      select.dispatchEvent(new Event('change', {{bubbles: true}}));
+      return {{all, left: [{rows}, {parts}]}};""")
+    assert "thread-per-connection" in found["all"][0] and set(found["all"][1]) == {"100", "1000"}
+    assert set(found["left"][0]) == {"epoll", "asio-callback", "epoll+1us"} and found["left"][1] == ["1000"]
+
+
+@in_browser
+def test_it_is_no_wider_than_a_phone(folder, tmp_path):
+    found = asked(folder, tmp_path, """
+      document.documentElement.style.width = '390px';
+      return [...document.querySelectorAll('main > *, section')].filter(each => each.getBoundingClientRect().right > 391)
+        .map(each => each.outerHTML.slice(0, 80));""")
+    assert found == []
+
+
+# ---- verify ----
+
+def copied(folder, tmp_path, change=lambda text: text):
+    shutil.copytree(folder, tmp_path / "copy")
+    page = tmp_path / "copy" / "index.html"
+    page.write_text(change(page.read_text()))
+    return page
+
+
+def test_a_report_says_what_its_result_says(folder, tmp_path):
+    done = run_echobench("verify", copied(folder, tmp_path))
+    assert done.returncode == 0 and "every figure follows from its result" in done.stdout, done.stdout
+
+
+def one_digit(text, pattern):
+    """The text with the last digit of the first match changed."""
+    match = re.search(pattern, text)
+    at = match.end() - 1 - next(index for index, character in enumerate(reversed(match[0])) if character.isdigit())
+    return text[:at] + str((int(text[at]) + 1) % 10) + text[at + 1:]
+
+
+@pytest.mark.parametrize("what", [r'<td class="right">\d\.\d+</td>', r'"ratio": \d\.\d+', r'aria-label="[^"]*ratio[^"]*: \d\.\d+', r"gain \d\.\d\d"])
+def test_one_digit_that_is_changed_is_found(folder, tmp_path, what):
+    done = run_echobench("verify", copied(folder, tmp_path, lambda text: one_digit(text, what)))
+    assert done.returncode == 1 and "by its result" in done.stdout, done.stdout
+
+
+def test_a_chart_beside_the_page_that_is_another_is_found(folder, tmp_path):
+    page = copied(folder, tmp_path)
+    chart = page.parent / "charts" / "throughput.svg"
+    chart.write_text(one_digit(chart.read_text(), r">\d+"))
+    done = run_echobench("verify", page)
+    assert done.returncode == 1 and "throughput.svg: not the chart of its result" in done.stdout
+
+
+@pytest.mark.parametrize("change, says", [
+    (lambda text: re.sub(r'(data-reference="epoll">.{100})', r"\1A", text), "cannot be read"),
+    (lambda text: text.replace('id="result"', 'id="other"'), "it holds no result")])
+def test_a_page_without_a_whole_result_is_refused(folder, tmp_path, change, says):
+    done = run_echobench("verify", copied(folder, tmp_path, change))
+    assert done.returncode == 2 and says in done.stderr
