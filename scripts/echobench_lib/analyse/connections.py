@@ -20,6 +20,11 @@ def user_memory(cell):
     return next((grown for kind in ("pss", "rss") if (grown := _growth(cell, kind)) is not None), None)
 
 
+def resident(cell):
+    """The same without regard to what other processes share."""
+    return _growth(cell, "rss")
+
+
 def kernel_memory(cell):
     """Kernel stacks, page tables and socket buffers; None where the last are not known."""
     buffers = socket_buffers(cell)

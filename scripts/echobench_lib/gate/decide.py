@@ -27,12 +27,14 @@ ERROR = 0.05
 @dataclass(frozen=True)
 class Figure:
     """`rounds`: the log ratios of each round, one for each restart.  `margin`: as a ratio's distance from 1.  An advisory figure
-    is told and decides nothing.  `doubt`: why it says nothing; empty where it does."""
+    is told and decides nothing; of one that scatters too much to be shown unchanged `only_rises` count.  `doubt`: why it says
+    nothing; empty where it does."""
 
     name: str
     margin: float
     rounds: tuple
     advisory: bool = False
+    only_rises: bool = False
     doubt: str = ""
 
     @property
@@ -60,6 +62,8 @@ class Figure:
         if confirmed:
             return REGRESSED
         interval = self.interval
+        if self.only_rises and not self.is_candidate:
+            return UNCHANGED
         if interval is None or not interval.has_bounds or self.is_candidate:
             return UNDECIDED
         if interval.high < math.exp(-self.limit):
