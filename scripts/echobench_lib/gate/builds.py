@@ -15,6 +15,7 @@ from ..run.programs import BUILD_ENV, SERVERS, last_line
 
 FOLDER = Path("build") / "gate"
 SHORT = 12    # characters of a commit
+AGAIN = "-2"  # ends the name of the second place of one commit, which is as long as the first's
 LOADGEN = "echo-load"
 BUILD_S = 3600
 
@@ -58,19 +59,22 @@ def has_changes(repository=REPOSITORY):
 
 
 def build(names, console, repository=REPOSITORY, loadgen=False):
-    """A Build for each revision, the last with the load generator if that is wanted; work trees of others are removed."""
+    """A Build for each of two revisions, the head's with the load generator if that is wanted; work trees of others are removed.
+    A revision against itself is built twice: what differs then is chance, which is what a gate must be shown to bear."""
     commits = [resolve(name, repository) for name in names]
-    keep = {commit[:SHORT] for commit in commits}
+    places = [commit[:SHORT] for commit in commits]
+    if places[0] == places[1]:
+        places[1] = places[1][:-len(AGAIN)] + AGAIN
     for old in sorted((repository / FOLDER).glob("*")):
-        if old.name not in keep:
+        if old.name not in places:
             shutil.rmtree(old)
     _git(repository, "worktree", "prune")
-    more = [()] * (len(names) - 1) + [(LOADGEN,) if loadgen else ()]
-    return [_build(name, commit, others, console, repository) for name, commit, others in zip(names, commits, more)]
+    more = [(), (LOADGEN,) if loadgen else ()]
+    return [_build(name, commit, repository / FOLDER / place, others, console, repository)
+            for name, commit, place, others in zip(names, commits, places, more, strict=True)]
 
 
-def _build(name, commit, others, console, repository):
-    place = repository / FOLDER / commit[:SHORT]
+def _build(name, commit, place, others, console, repository):
     source, built = place / "source", Build(name, commit, place / "build")
     if not (source / "CMakeLists.txt").exists():
         shutil.rmtree(place, ignore_errors=True)

@@ -196,6 +196,13 @@ def test_each_revision_is_built_from_its_own_files(repository):
     assert not base.folder.exists() and head.folder.exists(), "what is no longer asked for is gone"
 
 
+def test_a_revision_against_itself_is_built_twice(repository):
+    repository.commit("one")
+    base, head = builds.build(["main", "main"], QUIET, repository.folder)
+    assert base != head and base.commit == head.commit and len(str(base.folder)) == len(str(head.folder))
+    assert all((build.folder / "servers" / "echo-server").read_text() == "one" for build in (base, head))
+
+
 def test_a_revision_that_does_not_build_is_told_with_its_first_error(repository):
     repository.commit("one")
     repository.commit('message(FATAL_ERROR "no")', "${CMAKE_COMMAND} -P ${CMAKE_SOURCE_DIR}/server")
