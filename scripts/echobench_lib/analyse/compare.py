@@ -7,10 +7,12 @@ import math
 from dataclasses import dataclass
 
 from ..result import reference_of, workload_of
-from .statistics import change, trimmed_mean
-from .summary import COST, FIGURES, TIME, log_ratios, slice_cost, slice_rate, sound_verdicts, summarise
+from .statistics import change, log_ratio, trimmed_mean
+from .summary import COST, FIGURES, TIME, is_sound, log_ratios, slice_cost, slice_rate, sound_verdicts, summarise
 
 RATE_TOLERANCE = 0.25  # loads at rates further apart were not asked the same
+LATENCY = "p50"        # response time, where arrivals are the same for all: it has no gain to be shown
+WORDS = {COST: ("cheaper", "dearer"), TIME: ("slower", "faster"), LATENCY: ("faster", "slower")}  # below 1, above it
 
 
 @dataclass(frozen=True)
@@ -40,8 +42,8 @@ class Comparison:
         found = []
         for line in self.lines:
             for figure, interval in line.changes.items():
-                if interval.has_bounds and (interval.low > 1 + limit if figure == COST else interval.high < 1 - limit):
-                    found.append(f"{line.variant}, {line.workload.describe()}: {figure} {change_text(interval)}")
+                if interval.has_bounds and (interval.high < 1 - limit if figure == TIME else interval.low > 1 + limit):
+                    found.append(f"{line.variant}, {line.workload.describe()}: {figure} {change_text(figure, interval)}")
         return found
 
     @property
@@ -50,7 +52,7 @@ class Comparison:
         found = []
         for line in self.lines:
             without = [f"{what} has no interval" for what, interval in line.changes.items() if not interval.has_bounds]
-            without += [f"{what} is missing" for what in FIGURES[line.workload.load]
+            without += [f"{what} is missing" for what in figures_of(line.workload)
                         if what not in line.changes and what not in line.unjudged]
             if without:
                 found.append(f"{line.variant}, {line.workload.describe()}: {', '.join(without)}")
@@ -113,21 +115,38 @@ def compare(first, second):
 def _add_line(result, variant, workload, groups, rows):
     changes, unjudged = {}, {}
     figures = {COST: slice_cost, TIME: lambda _: slice_rate}
-    for figure in FIGURES[workload.load]:
+    for figure in figures_of(workload):
         if reason := _why_unjudged(figure, workload, groups, rows):
             unjudged[figure] = reason
             continue
-        sides = [[trimmed_mean(rounds) for rounds in
-                  log_ratios([cell for row in group.rows for cell in row.cells], variant, group.reference,
-                             figures[figure]).values()] for group in groups]
+        sides = []
+        for group in groups:
+            cells = [cell for row in group.rows for cell in row.cells]
+            sides.append(_latency_log_ratios(cells, variant, group.reference) if figure == LATENCY else
+                         [trimmed_mean(rounds) for rounds in log_ratios(cells, variant, group.reference, figures[figure]).values()])
         if all(sides):
             changes[figure] = change(*sides)
-    if FIGURES[workload.load]:
+    if figures_of(workload):
         result.lines.append(Line(variant, workload, changes, unjudged, tuple(rows)))
+
+
+def figures_of(workload):
+    """What is judged under a workload."""
+    return (*FIGURES[workload.load], *((LATENCY,) if workload.load in ("equal-load", "open") else ()))
+
+
+def _latency_log_ratios(cells, variant, reference):
+    """One for each restart in which both have that percentile."""
+    times = {(cell["block"], cell["restart"], cell["variant"]): time for cell in cells
+             if is_sound(cell) and (time := cell.get("response_ns", {}).get(LATENCY))}
+    return [log_ratio(time, other) for (block, restart, name), time in sorted(times.items())
+            if name == variant and (other := times.get((block, restart, reference)))]
 
 
 def _why_unjudged(figure, workload, groups, rows):
     """Why a figure says nothing of the server; empty where it does."""
+    if figure == LATENCY:
+        return ""
     if figure == COST and workload.load == "closed":
         return "bends by its nature"
     if figure == TIME and any(row.is_bound or group.row(group.reference).is_bound for row, group in zip(rows, groups)):
@@ -171,10 +190,10 @@ def _remarks(first, second):
     return remarks
 
 
-def change_text(interval):
-    """A ratio as a change: `+3.2 % (+1.0 to +5.5)`."""
-    def as_percent(ratio):
-        return f"{100 * (ratio - 1):+.1f}"
+def change_text(figure, interval):
+    """A ratio as a change: `dearer 1.04 ± 0.01`, or `no difference (could have seen 1.5 %)`."""
     if not interval.has_bounds:
-        return f"{as_percent(interval.estimate)} % (one run: no interval)"
-    return f"{as_percent(interval.estimate)} % ({as_percent(interval.low)} to {as_percent(interval.high)})"
+        return f"{interval.estimate:.3f} (one run: no interval)"
+    if interval.low <= 1 <= interval.high:
+        return f"no difference (could have seen {100 * interval.half_width:.1f} %)"
+    return f"{WORDS[figure][interval.estimate > 1]} {interval.estimate:.3f} ± {interval.half_width:.3f}"

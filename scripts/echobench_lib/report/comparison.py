@@ -1,6 +1,6 @@
 """A comparison of two results on the terminal."""
 
-from ..analyse.compare import change_text
+from ..analyse.compare import LATENCY, change_text, figures_of
 from ..analyse.summary import COST, TIME
 from .columns import ABSENT, cost_text, throughput_text
 from .terminal import plain_table
@@ -10,14 +10,14 @@ def show(comparison, console):
     """Prints one table per workload, then what could not be compared."""
     for workload in dict.fromkeys(line.workload for line in comparison.lines):
         table = plain_table(f"{workload.describe()}: B against A",
-                                   (("variant", "left"), (COST, "left"), (TIME, "left"),
+                                   (("variant", "left"), *((figure, "left") for figure in _figures(workload)),
                                     ("A: µs, req/s", "right"), ("B: µs, req/s", "right")))
         for line in comparison.lines:
             if line.workload == workload:
-                table.add_row(line.variant, *(change_text(line.changes[figure]) if figure in line.changes else
-                                              line.unjudged.get(figure, ABSENT) for figure in (COST, TIME)),
+                table.add_row(line.variant, *(change_text(figure, line.changes[figure]) if figure in line.changes else
+                                              line.unjudged.get(figure, ABSENT) for figure in _figures(workload)),
                               *map(_absolute, line.rows))
-        table.add_row(comparison.reference, "reference", "reference", *map(_absolute, comparison.references[workload]))
+        table.add_row(comparison.reference, *("reference" for _ in _figures(workload)), *map(_absolute, comparison.references[workload]))
         console.print(table)
         console.print()
     for title, texts in (("missing", comparison.missing), ("not comparable", comparison.skipped),
@@ -29,6 +29,11 @@ def show(comparison, console):
         console.print(f"changes are of ratios to {name}: a change of {name} itself, or of code that all variants share, "
                       f"does not show in them; the rows of {name} are absolute, and judged by nothing",
                       highlight=False, soft_wrap=True)
+
+
+def _figures(workload):
+    """In the order of a table: throughput stands there even where it is judged by nothing."""
+    return (COST, TIME, *(figure for figure in figures_of(workload) if figure == LATENCY))
 
 
 def _absolute(row):

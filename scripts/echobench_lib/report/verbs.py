@@ -53,5 +53,5 @@ def compare_two(options, console):
         console.print("undecided: no figure could be judged", soft_wrap=True)
         return 2
     console.print(f"no figure is shown to be worse by more than {100 * options.fail_over:g} % relative to {changes.reference}: "
-                  + ", ".join(f"{figure} judged in {changes.judged(figure)} cells" for figure in (COST, TIME)), soft_wrap=True)
+                  + ", ".join(f"{figure} judged in {changes.judged(figure)} cells" for figure in (COST, TIME, *((compare.LATENCY,) if changes.judged(compare.LATENCY) else ()))), soft_wrap=True)
     return 0

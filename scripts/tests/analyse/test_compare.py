@@ -37,7 +37,7 @@ def test_like_results_do_not_differ(echobench, before, measure):
     done = echobench("compare", before, measure("after", {**FOUR, "seed": 100}), "--fail-over", "10%")
     assert done.returncode == 0, done.stdout
     assert "connect, request, close, 1,000 connections" in done.stdout and "asio-callback" in done.stdout
-    assert " to +" in done.stdout and "no figure is shown to be worse by more than 10 %" in done.stdout
+    assert "no difference (could have seen " in done.stdout and "no figure is shown to be worse by more than 10 %" in done.stdout
     assert "CPU per request judged in 4 cells, throughput judged in 4 cells\n" in done.stdout
 
 
@@ -47,7 +47,7 @@ def test_a_regression_fails(echobench, before, measure):
     assert done.returncode == 1
     regressions = [line for line in done.stdout.splitlines() if line.startswith("regression:")]
     assert len(regressions) == 4 and all("thread-pool" in line for line in regressions)
-    assert sum("CPU per request +30" in line or "CPU per request +29" in line for line in regressions) == 2
+    assert sum("CPU per request dearer 1.3" in line or "CPU per request dearer 1.29" in line for line in regressions) == 2
     assert echobench("compare", before, after, "--fail-over", "50%").returncode == 0
     assert echobench("compare", before, after).returncode == 0, "told, but no gate was asked for"
 
@@ -169,7 +169,7 @@ def test_a_plain_closed_loop_judges_no_cost(echobench, measure):
     after = measure("b", experiment, FAKE_SLOWER="thread-pool=2")
     done = echobench("compare", measure("a", experiment), after, "--fail-over", "10%")
     assert done.returncode == 1 and "CPU per request not judged in 2 of 2 cells: bends by its nature" in done.stdout
-    assert [line for line in done.stdout.splitlines() if line.startswith("regression")][0].count("throughput -") == 1
+    assert [line for line in done.stdout.splitlines() if line.startswith("regression")][0].count("throughput slower 0.5") == 1
 
 
 def test_a_figure_whose_gain_is_not_shown_judges_nothing(echobench, measure, monkeypatch):
@@ -193,7 +193,7 @@ def test_costs_at_equal_load_and_at_saturation_are_judged(echobench, measure):
     regressions = [line for line in done.stdout.splitlines() if line.startswith("regression:")]
     assert done.returncode == 1 and len(regressions) == 2
     assert "cost at equal load" in regressions[0] and "cost at saturation" in regressions[1]
-    assert all("CPU per request +" in line for line in regressions)
+    assert all("CPU per request dearer 1." in line for line in regressions)
 
 
 def only_thread_pool_over_10(document, change):
@@ -262,3 +262,17 @@ def test_a_damaged_histogram_is_refused_with_the_file_and_the_place(echobench, b
     for arguments in (("compare", before, broken), ("report", broken, "--no-page")):
         done = echobench(*arguments)
         assert done.returncode == 2 and f"{broken}: at cells/1/histograms/service: " in done.stderr
+
+
+def test_latency_at_equal_load_is_judged_too(echobench, measure):
+    equal = {**FOUR, "loads": [{"load": "closed", "connections": [10], "duration": "1s", "restarts": 1},
+                               {"load": "equal-load", "connections": [10], "rates": ["half"]}]}
+    before = measure("equal", equal)
+
+    def slow(document):
+        for number, cell in enumerate(document["cells"]):
+            if cell["load"] == "equal-load" and cell["variant"] == "thread-pool":
+                cell["response_ns"]["p50"] = round(cell["response_ns"]["p50"] * (1.3 + number / 1e4))
+    done = echobench("compare", before, edited(before, slow, before), "--fail-over", "10%")
+    assert done.returncode == 1
+    assert "regression: thread-pool, cost at equal load, half, 10 connections, 64-byte frame: p50 slower 1.30" in done.stdout
