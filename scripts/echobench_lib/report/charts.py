@@ -14,9 +14,10 @@ from . import blocking
 from .columns import throughput_text
 
 FOLDER = REPOSITORY / "scripts" / "charts"
+MAIN_RATES = ("half", "50%")  # whose costs are the headline
 MODULES = FOLDER / "node_modules"
 LIBRARIES = ("vega/build/vega.min.js", "vega-lite/build/vega-lite.min.js", "vega-embed/build/vega-embed.min.js")
-NAMES = ("cost-ratio", "cost-curve", "gain", "throughput", "latency", "memory", "bent-cost", "blocking", "scaling")
+NAMES = ("ladder", "cost-ratio", "cost-curve", "gain", "throughput", "latency-by-load", "latency", "memory", "bent-cost", "blocking", "scaling")
 
 # A variant keeps its colour in every chart and every report; kin are of one hue.
 COLOURS = {
@@ -57,7 +58,7 @@ def family_of(variant):
 
 def build(groups):
     """[{name, spec}]: every chart for which there is data, complete with it."""
-    data = {"cost-ratio": _ratio_data(groups), "cost-curve": _curve_data(groups), "gain": _gain_data(groups),
+    data = {"ladder": _ladder_data(groups), "latency-by-load": _load_data(groups), "cost-ratio": _ratio_data(groups), "cost-curve": _curve_data(groups), "gain": _gain_data(groups),
             "throughput": _closed_data(groups), "latency": _latency_data(groups), "memory": _memory_data(groups), "blocking": _blocking_data(groups),
             "scaling": _scaling_data(groups)}
     data["bent-cost"] = [point for point in data["throughput"] if point["cpu_us"] is not None]
@@ -134,15 +135,39 @@ def _ratio_data(groups):
     return data
 
 
-def _curve_data(groups):
-    """Where one set of servers was measured at several rates."""
-    rates = {}
-    for group in groups:
-        if group.workload.load == "equal-load":
-            rates.setdefault(group.workload.ladder_order, set()).add(group.workload.rate)
+def _ladder_data(groups):
+    """At the main rate; the number beside a bar is the rank, where there is one."""
     data = []
     for group, row, point in _points(groups, ("equal-load",)):
-        if len(rates[group.workload.ladder_order]) < 3 or row.cost_ns is None:
+        if group.workload.rate in MAIN_RATES and row.cost_ns is not None:
+            cost = row.cost_interval.scaled(1e-3)
+            data.append({**point, "panel": format_connections(group.workload.connections) + _beside(group, groups), "us": row.cost_ns / 1000,
+                         "low": cost.low, "high": cost.high, "end": max(cost.high or 0, row.cost_ns / 1000), "doubt": group.unranked(COST), "rank": row.rank,
+                         "text": f"{row.cost_ns / 1000:.1f} µs" + (f"  ({row.rank})" if row.rank else "")})
+    return data
+
+
+def _several_rates(groups, loads, least=3):
+    """Groups of servers that were measured at so many rates at least."""
+    rates = {}
+    for group in groups:
+        if group.workload.load in loads and group.rate_per_s:
+            rates.setdefault(group.workload.ladder_order, set()).add(group.rate_per_s)
+    return [group for group in groups if len(rates.get(group.workload.ladder_order, ())) >= least]
+
+
+def _load_data(groups):
+    loads = ("equal-load", "open")
+    return [{**point, "panel": format_connections(group.workload.connections) + _beside(group, groups), "rate": group.rate_per_s,
+             "percentile": name, "us": row.latency_ns[name] / 1000, "text": format_time_ns(row.latency_ns[name])}
+            for group, row, point in _points(_several_rates(groups, loads), loads) for name in ("p50", "p99") if name in row.latency_ns]
+
+
+def _curve_data(groups):
+    """Where one set of servers was measured at several rates."""
+    data = []
+    for group, row, point in _points(_several_rates(groups, ("equal-load",)), ("equal-load",)):
+        if row.cost_ns is None:
             continue
         cost = row.cost_interval.scaled(1e-3)
         user_us = row.cost_ns * row.user_share / 1000 if row.user_share is not None else None

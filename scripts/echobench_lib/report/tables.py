@@ -13,9 +13,8 @@ from . import blocking
 from ..units import format_time_ns
 from .columns import (ABSENT, COLUMNS, INTERVAL, RANK, RATIO, USER, VARIANT, VERDICT, WAKEUPS, cost_text, optional, plus_minus,
                       verdict_of_all)
+from .charts import MAIN_RATES
 from .table import Table, unavailable_rows
-
-MAIN_RATES = ("half", "50%")  # whose ratio is the headline
 
 
 def build(groups, side_by_side=True):
