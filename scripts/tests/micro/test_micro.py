@@ -313,7 +313,7 @@ def test_the_report_has_a_chart_a_table_and_the_answer_for_each_question(micro, 
         ElementTree.fromstring(svg)
         assert f'id="chart-{question["file"]}"' in text and question["question"] in text
     assert "CoroutineResume" in (tmp_path / "report" / "charts" / "switch_bench.svg").read_text()
-    assert "A futex takes 7." in text and "Two take turns." in text and '<tr class="reference"><td class="left">Null</td>' in text
+    assert "A futex takes 7." in text and "Two take turns." in text and '<tr class="reference" data-name="Null"><td class="left">Null</td>' in text
     assert "interquartile range" in text and "rounds_asked" in text and 'src="http' not in text
     specs = json.loads(re.search(r'<script type="application/json" id="charts">(.*?)</script>', text, re.S)[1])
     rows = [point["row"] for point in specs[0]["spec"]["data"]["values"]]
