@@ -29,7 +29,7 @@ LEAST_GROWTH = 1 << 20  # bytes of a server's memory by its connections: of less
 LOADS = {"half": {"load": "equal-load", "rounds": 10, "slice": "100ms"},
          "saturation": {"load": "saturation", "rounds": 30, "duration": "500ms"}}
 TRIM = 0.25
-WRONG = ("wrong-replies", "errors", "starved")
+WRONG = ("wrong-replies", "errors")
 
 CPU, MEMORY = COST, "memory per connection"
 MARGINS = {"p50": 0.05, "p99": 0.25, "p99.9": 0.5, MEMORY: 0.05}  # of CPU: what is asked for
