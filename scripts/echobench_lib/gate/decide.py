@@ -1,7 +1,7 @@
 """From the restarts of two rounds to a verdict: pure functions, no input or output.
 
-A figure is one number for each restart: the mean of the log ratios, head over base, of its slices, without the lowest and
-the highest tenth.  The restart is the unit, for the slices of one share what a start settles (memory, ports, places in
+A figure is one number for each restart: the mean of the middle half of the log ratios, head over base, of its slices.  The restart
+is the unit, for the slices of one share what a start settles (memory, ports, places in
 caches).  Every restart has as many slices: the mean over restarts has the scatter of both levels in it, and Student's
 interval of it covers what it promises.  Percentile bootstrap, of restarts and then of slices, is too narrow at so few of them
 where restarts scatter more than slices: tests/gate/test_decide.py holds both to their promise.
