@@ -90,9 +90,9 @@ def cells_of(variant, clients):
 
 
 def needs_second(first, margins):
-    """Whether anything was left open, or is to be confirmed."""
-    if any(found == BROKE for found, _ in first.refusals.values()):
-        return False
+    """Whether anything was left open, or is to be confirmed; what could not be measured may be, a little later."""
+    if first.refusals:
+        return not any(found == BROKE for found, _ in first.refusals.values())
     return any(figure.doubt or (not figure.advisory and figure.found(False) not in (UNCHANGED, IMPROVED))
                for cell in first.values for figure in figures_of(cell, first, None, margins).values())
 
@@ -206,9 +206,9 @@ def _judge(cell, rounds, figures, sure):
         return Judgement(TIER, cell.variant, cell.connections, found, why, {name: figure.text for name, figure in figures.items()},
                          cell.load)
 
-    for each in reversed(rounds):
-        if cell in each.refusals:
-            found, why = each.refusals[cell]
+    refusals = [each.refusals[cell] for each in rounds if cell in each.refusals]
+    for found, why in refusals:
+        if found == BROKE or len(refusals) == len(rounds):
             return judged(found, [why])
     gating = {name: figure for name, figure in figures.items() if not figure.advisory}
     found = {name: figure.found(name in sure) for name, figure in gating.items()}

@@ -54,10 +54,12 @@ def test_a_regression_within_the_margin_is_none(gate):
     ({"FAKE_WRONG": "head"}, 2, "broken", ""), ({"FAKE_SILENT": "head"}, 2, "broken", ""),
     ({"FAKE_WRONG": "base"}, 3, "not measurable", "base: ")])
 def test_a_side_that_fails_is_told_by_name(gate, what, status, found, says):
-    done, cells, _ = gate(**what)
+    done, cells, folder = gate(**what)
     assert done.returncode == status, done.stdout + done.stderr
     assert {cell["found"] for cell in cells} == {found}
     assert all(says in cell["why"][0] for cell in cells)
+    rounds = 1 if found == "broken" else 2  # what could not be measured may be, a little later
+    assert len(list((folder / "epoll-100").iterdir())) == rounds
 
 
 def test_a_variant_of_neither_revision_is_a_mistake(gate):
