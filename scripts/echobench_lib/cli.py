@@ -165,7 +165,7 @@ def parser():
     verb("list", list_all, help="experiments, and variants with the reason where one cannot run here")
     host = verb("doctor", examine, help="what on this host spoils figures, and what to do about it")
     host.add_argument("--watch", type=positive_seconds, default=1.0, metavar="SECONDS",
-                       help="how long to watch the CPUs (default: 1)")
+                      help="how long to watch the CPUs (default: 1)")
     return top
 
 

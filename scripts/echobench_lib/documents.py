@@ -62,11 +62,15 @@ def _explain(errors, path):
 
 
 def write(document, path):
+    """A document, as write_text."""
+    write_text(json.dumps(document, indent=1) + "\n", path)
+
+
+def write_text(text, path):
     """Writes the whole file or leaves the one before: a run that is cut short keeps what it had."""
     beside = path.with_name(path.name + ".part")
     with beside.open("w") as file:
-        json.dump(document, file, indent=1)
-        file.write("\n")
+        file.write(text)
         file.flush()
         os.fsync(file.fileno())
     beside.replace(path)

@@ -39,6 +39,14 @@ def run_echobench(*arguments, **environment):
     return SimpleNamespace(returncode=status, stdout=stdout.getvalue(), stderr=stderr.getvalue())
 
 
+def run_experiment(folder, experiment, *options, **environment):
+    """Measures an experiment against the fakes; the folder of its result, and what was printed."""
+    (folder / "experiment.json").write_text(json.dumps(experiment))
+    done = run_echobench("run", folder / "experiment.json", "--out", folder / "r", *options, **environment)
+    assert done.returncode == 0, done.stderr
+    return folder / "r", done.stdout
+
+
 @pytest.fixture
 def echobench():
     return run_echobench

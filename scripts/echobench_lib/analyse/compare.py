@@ -7,8 +7,8 @@ import math
 from dataclasses import dataclass
 
 from ..result import reference_of, workload_of
-from .statistics import change, log_ratio, trimmed_mean
-from .summary import COST, FIGURES, TIME, is_sound, log_ratios, slice_cost, slice_rate, sound_verdicts, summarise
+from .statistics import change, trimmed_mean
+from .summary import COST, FIGURES, TIME, cell_log_ratios, log_ratios, slice_cost, slice_rate, sound_verdicts, summarise
 
 RATE_TOLERANCE = 0.25  # loads at rates further apart were not asked the same
 LATENCY = "p50"        # response time, where arrivals are the same for all: it has no gain to be shown
@@ -122,7 +122,7 @@ def _add_line(result, variant, workload, groups, rows):
         sides = []
         for group in groups:
             cells = [cell for row in group.rows for cell in row.cells]
-            sides.append(_latency_log_ratios(cells, variant, group.reference) if figure == LATENCY else
+            sides.append(list(cell_log_ratios(cells, variant, group.reference, _latency).values()) if figure == LATENCY else
                          [trimmed_mean(rounds) for rounds in log_ratios(cells, variant, group.reference, figures[figure]).values()])
         if all(sides):
             changes[figure] = change(*sides)
@@ -135,12 +135,8 @@ def figures_of(workload):
     return (*FIGURES[workload.load], *((LATENCY,) if workload.load in ("equal-load", "open") else ()))
 
 
-def _latency_log_ratios(cells, variant, reference):
-    """One for each restart in which both have that percentile."""
-    times = {(cell["block"], cell["restart"], cell["variant"]): time for cell in cells
-             if is_sound(cell) and (time := cell.get("response_ns", {}).get(LATENCY))}
-    return [log_ratio(time, other) for (block, restart, name), time in sorted(times.items())
-            if name == variant and (other := times.get((block, restart, reference)))]
+def _latency(cell):
+    return cell.get("response_ns", {}).get(LATENCY)
 
 
 def _why_unjudged(figure, workload, groups, rows):

@@ -31,6 +31,7 @@ class Row:
     twin_of: str | None = None
     throughput: float | None = None
     cost_ns: float | None = None
+    cost_log_ratios: dict = field(default_factory=dict)  # {restart: of its rounds, to the reference}
     cost_ratio: Interval | None = None
     rank: int | None = None  # 1 and how many are shown to be cheaper: those that cannot be told apart share it
     user_share: float | None = None
@@ -79,6 +80,11 @@ class Group:
 
     def row(self, variant):
         return next((row for row in self.rows if row.variant == variant), None)
+
+    @property
+    def is_ranked(self):
+        """By cost."""
+        return self.workload.load != "closed" and not self.unranked(COST) and any(row.cost_ratio for row in self.rows)
 
     def doubt(self, figure):
         """Why `figure` must be neither ranked nor judged; empty where it may be."""
@@ -135,27 +141,27 @@ def _group(workload, cells, reference, threads):
     rates = [cell["workload"]["rate_per_s"] for cell in cells if "rate_per_s" in cell["workload"]]
     group = Group(workload, rates[0] if rates else None, reference, rows, len({cell["restart"] for cell in cells}), found)
     _order(group)
-    if workload.load != "closed" and not group.unranked(COST):
-        _rank(group, cells)
+    _rank(group)
     return group
 
 
 def _order(group):
     """The cheapest first, the twins last.  By cost where its gain is shown; in the order of the experiment where not.
     A plain closed loop is ranked by nothing: where the client was the bottleneck its throughput is a bound."""
-    by_cost = group.workload.load != "closed" and not group.unranked(COST) and any(row.cost_ratio for row in group.rows)
+    ranked = group.is_ranked  # the rows cannot be asked while they are sorted
 
     def place(row):
-        if not by_cost:
+        if not ranked:
             return 0
         return row.cost_ratio.estimate if row.cost_ratio else 1 if row.variant == group.reference else math.inf
     group.rows.sort(key=lambda row: (row.twin_of is not None, place(row)))
 
 
-def _rank(group, cells):
+def _rank(group):
     """By cost; pairs are told apart by the interval of their difference over restarts, at 95 % each."""
-    relative = {row.variant: {restart: trimmed_mean(rounds) for restart, rounds in
-                              log_ratios(cells, row.variant, group.reference, slice_cost).items()}
+    if not group.is_ranked:
+        return
+    relative = {row.variant: {restart: trimmed_mean(rounds) for restart, rounds in row.cost_log_ratios.items()}
                 for row in group.rows if row.twin_of is None and row.cost_ratio}
     if group.row(group.reference) is not None:
         relative[group.reference] = dict.fromkeys((restart for of in relative.values() for restart in of), 0.0)
@@ -213,7 +219,8 @@ def _row(variant, cells, reference):
     sound = [cell for cell in own if is_sound(cell)]
     row.throughput = statistics.median(cell["throughput_per_s"] for cell in own)
     row.cost_ns = median(cost_of(cell) for cell in sound)
-    row.cost_ratio = exp(over_restarts(list(log_ratios(cells, variant, reference, slice_cost).values())))
+    row.cost_log_ratios = log_ratios(cells, variant, reference, slice_cost)
+    row.cost_ratio = exp(over_restarts(list(row.cost_log_ratios.values())))
     row.throughput_ratio = exp(over_restarts(list(log_ratios(cells, variant, reference, lambda _: slice_rate).values())))
     row.user_share = user_share(sound)
     row.wakeups = median(map(wakeups_per_request, sound))
@@ -294,6 +301,14 @@ def log_ratios(cells, variant, reference, figure_of):
         if pairs := paired(*sides, log_ratio):
             ratios[cell["restart"]] = pairs
     return ratios
+
+
+def cell_log_ratios(cells, variant, reference, figure_of):
+    """{restart: log ratio of a figure of whole cells}, likewise; figure_of(cell) is None, or 0, where it is not known."""
+    known = {(cell["block"], cell["restart"], cell["variant"]): figure for cell in cells
+             if is_sound(cell) and (figure := figure_of(cell)) and figure > 0}
+    return {restart: log_ratio(figure, known[block, restart, reference]) for (block, restart, name), figure in sorted(known.items())
+            if name == variant and (block, restart, reference) in known}
 
 
 def user_share(cells):

@@ -11,6 +11,7 @@ from pathlib import Path
 from unittest import mock
 
 from .. import REPOSITORY, Failure, Usage
+from ..run import programs
 from ..run.programs import BUILD_ENV, SERVERS, last_line
 
 FOLDER = Path("build") / "gate"
@@ -43,6 +44,10 @@ class Build:
         """Its programs are those that are run."""
         with mock.patch.dict(os.environ, {BUILD_ENV: str(self.folder)}):
             yield
+
+    def list_variants(self):
+        with self.in_use():
+            return programs.list_variants()
 
 
 def resolve(name, repository=REPOSITORY):

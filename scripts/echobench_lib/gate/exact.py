@@ -11,7 +11,6 @@ from ..count.document import FIGURES
 from ..count.drive import SeveralProcesses
 from ..count.measure import Measurement
 from ..count.report import figure_text
-from ..run.programs import list_variants
 from .builds import FOLDER
 from .judgement import BROKE, IMPROVED, MISSING, NEW, REGRESSED, UNCHANGED, UNDECIDED, UNMEASURED, Judgement
 
@@ -21,7 +20,7 @@ SHOWN = ("instructions", "system_calls", "allocations", "allocated_bytes")
 
 def judge(base, head, asked, progress):
     """A Judgement for each cell of two builds.  `asked` has `variants` (empty: all), `connections`, `margin`, `repeats`."""
-    listed = {build: _listed(build) for build in (base, head)}
+    listed = {build: [entry["name"] for entry in build.list_variants()] for build in (base, head)}
     known = list(dict.fromkeys(name for names in listed.values() for name in names))
     if unknown := [name for name in asked.variants if name not in known]:
         raise Usage(f"no variant '{unknown[0]}' in either revision: there are {', '.join(known)}")
@@ -30,11 +29,6 @@ def judge(base, head, asked, progress):
     sides = _count(plans, progress)
     keys = dict.fromkeys(key for build in (base, head) for key in sides[build])
     return [_judge(*key, sides[base].get(key), sides[head].get(key), asked.margin) for key in keys]
-
-
-def _listed(build):
-    with build.in_use():
-        return [entry["name"] for entry in list_variants()]
 
 
 def _plan(build, names, asked):

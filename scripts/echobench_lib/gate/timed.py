@@ -1,14 +1,13 @@
 """The timed tier: servers of both revisions, and the burnt twin of the base, driven in turn by one load generator, slice by
 slice; anew in each restart.  Each round is an experiment, whose result is kept."""
 
-import math
 import re
 from dataclasses import dataclass
 
 from .. import Usage
 from ..analyse import connections
 from ..analyse.statistics import trimmed_mean
-from ..analyse.summary import COST, is_sound, log_ratios, slice_cost, summarise
+from ..analyse.summary import COST, cell_log_ratios, is_sound, log_ratios, slice_cost, summarise
 from ..plan import experiment
 from ..plan.placement import place
 from ..plan.topology import read_topology
@@ -57,10 +56,7 @@ class Round:
 
 def judge(base, head, asked, console, folder):
     """A Judgement for each cell.  `asked` has `variants` and `timed` (connections), `budget` (seconds a cell)."""
-    listed = {}
-    for build in (base, head):
-        with build.in_use():
-            listed[build] = {entry["name"]: entry for entry in list_variants() if not entry["unavailable_reason"]}
+    listed = {build: {entry["name"]: entry for entry in build.list_variants() if not entry["unavailable_reason"]} for build in (base, head)}
     names = asked.variants or list(listed[base] | listed[head])
     if unknown := [name for name in names if name not in listed[base] | listed[head]]:
         raise Usage(f"no variant '{unknown[0]}' in either revision, or it cannot run here")
@@ -150,7 +146,7 @@ def read(document, variant, clients):
         values[cell] = {CPU: [trimmed_mean(rounds, TRIM) for rounds in log_ratios(own, "head", "base", slice_cost).values()]}
         if cell.load == "half":
             for name in ("p50", "p99", "p99.9"):
-                values[cell][name] = _per_restart(own, lambda each: each.get("response_ns", {}).get(name))
+                values[cell][name] = _per_restart(own, lambda each, name=name: each.get("response_ns", {}).get(name))
         else:
             values[cell][MEMORY] = _per_restart(own, _memory)
     rates = [each["workload"]["rate_per_s"] for each in document["cells"] if "rate_per_s" in each["workload"]]
@@ -185,20 +181,14 @@ def _refusal(cells, runs, load):
     return None
 
 
+def _per_restart(cells, figure_of):
+    return list(cell_log_ratios(cells, "head", "base", figure_of).values())
+
+
 def _memory(cell):
     """Resident: of the base's program two processes run, of the head's one, and a page is shared by those who run it."""
     grown = connections.resident(cell)
     return grown if grown and grown * connections.held(cell) >= LEAST_GROWTH else None
-
-
-def _per_restart(cells, figure):
-    """Log ratios, head over base, of a figure of whole cells."""
-    found = {}
-    for cell in cells:
-        if is_sound(cell) and (value := figure(cell)):
-            found.setdefault(cell["restart"], {})[cell["variant"]] = value
-    return [math.log(sides["head"] / sides["base"]) for _, sides in sorted(found.items()) if {"head", "base"} <= sides.keys()
-            and min(sides["head"], sides["base"]) > 0]
 
 
 def _judge(cell, rounds, figures, sure):

@@ -103,6 +103,11 @@ def _panel(group, groups):
     return f"{LOADS[workload.load]}, {where}{format_connections(workload.connections)}{_beside(group, groups)}"
 
 
+def _over(group, groups):
+    """Title of a facet whose chart says the load."""
+    return format_connections(group.workload.connections) + _beside(group, groups)
+
+
 def _points(groups, loads=tuple(LOADS)):
     """Of every row that is no twin: a twin is the same server made slower."""
     for order, group in enumerate(groups):
@@ -141,7 +146,7 @@ def _ladder_data(groups):
     for group, row, point in _points(groups, ("equal-load",)):
         if group.workload.rate in MAIN_RATES and row.cost_ns is not None:
             cost = row.cost_interval.scaled(1e-3)
-            data.append({**point, "panel": format_connections(group.workload.connections) + _beside(group, groups), "us": row.cost_ns / 1000,
+            data.append({**point, "panel": _over(group, groups), "us": row.cost_ns / 1000,
                          "low": cost.low, "high": cost.high, "end": max(cost.high or 0, row.cost_ns / 1000), "doubt": group.unranked(COST), "rank": row.rank,
                          "text": f"{row.cost_ns / 1000:.1f} µs" + (f"  ({row.rank})" if row.rank else "")})
     return data
@@ -158,7 +163,7 @@ def _several_rates(groups, loads, least=3):
 
 def _load_data(groups):
     loads = ("equal-load", "open")
-    return [{**point, "panel": format_connections(group.workload.connections) + _beside(group, groups), "rate": group.rate_per_s,
+    return [{**point, "panel": _over(group, groups), "rate": group.rate_per_s,
              "percentile": name, "us": row.latency_ns[name] / 1000, "text": format_time_ns(row.latency_ns[name])}
             for group, row, point in _points(_several_rates(groups, loads), loads) for name in ("p50", "p99") if name in row.latency_ns]
 
@@ -178,7 +183,7 @@ def _curve_data(groups):
             low, high = bounds or (None, None)
             low = max(0, low) if low is not None else None  # a cost is not negative
             if value is not None:
-                data.append({**point, "panel": format_connections(group.workload.connections) + _beside(group, groups), "figure": figure,
+                data.append({**point, "panel": _over(group, groups), "figure": figure,
                              "figure_order": order, "rate": group.rate_per_s, "value": value, "low": low, "high": high})
     return data
 

@@ -71,7 +71,7 @@ def of_result(document, reference):
             for percentile in PERCENTILES if workload.load in ("open", "equal-load") else ():
                 if percentile in row.latency_ns:
                     interval = row.latency_intervals.get(percentile)
-                    bounds = (interval.low, interval.high) if interval and interval.has_bounds else (None, None)
+                    bounds = (interval.low, interval.high) if interval else ()
                     found.append(Figure(name, percentile, "ns", row.latency_ns[percentile], *bounds))
             if workload.load == "closed":
                 found.append(Figure(name, "throughput", "requests/s", row.throughput, less_is_better=False))
@@ -117,7 +117,7 @@ def append_row(file, document, figures):
     writer.writeheader()
     writer.writerows(rows)
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(text.getvalue())
+    documents.write_text(text.getvalue(), file)
 
 
 def commit_of(document):

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from conftest import SMALL, run_echobench
+from conftest import SMALL, run_experiment
 
 FOUR = {**SMALL, "restarts": 4, "twins": ["epoll"], "loads": [{"load": "crr", "connections": [10, 1000]}]}
 
@@ -17,11 +17,7 @@ def straight(monkeypatch):
 @pytest.fixture(scope="module")
 def before(tmp_path_factory):
     """Measured once: every test only reads it."""
-    folder = tmp_path_factory.mktemp("before")
-    (folder / "experiment.json").write_text(json.dumps(FOUR))
-    done = run_echobench("run", folder / "experiment.json", "--out", folder / "r", "--no-report", FAKE_STRAIGHT="1")
-    assert done.returncode == 0, done.stderr
-    return folder / "r"
+    return run_experiment(tmp_path_factory.mktemp("before"), FOUR, "--no-report", FAKE_STRAIGHT="1")[0]
 
 
 def edited(folder, change, tmp_path):

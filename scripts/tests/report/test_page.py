@@ -6,7 +6,7 @@ import shutil
 import subprocess
 
 import pytest
-from conftest import SMALL, run_echobench
+from conftest import SMALL, run_echobench, run_experiment
 
 EXPERIMENT = {**SMALL, "restarts": 2, "variants": ["asio-callback", "thread-per-connection", "epoll"], "twins": ["epoll"],
               "loads": [{"load": "saturation", "connections": [100]}, {"load": "closed", "connections": [100, 1000], "duration": "1s"}]}
@@ -17,11 +17,7 @@ in_browser = pytest.mark.skipif(not CHROMIUM, reason="no chromium here")
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """Of a report that tests may copy, and not change."""
-    folder = tmp_path_factory.mktemp("page")
-    (folder / "small.json").write_text(json.dumps(EXPERIMENT))
-    done = run_echobench("run", folder / "small.json", "--out", folder / "r")
-    assert done.returncode == 0, done.stderr
-    return folder / "r"
+    return run_experiment(tmp_path_factory.mktemp("page"), EXPERIMENT)[0]
 
 
 # ---- in a browser ----

@@ -6,7 +6,7 @@ import subprocess
 import xml.etree.ElementTree as ElementTree
 
 import pytest
-from conftest import SMALL, run_echobench
+from conftest import SMALL, run_experiment
 
 from echobench_lib import result
 from echobench_lib.analyse import summary
@@ -25,11 +25,7 @@ EVERYTHING = {**SMALL, "restarts": 2, "variants": ["iterative", "asio-callback",
 @pytest.fixture(scope="module")
 def reported(tmp_path_factory):
     """A measured result with its report, and what was printed; measured once: every test only reads it."""
-    folder = tmp_path_factory.mktemp("reported")
-    (folder / "everything.json").write_text(json.dumps(EVERYTHING))
-    done = run_echobench("run", folder / "everything.json", "--out", folder / "r")
-    assert done.returncode == 0, done.stderr
-    return folder / "r", done.stdout
+    return run_experiment(tmp_path_factory.mktemp("reported"), EVERYTHING)
 
 
 DRAWN = tuple(name for name in charts.NAMES if name not in ("blocking", "scaling"))  # which have experiments of their own
