@@ -55,19 +55,20 @@ void BM_Codec_Null(benchmark::State& state) {
 }
 
 void BM_Codec_DecodeHeader(benchmark::State& state) {
-  const wire request = request_of(64, frame_op::echo);
+  const wire request = request_of(static_cast<std::size_t>(state.range(0)), frame_op::echo);
   frame_header header;
   for (auto _ : state) {
     benchmark::DoNotOptimize(request.data());
     header = decode_header(std::span(request).first<frame_header_size>());
     benchmark::DoNotOptimize(header);
   }
-  check(state, header == frame_header{.length = 64, .sequence = 7}, "decoded something else");
+  check(state, header == frame_header{.length = static_cast<std::uint32_t>(state.range(0)), .sequence = 7},
+        "decoded something else");
   count(state, frame_header_size);
 }
 
 void BM_Codec_EncodeHeader(benchmark::State& state) {
-  frame_header header{.length = 64, .sequence = 7};
+  frame_header header{.length = static_cast<std::uint32_t>(state.range(0)), .sequence = 7};
   wire encoded(frame_header_size);
   for (auto _ : state) {
     benchmark::DoNotOptimize(header);
@@ -128,9 +129,9 @@ void BM_Session_Line(benchmark::State& state) {
   session_answers(state, {.framing = framing::line}, line, line);
 }
 
-BENCHMARK(BM_Codec_Null)->ArgName("payload")->Arg(64)->Arg(4096)->Arg(1 << 20);
-BENCHMARK(BM_Codec_DecodeHeader);
-BENCHMARK(BM_Codec_EncodeHeader);
+BENCHMARK(BM_Codec_Null)->ArgName("payload")->Arg(0)->Arg(64)->Arg(4096)->Arg(64 << 10)->Arg(1 << 20);
+BENCHMARK(BM_Codec_DecodeHeader)->ArgName("payload")->Arg(0);
+BENCHMARK(BM_Codec_EncodeHeader)->ArgName("payload")->Arg(0);
 BENCHMARK(BM_Session_Echo)->ArgName("payload")->Arg(64)->Arg(4096)->Arg(1 << 20);
 BENCHMARK(BM_Session_Upper)->ArgName("payload")->Arg(64)->Arg(4096)->Arg(1 << 20);
 BENCHMARK(BM_Session_Raw)->ArgName("payload")->Arg(64)->Arg(4096)->Arg(1 << 20);

@@ -1,8 +1,13 @@
 """JSON documents and the folders they lie in: results of every kind, experiments, lists.  Reading, checking against a
 schema, writing whole."""
 
+import base64
+import binascii
+import gzip
 import json
 import os
+import re
+import zlib
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -10,36 +15,63 @@ import jsonschema
 
 from . import REPOSITORY, Usage
 
+PAGE = "index.html"  # of a report
+
 
 def locate(path, name):
-    """The result file that `path` names: itself, or the one called `name` in that folder."""
+    """The result file that `path` names: itself, or the one called `name` in that folder, or else the report there, which holds it."""
     path = Path(path)
-    file = path / name if path.is_dir() else path
-    if not file.is_file():
+    found = [file for file in ((path / name, path / PAGE) if path.is_dir() else (path,)) if file.is_file()]
+    if not found:
         raise Usage(f"{path}: no result there: give a result file, or a folder with a {name}")
-    return file
+    return found[0]
 
 
-def new_folder(wanted, name, file_name):
-    """The folder for the result of a new run: what the user wanted, else one of runs/ with the time and `name`."""
+def new_folder(wanted, name, *results):
+    """The folder for the `results`, files or folders, of a new run: what the user wanted, else one of runs/ with the time and `name`."""
     folder = wanted or REPOSITORY / "runs" / f"{datetime.now():%Y%m%d-%H%M%S}-{name}"
-    if (folder / file_name).exists():
-        raise Usage(f"--out {folder}: there is a result already; give another folder")
+    if found := [each for each in results if (folder / each).exists()]:
+        raise Usage(f"--out {folder}: there is a {found[0]} already; give another folder")
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
 def folder_of_report(file, name):
     """Where the report of a result file goes: beside the result in the folder of a run, else into a folder of its own."""
-    return file.parent if file.name == name else file.with_name(f"{file.stem}-report")
+    return file.parent if file.name in (name, PAGE) else file.with_name(f"{file.stem}-report")
 
 
-def read(file):
-    """The JSON in a file that the user named."""
+def require_no_report(folder):
+    """Raises Usage where a page lies that holds a result: it may be the only copy."""
+    page = folder / PAGE
+    if page.is_file() and 'id="result"' in page.read_text():
+        raise Usage(f"{page}: a report that holds a result, and would be written over; give another folder by --out")
+
+
+def read(file, name="result"):
+    """The JSON in a file that the user named; of a report, what it holds by that `name`."""
+    if file.suffix == ".html":
+        return held(file, file.read_text(), name)
     try:
         return json.loads(file.read_text())
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise Usage(f"{file}: not JSON: {error}") from None
+
+
+def embedded(document):
+    """A document as a page holds it: one text."""
+    return base64.b64encode(gzip.compress(json.dumps(document, separators=(",", ":")).encode(), mtime=0)).decode()
+
+
+def held(file, text, name="result"):
+    """The document that a page, the text of `file`, holds by that name."""
+    match = re.search(rf'<script type="application/gzip" id="{name}"[^>]*>([^<]*)</script>', text)
+    if not match:
+        raise Usage(f"{file}: it holds no result: not a report of `echobench run` or `echobench report`, or an old one")
+    try:
+        return json.loads(gzip.decompress(base64.b64decode(match[1], validate=True)))
+    except (binascii.Error, OSError, EOFError, zlib.error, ValueError) as error:
+        raise Usage(f"{file}: the result in it cannot be read: {error}") from None
 
 
 def check(document, schema_file, path, definition=None):

@@ -2,7 +2,7 @@
 
     {time:BM_Switch_Futex/cpus:2}                  its median, as `7.4 µs`
     {cpu:BM_Switch_Futex/cpus:2}                   CPU time of the whole process, likewise
-    {ratio:BM_Switch_Futex/cpus:2|BM_Switch_Null}  median by median, as `23`
+    {ratio:BM_Switch_Futex/cpus:2|BM_Switch_Null}  as `23`: of the medians, or of the ratios to the floor that they share
     {counter:BM_Spawn_Thread|bytes_per_task}       the median of a counter; its key tells the unit
 """
 
@@ -93,6 +93,14 @@ def _figure(question, known, verb, operands):
         raise _error(question, f"'{{{verb}:{operands}}}': the row has no such figure") from None
 
 
+def _ratio(row, other):
+    if row.ratio is not None and row.floor == other.name:
+        return row.ratio
+    if None not in (row.ratio, other.ratio) and row.floor == other.floor:  # which bears a host that changed its speed between them
+        return row.ratio / other.ratio
+    return row.ns / other.ns
+
+
 def _rounded(value):
     """No more than three digits that are not zero."""
     return float(f"{value:.3g}")
@@ -101,7 +109,7 @@ def _rounded(value):
 _VERBS = {
     "time": lambda rows, _: format_time_ns(_rounded(rows[0].ns), DIGITS),
     "cpu": lambda rows, _: format_time_ns(_rounded(rows[0].cpu_ns), DIGITS),
-    "ratio": lambda rows, _: significant(_rounded(rows[0].ns / rows[1].ns), DIGITS),
+    "ratio": lambda rows, _: significant(_rounded(_ratio(*rows)), DIGITS),
     "counter": lambda rows, operands: quantity(key := operands.split("|")[1], _rounded(rows[0].counters[key]), DIGITS),
 }
 

@@ -10,6 +10,7 @@ FILE_NAME = "micro.json"
 OF_EVERY_ROW = {"name", "family_index", "per_family_instance_index", "run_name", "run_type", "repetitions",
                 "repetition_index", "threads", "aggregate_name", "aggregate_unit", "error_occurred", "error_message",
                 "iterations", "real_time", "cpu_time", "time_unit", "label"}
+FLOOR, TO_FLOOR = "floor", "ratio_to_floor"  # ours: of one repetition, to the floor that the same process measured
 STATISTICS = {"mean": numpy.mean, "median": numpy.median, "stddev": lambda values: numpy.std(values, ddof=1),
               "cv": lambda values: numpy.std(values, ddof=1) / mean if (mean := numpy.mean(values)) else numpy.nan}
 
@@ -17,7 +18,7 @@ STATISTICS = {"mean": numpy.mean, "median": numpy.median, "stddev": lambda value
 def load(path):
     """The document of a result file, or of a folder that has one."""
     file = locate(path, FILE_NAME)
-    document = read(file)
+    document = read(file, "result-micro")
     if not isinstance(document, dict) or not {"context", "benchmarks"} <= document.keys():
         raise Usage(f"{file}: not a result of micro, nor JSON of Google Benchmark")
     return document
@@ -29,21 +30,21 @@ def is_partial(document):
 
 
 def save(context, rounds, file):
-    """Writes complete rounds, each {question: rows of its process}."""
-    families = {}
-    rows = []
-    for question in rounds[-1]:
-        for repetitions in zip(*(measured[question] for measured in rounds)):
-            family = families.setdefault((question, repetitions[0]["family_index"]), len(families))
-            rows.append([{**row, "family_index": family, "repetitions": len(rounds), "repetition_index": index}
-                         for index, row in enumerate(repetitions)])
+    """Writes complete rounds, each {process: its rows}."""
+    families, rows = {}, []  # a family: the rows of one function, which several processes may have measured
+    for process in rounds[-1]:
+        for repetitions in zip(*(measured[process] for measured in rounds)):
+            function = repetitions[0]["run_name"].split("/")[0]
+            families[function] = families.get(function, 0) + 1
+            place = {"family_index": list(families).index(function), "per_family_instance_index": families[function] - 1}
+            rows.append([{**row, **place, "repetitions": len(rounds), "repetition_index": index} for index, row in enumerate(repetitions)])
     write({"context": context, "benchmarks": [entry for repetitions in rows
                                               for entry in [*repetitions, *aggregates(repetitions)]]}, file)
 
 
 def counters(row):
     """What a row tells beside its times."""
-    return {key: value for key, value in row.items() if key not in OF_EVERY_ROW}
+    return {key: value for key, value in row.items() if key not in OF_EVERY_ROW | {FLOOR, TO_FLOOR}}
 
 
 def aggregates(repetitions):

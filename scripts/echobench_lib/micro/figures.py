@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy
 
-from .document import counters
-from .questions import group, parts, plain, topic
+from .document import FLOOR, TO_FLOOR, counters
+from .questions import group, parts
 
 _NS = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
 
@@ -16,6 +16,7 @@ class Row:
 
     `ns`, `low` and `high` are the median and the quartiles over repetitions of the clock that decided how long the
     benchmark ran; `cpu_ns` is the CPU time of the whole process, of rows that ask for it.  Counters are medians.
+    `ratios` are to the `floor`, each to that of its own process.
     """
 
     name: str
@@ -26,6 +27,8 @@ class Row:
     cpu_ns: float | None = None
     counters: dict | None = None
     repetitions: int = 0
+    ratios: tuple = ()
+    floor: str = ""
 
     @property
     def is_wrong(self):
@@ -37,6 +40,19 @@ class Row:
         """The interquartile range by the median; None where there is nothing to spread."""
         return (self.high - self.low) / self.ns if self.ns and self.repetitions > 1 else None
 
+    @property
+    def ratio(self):
+        """The median of the ratios; None without any."""
+        return float(numpy.median(self.ratios)) if self.ratios else None
+
+    @property
+    def ratio_spread(self):
+        """Likewise of them."""
+        if len(self.ratios) < 2:
+            return None
+        low, high = numpy.percentile(self.ratios, [25, 75])
+        return float(high - low) / self.ratio
+
 
 @dataclass(frozen=True)
 class Section:
@@ -46,17 +62,14 @@ class Section:
     rows: list
 
     def floor(self, row):
-        """The cheapest thing that does the same work: BM_<Topic>_Null, of the row's topic or else of that which the
-        question names, where all its arguments are the row's, too.  None where there is none."""
-        for of in (topic(row.name), self.question.floor):
-            for other in self.rows:
-                function, *arguments = plain(other.name).split("/")
-                if function == f"BM_{of}_Null" and set(arguments) <= parts(row.name):
-                    return other
-        return None
+        """The row that it is set against; None where there is none."""
+        name = self.question.floor_of(row.name, [other.name for other in self.rows])
+        return next((other for other in self.rows if other.name == name), None)
 
     def ratio(self, row):
-        """The row's time by that of its floor."""
+        """To the floor within the same process; of a result that does not tell that, of the medians."""
+        if row.ratio is not None:
+            return row.ratio
         floor = self.floor(row)
         return row.ns / floor.ns if row.ns is not None and floor and floor.ns else None
 
@@ -80,12 +93,20 @@ def _row(name, entries):
     errors = [entry.get("error_message", "") for entry in entries if entry.get("error_occurred")]
     if errors:
         return Row(name, errors[0] or "no message")
-    scale = _NS[entries[0]["time_unit"]]
-    timed = parts(name)
-    clock = "real_time" if timed & {"real_time", "manual_time"} else "cpu_time"
-    low, ns, high = (scale * float(value) for value in numpy.percentile([entry[clock] for entry in entries], [25, 50, 75]))
-    cpu_ns = scale * _median(entries, "cpu_time") if "process_time" in timed and clock == "real_time" else None
-    return Row(name, "", ns, low, high, cpu_ns, {key: _median(entries, key) for key in counters(entries[0])}, len(entries))
+    low, ns, high = (float(value) for value in numpy.percentile([time_ns(entry) for entry in entries], [25, 50, 75]))
+    of_all = "process_time" in parts(name) and _clock(name) == "real_time"
+    cpu_ns = _NS[entries[0]["time_unit"]] * _median(entries, "cpu_time") if of_all else None
+    return Row(name, "", ns, low, high, cpu_ns, {key: _median(entries, key) for key in counters(entries[0])}, len(entries),
+               tuple(entry[TO_FLOOR] for entry in entries if TO_FLOOR in entry), entries[0].get(FLOOR, ""))
+
+
+def time_ns(entry):
+    """Of one repetition, by the clock that decided how long it ran; None where it has no figure."""
+    return None if entry.get("error_occurred") else _NS[entry["time_unit"]] * entry[_clock(entry["name"])]
+
+
+def _clock(name):
+    return "real_time" if parts(name) & {"real_time", "manual_time"} else "cpu_time"
 
 
 def _median(entries, key):

@@ -1,11 +1,13 @@
-"""Measures: round after round, and in each round one process per file of bench/, in an order drawn from a seed.
+"""Measures: round after round, and in each round a process for every few rows of a file of bench/, in an order drawn from a seed.
 
 The repetitions of a row are thus spread over the whole run and over processes: drift of the machine and the luck of
-one process (where its memory lies) show as spread, not as a difference between rows."""
+one process (where its memory lies) show as spread, not as a difference between rows.  Every process measures the floors of its
+rows, too, well within a second of them: a host that changes its speed changes both."""
 
 import os
 import random
 import re
+import shlex
 import subprocess
 import tempfile
 import time
@@ -17,11 +19,12 @@ import psutil
 from .. import Failure, Usage, doctor
 from ..documents import now
 from ..run.programs import START_S, describe_end, last_line, program, read_json, run_to_end
-from . import document
+from . import document, figures
 
 LIMIT_S = 120        # of a process, beside ...
 LIMIT_TIMES = 100    # ... so many times what its rows should take
 GUESSED_TIMES = 4    # until a process was timed: how often the least time goes into measuring one row
+TOGETHER = 8         # rows of a process, beside their floors
 
 
 def list_rows(pattern):
@@ -38,6 +41,26 @@ def list_rows(pattern):
 
 
 @dataclass(frozen=True)
+class Process:
+    """What one process measures: `rows` of a file; `names` are these and their floors, in the program's order."""
+
+    question: object
+    rows: tuple
+    names: tuple
+
+
+def processes(rows):
+    """For {question: its rows}."""
+    found = []
+    for question, names in rows.items():
+        for first in range(0, len(names), TOGETHER):
+            own = tuple(names[first:first + TOGETHER])
+            wanted = {*own, *(question.floor_of(name, names) for name in own)}
+            found.append(Process(question, own, tuple(name for name in names if name in wanted)))
+    return found
+
+
+@dataclass(frozen=True)
 class Plan:
     """What is measured: `rows` are the names of each question."""
 
@@ -48,10 +71,9 @@ class Plan:
     pattern: str = ""
 
     def steps(self):
-        """(round, question) pairs."""
-        draw = random.Random(self.seed)
-        return [(number, question) for number in range(self.rounds)
-                for question in draw.sample(list(self.rows), len(self.rows))]
+        """(round, process) pairs."""
+        draw, every = random.Random(self.seed), processes(self.rows)
+        return [(number, process) for number in range(self.rounds) for process in draw.sample(every, len(every))]
 
 
 class Measurement:
@@ -61,58 +83,37 @@ class Measurement:
         self._plan = plan
         self._file = file
         self._context = {}
-        self._took_s = {}  # question -> of its processes
+        self._took_s = {}  # process -> of each time
         self._began = {"started_at": now(), "load_average_before": round(os.getloadavg()[0], 2)}
         self._cpu_times = psutil.cpu_times()
-        self.rounds = []   # those that are complete: {question: its rows}
+        self.rounds = []   # those that are complete: {process: its rows}
 
     def run(self, progress):
         """Measures everything; `progress(done, steps, seconds_left)` is called before each step and at the end.
         Complete rounds are in the file whatever happens to later ones."""
-        steps, measured = self._plan.steps(), {}
-        for done, (number, question) in enumerate(steps):
+        steps, every, measured = self._plan.steps(), processes(self._plan.rows), {}
+        for done, (number, process) in enumerate(steps):
             progress(done, steps, self.estimate_s(steps[done:]))
-            measured[question] = self._measure(number, question)
-            if len(measured) == len(self._plan.rows):
-                self.rounds.append(measured)
+            measured[process] = self._measure(number, process)
+            if len(measured) == len(every):
+                self.rounds.append({process: measured[process] for process in every})
                 measured = {}
                 document.save(self._whole_context(), self.rounds, self._file)
         progress(len(steps), steps, 0)
 
     def estimate_s(self, steps):
-        """Seconds that (round, question) pairs will take: what that file took, or, when it was not yet measured, what
-        its rows took elsewhere."""
-        rows = sum(len(self._plan.rows[question]) * len(took) for question, took in self._took_s.items())
+        """Seconds that (round, process) pairs will take: what each took, or, when it was not yet measured, what as many rows
+        took elsewhere."""
+        rows = sum(len(process.names) * len(took) for process, took in self._took_s.items())
         per_row = sum(map(sum, self._took_s.values())) / rows if rows else GUESSED_TIMES * self._plan.min_time_s
-        expected = {question: sum(took) / len(took) if (took := self._took_s.get(question)) else per_row * len(names)
-                    for question, names in self._plan.rows.items()}
-        return sum(expected[question] for _, question in steps)
+        return sum(sum(took) / len(took) if (took := self._took_s.get(process)) else per_row * len(process.names) for _, process in steps)
 
-    def _measure(self, number, question):
-        """The rows of one process."""
-        names = self._plan.rows[question]
+    def _measure(self, number, process):
         begun = time.monotonic()
-        with tempfile.TemporaryDirectory(prefix="echobench-") as scratch:
-            file = Path(scratch) / "micro.json"
-            status, said = run_to_end(self._command(names, file),
-                                      LIMIT_S + LIMIT_TIMES * len(names) * self._plan.min_time_s)
-            if status:
-                raise Failure(f"{question.file}, round {number + 1}: echo-microbench {describe_end(status)}: "
-                              f"{last_line(said) or 'no message'}; to see which row it was: "
-                              f"build/release/bench/echo-microbench --benchmark_filter='^BM_({'|'.join(question.topics)})_'")
-            output = read_json(file, "echo-microbench")
-        if [row["name"] for row in output["benchmarks"]] != names:
-            raise Failure(f"{question.file}, round {number + 1}: echo-microbench measured other rows than it was asked for")
+        output = measure(process, self._plan.min_time_s, f"round {number + 1}")
         self._context = self._context or output["context"]
-        self._took_s.setdefault(question, []).append(time.monotonic() - begun)
-        return output["benchmarks"]
-
-    def _command(self, names, file):
-        wanted = "|".join(re.sub(r"([][.*+?^$|(){}\\])", r"\\\1", name) for name in names)
-        # in another format than JSON it prints its context to stderr, where the last line is to tell of a failure
-        return [str(program("bench", "echo-microbench")), f"--benchmark_filter=^({wanted})$",
-                f"--benchmark_min_time={self._plan.min_time_s:g}", "--benchmark_repetitions=1",
-                f"--benchmark_out={file}", "--benchmark_out_format=json", "--benchmark_format=json"]
+        self._took_s.setdefault(process, []).append(time.monotonic() - begun)
+        return rows_of(process, output)
 
     def _whole_context(self):
         """Google Benchmark's context, of the first process, with what only we know."""
@@ -121,3 +122,40 @@ class Measurement:
         return {**self._context, **{key: value for key, value in known.items() if value not in (None, "")},
                 "seed": self._plan.seed, "rounds": len(self.rounds), "rounds_asked": self._plan.rounds,
                 "min_time_s": self._plan.min_time_s, **self._began, "finished_at": now()}
+
+
+def measure(process, min_time_s, where):
+    """The output of echo-microbench."""
+    names, file_of = process.names, process.question.file
+    with tempfile.TemporaryDirectory(prefix="echobench-") as scratch:
+        file = Path(scratch) / "micro.json"
+        command = _command(names, min_time_s, file)
+        status, said = run_to_end(command, LIMIT_S + LIMIT_TIMES * len(names) * min_time_s)
+        if status:
+            raise Failure(f"{file_of}, {where}: echo-microbench {describe_end(status)}: {last_line(said) or 'no message'}; "
+                          f"to see which row it was: {shlex.join(command[:2])}")
+        output = read_json(file, "echo-microbench")
+    if sorted(row["name"] for row in output["benchmarks"]) != sorted(names):
+        raise Failure(f"{file_of}, {where}: echo-microbench measured other rows than it was asked for")
+    return output
+
+
+def _command(names, min_time_s, file):
+    wanted = "|".join(re.sub(r"([][.*+?^$|(){}\\])", r"\\\1", name) for name in names)
+    # in another format than JSON it prints its context to stderr, where the last line is to tell of a failure
+    return [str(program("bench", "echo-microbench")), f"--benchmark_filter=^({wanted})$",
+            f"--benchmark_min_time={min_time_s:g}", "--benchmark_repetitions=1",
+            f"--benchmark_out={file}", "--benchmark_out_format=json", "--benchmark_format=json"]
+
+
+def rows_of(process, output):
+    """Its own rows, each with its ratio to the floor of this process, where it has another than itself."""
+    by_name = {row["name"]: row for row in output["benchmarks"]}
+    return [{**by_name[name], **_to_floor(by_name[name], by_name.get(process.question.floor_of(name, process.names)))} for name in process.rows]
+
+
+def _to_floor(row, floor):
+    if row is floor:
+        return {}
+    times = [figures.time_ns(each) if each else None for each in (row, floor)]
+    return {document.FLOOR: floor["name"], document.TO_FLOOR: times[0] / times[1]} if all(times) else {}

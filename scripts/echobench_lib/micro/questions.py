@@ -30,6 +30,16 @@ class Question:
         """A row's name as short as it is clear among the rows of this file."""
         return plain(name).removeprefix(f"BM_{self.topics[0]}_").removeprefix("BM_")
 
+    def floor_of(self, name, names):
+        """The cheapest thing that does the same work, among `names`: BM_<Topic>_Null, of the row's topic or else of that which
+        the question names, where all its arguments are the row's, too.  None where there is none."""
+        for of in (topic(name), self.floor):
+            for other in names:
+                function, *arguments = plain(other).split("/")
+                if function == f"BM_{of}_Null" and set(arguments) <= parts(name):
+                    return other
+        return None
+
 
 def load():
     """All questions, in the order of the file.  Usage errors say where and what."""

@@ -4,19 +4,22 @@ import math
 
 from rich.text import Text
 
+from .. import documents
 from ..report import charts, page
 from ..report.columns import ABSENT
 from ..report.terminal import plain_table
 from ..units import NS_PER_S, format_time_ns, significant
 from .answers import quantity
 
-COLUMNS = (("row", "left"), ("median", "right"), ("spread", "right"), ("ratio", "right"), ("process CPU", "right"),
+COLUMNS = (("row", "left"), ("ratio", "right"), ("spread", "right"), ("time", "right"), ("time spread", "right"), ("process CPU", "right"),
            ("counters", "left"), ("no figure", "left"))
 READING = {
-    "median": "time per operation, over the rounds; every round starts a new process for each file. It is the CPU time of "
-              "the row's thread, or real time where several threads work or the kernel makes one wait.",
-    "spread": "the interquartile range over the rounds, in percent of the median.",
-    "ratio": "the median by that of the floor, Null: the cheapest thing that does the same work, with the same arguments.",
+    "ratio": "time per operation by that of the floor, Null: the cheapest thing that does the same work, with the same "
+             "arguments, measured by the same process, mostly within a second: a host that changes its speed changes both. The median over "
+             "the rounds, each of which starts new processes.",
+    "spread": "the interquartile range of the ratios over the rounds, in percent of their median.",
+    "time": "the median time per operation: the CPU time of the row's thread, or real time where several threads work or the kernel "
+            "makes one wait; time spread: as above. It is this host's, as fast as it was.",
     "process CPU": "user and system time of all threads, per operation, for rows in real time.",
     "counters": "medians over the rounds, in the unit that is printed."}
 _STYLES = {"wrong": "red", "unavailable": "yellow"}
@@ -35,10 +38,14 @@ def _texts(row, section):
     if row.error:
         return [label, *[""] * (len(COLUMNS) - 2), row.error]
     ratio = section.ratio(row)
-    return [label, format_time_ns(row.ns), f"{100 * row.spread:.1f} %" if row.spread is not None else "",
-            significant(ratio) if ratio is not None else "", format_time_ns(row.cpu_ns) if row.cpu_ns is not None else "",
+    return [label, significant(ratio) if ratio is not None else "", _percent(row.ratio_spread), format_time_ns(row.ns), _percent(row.spread),
+            format_time_ns(row.cpu_ns) if row.cpu_ns is not None else "",
             ", ".join(f"{key.removesuffix('_ns').removesuffix('_per_second')} {quantity(key, value)}"
                       for key, value in row.counters.items() if not _says_the_time_again(row, key, value)), ""]
+
+
+def _percent(share):
+    return f"{100 * share:.1f} %" if share is not None else ""
 
 
 def _says_the_time_again(row, key, value):
@@ -59,17 +66,18 @@ def show(sections, answers, console):
         if text := answers[section.question]:
             console.print(text, markup=False)
         console.print()
-    console.print("spread: interquartile range over the rounds, by the median; ratio: to the floor, Null", style="dim")
+    console.print("ratio: to the floor, Null, of the same process; spread: interquartile range over the rounds, by the median", style="dim")
 
 
 def write(document, sections, answers, folder):
     """Writes charts/*.svg and index.html into `folder` and returns the page's path."""
+    documents.require_no_report(folder)
     charts.install()
     specs = [{"name": section.question.file, "spec": _chart(section)} for section in sections
              if any(row.ns for row in section.rows)]
     drawn = charts.draw(specs, folder / "charts")
-    path = folder / "index.html"
-    path.write_text(_render(document, sections, answers, drawn, specs))
+    path = folder / documents.PAGE
+    documents.write_text(_render(document, sections, answers, drawn, specs), path)
     return path
 
 

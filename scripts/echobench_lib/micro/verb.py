@@ -57,10 +57,10 @@ def _check(options):
 
 def _compare(options, console):
     results = [document.load(path) for path in (options.source, options.against)]
-    both, single = agreement.pairs(*results)
+    both, times, single = agreement.pairs(*results)
     if not both:
         raise Usage(f"{options.source} and {options.against} have no row in common")
-    agreement.show(both, single, console)
+    agreement.show(both, times, single, console)
     return 0
 
 
@@ -84,7 +84,7 @@ def _measure(options, known, console):
     console.print(f"rows: {sum(map(len, plan.rows.values()))}, files: {len(plan.rows)}, rounds: {plan.rounds} of at least "
                   f"{plan.min_time_s:g} s a row, seed: {plan.seed}; about "
                   f"{format_seconds(measurement.estimate_s(plan.steps()))} (min:s)")
-    progress = Progress(console, lambda number, question: f"{question.file}  round {number + 1} of {plan.rounds}")
+    progress = Progress(console, lambda number, process: f"{process.question.file}  round {number + 1} of {plan.rounds}")
     begun = time.monotonic()
     try:
         measurement.run(progress)

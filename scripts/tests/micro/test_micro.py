@@ -14,7 +14,7 @@ import pytest
 from conftest import FAKES, SCRIPTS
 
 from echobench_lib import Failure, Usage
-from echobench_lib.micro import agreement, answers, document, figures, questions, readme
+from echobench_lib.micro import agreement, answers, document, figures, measure, questions, readme
 from echobench_lib.micro.questions import Question
 
 SOURCES = sorted((SCRIPTS.parent / "bench").glob("*_bench.cpp"))
@@ -117,7 +117,7 @@ def test_names_without_how_they_are_timed(name, plain, label):
 
 # ---- measuring ----
 
-def test_every_round_runs_every_file_once_in_an_order_drawn_from_the_seed(measured, tmp_path):
+def test_every_round_runs_every_process_once_in_an_order_drawn_from_the_seed(measured, tmp_path):
     stored = document.load(measured("a", "--rounds", "4", "--seed", "7"))
     order = [json.loads(line)[0] for line in (tmp_path / "processes").read_text().splitlines()]
     assert len(order) == 12 and all(len(set(order[begin:begin + 3])) == 3 for begin in range(0, 12, 3))
@@ -139,8 +139,9 @@ def test_the_result_is_what_google_benchmark_would_have_written(measured):
     assert {row["repetitions"] for row in futex} == {3}
     assert futex[4]["name"] == "BM_Switch_Futex/cpus:2" + THREADED + "_median"
     assert futex[4]["real_time"] == statistics.median(row["real_time"] for row in futex[:3])
-    families = {row["run_name"]: row["family_index"] for row in entries}
-    assert sorted(families.values()) == list(range(len(families))), "unique over the files"
+    families = {row["run_name"].split("/")[0]: row["family_index"] for row in entries}
+    assert sorted(families.values()) == list(range(len(families))), "unique over the files, however many processes measured one"
+    assert {row["per_family_instance_index"] for row in entries if row["run_name"].startswith("BM_Switch_Futex")} == {0, 1}
     memory = [row for row in entries if row.get("aggregate_name") and "SpawnMemory" in row["name"]]
     assert all("bytes_per_task" in row for row in memory)
 
@@ -166,7 +167,7 @@ def test_progress_and_tables_are_printed(micro, tmp_path):
     done = micro("--out", tmp_path / "r", "--no-report", "--rounds", "2")
     assert "rows: 11, files: 3, rounds: 2 of at least 0.01 s a row, seed: " in done.stdout
     assert "[1/6]" in done.stdout and "left" in done.stdout and "round 2 of 2" in done.stdout
-    assert re.search(r"^Futex/cpus:2 +7\.\d\d µs +\d\.\d % +3,\d\d\d +1[01]\.\d µs$", done.stdout, re.M)
+    assert re.search(r"^Futex/cpus:2 +3,\d\d\d +\d\.\d % +7\.\d\d µs +\d\.\d % +1[01]\.\d µs$", done.stdout, re.M)
     assert re.search(r"^A futex takes 7\.\d µs, 3,\d+0 times a call\.$", done.stdout, re.M)
     assert "bytes_per_task 8.40 KiB" in done.stdout
 
@@ -195,7 +196,7 @@ def test_a_process_that_fails_is_named_and_complete_rounds_are_kept(micro, tmp_p
     done = micro("--out", tmp_path / "r", "--rounds", "3", "--no-report", FAKE_BENCH_FAILS_AT="4")
     assert done.returncode == 1
     assert re.search(r"(switch|spawn|codec)_bench, round 2: echo-microbench ended by SIGABRT: terminate called: made to fail; "
-                     r"to see which row it was: \S+ --benchmark_filter='\^BM_\(", done.stderr)
+                     r"to see which row it was: \S+ '--benchmark_filter=\^\(BM_", done.stderr)
     stored = document.load(tmp_path / "r")
     assert (stored["context"]["rounds"], stored["context"]["rounds_asked"]) == (1, 3)
 
@@ -223,6 +224,27 @@ def test_an_interrupted_run_keeps_its_complete_rounds(tmp_path, waits_at, kept, 
 
 def _lines(file):
     return file.read_text().splitlines() if file.exists() else []
+
+
+def test_floors_are_measured_by_every_process_that_needs_them(monkeypatch):
+    monkeypatch.setattr(measure, "TOGETHER", 2)
+    question = Question("codec_bench", ("Codec", "Session"), "?", floor="Codec")
+    names = ["BM_Codec_Null/payload:64", "BM_Codec_Null/payload:4096", "BM_Codec_Decode", "BM_Session_Echo/payload:64",
+             "BM_Session_Echo/payload:4096", "BM_Session_Upper/payload:4096"]
+    assert [(process.rows, process.names) for process in measure.processes({question: names})] == [
+        (tuple(names[:2]), tuple(names[:2])), (tuple(names[2:4]), (names[0], *names[2:4])), (tuple(names[4:]), (names[1], *names[4:]))]
+
+
+def test_ratios_bear_a_host_that_changes_its_speed(measured, micro, monkeypatch):
+    """Every other process runs on a host of half the speed: times scatter by a factor, ratios do not."""
+    folder = measured("a", "--rounds", "8", FAKE_OF_SPEEDS="1,2")
+    row = next(row for row in figures.rows(document.load(folder)) if row.name.startswith("BM_Switch_AsioPost"))
+    assert row.spread > 0.3 and row.ratio_spread < 0.1 and row.ratio == pytest.approx(25, rel=0.05)
+    slow = measured("b", "--rounds", "8", FAKE_OF_SPEEDS="3")
+    done = micro("--from", folder, "--against", slow)
+    assert re.search(r"^6 of 8 rows \(75.0 %\) agree within 5 %\nby their times 0 of 8 rows", done.stdout, re.M), done.stdout
+    assert {line.split()[0] for line in done.stdout.splitlines() if line.startswith("BM_")} == {
+        "BM_SpawnMemory_Thread/tasks:100", "BM_Codec_DecodeHeader"}, "floors are no figures; what has none goes by its time"
 
 
 # ---- figures ----
@@ -330,8 +352,8 @@ def test_the_readme_is_written_from_a_result(micro, measured, monkeypatch, tmp_p
     sections = text.split("\n## ")[1:]
     assert [section.splitlines()[0] for section in sections] == [question["question"] for question in QUESTIONS]
     assert "A futex takes 7." in sections[0] and "Two take turns." in sections[0]
-    assert re.search(r"^\| row \| median \| spread \| ratio \| process CPU \|\n\| --- \| ---: \| ---: ", sections[0], re.M)
-    assert re.search(r"^\| `Futex/cpus:2` \| 7\.\d\d µs \| \d\.\d % \| 3,\d+ \| 11\.\d µs \|$", sections[0], re.M)
+    assert re.search(r"^\| row \| ratio \| spread \| time \| time spread \| process CPU \|\n\| --- \| ---: \| ---: ", sections[0], re.M)
+    assert re.search(r"^\| `Futex/cpus:2` \| 3,\d+ \| \d\.\d % \| 7\.\d\d µs \| \d\.\d % \| 11\.\d µs \|$", sections[0], re.M)
     assert re.search(r"^\| `SpawnMemory_Thread/tasks:100` \| \S+ ms \| \S+ % \| bytes_per_task 8.40 KiB \|$", sections[1], re.M)
 
 
@@ -342,6 +364,14 @@ def test_what_google_benchmark_wrote_itself_is_read_too(micro, write):
     assert micro("--from", write(plain, "plain.json"), "--no-report", "--readme").returncode == 2
 
 
+def test_a_report_that_holds_a_result_is_not_written_over(micro, measured, tmp_path):
+    folder = measured("a", "--rounds", "1")
+    (folder / "index.html").write_text('<script type="application/gzip" id="result" data-reference="epoll"></script>')
+    done = micro("--from", folder)
+    assert done.returncode == 2 and "would be written over" in done.stderr
+    assert micro("--from", folder, "--out", tmp_path / "other").returncode == 0
+
+
 # ---- agreement ----
 
 def test_agreement_lists_the_rows_that_differ_worst_first(micro, write):
@@ -349,7 +379,7 @@ def test_agreement_lists_the_rows_that_differ_worst_first(micro, write):
     b = result(A_Same=[100, 1, 100], A_Near=[104], A_Slower=[130], A_Faster=[50], A_New=[1])
     done = micro("--from", write(a, "a.json"), "--against", write(b, "b.json"))
     assert done.returncode == 0
-    assert "2 of 4 rows (50.0 %) agree within 5 %; over all rows B is 1.02 times A" in done.stdout
+    assert "2 of 4 rows (50.0 %) agree within 5 %\nover all rows the times of B are 1.02 times A's" in done.stdout
     listed = re.findall(r"^(BM_\w+) .* (\d\S+)$", done.stdout, re.M)
     assert listed == [("BM_A_Faster", "0.500"), ("BM_A_Slower", "1.30")]
     assert re.findall(r"^only in one: (\S+)$", done.stdout, re.M) == ["BM_A_Gone", "BM_A_New"]
