@@ -6,8 +6,12 @@ import * as vega from 'vega';
 import * as vegaLite from 'vega-lite';
 
 const folder = process.argv[2];
+// What is hatched is not to be relied on.  The page has the same pattern for its charts.
+const hatch = '<defs><pattern id="hatch" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
+  + '<rect width="2.5" height="6" fill="white" fill-opacity="0.75"/></pattern></defs>';
 for (const {name, spec} of JSON.parse(readFileSync(0, 'utf8'))) {
   const view = new vega.View(vega.parse(vegaLite.compile(spec).spec), {renderer: 'none'});
-  writeFileSync(join(folder, `${name}.svg`), await view.toSVG());
+  const svg = await view.toSVG();
+  writeFileSync(join(folder, `${name}.svg`), svg.includes('url(#hatch)') ? svg.replace('>', '>' + hatch) : svg);
   view.finalize();
 }

@@ -72,8 +72,9 @@ class Comparison:
         return found
 
 
-def why_not_comparable(first, second):
-    """Why two documents have nothing to say about each other; empty when they have."""
+def why_not_comparable(first, second, across_hosts=False):
+    """Why two documents have nothing to say about each other; empty when they have.  A ratio holds for the host that it was
+    measured on: where system calls cost twice as much, models that make more of them are dearer.  `across_hosts` takes it for all."""
     references = [reference_of(document) for document in (first, second)]
     if None in references:
         return "a file has no cells"
@@ -84,9 +85,37 @@ def why_not_comparable(first, second):
         names = [", ".join(sorted(workload.name for workload in side)) for side in workloads]
         return f"no workload is in both: {names[0]} against {names[1]}"
     threads = [document.get("placement", {}).get("server_threads") for document in (first, second)]
-    if threads[0] != threads[1]:
-        return f"servers had {threads[0]} threads in one and {threads[1]} in the other"
+    if None in threads and threads != [None, None]:
+        return "one of them does not tell how its servers were placed"
+    if differing := _differences(setup, first, second):
+        return "; ".join(differing)
+    if not across_hosts and (differing := _differences(host, first, second)):
+        return f"another host: {'; '.join(differing)} (--across-hosts compares the ratios all the same)"
     return ""
+
+
+def setup(document):
+    """How it was measured: {what: value}, of what a ratio may depend on; what a result does not tell is left out."""
+    placement = document.get("placement", {})
+    configs = [document["config"], *(run.get("config", {}) for run in document.get("runs", []))]
+    engines = sorted({config["engine"] for config in configs if "engine" in config})
+    found = {"threads of a server": placement.get("server_threads"), "threads of the client": placement.get("client_threads"),
+             "client and servers on the same CPUs": placement.get("shared"), "the client's engine": " and ".join(engines)}
+    return {what: value for what, value in found.items() if value not in (None, "")}
+
+
+def host(document):
+    """Where: likewise."""
+    known = document["host"]
+    found = {"CPU": known.get("cpu"), "kernel": known.get("kernel"),
+             **{f"mitigation of {name}": state for name, state in known.get("mitigations", {}).items()}}
+    return {what: value for what, value in found.items() if value is not None}
+
+
+def _differences(facts_of, first, second):
+    """Sentences for what both results tell, and tell differently."""
+    a, b = facts_of(first), facts_of(second)
+    return [f"{what}: {a[what]} against {b[what]}" for what in a if what in b and a[what] != b[what]]
 
 
 def compare(first, second):
@@ -169,12 +198,7 @@ def _same_rate(groups):
 
 def _remarks(first, second):
     """What differs between the files without making them incomparable."""
-    remarks = []
-    for key, what in (("cpu", "CPU"), ("kernel", "kernel")):
-        values = [document["host"].get(key) for document in (first, second)]
-        if values[0] != values[1]:
-            remarks.append(f"different {what}: {values[0]} against {values[1]}; ratios can be compared, "
-                           "absolute figures cannot")
+    remarks = [f"different {difference}; ratios are compared, absolute figures cannot be" for difference in _differences(host, first, second)]
     commits = [document["tool"].get("commit") for document in (first, second)]
     if commits[0] != commits[1]:
         remarks.append(f"commits: {commits[0]} against {commits[1]}")

@@ -313,9 +313,11 @@ def cell_log_ratios(cells, variant, reference, figure_of):
 
 def user_share(cells):
     """Of the server's CPU time in all restarts, how much was spent outside the kernel: 0 to 1.  The kernel samples that at
-    its ticks; None with too little time for about a hundred of them."""
+    its ticks; None with too little time for about a hundred of them, and where a ballast is most of it."""
     user, system = (sum(cell.get("server", {}).get(f"cpu_{kind}_ns", 0) for cell in cells) for kind in ("user", "system"))
-    return user / (user + system) if user + system >= LEAST_CPU_NS_FOR_SHARES else None
+    if any(cell["workload"].get("ballast_ns") for cell in cells) or user + system < LEAST_CPU_NS_FOR_SHARES:
+        return None
+    return user / (user + system)
 
 
 def wakeups_per_request(cell):

@@ -16,7 +16,7 @@ NEVER_EXACT = {"voluntary_switches", "involuntary_switches"}  # the system's loa
 def load(path):
     """The document of a result file, or of a folder that has one."""
     file = documents.locate(path, FILE_NAME)
-    document = documents.read(file)
+    document = documents.read(file, "result-count")
     _validate(document, file)
     return document
 

@@ -3,7 +3,7 @@ shown; counts, which are exact.
 
     bmf     Bencher Metric Format: {benchmark: {measure: {value, lower_value, upper_value}}}
     github  github-action-benchmark's customSmallerIsBetter: [{name, unit, value, range}]
-    otava   a row of a CSV file that Apache Otava reads (type: csv, time_column: time, attributes: [commit])
+    otava   a row of a CSV file that Apache Otava reads, and beside it the configuration that tells it how
 """
 
 import csv
@@ -35,7 +35,7 @@ class Figure:
 
 def export(options, console):
     path = options.result
-    if path.name == counts.FILE_NAME or (path / counts.FILE_NAME).is_file():
+    if path.name == counts.FILE_NAME or (path / counts.FILE_NAME).is_file() and not (path / result.FILE_NAME).is_file():
         document = counts.load(path)
         figures = of_counts(document)
     else:
@@ -46,8 +46,10 @@ def export(options, console):
     if options.form == "otava":
         if not options.append:
             raise Usage("--as otava adds a row to a file: name it by --append FILE.csv")
-        append_row(options.append, document, figures)
+        columns = append_row(options.append, document, figures)
+        configuration = configure(options.append, columns)
         console.print(f"{options.append}: {len(figures)} figures of {commit_of(document)}", soft_wrap=True)
+        console.print(f"otava --config-file {configuration} analyze {options.append.stem}", soft_wrap=True, markup=False)
         return 0
     if options.append:
         raise Usage("--append is for --as otava")
@@ -105,7 +107,7 @@ def github(figures):
 
 
 def append_row(file, document, figures):
-    """Adds a row, and columns for figures that the file has not had before; what a row lacks is `nan` in it."""
+    """Adds a row, and columns for figures that the file has not had before; what a row lacks is `nan` in it.  Returns the columns."""
     rows = list(csv.DictReader(io.StringIO(file.read_text()))) if file.exists() else []
     if rows and not {TIME, COMMIT} <= rows[0].keys():
         raise Usage(f"{file}: it has no columns {TIME} and {COMMIT}: not a history")
@@ -118,6 +120,15 @@ def append_row(file, document, figures):
     writer.writerows(rows)
     file.parent.mkdir(parents=True, exist_ok=True)
     documents.write_text(text.getvalue(), file)
+    return list(columns)
+
+
+def configure(file, columns):
+    """Writes Otava's configuration for a history beside it (JSON, which is YAML), and returns its path."""
+    metrics = {name: {"column": name, "direction": 1 if name.endswith(" throughput") else -1} for name in columns if name not in (TIME, COMMIT)}
+    path = file.with_suffix(".otava.yaml")
+    documents.write({"tests": {file.stem: {"type": "csv", "file": str(file), "time_column": TIME, "attributes": [COMMIT], "metrics": metrics}}}, path)
+    return path
 
 
 def commit_of(document):

@@ -1,17 +1,18 @@
 """The report as one HTML file that needs no network: styles, data and libraries are in it."""
 
-import base64
-import gzip
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import jinja2
 from markupsafe import Markup
 
+from .. import documents
 from ..analyse import gain
+from ..analyse.summary import COST
 from ..result import LOADS
-from . import blocking, charts, scaling, tables
-from .columns import verdict_text
+from . import blocking, charts, companions, scaling, tables
+from .columns import ABSENT, BENT_COST, COST_COLUMN, INTERVAL, RATIO, VERDICT, verdict_text
 from .notes import notes
 
 VERDICTS = {
@@ -38,40 +39,51 @@ MEANINGS = {
     "idle": "What a connection costs that only stays open: memory of the server and of the kernel, threads, and the time until it is accepted.",
     "crr": "A connection for each request: even a model that holds one client can be compared.",
 }
-_LINKS = {"charts-part": "Charts", "tables": "Tables", "verdicts": "Verdicts", "reading": "How to read",
+_SCRIPT = Path(__file__).parent / "templates" / "page.js"
+_OF_COST = {column[0] for column in (COST_COLUMN, RATIO, INTERVAL)}
+_LINKS = {"tables": "Tables", "verdicts": "Verdicts", "reading": "How to read",
           "host": "Host and commands"}
 
 
-def write(document, groups, folder):
-    """Writes charts/*.svg and index.html into `folder` and returns the page's path."""
+def write(document, groups, folder, beside=None):
+    """Writes charts/*.svg and index.html into `folder` and returns the page's path.  `beside`: documents of companions."""
     charts.install()
-    specs = charts.build(groups)
+    specs = specs_of(groups, beside or {})
     drawn = charts.draw(specs, folder / "charts")
-    path = folder / "index.html"
-    path.write_text(render(document, groups, drawn, specs, charts.libraries()))
+    path = folder / documents.PAGE
+    documents.write_text(render(document, groups, drawn, specs, charts.libraries(), beside), path)
     return path
 
 
-def render(document, groups, drawn, specs, libraries):
+def specs_of(groups, beside):
+    """Of all charts of the page: [{name, spec}]."""
+    return charts.build(groups) + [companions.chart(name, document) for name, document in beside.items()]
+
+
+def render(document, groups, drawn, specs, libraries, beside=None):
     """The page.  `drawn` maps a chart's name to its SVG: shown until, or instead of, the interactive one."""
+    beside = beside or {}
+    links = {"charts-part": "Charts", **{name: companions.ALL[name].heading for name in beside}, **_LINKS}
     experiment = document.get("experiment", {})
     settings = {key: value for key, value in experiment.items() if key != "summary"}
     runs = document.get("runs", [])
     servers = dict.fromkeys(" ".join(cell["server"]["command"]) for cell in document["cells"]
                             if "command" in cell.get("server", {}))
     reference = groups[0].reference if groups else ""
-    return whole("report.html", f"echobench: {experiment.get('name', 'echo-load')}", _subtitle(document), _LINKS, specs, libraries,
-                 document=document, held=embedded(document), reference=reference, failed=[run for run in runs if "error" in run], drawn=drawn, tables=_tables(groups), gains=tables.gains(groups), scaling=[replace(each, rows=[(None, texts) for _, texts in each.rows]) for each in scaling.tables(groups)],
-                 families={row.variant: charts.family_of(row.variant) for group in groups for row in group.rows},
-                 connections=sorted({group.workload.connections for group in groups}), palette=charts.colours(dict.fromkeys(row.variant for group in groups for row in group.rows)),
+    rows = [row for group in groups for row in group.rows]
+    parts = [{"name": name, "about": companions.ALL[name], "origin": companions.origin(name, each), "held": documents.embedded(each)} for name, each in beside.items()]
+    of_parts = {part["about"].chart for part in parts}
+    return whole("report.html", f"echobench: {experiment.get('name', 'echo-load')}", _subtitle(document), links, specs, libraries,
+                 document=document, held=documents.embedded(document), reference=reference, drawn=drawn, companions=parts,
+                 own=[chart["name"] for chart in specs if chart["name"] not in of_parts],
+                 failed=[run for run in runs if "error" in run], tables=_tables(groups), gains=tables.gains(groups),
+                 scaling=[replace(each, rows=[(None, texts) for _, texts in each.rows]) for each in scaling.tables(groups)],
+                 families={row.variant: charts.family_of(row.variant) for row in rows},
+                 connections=sorted({group.workload.connections for group in groups}),
+                 palette=charts.colours(dict.fromkeys(row.variant for row in rows)),
                  notes=notes(groups, document), doubts=tables.doubts(groups), verdicts=VERDICTS,
                  settings=json.dumps(settings, indent=1) if settings else "", least=gain.LEAST, most=gain.MOST, widest=gain.WIDEST,
                  commands=[*servers, *([" ".join(run["argv"]) for run in runs if run["argv"]] or [" ".join(document["argv"])])])
-
-
-def embedded(document):
-    """A result as its page holds it: one text."""
-    return base64.b64encode(gzip.compress(json.dumps(document, separators=(",", ":")).encode(), mtime=0)).decode()
 
 
 def whole(template, title, subtitle, links, specs, libraries, **content):
@@ -81,7 +93,7 @@ def whole(template, title, subtitle, links, specs, libraries, **content):
     environment.filters.update(inert_script=_inert_script, inert_json=_inert_json, plain=_plain, title_of=tables.title,
                                verdict_of=verdict_text)
     return environment.get_template(template).render(title=title, subtitle=subtitle, links=links, specs=specs, libraries=libraries,
-                                                     **content)
+                                                     script=_SCRIPT.read_text(), **content)
 
 
 def _tables(groups):
@@ -96,8 +108,23 @@ def _tables(groups):
             "columns": each.columns, "remarks": each.remarks,
             "connections": sorted({group.workload.connections for group in each.groups}),
             "rows": [("reference" if row and row.variant == each.groups[0].reference else "",
-                      [*texts[:-1], (texts[-1], row.verdict if row else "unavailable")]) for row, texts in each.rows]})
+                      _cells(each, row, texts)) for row, texts in each.rows]})
     return found
+
+
+def _cells(table, row, texts):
+    """Those with a figure that must not be relied on, for its row is not valid or its column's gain is not shown, are marked to be
+    hatched; the verdict or the heading says why."""
+    of_cost = _OF_COST if any(group.unranked(COST) for group in table.groups) and len(table.groups) == 1 else set()
+    cells = []
+    for number, (text, (name, justify)) in enumerate(zip(texts, table.columns)):
+        if name == VERDICT[0] or row is None and number == len(texts) - 1:
+            cells.append((text, row.verdict if row else "unavailable"))
+            continue
+        bends = name == BENT_COST[0] or name.endswith((f"({gain.NOT_SHOWN})", f"({gain.BENDS})"))
+        is_doubtful = number and row and text != ABSENT and (row.verdict != "valid" or name in of_cost or bends)
+        cells.append((text, f"{justify} doubt") if is_doubtful else text)
+    return cells
 
 
 def _inert_script(text):

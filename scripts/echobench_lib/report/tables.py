@@ -13,7 +13,7 @@ from . import blocking
 from ..units import format_time_ns
 from .columns import (ABSENT, COLUMNS, INTERVAL, RANK, RATIO, USER, VARIANT, VERDICT, WAKEUPS, cost_text, optional, plus_minus,
                       verdict_of_all)
-from .charts import MAIN_RATES
+from .chart_data import MAIN_RATES
 from .table import Table, unavailable_rows
 
 

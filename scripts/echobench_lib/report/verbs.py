@@ -3,25 +3,27 @@
 from .. import Usage, documents, result
 from ..analyse import compare
 from ..analyse.summary import COST, TIME
-from . import comparison, page, terminal
+from . import companions, comparison, page, terminal
 
 
 def report(options, console):
     file = documents.locate(options.result, result.FILE_NAME)
-    document = result.load(file)
+    if options.lean and file.suffix == ".html" and not options.out:
+        raise Usage("--lean would leave histograms out of the only copy of the result: give another folder by --out")
+    document = result.lean(result.load(file)) if options.lean else result.load(file)
     reference = result.reference_of(document, options.reference)
     if reference is None:
         raise Usage(f"{file}: it has no cells: nothing was measured")
     groups = terminal.show(document, reference, console)
     if not options.no_page:
         folder = options.out or documents.folder_of_report(file, result.FILE_NAME)
-        console.print(f"\nreport: {page.write(document, groups, folder)}", soft_wrap=True)
+        console.print(f"\nreport: {page.write(document, groups, folder, companions.load(file))}", soft_wrap=True)
     return 0
 
 
 def compare_two(options, console):
     first, second = result.load(options.a), result.load(options.b)
-    reason = compare.why_not_comparable(first, second)
+    reason = compare.why_not_comparable(first, second, options.across_hosts)
     if reason:
         console.print(f"not comparable: {reason}", soft_wrap=True)
         return 2

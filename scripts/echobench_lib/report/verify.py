@@ -1,21 +1,16 @@
 """Whether a report says what its result says: the result that the page holds is reported anew, and the two are compared, down to
 the last digit of every table and the last point of every chart."""
 
-import base64
-import binascii
-import gzip
 import itertools
-import json
 import re
 import tempfile
-import zlib
 from pathlib import Path
 
 from .. import Usage, documents
 from ..analyse.summary import summarise
-from . import charts, page
+from ..documents import PAGE
+from . import charts, companions, page
 
-PAGE = "index.html"
 SHOWN = 5  # differences that are told
 
 
@@ -23,14 +18,15 @@ def verify(options, console):
     """Exit status 0: the same; 1: not, and where."""
     file = documents.locate(options.report, PAGE)
     text = file.read_text()
-    document, reference = _held(file, text)
+    document, reference = documents.held(file, text), _reference(file, text)
+    beside = companions.load(file)
     groups = summarise(document, reference)
     charts.install()
-    specs = charts.build(groups)
+    specs = page.specs_of(groups, beside)
     with tempfile.TemporaryDirectory() as scratch:
         drawn = charts.draw(specs, Path(scratch))
         separate = _differing_files(file.parent / "charts", drawn)
-    differences = list(_differences(page.render(document, groups, drawn, specs, charts.libraries()), text))
+    differences = list(_differences(page.render(document, groups, drawn, specs, charts.libraries(), beside), text))
     for number, computed, found in differences[:SHOWN]:
         console.print(f"{file}:{number}: {_around(found, computed)}, by its result {_around(computed, found)}", soft_wrap=True, markup=False)
     if len(differences) > SHOWN:
@@ -46,15 +42,11 @@ def verify(options, console):
     return 0
 
 
-def _held(file, text):
-    """The document, and the reference, that a page was made from."""
-    match = re.search(r'<script type="application/gzip" id="result" data-reference="([^"]*)">([^<]*)</script>', text)
+def _reference(file, text):
+    match = re.search(r'id="result" data-reference="([^"]*)"', text)
     if not match:
-        raise Usage(f"{file}: it holds no result: not a report of `echobench run` or `echobench report`, or an old one")
-    try:
-        return json.loads(gzip.decompress(base64.b64decode(match[2], validate=True))), match[1]
-    except (binascii.Error, OSError, EOFError, zlib.error, ValueError) as error:
-        raise Usage(f"{file}: the result in it cannot be read: {error}") from None
+        raise Usage(f"{file}: it does not tell what its ratios are to")
+    return match[1]
 
 
 def _differing_files(folder, drawn):

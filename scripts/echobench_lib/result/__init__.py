@@ -1,6 +1,6 @@
 """What was measured, as it is stored."""
 
-from .document import FILE_NAME, load, reference_of, save, validate
+from .document import FILE_NAME, lean, load, reference_of, save, validate
 from .workload import LOADS, Workload, workload_of
 
-__all__ = ["FILE_NAME", "LOADS", "Workload", "load", "reference_of", "save", "validate", "workload_of"]
+__all__ = ["FILE_NAME", "LOADS", "Workload", "lean", "load", "reference_of", "save", "validate", "workload_of"]

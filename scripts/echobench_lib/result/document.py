@@ -34,6 +34,14 @@ def save(document, path, new=0):
     documents.write(document, path)
 
 
+def lean(document):
+    """Without the histograms that no figure of a report is computed from: their summaries are in the cells anyway."""
+    def needed(cell, kind):
+        return kind in (("response",) if cell["load"] == "equal-load" else ("response", "service"))
+    return {**document, "cells": [{**cell, "histograms": {kind: text for kind, text in cell["histograms"].items() if needed(cell, kind)}}
+                                  if "histograms" in cell else cell for cell in document["cells"]]}
+
+
 def _complete(cell, config):
     """A cell straight from echo-load tells its workload in the file's config only."""
     rate = config.get("rate_per_s")

@@ -20,11 +20,11 @@ def before(tmp_path_factory):
     return run_experiment(tmp_path_factory.mktemp("before"), FOUR, "--no-report", FAKE_STRAIGHT="1")[0]
 
 
-def edited(folder, change, tmp_path):
+def edited(folder, change, tmp_path, name="edited.json"):
     """A copy of a result with `change` applied to its document."""
-    document = json.loads((folder / "result.json").read_text())
+    document = json.loads((folder / "result.json" if folder.is_dir() else folder).read_text())
     change(document)
-    path = tmp_path / "edited.json"
+    path = tmp_path / name
     path.write_text(json.dumps(document))
     return path
 
@@ -120,11 +120,26 @@ def test_other_server_threads_are_not_comparable(echobench, before, tmp_path):
     assert done.returncode == 2 and "threads" in done.stdout
 
 
-def test_another_host_is_comparable_by_ratio_and_said(echobench, before, tmp_path):
-    other = edited(before, lambda document: document["host"].update(cpu="another"), tmp_path)
-    done = echobench("compare", before, other, "--fail-over", "10%")
-    assert done.returncode == 0
-    assert "different CPU: fake against another" in done.stdout
+@pytest.mark.parametrize("change, says", [
+    ({"cpu": "another"}, "CPU: fake against another"), ({"mitigations": {"spectre_v2": "Mitigation: Retpolines"}},
+                                                         "mitigation of spectre_v2: Vulnerable against Mitigation: Retpolines")])
+def test_another_host_is_not_comparable_unless_that_is_asked_for(echobench, before, tmp_path, change, says):
+    first = edited(before, lambda document: document["host"].update(mitigations={"spectre_v2": "Vulnerable"}), tmp_path, "a.json")
+    other = edited(first, lambda document: document["host"].update(change), tmp_path, "b.json")
+    done = echobench("compare", first, other, "--fail-over", "10%")
+    assert done.returncode == 2 and f"not comparable: another host: {says}" in done.stdout
+    done = echobench("compare", first, other, "--fail-over", "10%", "--across-hosts")
+    assert done.returncode == 0 and f"different {says}" in done.stdout
+
+
+def test_another_engine_of_the_client_is_not_comparable(echobench, before, tmp_path):
+    def by(engine):
+        def change(document):
+            for run in document["runs"]:
+                run["config"]["engine"] = engine
+        return edited(before, change, tmp_path, f"{engine}.json")
+    done = echobench("compare", by("epoll"), by("io-uring"))
+    assert done.returncode == 2 and "not comparable: the client's engine: epoll against io-uring" in done.stdout
 
 
 def test_a_slower_machine_is_no_regression(echobench, before, tmp_path):

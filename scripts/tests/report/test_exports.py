@@ -49,6 +49,10 @@ def test_otava_gets_a_row_for_each_result_and_a_column_for_each_figure(result, t
     rows = list(csv.DictReader(history.open()))
     assert len(rows) == 2 and rows[0] == rows[1] and rows[0]["commit"] == "fake" and rows[0]["time"].endswith("+00:00")
     assert all(float(value) > 0 for name, value in rows[0].items() if name not in ("time", "commit"))
+    test = json.loads(history.with_suffix(".otava.yaml").read_text())["tests"]["all"]
+    assert (test["type"], test["file"], test["time_column"], test["attributes"]) == ("csv", str(history), "time", ["commit"])
+    assert set(test["metrics"]) == rows[0].keys() - {"time", "commit"}
+    assert {name.rsplit(" ", 1)[1] for name, metric in test["metrics"].items() if metric["direction"] == 1} == {"throughput"}
     history.write_text("time,commit,old\n2026-01-01T00:00:00+00:00,abc,3\n")
     exported(result, "otava", "--append", history)
     old, new = csv.DictReader(history.open())

@@ -9,7 +9,7 @@ import pytest
 from conftest import SMALL, run_echobench, run_experiment
 
 EXPERIMENT = {**SMALL, "restarts": 2, "variants": ["asio-callback", "thread-per-connection", "epoll"], "twins": ["epoll"],
-              "loads": [{"load": "saturation", "connections": [100]}, {"load": "closed", "connections": [100, 1000], "duration": "1s"}]}
+              "loads": [{"load": "equal-load", "connections": [100], "rates": ["half"]}, {"load": "saturation", "connections": [100]}, {"load": "closed", "connections": [100, 1000], "duration": "1s"}]}
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 in_browser = pytest.mark.skipif(not CHROMIUM, reason="no chromium here")
 
@@ -30,11 +30,10 @@ def asked(folder, tmp_path, script):
     console.error = (...what) => wrong.push(what.join(' '));
     </script>"""
     waiting = f"""<script>
-    const drawn = () => document.querySelectorAll('.chart .vega-embed svg, .chart.vega-embed svg').length;
-    const tell = () => {{
-      if (drawn() < charts.length) return setTimeout(tell, 50);
+    const tell = async () => {{
+      if (!document.body.dataset.drawn) return setTimeout(tell, 50);
       let found = null;
-      try {{ found = (() => {{ {script} }})(); }} catch (error) {{ wrong.push(String(error)); }}
+      try {{ found = await (async () => {{ {script} }})(); }} catch (error) {{ wrong.push(String(error)); }}
       const answer = document.createElement('pre');
       answer.id = 'answer';
       answer.textContent = JSON.stringify({{found, wrong}});
@@ -61,7 +60,7 @@ FIRST_COLUMN = "[...table.tBodies[0].rows].map(row => row.cells[0].textContent)"
 @in_browser
 def test_a_heading_sorts_its_table_both_ways(folder, tmp_path):
     found = asked(folder, tmp_path, f"""
-      const table = document.querySelector('table'), button = name =>
+      const table = [...document.querySelectorAll('section')].find(each => /saturation/.test(each.textContent)).querySelector('table'), button = name =>
         [...table.querySelectorAll('th button')].find(each => each.textContent === name);
       const seen = [{FIRST_COLUMN}];
       for (const name of ['CPU µs/req', 'CPU µs/req', 'variant']) {{ button(name).click(); seen.push({FIRST_COLUMN}); }}
@@ -87,12 +86,71 @@ def test_filters_leave_out_models_and_tables(folder, tmp_path):
 
 
 @in_browser
-def test_it_is_no_wider_than_a_phone(folder, tmp_path):
+def test_filters_leave_models_out_of_charts(folder, tmp_path):
     found = asked(folder, tmp_path, """
-      document.documentElement.style.width = '390px';
-      return [...document.querySelectorAll('main > *, section')].filter(each => each.getBoundingClientRect().right > 391)
-        .map(each => each.outerHTML.slice(0, 80));""")
-    assert found == []
+      const shown = () => [...new Set([...document.querySelectorAll('#chart-throughput .mark-symbol.role-mark path')].map(
+        each => each.getAttribute('aria-label').match(/variant: ([^;]+)/)[1]))].sort();
+      const all = shown();
+      document.querySelector('[name=family][value=threads]').click();
+      await drawing;
+      return {all, left: shown()};""")
+    assert "thread-per-connection" in found["all"] and found["left"] == [name for name in found["all"] if not name.startswith("thread")]
+
+
+@in_browser
+@pytest.mark.parametrize("width", [390, 900])
+def test_charts_fill_the_width_and_nothing_is_wider(folder, tmp_path, width):
+    found = asked(folder, tmp_path, f"""
+      document.documentElement.style.width = '{width}px';
+      await new Promise(done => setTimeout(done, 1000));
+      while (!document.body.dataset.drawn) await new Promise(done => setTimeout(done, 50));
+      const right = each => each.getBoundingClientRect().right;
+      return {{wider: [...document.querySelectorAll('main > *, section')].filter(each => right(each) > {width} + 1).map(each => each.outerHTML.slice(0, 80)),
+        charts: [...document.querySelectorAll('.chart')].map(each => [each.id, each.scrollWidth, each.clientWidth,
+          each.querySelector('svg').getBoundingClientRect().width])}};""")
+    assert found["wider"] == []
+    for name, scrolled, room, drawn in found["charts"]:
+        assert scrolled <= room + 2 and drawn > 0.85 * room, f"{name}: {drawn} of {room}"
+
+
+@in_browser
+def test_a_chart_speaks_to_a_keyboard_and_is_a_table_too(folder, tmp_path):
+    found = asked(folder, tmp_path, """
+      const place = document.getElementById('chart-ladder'), figure = place.closest('figure');
+      const press = key => (document.activeElement === document.body ? place : document.activeElement).dispatchEvent(
+        new KeyboardEvent('keydown', {key, bubbles: true}));
+      place.focus();
+      const said = [];
+      for (const key of ['ArrowRight', 'ArrowRight', 'ArrowLeft', 'x']) { press(key); said.push(figure.querySelector('.said').textContent); }
+      const twin = figure.querySelector('details');
+      twin.open = true;
+      await new Promise(done => setTimeout(done, 100));
+      return {said, role: place.getAttribute('aria-label'), table: twin.querySelector('table').innerText, file: await (await fetch(
+        figure.querySelector('a[download]').href)).text(), name: figure.querySelector('a[download]').download};""")
+    first, second, back, other = found["said"]
+    assert "variant: " in first and "variant: " in second and first != second and back == first == other
+    assert found["role"].startswith("The ladder") and "epoll" in found["table"] and "µs/request" in found["table"]
+    assert found["name"] == "ladder.svg" and found["file"].startswith("<svg") and "The ladder: what a request costs" in found["file"]
+
+
+@in_browser
+def test_a_tooltip_tells_the_figures_of_a_mark(folder, tmp_path):
+    found = asked(folder, tmp_path, """
+      const mark = document.querySelector('#chart-ladder .mark-rect.role-mark path'), at = mark.getBoundingClientRect();
+      for (const type of ['pointerover', 'mouseover', 'pointermove', 'mousemove'])
+        mark.dispatchEvent(new PointerEvent(type, {bubbles: true, clientX: at.x + 3, clientY: at.y + 3}));
+      await new Promise(done => setTimeout(done, 300));
+      const tip = document.getElementById('vg-tooltip-element');
+      return tip && tip.classList.contains('visible') ? tip.innerText : '';""")
+    assert "variant" in found and "µs/request" in found, found
+
+
+def test_what_must_not_be_relied_on_is_hatched_and_labelled(folder):
+    text = (folder / "index.html").read_text()
+    bound = next(row for row in re.findall(r"<tr .*?</tr>", text, re.S) if ">client-bound" in row)
+    assert bound.count(' doubt"') >= 3
+    valid = next(row for row in re.findall(r"<tr .*?</tr>", text, re.S) if 'class="valid"' in row)
+    assert ' doubt"' not in valid
 
 
 # ---- verify ----

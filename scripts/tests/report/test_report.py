@@ -10,7 +10,7 @@ from conftest import SMALL, run_experiment
 
 from echobench_lib import result
 from echobench_lib.analyse import summary
-from echobench_lib.report import charts, columns, page, tables
+from echobench_lib.report import chart_data, charts, columns, page, tables
 from echobench_lib.report.notes import notes as notes_on
 
 EVERYTHING = {**SMALL, "restarts": 2, "variants": ["iterative", "asio-callback", "thread-per-connection", "epoll"],
@@ -28,7 +28,8 @@ def reported(tmp_path_factory):
     return run_experiment(tmp_path_factory.mktemp("reported"), EVERYTHING)
 
 
-DRAWN = tuple(name for name in charts.NAMES if name not in ("blocking", "scaling"))  # which have experiments of their own
+DRAWN = ("ladder", "cost-ratio", "cost-curve", "cpu-split", "gain", "throughput", "latency-by-load", "latency", "fairness", "memory",
+         "connecting", "bent-cost")  # the others have experiments of their own
 
 
 def groups_of(folder):
@@ -41,7 +42,7 @@ def test_every_chart_is_drawn_and_shows_every_variant(reported):
     for name in DRAWN:
         svg = (folder / "charts" / f"{name}.svg").read_text()
         ElementTree.fromstring(svg)
-        without = {"ladder": {"iterative"}, "latency-by-load": {"iterative"}, "memory": {"iterative"}, "cost-ratio": {"iterative"}, "cost-curve": {"iterative"}, "gain": {"iterative", "thread-per-connection"}}
+        without = {"ladder": {"iterative"}, "latency-by-load": {"iterative"}, "memory": {"iterative"}, "fairness": {"iterative"}, "cpu-split": {"iterative"}, "cost-ratio": {"iterative"}, "cost-curve": {"iterative"}, "gain": {"iterative", "thread-per-connection"}}
         for variant in set(EVERYTHING["variants"]) - without.get(name, set()):
             assert variant in svg, f"{variant} is not in {name}"
 
@@ -63,7 +64,7 @@ def test_a_variant_has_one_colour_everywhere(reported):
                 collect(child)
 
     collect(charts.build(groups))
-    assert len(scales) >= len(DRAWN) - 1, "all but the chart of gains, whose colours are times"
+    assert len(scales) >= len(DRAWN) - 3, "all but gains, and what shows parts: their colours are those"
     for variant in EVERYTHING["variants"]:
         assert {scale[variant] for scale in scales if variant in scale} == {charts.COLOURS[variant]}
     assert len(set(charts.COLOURS.values())) == len(charts.COLOURS)
@@ -87,7 +88,7 @@ def test_the_page_needs_no_network(reported):
 def test_the_scripts_of_the_page_are_whole(reported, tmp_path):
     """Inlining must not break them: V8 reads each, and in the end the page has its drawing function."""
     scripts = re.findall(r"<script>(.*?)</script>", (reported[0] / "index.html").read_text(), re.S)
-    assert len(scripts) == len(charts.LIBRARIES) + 1 and "vegaEmbed('#chart-'" in scripts[-1]
+    assert len(scripts) == len(charts.LIBRARIES) + 1 and "vegaEmbed(place" in scripts[-1]
     for number, script in enumerate(scripts):
         (tmp_path / f"{number}.js").write_text(script)
         done = subprocess.run(["node", "--check", tmp_path / f"{number}.js"], capture_output=True, text=True)
@@ -117,6 +118,22 @@ def test_a_lower_bound_is_marked_wherever_it_stands(reported):
     throughput = next(chart for chart in charts.build(groups) if chart["name"] == "throughput")
     bound = {(point["variant"], point["connections"]) for point in throughput["spec"]["data"]["values"] if point["bound"]}
     assert bound == {("epoll", 100)}
+
+
+def test_open_loop_latency_is_shown_corrected_and_not(reported):
+    _, groups = groups_of(reported[0])
+    latency = next(chart for chart in charts.build(groups) if chart["name"] == "latency")
+    kinds = {}
+    for point in latency["spec"]["data"]["values"]:
+        kinds.setdefault(point["panel"].split(",")[0], set()).add(point["kind"])
+        assert point.get("low", point["us"]) <= point["us"] * 1.001 <= point.get("high", point["us"]) * 1.002
+    assert kinds["latency at equal load"] == {"corrected", "uncorrected"} and kinds["plain closed loop"] == {"service time"}
+
+
+@pytest.mark.parametrize("latencies, knee", [
+    ((1, 1, 1, 1, 4), 3), ((1, 2, 4, 5, 6), None), ((1, 2, 3, 4, 5), None), ((5, 4, 3, 2, 1), None), ((1, 1, 9), None), ((1, 1, 2, 6, 12), 2)])
+def test_the_knee_is_where_a_curve_bends_most(latencies, knee):
+    assert chart_data.knee_of(list(zip((10, 20, 30, 40, 50), latencies))) == knee
 
 
 def named(groups, name):

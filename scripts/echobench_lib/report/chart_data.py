@@ -1,0 +1,280 @@
+"""What each chart of a report shows: points, as plain values with the names that its spec in scripts/charts/specs asks for."""
+
+import math
+import statistics
+
+from .. import pattern
+from ..analyse import connections
+from ..analyse.scaling import steps
+from ..analyse.summary import COST, is_sound
+from ..result import LOADS
+from ..result.histogram import decode, merge
+from ..units import format_bytes, format_connections, format_time_ns
+from . import blocking
+from .columns import throughput_text
+
+MAIN_RATES = ("half", "50%")  # whose costs are the headline
+NINES_STEP = 0.1              # of the axis of percentiles: 1 is 90 %, 2 is 99 %
+LEAST_FOR_KNEE, LEAST_BEND = 4, 0.25  # rates; and how far, of 1, a curve must lie below its chord
+IDLE = ("idle",)
+
+
+def of_groups(groups):
+    """{name of the chart: its points}, in the order of the page; empty where there is nothing to show."""
+    closed = _closed_data(groups)
+    return {"ladder": _ladder_data(groups), "cost-ratio": _ratio_data(groups), "cost-curve": _curve_data(groups),
+            "cpu-split": _split_data(groups), "gain": _gain_data(groups), "throughput": closed, "latency-by-load": _load_data(groups), "latency": _latency_data(groups),
+            "fairness": _fairness_data(groups), "memory": _memory_data(groups), "connecting": _connecting_data(groups),
+            "bent-cost": [point for point in closed if point["cpu_us"] is not None], "blocking": _blocking_data(groups),
+            "scaling": _scaling_data(groups)}
+
+
+def _panel(group, groups):
+    """Title of a facet."""
+    workload = group.workload
+    where = f"{workload.rate_text}, " if workload.rate else ""
+    return f"{LOADS[workload.load]}, {where}{format_connections(workload.connections)}{_beside(group, groups)}"
+
+
+def _over(group, groups):
+    """Title of a facet whose chart says the load."""
+    return format_connections(group.workload.connections) + _beside(group, groups)
+
+
+def _points(groups, loads=tuple(LOADS)):
+    """Of every row that is no twin: a twin is the same server made slower."""
+    for order, group in enumerate(groups):
+        for row in group.rows if group.workload.load in loads else ():
+            if row.twin_of is None:
+                yield group, row, {"variant": row.variant, "panel": _panel(group, groups), "order": order,
+                                   "connections": group.workload.connections, "verdict": row.verdict}
+
+
+def _beside(group, groups):
+    """What tells this workload from others of the same load and connections: payload and framing, where they vary; what is
+    asked for, and how, where that is not the plainest."""
+    workload = group.workload
+    kinds = {(other.workload.payload_bytes, other.workload.framing) for other in groups}
+    text = f", {workload.payload_bytes:,}-byte {workload.framing}" if len(kinds) > 1 else ""
+    return text + (f", {workload.op}" if workload.op != "echo" else "") + pattern.text(workload.pattern)
+
+
+def _ratio_data(groups):
+    data = []
+    for group, row, point in _points(groups, ("equal-load", "saturation", "ping-pong")):
+        if group.unranked(COST):
+            continue
+        if row.cost_ratio:
+            low, high = (row.cost_ratio.low, row.cost_ratio.high) if row.cost_ratio.has_bounds else (None, None)
+            data.append({**point, "ratio": row.cost_ratio.estimate, "low": low, "high": high,
+                         "units": f"{row.cost_ratio.units} {row.cost_ratio.unit}s"})
+        elif row.variant == group.reference and row.cost_ns is not None:
+            data.append({**point, "ratio": 1, "units": "the reference"})
+    return data
+
+
+def _ladder_data(groups):
+    """At the main rate; the number beside a bar is the rank, where there is one."""
+    data = []
+    for group, row, point in _points(groups, ("equal-load",)):
+        if group.workload.rate in MAIN_RATES and row.cost_ns is not None:
+            cost = row.cost_interval.scaled(1e-3)
+            told = f"  ({row.rank})" if row.rank else _why_hatched(row, group)
+            data.append({**point, "panel": _over(group, groups), "us": row.cost_ns / 1000, "low": cost.low, "high": cost.high,
+                         "end": max(cost.high or 0, row.cost_ns / 1000), "doubt": group.unranked(COST), "rank": row.rank,
+                         "text": f"{row.cost_ns / 1000:.1f} µs{told}"})
+    return data
+
+
+def _why_hatched(row, group):
+    why = row.verdict if row.verdict != "valid" else f"gain {doubt}" if (doubt := group.unranked(COST)) else ""
+    return f"  {why}" if why else ""
+
+
+def _split_data(groups):
+    """At the main rate; where enough ticks of the kernel fell into it."""
+    data = []
+    for group, row, point in _points(groups, ("equal-load", "ping-pong")):
+        if row.cost_ns is None or row.user_share is None or (group.workload.rate and group.workload.rate not in MAIN_RATES):
+            continue
+        shares = {"system": 1 - row.user_share, "user": row.user_share}
+        data += [{**point, "part": part, "us": row.cost_ns * share / 1000, "share": f"{100 * share:.0f} %", "whole": row.cost_ns / 1000}
+                 for part, share in shares.items()]
+    return data
+
+
+def _several_rates(groups, loads, least=3):
+    """Groups of servers that were measured at so many rates at least."""
+    rates = {}
+    for group in groups:
+        if group.workload.load in loads and group.rate_per_s:
+            rates.setdefault(group.workload.ladder_order, set()).add(group.rate_per_s)
+    return [group for group in groups if len(rates.get(group.workload.ladder_order, ())) >= least]
+
+
+def _load_data(groups):
+    loads = ("equal-load", "open")
+    data = [{**point, "panel": _over(group, groups), "rate": group.rate_per_s, "percentile": name, "us": row.latency_ns[name] / 1000,
+             "text": format_time_ns(row.latency_ns[name])}
+            for group, row, point in _points(_several_rates(groups, loads), loads) for name in ("p50", "p99") if name in row.latency_ns]
+    curves = {}
+    for point in data:
+        if point["percentile"] == "p99":
+            curves.setdefault((point["variant"], point["panel"]), []).append(point)
+    for points in curves.values():
+        if (knee := knee_of([(point["rate"], math.log(point["us"])) for point in points])) is not None:
+            points[knee]["knee"] = "knee"
+    return data
+
+
+def knee_of(points):
+    """Which of the (x, y) points is the knee of a curve that rises ever faster: the one furthest below its chord, both axes scaled
+    to 1 (Satopaa and others, "Finding a Kneedle in a Haystack", 2011, section III).  None where the curve does not bend, or has
+    too few points to tell."""
+    order = sorted(range(len(points)), key=lambda index: points[index][0])
+    (x0, y0), (x1, y1) = points[order[0]], points[order[-1]]
+    if len(points) < LEAST_FOR_KNEE or x1 == x0 or y1 <= y0:
+        return None
+    below = {index: (points[index][0] - x0) / (x1 - x0) - (points[index][1] - y0) / (y1 - y0) for index in order}
+    knee = max(below, key=below.get)
+    return knee if below[knee] >= LEAST_BEND else None
+
+
+def _curve_data(groups):
+    """Where one set of servers was measured at several rates."""
+    data = []
+    for group, row, point in _points(_several_rates(groups, ("equal-load",)), ("equal-load",)):
+        if row.cost_ns is None:
+            continue
+        cost = row.cost_interval.scaled(1e-3)
+        user_us = row.cost_ns * row.user_share / 1000 if row.user_share is not None else None
+        figures = {"CPU per request, µs": (cost.estimate, cost.low, cost.high),
+                   "of it user, µs": (user_us,), "of it system, µs": (row.cost_ns / 1000 - user_us if user_us is not None else None,),
+                   "wake-ups per request": (row.wakeups,), "requests per wake-up": (1 / row.wakeups if row.wakeups else None,)}
+        for order, (figure, (value, *bounds)) in enumerate(figures.items()):
+            low, high = bounds or (None, None)
+            low = max(0, low) if low is not None else None  # a cost is not negative
+            if value is not None:
+                data.append({**point, "panel": _over(group, groups), "figure": figure,
+                             "figure_order": order, "rate": group.rate_per_s, "value": value, "low": low, "high": high})
+    return data
+
+
+def _gain_data(groups):
+    """Where several burns, or several variants, have twins: otherwise the tables say it."""
+    twins = {gain.twin for group in groups for gain in group.gains.get(COST, [])}
+    if len(twins) < 2:
+        return []
+    data = []
+    for order, group in enumerate(groups):
+        workload = group.workload
+        for gain in group.gains.get(COST, []):
+            interval = gain.gain
+            data.append({"panel": f"{gain.of}, {_over(group, groups)}", "order": f"{gain.of} {workload.connections:09}",
+                         "load": " ".join(filter(None, (LOADS[workload.load], workload.rate))), "load_order": order,
+                         "burn": gain.twin.rsplit("+", 1)[-1], "known_us": gain.known_ns / 1000, "gain": interval.estimate,
+                         "low": interval.low, "high": interval.high, "doubt": gain.doubt or "shown"})
+    return data
+
+
+def _closed_data(groups):
+    """Closed loop only: there the connections are what drives the server."""
+    return [{**point, "panel": "closed loop" + _beside(group, groups), "throughput": row.throughput,
+             "throughput_text": ("≥ " if row.is_bound else "") + f"{row.throughput:,.0f}",
+             "cpu_us": row.cost_ns / 1000 if row.cost_ns is not None else None, "bound": row.is_bound}
+            for group, row, point in _points(groups, ("closed",)) if row.throughput is not None]
+
+
+def _latency_data(groups):
+    """Where arrivals were scheduled both kinds: from the intended send, and, uncorrected, from the actual one."""
+    data = []
+    for group, row, point in _points(groups, ("open", "closed", "crr", "ping-pong")):
+        if row.histogram is None or not row.histogram.total or row.cells[0]["workload"].get("beside"):
+            continue
+        shown = {name: point[name] for name in ("variant", "panel", "order", "connections")}
+        sound = [cell for cell in row.cells if is_sound(cell)] or row.cells
+        kinds = {"response": "corrected", "service": "uncorrected"} if row.latency_kind == "response" else {"service": "service time"}
+        for kind, name in kinds.items():
+            if all(kind in cell.get("histograms", {}) for cell in sound):
+                data += [{**shown, "kind": name, **each} for each in _percentiles([decode(cell["histograms"][kind]) for cell in sound])]
+    return data
+
+
+def _percentiles(restarts):
+    """Along the axis: of all restarts merged, and from the lowest to the highest restart where each has enough samples."""
+    merged = merge(restarts)
+    points = []
+    for step in range(int(_most_nines(merged) / NINES_STEP) + 1):
+        nines = step * NINES_STEP
+        percent = 100 * (1 - 10**-nines)
+        each = [restart.at(percent) for restart in restarts if restart.total and _most_nines(restart) >= nines]
+        band = {"low": min(each) / 1000, "high": max(each) / 1000} if len(each) == len(restarts) > 1 else {}
+        points.append({"nines": round(nines, 3), "percent": f"{percent:.5g}", "us": max(1, merged.at(percent)) / 1000, **band})
+    return points
+
+
+def _most_nines(histogram):
+    return -math.log10(1 - histogram.most_percent() / 100) if histogram.most_percent() < 100 else math.inf
+
+
+def _fairness_data(groups):
+    """Over a hundred connections and more; the median of the restarts, and what the worst connection got."""
+    data = []
+    for group, row, point in _points(groups, ("saturation", "closed")):
+        known = [cell["fairness"]["jain_index"] for cell in row.cells if "jain_index" in cell.get("fairness", {})]
+        if known and row.verdict != "wrong-replies" and group.workload.connections >= connections.LEAST:
+            data.append({**point, "jain": statistics.median(known), "least": min(known)})
+    return data
+
+
+def _connecting_data(groups):
+    """Of the loads that are about connecting: how many a second, and how long one takes."""
+    data = []
+    for group, row, point in _points(groups, (*IDLE, "crr")):
+        rate = row.connects_per_s if group.workload.load in IDLE else row.throughput
+        if rate:
+            data.append({**point, "rate": rate, "bound": row.is_bound, "text": ("≥ " if row.is_bound else "") + f"{rate:,.0f}/s",
+                         "p50": format_time_ns(row.connect_ns["p50"]) if "p50" in row.connect_ns else "",
+                         "p99": format_time_ns(row.connect_ns["p99"]) if "p99" in row.connect_ns else ""})
+    return data
+
+
+def _blocking_data(groups):
+    """Beside what else was asked of the same server: p50 and p99."""
+    blocked = {group.workload.without_beside for group in groups if group.workload.beside}
+    own = blocking.in_order(group for group in groups if group.workload.without_beside in blocked)
+    labels = blocking.short_labels(own) if len(blocked) == 1 else [group.workload.describe(group.rate_per_s) for group in own]
+    return [{**point, "panel": label, "order": order, "percentile": name, "us": row.latency_ns[name] / 1000,
+             "text": format_time_ns(row.latency_ns[name])}
+            for order, (group, label) in enumerate(zip(own, labels)) for _, row, point in _points([group])
+            for name in ("p50", "p99") if name in row.latency_ns]
+
+
+def _scaling_data(groups):
+    """Ladders of more than one step."""
+    data = []
+    for order, group in enumerate(groups):
+        for step in steps(group):
+            if step.is_first or step.row.throughput is None:
+                values = (1, None, None)
+            else:
+                values = (step.speed_up.estimate, step.speed_up.low, step.speed_up.high)
+            data.append({"variant": step.of, "panel": _panel(group, groups), "order": order, "threads": step.threads,
+                         **dict(zip(("speed_up", "low", "high"), values)), "throughput_text": throughput_text(step.row),
+                         "cpu_us": step.row.cost_ns / 1000 if step.row.cost_ns is not None else None})
+    return data if len({point["threads"] for point in data}) > 1 else []
+
+
+def _memory_data(groups):
+    """Where each server was alone the socket buffers, too: the kernel tells them of the whole system only."""
+    data = []
+    for group, row, point in _points(groups, ("closed", *IDLE)):
+        if row.memory_bytes is None or row.user_memory_bytes is None:
+            continue
+        parts = {"user": row.user_memory_bytes, "kernel stacks, page tables": max(0, row.memory_bytes - row.user_memory_bytes)}
+        if group.workload.load in IDLE and row.kernel_memory_bytes is not None:
+            parts["kernel socket buffers"] = max(0, row.kernel_memory_bytes - (row.memory_bytes - row.user_memory_bytes))
+        whole = sum(parts.values())
+        data += [{**point, "part": part, "kib": size / 1024, "whole": whole / 1024, "whole_text": format_bytes(whole),
+                  "text": format_bytes(size), "threads": row.threads} for part, size in parts.items()]
+    return data

@@ -1,0 +1,89 @@
+"""What stands beside a result in its folder, and belongs into its report: what a request costs in counts, what the primitives cost,
+what the gate sees.  Each is a result of a verb of its own."""
+
+from dataclasses import dataclass
+
+from ..count import document as counts
+from ..count.report import figure_text
+from ..gate import power
+from ..micro import answers, figures, questions
+from ..micro import document as micro
+from ..units import format_connections, format_time_ns, significant
+from . import charts
+
+SHOWN = {"instructions": "instructions", "system_calls": "system calls", "allocations": "allocations"}  # of counts
+
+
+@dataclass(frozen=True)
+class Companion:
+    """A part of the page: `heading`, `text`, the `verb` that measures it, and a `chart`, whose spec `draw(document)` gives.  `load(path)`
+    reads the document, `about(document)` is where it comes from: commit, CPU, time."""
+
+    file_name: str
+    load: object
+    about: object
+    heading: str
+    text: str
+    verb: str
+    chart: str
+    draw: object
+
+
+def load(file):
+    """{name: document} of those that lie beside a result file, or that the report holds which it is."""
+    if file.suffix == ".html":
+        text = file.read_text()
+        return {name: each.load(file) for name, each in ALL.items() if f'id="result-{name}"' in text}
+    return {name: each.load(file.parent / each.file_name) for name, each in ALL.items() if (file.parent / each.file_name).is_file()}
+
+
+def origin(name, document):
+    """`commit 0123456789ab, AMD EPYC, 2026-11-28`: what is known of it."""
+    commit, cpu, time = ALL[name].about(document)
+    return ", ".join(filter(None, (commit and f"commit {commit[:12]}", cpu, time and time[:10])))
+
+
+def chart(name, document):
+    """{name, spec}, as of charts.build."""
+    return {"name": ALL[name].chart, "spec": ALL[name].draw(document)}
+
+
+def _counts(document):
+    """Of the smallest and the largest number of connections that were counted."""
+    every = sorted({cell["connections"] for cell in document["cells"]})
+    points = []
+    for cell in document["cells"]:
+        for order, (name, what) in enumerate(SHOWN.items()):
+            figure = cell["figures"].get(name)
+            if figure and cell["connections"] in (every[0], every[-1]):
+                points.append({"variant": cell["variant"], "panel": format_connections(cell["connections"]), "order": cell["connections"],
+                               "figure": what, "figure_order": order, "count": figure["per_request"], "text": figure_text(figure)})
+    return charts.coloured("counts", points)["spec"]
+
+
+def _primitives(document):
+    """The rows that the answers to the questions name: some of each file of bench/."""
+    points = []
+    for order, section in enumerate(figures.sections(document, questions.load())):
+        named = answers.names(section.question)
+        points += [{"panel": section.question.question, "order": order, "row": section.question.label(row.name), "ratio": ratio,
+                    "text": f"{significant(ratio)}  ({format_time_ns(row.ns)})", "time": format_time_ns(row.ns)}
+                   for row in section.rows if questions.plain(row.name) in named and (ratio := section.ratio(row))]
+    return charts.complete("primitives", points)
+
+
+ALL = {
+    "count": Companion(
+        file_name=counts.FILE_NAME, load=counts.load, verb="echobench count", heading="Counts", chart="counts", draw=_counts,
+        text="What a request costs in user-space instructions, system calls and allocations: the same on any host, however noisy. All "
+             "connections are ready at each wake-up.",
+        about=lambda document: (document["tool"].get("build", {}).get("commit"), document["host"].get("cpu"), document["started_at"])),
+    "micro": Companion(
+        file_name=micro.FILE_NAME, load=micro.load, verb="echobench micro", heading="Primitives", chart="primitives", draw=_primitives,
+        text="What the primitives under the models cost, by the cheapest thing that does the same work, measured by the same process.",
+        about=lambda document: [document["context"].get(key) for key in ("commit", "cpu", "date")]),
+    "power": Companion(
+        file_name=power.FILE_NAME, load=power.load, verb="echobench power", heading="What the gate sees", chart="power", draw=power.chart,
+        text="Servers that cost the same, and servers that burn a known share more, judged again and again by the gate, and by two rules "
+             "in common use.",
+        about=lambda document: (document.get("commit"), document.get("host", {}).get("cpu"), document.get("made_at")))}
