@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from . import Failure, accuracy, count, doctor, gate, micro
+from .gate import power, primitives, timed
 from .gate import verb as gating
 from .plan import experiment
 from .plan.variants import baselines, unmet
@@ -68,19 +69,23 @@ def parser():
     show = verb("report", reporting.report, help="print a result's tables and write its charts and page",
                 epilog="exit status: 0 written, 1 could not be, 2 usage")
     show.add_argument("result", metavar="RESULT", type=Path,
-                      help="a result file, of echobench or of `echo-load --json`, or a folder with result.json")
+                      help="a result file, of echobench or of `echo-load --json`, a folder with result.json, or a report, which holds one")
     show.add_argument("--reference", metavar="NAME", help="the variant that ratios are to (default: the experiment's, "
                       "else epoll, else the first)")
     show.add_argument("--out", type=Path, metavar="DIR", help="folder for charts/ and index.html (default: for a "
                       "folder or its result.json that folder; otherwise <file name>-report/ beside the file)")
+    show.add_argument("--lean", action="store_true", help="leave histograms out of the page that none of its figures needs: half of its "
+                      "size (default: off)")
     show.add_argument("--no-page", action="store_true", help="print the tables only (default: off)")
 
     against = verb("compare", reporting.compare_two, help="set two results side by side, by each cell's ratio to its own "
-                   "file's reference", epilog="exit status: 0 ok, 1 a regression beyond --fail-over, 2 nothing was "
+                   "file's reference", epilog="exit status: 0 ok, 1 a regression beyond --fail-over, 2 nothing could be "
                    "compared, or, with --fail-over, a cell is missing, or has no "
                    "interval to judge it by")
     against.add_argument("a", metavar="A", type=Path, help="the result before: a file or a folder")
     against.add_argument("b", metavar="B", type=Path, help="the result after")
+    against.add_argument("--across-hosts", action="store_true", help="compare ratios although CPU, kernel or mitigations differ, on which "
+                         "they may depend (default: off)")
     against.add_argument("--fail-over", type=percentage, metavar="PERCENT", help="fail when CPU per request rose, or "
                          "throughput fell, by more than this at the near bound of its 95 %% interval, e.g. 10%% "
                          "(default: never fail)")
@@ -94,7 +99,7 @@ def parser():
                        f"each time (default: {micro.MIN_TIME_S})")
     small.add_argument("--filter", metavar="REGEX", help="only rows that match, e.g. '^BM_Switch_'; "
                        "--filter=-REGEX: only the others (default: all rows)")
-    small.add_argument("--seed", type=whole_number, metavar="N", help="of the order of files in each round "
+    small.add_argument("--seed", type=whole_number, metavar="N", help="of the order of processes in each round "
                        "(default: drawn anew, and printed)")
     small.add_argument("--out", type=Path, metavar="DIR", help="folder for micro.json, charts/ and index.html; must not "
                        "hold a result yet (default: runs/<time>-micro/; with --from: beside the result)")
@@ -102,8 +107,8 @@ def parser():
     small.add_argument("--readme", action="store_true", help="write bench/README.md, too (default: off)")
     small.add_argument("--from", type=Path, metavar="A", dest="source", help="measure nothing: take this result, a file or "
                        "a folder; also from plain `echo-microbench --benchmark_out` (default: measure)")
-    small.add_argument("--against", type=Path, metavar="B", help="with --from A: only print which medians of B are within "
-                       f"{100 * micro.LIMIT:g} %% of A's, and which are not (default: off)")
+    small.add_argument("--against", type=Path, metavar="B", help="with --from A: only print which rows of B are within "
+                       f"{100 * micro.LIMIT:g} %% of A's, by their ratios to the floor, and which are not (default: off)")
 
     exact = verb("count", count.run, help="count what a request costs in instructions, system calls and allocations; or tell "
                  "what changed between two such results", epilog="exit status: 0 ok, 1 failed, or with --fail-over a count rose "
@@ -136,12 +141,33 @@ def parser():
                        f"{gate.REPEATS})")
     gates.add_argument("--timed", type=whole_numbers, default=[], metavar="N[,N]", help="the timed tier, too, over so many "
                        "connections: CPU per request, latency and memory, at half of the capacity and at saturation (default: off)")
-    gates.add_argument("--budget", type=positive_seconds, default=gate.BUDGET_S, metavar="SECONDS", help="of a timed cell, half of "
-                       f"it for a second round where the first leaves something open (default: {gate.BUDGET_S})")
+    gates.add_argument("--micro", metavar="REGEX", help="the primitives, too: rows of echo-microbench that match, e.g. '^BM_Session_' or . for "
+                       f"all; their margin is {100 * primitives.MARGIN:g} %% (default: off)")
+    gates.add_argument("--budget", type=positive_seconds, default=gate.BUDGET_S, metavar="SECONDS", help="of a timed cell, two "
+                       f"thirds of it for a second round where the first leaves something open (default: {gate.BUDGET_S})")
     gates.add_argument("--seed", type=whole_number, default=1, metavar="N", help="of the order of slices (default: 1)")
     gates.add_argument("--strict", action="store_true", help="exit with 4 when something cannot be told (default: off)")
     gates.add_argument("--out", type=Path, metavar="DIR", help="folder for gate.json, gate.md and gate.xml; must not hold them "
                        "yet (default: runs/<time>-gate/)")
+
+    seen = verb("power", power.run, help="what the gate's timed tier sees on this host: servers that cost the same, and known slow-downs, "
+                "judged many times, beside other rules", epilog="exit status: 0 measured, 1 failed, 2 usage")
+    seen.add_argument("variant", nargs="?", default="epoll", metavar="VARIANT", help="what is judged (default: epoll)")
+    seen.add_argument("--base", default="HEAD", metavar="REV", help="the revision, which is built twice (default: HEAD)")
+    seen.add_argument("--connections", type=whole_number, default=100, metavar="N", help="(default: 100)")
+    seen.add_argument("--load", choices=timed.LOADS, default="saturation", help="(default: saturation)")
+    seen.add_argument("--tries", type=whole_number, default=20, metavar="N", help="how often each is judged (default: 20)")
+    seen.add_argument("--same", type=whole_number, default=1, metavar="N", help="how many servers that cost the same are judged in each try "
+                      "(default: 1)")
+    seen.add_argument("--slow-downs", type=percentages, default=[0.01, 0.02, 0.05, 0.1], metavar="P%[,P%]", help="known ones, in shares of what a "
+                      "request costs; none: only the same (default: 1%%,2%%,5%%,10%%)")
+    seen.add_argument("--margin", type=percentage, default=gate.MARGIN, metavar="PERCENT", help="as of gate (default: "
+                      f"{100 * gate.MARGIN:g}%%)")
+    seen.add_argument("--budget", type=positive_seconds, default=gate.BUDGET_S, metavar="SECONDS", help="as of gate: of a cell of two servers and "
+                      f"a twin (default: {gate.BUDGET_S})")
+    seen.add_argument("--seed", type=whole_number, default=1, metavar="N", help="of the order of slices (default: 1)")
+    seen.add_argument("--out", type=Path, metavar="DIR", help="folder for power.json and charts/; must not hold one yet (default: "
+                      "runs/<time>-power/)")
 
     check = verb("verify", verify.verify, help="recompute every figure of a report from the result that it holds",
                  epilog="exit status: 0 it says what its result says, 1 it does not, 2 usage, or no report")
@@ -174,6 +200,10 @@ def percentage(text):
     if not match:
         raise argparse.ArgumentTypeError(f"'{text}' is not a percentage, for example 10%")
     return float(match[1]) / 100
+
+
+def percentages(text):
+    return [] if text == "none" else [percentage(part) for part in text.split(",")]
 
 
 def whole_number(text):

@@ -3,6 +3,8 @@
     builds     a revision's programs, from a work tree of its own
     exact      what a request costs in counts, which have no noise to be told from
     timed      what it costs in time, measured side by side
+    primitives the micro-benchmarks, likewise
+    power      what the timed tier sees on this host
     decide     from restarts of two rounds to a verdict
     judgement  what was found of a cell, and the exit status of all
     outputs    for terminals, pull requests, CI systems

@@ -63,23 +63,30 @@ def has_changes(repository=REPOSITORY):
     return bool(_git(repository, "status", "--porcelain", "--untracked-files=no").stdout.strip())
 
 
-def build(names, console, repository=REPOSITORY, loadgen=False):
-    """A Build for each of two revisions, the head's with the load generator if that is wanted; work trees of others are removed.
-    A revision against itself is built twice: what differs then is chance, which is what a gate must be shown to bear."""
+def build(names, console, repository=REPOSITORY, more=()):
+    """A Build for each of two revisions: their servers, and `more` programs; work trees of others are removed.  A revision against
+    itself is built twice: what differs then is chance, which is what a gate must be shown to bear."""
     commits = [resolve(name, repository) for name in names]
     places = [commit[:SHORT] for commit in commits]
     if places[0] == places[1]:
         places[1] = places[1][:-len(AGAIN)] + AGAIN
     for old in sorted((repository / FOLDER).glob("*")):
-        if old.name not in places:
+        if old.name not in (*places, resolve("HEAD", repository)[:SHORT]):
             shutil.rmtree(old)
     _git(repository, "worktree", "prune")
-    more = [(), (LOADGEN,) if loadgen else ()]
-    return [_build(name, commit, repository / FOLDER / place, others, console, repository)
-            for name, commit, place, others in zip(names, commits, places, more, strict=True)]
+    return [_build(name, commit, repository / FOLDER / place, (*SERVERS, *more), console, repository)
+            for name, commit, place in zip(names, commits, places, strict=True)]
 
 
-def _build(name, commit, place, others, console, repository):
+def load_generator(sides, console, repository=REPOSITORY):
+    """A Build with the load generator that these scripts can drive: of the revision that is checked out, whichever are judged."""
+    commit = resolve("HEAD", repository)
+    place = next((side.folder.parent for side in sides if side.commit == commit), repository / FOLDER / commit[:SHORT])
+    return _build("HEAD", commit, place, (LOADGEN,), console, repository)
+
+
+def _build(name, commit, place, wanted, console, repository):
+    """Those of the `wanted` programs that the revision has."""
     source, built = place / "source", Build(name, commit, place / "build")
     if not (source / "CMakeLists.txt").exists():
         shutil.rmtree(place, ignore_errors=True)
@@ -87,14 +94,14 @@ def _build(name, commit, place, others, console, repository):
         done = _git(repository, "worktree", "add", "--detach", "--force", str(source), commit)
         if done.returncode != 0:
             raise Failure(f"{built.label}: no work tree: {last_line(done.stderr)}")
-    console.print(f"building {built.label}", soft_wrap=True, markup=False)
+    console.print(f"building {built.label}: {', '.join(wanted)}", soft_wrap=True, markup=False)
     with (place / "build.log").open("w") as log:
         _run(built, log, "cmake", "-S", source, "-B", built.folder, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release")
         known = subprocess.run(["cmake", "--build", built.folder, "--target", "help"], capture_output=True, text=True).stdout
-        targets = [name for name in SERVERS if re.search(rf"^(\.\.\. )?{name}\b(:|$)", known, re.MULTILINE)]
+        targets = [name for name in wanted if re.search(rf"^(\.\.\. )?{name}\b(:|$)", known, re.MULTILINE)]
         if not targets:
-            raise BrokenBuild(f"{built.label} has none of {', '.join(SERVERS)}")
-        _run(built, log, "cmake", "--build", built.folder, "--target", *targets, *others)
+            raise BrokenBuild(f"{built.label} has none of {', '.join(wanted)}")
+        _run(built, log, "cmake", "--build", built.folder, "--target", *targets)
     return built
 
 

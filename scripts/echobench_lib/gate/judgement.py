@@ -21,11 +21,12 @@ STATUS = {BROKE: BROKEN, MISSING: BROKEN, REGRESSED: REGRESSION, UNMEASURED: NOT
 
 @dataclass(frozen=True)
 class Judgement:
-    """Of one cell in one tier: `why` are sentences, `figures` {name: text} for a table.  Only what is timed has a load."""
+    """Of one cell in one tier: `why` are sentences, `figures` {name: text} for a table.  Only what is timed has a load, and only
+    servers have connections; of a primitive `variant` is the row."""
 
     tier: str
     variant: str
-    connections: int
+    connections: int | None
     found: str
     why: list = field(default_factory=list)
     figures: dict = field(default_factory=dict)
@@ -33,10 +34,10 @@ class Judgement:
 
     @property
     def cell(self):
-        return ", ".join(filter(None, (self.variant, format_connections(self.connections), self.load)))
+        return ", ".join(filter(None, (self.variant, self.connections and format_connections(self.connections), self.load)))
 
     def as_json(self):
-        return {"tier": self.tier, "variant": self.variant, "connections": self.connections,
+        return {"tier": self.tier, "variant": self.variant, **({"connections": self.connections} if self.connections else {}),
                 **({"load": self.load} if self.load else {}), "found": self.found, "why": self.why, "figures": self.figures}
 
 

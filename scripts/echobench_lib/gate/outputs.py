@@ -33,12 +33,12 @@ def tiers(judgements):
 def headings(judgements):
     """Of the columns of one tier, but for the verdict."""
     names = dict.fromkeys(name for each in judgements for name in each.figures)
-    return ["variant", "connections", *(["load"] if any(each.load for each in judgements) else []), *names]
+    return ["variant", *(of for of in ("connections", "load") if any(getattr(each, of) for each in judgements)), *names]
 
 
 def texts(judgement, judgements):
     """Its row under them."""
-    known = {"variant": judgement.variant, "connections": f"{judgement.connections:,}", "load": judgement.load, **judgement.figures}
+    known = {"variant": judgement.variant, "connections": f"{judgement.connections or 0:,}", "load": judgement.load, **judgement.figures}
     return [known.get(name, ABSENT) for name in headings(judgements)]
 
 

@@ -12,7 +12,6 @@ from ..plan import experiment
 from ..plan.placement import place
 from ..plan.topology import read_topology
 from ..progress import Progress
-from ..run.programs import list_variants
 from ..run.runner import Runner
 from .decide import Figure, confirmed
 from .judgement import BROKE, IMPROVED, MISSING, NEW, REGRESSED, UNCHANGED, UNDECIDED, UNMEASURED, Judgement
@@ -20,7 +19,10 @@ from .judgement import BROKE, IMPROVED, MISSING, NEW, REGRESSED, UNCHANGED, UNDE
 TIER = "timed"
 RESTART_S = 3.75     # of a cell: starting three servers, warming up, measuring, stopping
 LEAST_RESTARTS = 4   # of a round
+FIRST = 1 / 3        # of the budget: the first round only screens
+SEEDS = 1_000_000    # from those of one round to those of the next
 BURN = "1us"
+TWIN = f"base+{BURN}"
 STOLEN_LIMIT = 0.05  # of one CPU's time, by the hypervisor
 LEAST_GROWTH = 1 << 20  # bytes of a server's memory by its connections: of less, pages are too large a part
 # Within a restart slices scatter several times as much as restarts do, with heavy tails where the hypervisor takes the CPU for
@@ -54,8 +56,8 @@ class Round:
     rate: int | None
 
 
-def judge(base, head, asked, console, folder):
-    """A Judgement for each cell.  `asked` has `variants` and `timed` (connections), `budget` (seconds a cell)."""
+def judge(base, head, driver, asked, console, folder):
+    """A Judgement for each cell.  The Build `driver` has the load generator; `asked` has `variants` and `timed` (connections), `budget` (seconds a cell)."""
     listed = {build: {entry["name"]: entry for entry in build.list_variants() if not entry["unavailable_reason"]} for build in (base, head)}
     names = asked.variants or list(listed[base] | listed[head])
     if unknown := [name for name in names if name not in listed[base] | listed[head]]:
@@ -68,15 +70,15 @@ def judge(base, head, asked, console, folder):
             if alone:
                 judgements += [Judgement(TIER, variant, clients, alone, [], {}, load) for load in LOADS]
             elif listed[base][variant]["holds"] == "any":
-                firsts[variant, clients] = measure(base, head, variant, clients, 0, asked, console, folder)
-    seconds = {key: measure(base, head, *key, 1, asked, console, folder, first.rate)
+                firsts[variant, clients] = measure(base, head, driver, variant, clients, 0, asked, console, folder)
+    seconds = {key: measure(base, head, driver, *key, 1, asked, console, folder, first.rate)
                for key, first in firsts.items() if needs_second(first, margins)}
     figures = {(cell, name): figure for key, first in firsts.items()
                for cell in first.values for name, figure in figures_of(cell, first, seconds.get(key), margins).items()}
     sure = confirmed(figures)
     for key, first in firsts.items():
         rounds = [first, *([seconds[key]] if key in seconds else [])]
-        judgements += [_judge(cell, rounds, {name: figure for (of, name), figure in figures.items() if of == cell},
+        judgements += [judge_cell(cell, rounds, {name: figure for (of, name), figure in figures.items() if of == cell},
                               {name for of, name in sure if of == cell}) for cell in cells_of(*key)]
     return judgements
 
@@ -104,73 +106,94 @@ def figures_of(cell, first, second, margins):
 def _doubt(cell, documents):
     """Why CPU per request says nothing there, by the twins of all rounds; empty where it does."""
     cells = [{**each, "restart": 1000 * number + each["restart"], "workload": {**each["workload"], "rate": cell.load}}
-             for number, document in enumerate(documents) for each in document["cells"] if each["load"] == LOADS[cell.load]["load"]]
+             for number, document in enumerate(documents) for each in document["cells"]
+             if each["load"] == LOADS[cell.load]["load"] and each["variant"] in ("base", TWIN)]
     [group] = summarise({**documents[0], "cells": cells}, "base")
     return group.doubt(COST)
 
 
-def measure(base, head, variant, clients, number, asked, console, folder, rate=None):
+def measure(base, head, driver, variant, clients, number, asked, console, folder, rate=None):
     """One round of a variant over so many clients, under all loads."""
-    restarts = max(LEAST_RESTARTS, round(asked.budget / 2 / RESTART_S))
-    loads = [{**load, "connections": [clients]} for load in LOADS.values()]
-    loads[0]["rates"] = [rate or "half"]
-    if not rate:
-        loads.insert(0, {"load": "closed", "connections": [clients], "duration": "500ms", "rounds": 2, "restarts": 1})
-    document = {"summary": f"{head.label} against {base.label}", "reference": "base", "burns": [BURN], "restarts": restarts,
-                "warmup": "100ms", "seed": 1000 * number + asked.seed,
-                "variants": [{"name": name, "variant": variant, "build": str(build.folder)}
-                             for name, build in (("base", base), ("head", head))], "loads": loads}
-    document = experiment.completed(document, "the gate's experiment")
-    placement = place(read_topology(), **document["placement"])
+    sides = [{"name": name, "variant": variant, "build": str(build.folder)} for name, build in (("base", base), ("head", head))]
+    document = experiment_of(f"{head.label} against {base.label}", sides, [BURN], loads_of(clients, LOADS, rate),
+                             asked.budget, number, asked.seed)
     place_of = folder / TIER / f"{variant}-{clients}" / f"round-{number + 1}"
-    place_of.mkdir(parents=True)
-    with head.in_use():  # it brings the load generator
-        expanded = experiment.expand(f"gate of {variant}", document, list_variants(), placement)
-        runner = Runner("gate", expanded, placement, place_of)
-        progress = Progress(console, lambda restart, block: f"{variant}: {block.name}, round {number + 1}, restart {restart + 1}")
+    return read(drive(document, f"{variant}, round {number + 1}", head, driver, console, place_of), cells_of(variant, clients))
+
+
+def loads_of(clients, names, rate=None):
+    """An experiment's loads; without a `rate` the capacity that half is of is measured first."""
+    loads = [{**LOADS[name], "connections": [clients], **({"rates": [rate or name]} if name == "half" else {})} for name in names]
+    capacity = {"load": "closed", "connections": [clients], "duration": "500ms", "rounds": 2, "restarts": 1}
+    return [capacity, *loads] if "half" in names and not rate else loads
+
+
+def experiment_of(summary, sides, burns, loads, budget, number, seed):
+    """The round of that `number`, 0 or 1: `sides` are an experiment's variants, the first of them called `base`."""
+    share = FIRST if number == 0 else 1 - FIRST
+    document = {"summary": summary, "reference": "base", "burns": burns, "restarts": max(LEAST_RESTARTS, round(budget * share / RESTART_S)),
+                "warmup": "100ms", "seed": SEEDS * number + seed, "variants": sides, "loads": loads}
+    return experiment.completed(document, "the gate's experiment")
+
+
+def drive(document, title, head, driver, console, folder):
+    """The result of an experiment, which is kept in a new `folder`; the Build `head` knows its variants."""
+    placement = place(read_topology(), **document["placement"])
+    folder.mkdir(parents=True)
+    expanded = experiment.expand(f"gate: {title}", document, head.list_variants(), placement)
+    with driver.in_use():
+        runner = Runner("gate", expanded, placement, folder)
+        progress = Progress(console, lambda restart, block: f"{title}: {block.name}, restart {restart + 1}")
         try:
             runner.run(progress)
         finally:
             progress.clear()
-    return read(runner.document, variant, clients)
+    return runner.document
 
 
-def read(document, variant, clients):
-    """A Round from a result."""
+def read(document, cells, head="head"):
+    """A Round from a result: what `head` costs by what `base` does."""
     values, refusals = {}, {}
-    for cell in cells_of(variant, clients):
-        own = [each for each in document["cells"] if each["load"] == LOADS[cell.load]["load"]]
-        if refusal := _refusal(own, document["runs"], LOADS[cell.load]["load"]):
+    for cell in cells:
+        load = LOADS[cell.load]["load"]
+        every = [each for each in document["cells"] if each["load"] == load]
+        own = [each for each in every if each["variant"] in ("base", TWIN, head)]
+        if refusal := _refusal(own, document["runs"], load, head) or _stolen(every):
             refusals[cell] = refusal
             continue
-        values[cell] = {CPU: [trimmed_mean(rounds, TRIM) for rounds in log_ratios(own, "head", "base", slice_cost).values()]}
+        values[cell] = {CPU: [trimmed_mean(rounds, TRIM) for rounds in log_ratios(own, head, "base", slice_cost).values()]}
         if cell.load == "half":
             for name in ("p50", "p99", "p99.9"):
-                values[cell][name] = _per_restart(own, lambda each, name=name: each.get("response_ns", {}).get(name))
+                values[cell][name] = _per_restart(own, head, lambda each, name=name: each.get("response_ns", {}).get(name))
         else:
-            values[cell][MEMORY] = _per_restart(own, _memory)
+            values[cell][MEMORY] = _per_restart(own, head, _memory)
     rates = [each["workload"]["rate_per_s"] for each in document["cells"] if "rate_per_s" in each["workload"]]
     return Round(document, values, refusals, rates[0] if rates else None)
 
 
-def _refusal(cells, runs, load):
+def _refusal(cells, runs, load, head):
     """(what was found, why) of a cell that has no figures; None of one that has."""
     failed = [run for run in runs if run["block"].startswith(f"{load}/")]
     wrong = [(cell["variant"], "; ".join(cell["reasons"] + cell.get("checks", []))) for cell in cells
              if cell["verdict"] in WRONG or any("died" in check for check in cell.get("checks", []))]
     said = [run.get("error") or run["remark"] for run in failed if run.keys() & {"error", "remark"}]
-    if any(name == "head" for name, _ in wrong):
-        return BROKE, next(why for name, why in wrong if name == "head")
+    if any(name == head for name, _ in wrong):
+        return BROKE, next(why for name, why in wrong if name == head)
     if wrong:
         return UNMEASURED, f"{wrong[0][0]}: {wrong[0][1]}"
     if said:
-        return BROKE if cells and re.search(r"(^|; )head\b", said[0]) else UNMEASURED, said[0]
+        return BROKE if cells and re.search(rf"(^|; ){re.escape(head)}\b", said[0]) else UNMEASURED, said[0]
     if not cells:
         return UNMEASURED, "nothing was measured"
     sound = [cell for cell in cells if is_sound(cell)]
     if len(sound) < len(cells) / 2:
         first = next(cell for cell in cells if not is_sound(cell))
         return UNMEASURED, f"{first['variant']} is {first['verdict']}: {'; '.join(first['reasons'])}"
+    return None
+
+
+def _stolen(cells):
+    """The same where the hypervisor took too much, of all that were driven in turn."""
     by_restart = {}
     for cell in cells:
         by_restart.setdefault(cell["restart"], []).append(cell)
@@ -181,8 +204,8 @@ def _refusal(cells, runs, load):
     return None
 
 
-def _per_restart(cells, figure_of):
-    return list(cell_log_ratios(cells, "head", "base", figure_of).values())
+def _per_restart(cells, head, figure_of):
+    return list(cell_log_ratios(cells, head, "base", figure_of).values())
 
 
 def _memory(cell):
@@ -191,7 +214,8 @@ def _memory(cell):
     return grown if grown and grown * connections.held(cell) >= LEAST_GROWTH else None
 
 
-def _judge(cell, rounds, figures, sure):
+def judge_cell(cell, rounds, figures, sure):
+    """By the names of the figures that regressed for `sure`."""
     def judged(found, why):
         return Judgement(TIER, cell.variant, cell.connections, found, why, {name: figure.text for name, figure in figures.items()},
                          cell.load)

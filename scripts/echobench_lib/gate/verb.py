@@ -4,26 +4,35 @@ import os
 from pathlib import Path
 
 from .. import documents
+from ..micro.questions import plain
 from ..progress import Progress
 from ..run.programs import require_descriptors
-from . import builds, exact, judgement, outputs, timed
+from . import builds, exact, judgement, outputs, primitives, timed
 
 FILE_NAME = "gate.json"
 
 
 def run(options, console):
-    folder = documents.new_folder(options.out, "gate", FILE_NAME)
+    folder = documents.new_folder(options.out, "gate", FILE_NAME, timed.TIER)
     require_descriptors(max([2 * max(options.connections), *(3 * clients for clients in options.timed)]))
     if options.head == "HEAD" and builds.has_changes():
         console.print("changes that are not committed are not part of HEAD, and not judged", soft_wrap=True)
-    base, head = builds.build([options.base, options.head], console, loadgen=bool(options.timed))
+    base, head = builds.build([options.base, options.head], console, more=(primitives.PROGRAM,) if options.micro else ())
+    rows = primitives.rows(base, head, options.micro) if options.micro else {}
+    driver = builds.load_generator([base, head], console) if options.timed else None
     progress = Progress(console, lambda build, cell: f"{build.label}: {cell.variant}, {cell.connections:,}")
     try:
         judgements = exact.judge(base, head, options, progress)
     finally:
         progress.clear()
     if options.timed:
-        judgements += timed.judge(base, head, options, console, folder)
+        judgements += timed.judge(base, head, driver, options, console, folder)
+    if options.micro:
+        progress = Progress(console, lambda pair, rows: f"{plain(rows[0])} and {len(rows) - 1} more, pair {pair + 1}")
+        try:
+            judgements += primitives.judge(base, head, rows, options.seed, progress)
+        finally:
+            progress.clear()
     status = judgement.exit_status(judgements, options.strict)
     title = f"{head.label} against {base.label}, margin {100 * options.margin:g} %"
     outputs.show(title, judgements, console)

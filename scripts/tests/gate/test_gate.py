@@ -157,6 +157,7 @@ PROJECT = """\
 cmake_minimum_required(VERSION 3.20)
 project(small LANGUAGES NONE)
 add_custom_target(echo-server COMMAND {command})
+add_custom_target(echo-load COMMAND ${{CMAKE_COMMAND}} -E copy ${{CMAKE_SOURCE_DIR}}/server ${{CMAKE_BINARY_DIR}}/loadgen/echo-load)
 """
 COPY = "${CMAKE_COMMAND} -E copy ${CMAKE_SOURCE_DIR}/server ${CMAKE_BINARY_DIR}/servers/echo-server"
 
@@ -201,6 +202,16 @@ def test_a_revision_against_itself_is_built_twice(repository):
     base, head = builds.build(["main", "main"], QUIET, repository.folder)
     assert base != head and base.commit == head.commit and len(str(base.folder)) == len(str(head.folder))
     assert all((build.folder / "servers" / "echo-server").read_text() == "one" for build in (base, head))
+
+
+def test_the_load_generator_is_that_of_the_revision_that_is_checked_out(repository):
+    for text in ("one", "two", "three"):
+        repository.commit(text)
+    older = builds.build(["main~2", "main~1"], QUIET, repository.folder)
+    for sides in (older, builds.build(["main", "main~1"], QUIET, repository.folder)):
+        driver = builds.load_generator(sides, QUIET, repository.folder)
+        assert (driver.folder / "loadgen" / "echo-load").read_text() == "three"
+    assert driver.folder == sides[0].folder and not (sides[1].folder / "loadgen").exists()
 
 
 def test_a_revision_that_does_not_build_is_told_with_its_first_error(repository):

@@ -1,0 +1,105 @@
+"""The tier of the primitives: the micro-benchmarks of both revisions, a process of one and a process of the other in turn.  What a
+restart is to the timed tier is here a pair of processes; everything else is decided alike."""
+
+import math
+import random
+
+from .. import Failure, Usage
+from ..micro.figures import time_ns
+from ..micro.measure import GUESSED_TIMES, TOGETHER, Process, list_rows, measure
+from ..micro.questions import Question, plain
+from .decide import Figure, confirmed
+from .judgement import BROKE, IMPROVED, MISSING, NEW, UNCHANGED, UNMEASURED, Judgement
+
+TIER = "primitives"
+PROGRAM = "echo-microbench"
+PAIRS = 10         # of processes, in each of the two rounds
+MIN_TIME_S = 0.02  # of a row in each process
+MARGIN = 0.1       # of a time: memory lies elsewhere in each process
+FIGURE = "time per operation"
+
+
+def rows(base, head, pattern):
+    """{build: its rows that match `pattern`, an expression of Google Benchmark}; Usage where none does."""
+    found = {build: _rows(build, pattern) for build in (base, head)}
+    if not any(found.values()):
+        raise Usage(f"--micro {pattern}: no row of {PROGRAM} matches, in either revision")
+    return found
+
+
+def _rows(build, pattern):
+    if not (build.folder / "bench" / PROGRAM).exists():  # the revision has no micro-benchmarks
+        return []
+    with build.in_use():
+        try:
+            return list_rows(pattern)
+        except Usage:  # none
+            return []
+
+
+def judge(base, head, listed, seed, progress):
+    """A Judgement for each row of two builds, as `rows` lists them."""
+    both = [name for name in listed[head] if name in listed[base]]
+    errors, first = _measure(base, head, both, 0, seed, progress)
+    figures = {name: Figure(FIGURE, MARGIN, (values,)) for name, values in first.items()}
+    left = [name for name in both if name in figures and name not in errors and figures[name].found(False) not in (UNCHANGED, IMPROVED)]
+    more, second = _measure(base, head, left, 1, seed, progress)
+    errors |= more
+    figures |= {name: Figure(FIGURE, MARGIN, (first[name], values)) for name, values in second.items()}
+    sure = confirmed({name: figure for name, figure in figures.items() if name not in errors})
+    return [_judge(name, listed, base, head, errors.get(name), figures.get(name), name in sure)
+            for name in dict.fromkeys(listed[base] + listed[head])]
+
+
+def _measure(base, head, names, number, seed, progress):
+    """({row: (what was found, why)}, {row: log ratios, one for each pair}) of one round.  A row that fails is not measured again."""
+    chunks = [names[first:first + TOGETHER] for first in range(0, len(names), TOGETHER)]
+    draw, errors, values = random.Random(1000 * number + seed), {}, {}
+    steps = [(pair, chunk) for pair in range(PAIRS) for chunk in draw.sample(chunks, len(chunks))]
+    for done, (pair, chunk) in enumerate(steps):
+        progress(done, steps, (len(steps) - done) * 2 * TOGETHER * GUESSED_TIMES * MIN_TIME_S)
+        times = {}
+        for build in draw.sample((base, head), 2):
+            found = {name: _failure(build is head, f"{build.label}: {row}") if isinstance(row, str) else row
+                     for name, row in _run(build, [name for name in chunk if name not in errors]).items()}
+            errors |= {name: row for name, row in found.items() if isinstance(row, tuple)}
+            times[build] = {name: row for name, row in found.items() if not isinstance(row, tuple)}
+        for name in times[base].keys() & times[head].keys():
+            if times[base][name] and times[head][name]:
+                values.setdefault(name, []).append(math.log(times[head][name] / times[base][name]))
+    return errors, values
+
+
+def _run(build, names):
+    """{row: its time, or a sentence that says why it has none}.  Where a process ends early its rows are measured one by one, so that
+    one does not take the others with it."""
+    if not names:
+        return {}
+    chunk = Process(Question(PROGRAM, (), ""), tuple(names), tuple(names))
+    try:
+        with build.in_use():
+            rows = measure(chunk, MIN_TIME_S, build.label)["benchmarks"]
+    except Failure as failure:
+        return {names[0]: str(failure)} if len(names) == 1 else {name: row for each in names for name, row in _run(build, [each]).items()}
+    return {row["name"]: row.get("error_message") or "no message" if row.get("error_occurred") else time_ns(row) for row in rows}
+
+
+def _failure(is_head, why):
+    """(what was found, why); only a row that says so itself is merely unavailable."""
+    return BROKE if is_head and ": unavailable" not in why else UNMEASURED, why
+
+
+def _judge(name, listed, base, head, error, figure, is_sure):
+    def judged(found, why=()):
+        return Judgement(TIER, plain(name), None, found, list(why), {FIGURE: figure.text} if figure else {})
+
+    if name not in listed[head]:
+        return judged(MISSING, ["the head does not have it"])
+    if name not in listed[base]:
+        return judged(NEW)
+    if error:
+        return judged(error[0], [error[1]])
+    if figure is None:
+        return judged(UNMEASURED, ["no figure could be had of both sides"])
+    found = figure.found(is_sure)
+    return judged(found, [] if found == UNCHANGED else [figure.why(found)])
