@@ -49,7 +49,7 @@ def export(options, console):
         columns = append_row(options.append, document, figures)
         configuration = configure(options.append, columns)
         console.print(f"{options.append}: {len(figures)} figures of {commit_of(document)}", soft_wrap=True)
-        console.print(f"otava --config-file {configuration} analyze {options.append.stem}", soft_wrap=True, markup=False)
+        console.print(f"OTAVA_CONFIG={configuration} otava analyze {options.append.stem}", soft_wrap=True, markup=False)
         return 0
     if options.append:
         raise Usage("--append is for --as otava")
