@@ -86,8 +86,8 @@ def parser():
     against.add_argument("b", metavar="B", type=Path, help="the result after")
     against.add_argument("--across-hosts", action="store_true", help="compare ratios although CPU, kernel or mitigations differ, on which "
                          "they may depend (default: off)")
-    against.add_argument("--fail-over", type=percentage, metavar="PERCENT", help="fail when CPU per request rose, or "
-                         "throughput fell, by more than this at the near bound of its 95 %% interval, e.g. 10%% "
+    against.add_argument("--fail-over", type=percentage, metavar="PERCENT", help="fail when CPU per request or p50 at "
+                         "equal load rose, or throughput fell, by more than this at the near bound of its 95 %% interval, e.g. 10%% "
                          "(default: never fail)")
 
     small = verb("micro", micro.run, help="measure what the primitives under the models cost, or report it again",

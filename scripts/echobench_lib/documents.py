@@ -63,13 +63,19 @@ def embedded(document):
     return base64.b64encode(gzip.compress(json.dumps(document, separators=(",", ":")).encode(), mtime=0)).decode()
 
 
+def held_text(text, name):
+    """That text of a page; None where it holds nothing by that name."""
+    match = re.search(rf'<script type="application/gzip" id="{name}"[^>]*>([^<]*)</script>', text)
+    return match and match[1]
+
+
 def held(file, text, name="result"):
     """The document that a page, the text of `file`, holds by that name."""
-    match = re.search(rf'<script type="application/gzip" id="{name}"[^>]*>([^<]*)</script>', text)
-    if not match:
+    encoded = held_text(text, name)
+    if encoded is None:
         raise Usage(f"{file}: it holds no result: not a report of `echobench run` or `echobench report`, or an old one")
     try:
-        return json.loads(gzip.decompress(base64.b64decode(match[1], validate=True)))
+        return json.loads(gzip.decompress(base64.b64decode(encoded, validate=True)))
     except (binascii.Error, OSError, EOFError, zlib.error, ValueError) as error:
         raise Usage(f"{file}: the result in it cannot be read: {error}") from None
 

@@ -13,7 +13,6 @@ from ..report import charts
 from ..report.terminal import plain_table
 from ..units import format_connections, format_time_option
 from . import builds, timed
-from .decide import confirmed
 from .judgement import REGRESSED, UNCHANGED
 
 FILE_NAME, ROUNDS = "power.json", "rounds"
@@ -96,8 +95,7 @@ class Study:
     def _judge(self, side, rounds, base):
         first, second = (timed.read(document, [self._cell], side) for document in rounds)
         needed = [first, second] if timed.needs_second(first, self._margins) else [first]
-        figures = timed.figures_of(self._cell, first, second if len(needed) == 2 else None, self._margins)
-        judged = timed.judge_cell(self._cell, needed, figures, confirmed(figures))
+        [judged] = timed.verdicts({self._cell: needed}, self._margins)
         costs = _costs(rounds, side)
         flagged = {OURS: judged.found == REGRESSED, "U test": _u_test(base, costs),
                    "U test, earlier base": _u_test(self._costs_before, costs), "threshold 25 %": _beyond_threshold(base, costs)}

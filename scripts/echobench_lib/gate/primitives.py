@@ -9,7 +9,7 @@ from ..micro.figures import time_ns
 from ..micro.measure import GUESSED_TIMES, TOGETHER, Process, list_rows, measure
 from ..micro.questions import Question, plain
 from .decide import Figure, confirmed
-from .judgement import BROKE, IMPROVED, MISSING, NEW, UNCHANGED, UNMEASURED, Judgement
+from .judgement import BROKE, BROKEN, IMPROVED, MISSING, NEW, NOT_MEASURABLE, UNCHANGED, UNMEASURED, Judgement
 
 TIER = "primitives"
 PROGRAM = "echo-microbench"
@@ -21,7 +21,14 @@ FIGURE = "time per operation"
 
 def rows(base, head, pattern):
     """{build: its rows that match `pattern`, an expression of Google Benchmark}; Usage where none does."""
-    found = {build: _rows(build, pattern) for build in (base, head)}
+    found = {}
+    for build, status in ((base, NOT_MEASURABLE), (head, BROKEN)):
+        try:
+            found[build] = _rows(build, pattern)
+        except Failure as failure:
+            error = Failure(f"{build.label}: {failure}")
+            error.exit_status = status
+            raise error from None
     if not any(found.values()):
         raise Usage(f"--micro {pattern}: no row of {PROGRAM} matches, in either revision")
     return found
@@ -58,15 +65,16 @@ def _measure(base, head, names, number, seed, progress):
     steps = [(pair, chunk) for pair in range(PAIRS) for chunk in draw.sample(chunks, len(chunks))]
     for done, (pair, chunk) in enumerate(steps):
         progress(done, steps, (len(steps) - done) * 2 * TOGETHER * GUESSED_TIMES * MIN_TIME_S)
-        times = {}
-        for build in draw.sample((base, head), 2):
-            found = {name: _failure(build is head, f"{build.label}: {row}") if isinstance(row, str) else row
-                     for name, row in _run(build, [name for name in chunk if name not in errors]).items()}
-            errors |= {name: row for name, row in found.items() if isinstance(row, tuple)}
-            times[build] = {name: row for name, row in found.items() if not isinstance(row, tuple)}
-        for name in times[base].keys() & times[head].keys():
-            if times[base][name] and times[head][name]:
-                values.setdefault(name, []).append(math.log(times[head][name] / times[base][name]))
+        left = [name for name in chunk if name not in errors]
+        found = {build: _run(build, left) for build in draw.sample((base, head), 2)}
+        for name in left:
+            before, after = found[base][name], found[head][name]
+            if isinstance(after, str) and not after.startswith("unavailable"):  # only a row that says so itself is merely that
+                errors[name] = BROKE, f"{head.label}: {after}"
+            elif isinstance(after, str) or isinstance(before, str):
+                errors[name] = UNMEASURED, f"{head.label}: {after}" if isinstance(after, str) else f"{base.label}: {before}"
+            elif before and after:
+                values.setdefault(name, []).append(math.log(after / before))
     return errors, values
 
 
@@ -82,11 +90,6 @@ def _run(build, names):
     except Failure as failure:
         return {names[0]: str(failure)} if len(names) == 1 else {name: row for each in names for name, row in _run(build, [each]).items()}
     return {row["name"]: row.get("error_message") or "no message" if row.get("error_occurred") else time_ns(row) for row in rows}
-
-
-def _failure(is_head, why):
-    """(what was found, why); only a row that says so itself is merely unavailable."""
-    return BROKE if is_head and ": unavailable" not in why else UNMEASURED, why
 
 
 def _judge(name, listed, base, head, error, figure, is_sure):

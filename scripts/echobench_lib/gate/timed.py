@@ -73,14 +73,16 @@ def judge(base, head, driver, asked, console, folder):
                 firsts[variant, clients] = measure(base, head, driver, variant, clients, 0, asked, console, folder)
     seconds = {key: measure(base, head, driver, *key, 1, asked, console, folder, first.rate)
                for key, first in firsts.items() if needs_second(first, margins)}
-    figures = {(cell, name): figure for key, first in firsts.items()
-               for cell in first.values for name, figure in figures_of(cell, first, seconds.get(key), margins).items()}
+    return judgements + verdicts({cell: [first, *([seconds[key]] if key in seconds else [])]
+                                  for key, first in firsts.items() for cell in cells_of(*key)}, margins)
+
+
+def verdicts(measured, margins):
+    """A Judgement for each cell of {Cell: its rounds}, of all together: what regressed is decided over all of them."""
+    figures = {(cell, name): figure for cell, rounds in measured.items() for name, figure in figures_of(cell, rounds, margins).items()}
     sure = confirmed(figures)
-    for key, first in firsts.items():
-        rounds = [first, *([seconds[key]] if key in seconds else [])]
-        judgements += [judge_cell(cell, rounds, {name: figure for (of, name), figure in figures.items() if of == cell},
-                              {name for of, name in sure if of == cell}) for cell in cells_of(*key)]
-    return judgements
+    return [_judge(cell, rounds, {name: figure for (of, name), figure in figures.items() if of == cell}, {name for of, name in sure if of == cell})
+            for cell, rounds in measured.items()]
 
 
 def cells_of(variant, clients):
@@ -92,11 +94,14 @@ def needs_second(first, margins):
     if first.refusals:
         return not any(found == BROKE for found, _ in first.refusals.values())
     return any(figure.doubt or (not figure.advisory and figure.found(False) not in (UNCHANGED, IMPROVED))
-               for cell in first.values for figure in figures_of(cell, first, None, margins).values())
+               for cell in first.values for figure in figures_of(cell, [first], margins).values())
 
 
-def figures_of(cell, first, second, margins):
-    rounds = [each for each in (first, second) if each and cell in each.values]
+def figures_of(cell, rounds, margins):
+    """{name: Figure} by those of its rounds that have any."""
+    rounds = [each for each in rounds if cell in each.values]
+    if not rounds:
+        return {}
     doubt = _doubt(cell, [each.document for each in rounds])
     names = dict.fromkeys(name for each in rounds for name, values in each.values[cell].items() if values)
     return {name: Figure(name, margins[name], tuple(each.values[cell].get(name, []) for each in rounds), name in ADVISORY, name in RISES,
@@ -214,7 +219,7 @@ def _memory(cell):
     return grown if grown and grown * connections.held(cell) >= LEAST_GROWTH else None
 
 
-def judge_cell(cell, rounds, figures, sure):
+def _judge(cell, rounds, figures, sure):
     """By the names of the figures that regressed for `sure`."""
     def judged(found, why):
         return Judgement(TIER, cell.variant, cell.connections, found, why, {name: figure.text for name, figure in figures.items()},

@@ -31,7 +31,10 @@ def list_rows(pattern):
     """The names of the rows that match `pattern`, an expression of Google Benchmark; all when it is empty."""
     command = [str(program("bench", "echo-microbench")), "--benchmark_list_tests=true",
                f"--benchmark_filter={pattern or '.'}"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=START_S)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=START_S)
+    except subprocess.TimeoutExpired:
+        raise Failure(f"{' '.join(command)}: no answer after {START_S} s") from None
     if done.returncode:
         raise Failure(f"{' '.join(command)}: {describe_end(done.returncode)}: {last_line(done.stderr) or 'no message'}")
     rows = done.stdout.splitlines()

@@ -5,7 +5,7 @@ import sys
 import time
 
 from .. import Usage
-from ..documents import folder_of_report, locate, new_folder
+from ..documents import folder_of_report, locate, new_folder, require_no_report
 from ..progress import Progress
 from ..report import charts
 from ..units import format_seconds
@@ -79,6 +79,7 @@ def _measure(options, known, console):
     plan = _plan(options, known)
     file = new_folder(options.out, "micro", document.FILE_NAME) / document.FILE_NAME
     if not options.no_report:
+        require_no_report(file.parent)
         charts.install()  # before minutes are spent on measuring
     measurement = Measurement(plan, file)
     console.print(f"rows: {sum(map(len, plan.rows.values()))}, files: {len(plan.rows)}, rounds: {plan.rounds} of at least "

@@ -55,6 +55,16 @@ def build(groups):
     return [coloured(name, values, palette) for name, values in found]
 
 
+def names():
+    """Of all charts that there can be."""
+    return {path.name.removesuffix(".vl.json") for path in (FOLDER / "specs").glob("*.vl.json")}
+
+
+def shown(specs):
+    """The variants in them."""
+    return dict.fromkeys(point["variant"] for chart in specs for point in chart["spec"]["data"]["values"] if "variant" in point)
+
+
 def coloured(name, values, palette=None):
     """{name, spec}: the chart NAME, in which each of its variants has its colour."""
     palette = palette or colours(dict.fromkeys(point["variant"] for point in values))

@@ -35,7 +35,8 @@ class Figure:
 
 def export(options, console):
     path = options.result
-    if path.name == counts.FILE_NAME or (path / counts.FILE_NAME).is_file() and not (path / result.FILE_NAME).is_file():
+    has_result = any((path / name).is_file() for name in (result.FILE_NAME, documents.PAGE))
+    if path.name == counts.FILE_NAME or (path / counts.FILE_NAME).is_file() and not has_result:
         document = counts.load(path)
         figures = of_counts(document)
     else:

@@ -50,6 +50,8 @@ def write(document, groups, folder, beside=None):
     charts.install()
     specs = specs_of(groups, beside or {})
     drawn = charts.draw(specs, folder / "charts")
+    for name in charts.names() - drawn.keys():
+        (folder / "charts" / f"{name}.svg").unlink(missing_ok=True)  # of a report that was here before
     path = folder / documents.PAGE
     documents.write_text(render(document, groups, drawn, specs, charts.libraries(), beside), path)
     return path
@@ -60,9 +62,11 @@ def specs_of(groups, beside):
     return charts.build(groups) + [companions.chart(name, document) for name, document in beside.items()]
 
 
-def render(document, groups, drawn, specs, libraries, beside=None):
-    """The page.  `drawn` maps a chart's name to its SVG: shown until, or instead of, the interactive one."""
+def render(document, groups, drawn, specs, libraries, beside=None, held=None):
+    """The page.  `drawn` maps a chart's name to its SVG: shown until, or instead of, the interactive one; `held` {name: text} is what
+    the page holds, by the names of companions and `result`."""
     beside = beside or {}
+    held = held or {name: documents.embedded(each) for name, each in {"result": document, **beside}.items()}
     links = {"charts-part": "Charts", **{name: companions.ALL[name].heading for name in beside}, **_LINKS}
     experiment = document.get("experiment", {})
     settings = {key: value for key, value in experiment.items() if key != "summary"}
@@ -71,14 +75,14 @@ def render(document, groups, drawn, specs, libraries, beside=None):
                             if "command" in cell.get("server", {}))
     reference = groups[0].reference if groups else ""
     rows = [row for group in groups for row in group.rows]
-    parts = [{"name": name, "about": companions.ALL[name], "origin": companions.origin(name, each), "held": documents.embedded(each)} for name, each in beside.items()]
+    parts = [{"name": name, "about": companions.ALL[name], "origin": companions.origin(name, each), "held": held[name]} for name, each in beside.items()]
     of_parts = {part["about"].chart for part in parts}
     return whole("report.html", f"echobench: {experiment.get('name', 'echo-load')}", _subtitle(document), links, specs, libraries,
-                 document=document, held=documents.embedded(document), reference=reference, drawn=drawn, companions=parts,
+                 document=document, held=held["result"], reference=reference, drawn=drawn, companions=parts,
                  own=[chart["name"] for chart in specs if chart["name"] not in of_parts],
                  failed=[run for run in runs if "error" in run], tables=_tables(groups), gains=tables.gains(groups),
                  scaling=[replace(each, rows=[(None, texts) for _, texts in each.rows]) for each in scaling.tables(groups)],
-                 families={row.variant: charts.family_of(row.variant) for row in rows},
+                 families={variant: charts.family_of(variant) for variant in dict.fromkeys([*(row.variant for row in rows), *charts.shown(specs)])},
                  connections=sorted({group.workload.connections for group in groups}),
                  palette=charts.colours(dict.fromkeys(row.variant for row in rows)),
                  notes=notes(groups, document), doubts=tables.doubts(groups), verdicts=VERDICTS,

@@ -1,6 +1,7 @@
 """Whether a report says what its result says: the result that the page holds is reported anew, and the two are compared, down to
 the last digit of every table and the last point of every chart."""
 
+import html
 import itertools
 import re
 import tempfile
@@ -26,7 +27,9 @@ def verify(options, console):
     with tempfile.TemporaryDirectory() as scratch:
         drawn = charts.draw(specs, Path(scratch))
         separate = _differing_files(file.parent / "charts", drawn)
-    differences = list(_differences(page.render(document, groups, drawn, specs, charts.libraries(), beside), text))
+    held = {"result": documents.held_text(text, "result"), **{name: documents.held_text(text, f"result-{name}") for name in beside}}
+    computed = page.render(document, groups, drawn, specs, charts.libraries(), beside, held)
+    differences = list(_differences(computed, text))
     for number, computed, found in differences[:SHOWN]:
         console.print(f"{file}:{number}: {_around(found, computed)}, by its result {_around(computed, found)}", soft_wrap=True, markup=False)
     if len(differences) > SHOWN:
@@ -46,20 +49,19 @@ def _reference(file, text):
     match = re.search(r'id="result" data-reference="([^"]*)"', text)
     if not match:
         raise Usage(f"{file}: it does not tell what its ratios are to")
-    return match[1]
+    return html.unescape(match[1])
 
 
 def _differing_files(folder, drawn):
     """SVG files beside the page that are not those charts; absent ones say nothing wrong."""
-    return [folder / f"{name}.svg" for name, svg in drawn.items()
-            if (folder / f"{name}.svg").is_file() and (folder / f"{name}.svg").read_text() != svg]
+    return [file for file in sorted(folder.glob("*.svg")) if drawn.get(file.stem) != file.read_text()]
 
 
 def _differences(computed, found):
     """(line number, as computed, as found) of each line that differs."""
-    for number, (own, other) in enumerate(itertools.zip_longest(computed.splitlines(), found.splitlines(), fillvalue=""), 1):
+    for number, (own, other) in enumerate(itertools.zip_longest(computed.split("\n"), found.split("\n")), 1):
         if own != other:
-            yield number, own, other
+            yield number, own or "", other or ""
 
 
 def _around(text, other, room=40):

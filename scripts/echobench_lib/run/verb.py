@@ -8,7 +8,7 @@ from ..plan import experiment
 from ..plan.placement import place
 from ..plan.topology import read_topology
 from ..progress import Progress
-from ..report import charts, page, terminal
+from ..report import charts, companions, page, terminal
 from ..units import NS_PER_S, format_seconds, parse_time_ns
 from .programs import list_variants
 from .runner import Runner
@@ -20,6 +20,7 @@ def run(options, console):
     expanded = experiment.expand(name, document, list_variants(), placement)
     folder = documents.new_folder(options.out, name, result.FILE_NAME)
     if not options.no_report:
+        documents.require_no_report(folder)
         charts.install()  # before minutes are spent on measuring
     measuring = Runner(name, expanded, placement, folder)
     pairs = expanded.order()
@@ -54,5 +55,5 @@ def run(options, console):
         raise Failure(f"experiment {name}: nothing could be measured; the lines above say why")
     groups = terminal.show(stored, expanded.reference, console)
     if not options.no_report:
-        console.print(f"\nreport: {page.write(stored, groups, folder)}", soft_wrap=True)
+        console.print(f"\nreport: {page.write(stored, groups, folder, companions.load(file))}", soft_wrap=True)
     return 1 if measuring.failures or measuring.remarks else 0

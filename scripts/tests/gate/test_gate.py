@@ -9,7 +9,7 @@ import pytest
 from conftest import FAKES, run_echobench
 
 from echobench_lib import Failure, Usage
-from echobench_lib.gate import builds, exact, judgement, outputs
+from echobench_lib.gate import builds, exact, outputs
 from echobench_lib.gate.builds import BrokenBuild, Build
 from echobench_lib.gate.judgement import (BROKE, IMPROVED, MISSING, NEW, REGRESSED, UNCHANGED, UNDECIDED, UNMEASURED, Judgement,
                                           exit_status)

@@ -74,6 +74,22 @@ def test_a_base_without_micro_benchmarks_compares_nothing(gate, tmp_path):
     assert done.returncode == 2 and {cell["found"] for cell in cells.values()} == {"new"}, done.stdout
 
 
+def test_a_row_that_is_wrong_on_both_sides_is_the_heads_fault_whichever_came_first(gate):
+    done, cells = gate("Switch", FAKE_WRONG_ROW="BM_Switch_AsioPost")
+    assert done.returncode == 2 and cells["BM_Switch_AsioPost"]["found"] == "broken"
+    assert "HEAD" not in cells["BM_Switch_AsioPost"]["why"][0] and "head (bbbb" in cells["BM_Switch_AsioPost"]["why"][0]
+
+
+@pytest.mark.parametrize("side, status", [("base", 3), ("head", 2)])
+def test_a_program_that_does_not_start_is_told_of_its_side(gate, tmp_path, side, status):
+    (tmp_path / side / "bench").unlink()
+    (tmp_path / side / "bench").mkdir()
+    (tmp_path / side / "bench" / "echo-microbench").write_text("#!/bin/sh\necho no >&2; exit 7\n")
+    (tmp_path / side / "bench" / "echo-microbench").chmod(0o755)
+    done, _ = gate("Switch")
+    assert done.returncode == status and f"{side} (" in done.stderr and "no" in done.stderr
+
+
 def test_what_is_in_neither_is_a_mistake(gate):
     done, _ = gate("Nonsense")
     assert done.returncode == 2 and "--micro Nonsense: no row of echo-microbench matches, in either revision" in done.stderr

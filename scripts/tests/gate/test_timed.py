@@ -5,8 +5,9 @@ import json
 import pytest
 from conftest import FAKES, run_echobench
 
-from echobench_lib.gate import builds, exact
+from echobench_lib.gate import builds, exact, timed
 from echobench_lib.gate.builds import Build
+from echobench_lib.gate.judgement import REGRESSED, UNCHANGED, UNDECIDED, UNMEASURED
 
 BASE, HEAD = (Build(name, commit * 40, FAKES) for name, commit in (("main", "a"), ("HEAD", "b")))
 
@@ -61,6 +62,35 @@ def test_a_side_that_fails_is_told_by_name(gate, what, status, found, says):
     assert all(says in cell["why"][0] for cell in cells)
     rounds = 1 if found == "broken" else 2  # what could not be measured may be, a little later
     assert len(list((folder / "epoll-100").iterdir())) == rounds
+
+
+def result(ratio, stolen=0, restarts=4):
+    """Of a round at saturation in which the head costs so much: as much of it as `read` looks at."""
+    def piece(index, cost):
+        return {"index": index, "requests_total": 1000, "requests": 1000, "elapsed_ns": 10_000_000, "server_cpu_ns": 1000 * (cost + 8000)}
+    costs = {"base": 6000, "base+1us": 7000, "head": 6000 * ratio}
+    return {"runs": [], "cells": [
+        {"variant": variant, "load": "saturation", "block": "saturation", "restart": restart, "verdict": "valid", "reasons": [], "client_busy": 0.5,
+         "connections": {"asked": 100, "opened": 100}, "system": {"steal_ns": stolen}, "workload": {"connections": 100, "payload_bytes": 64, "framing": "frame",
+         "ballast_ns": 8000, "pipeline": 1, "op": "echo"}, **({"twin": {"of": "base", "burn_ns": 1000}} if "+" in variant else {}),
+         "throughput_per_s": 1.0, "server": {"busy": 0.99, "stopped": {"requests": 1, "burnt_ns": 8000 + (1000 if "+" in variant else 0)}},
+         "slices": [piece(index, cost + restart + index) for index in range(8)]} for variant, cost in costs.items() for restart in range(restarts)]}
+
+
+CELL = timed.Cell("epoll", 100, "saturation")
+MARGINS = {**timed.MARGINS, timed.CPU: 0.01}
+
+
+def found(*results):
+    return timed.verdicts({CELL: [timed.read(each, [CELL]) for each in results]}, MARGINS)[0]
+
+
+def test_a_cell_that_was_refused_in_the_first_round_goes_by_the_second():
+    stolen, same, dearer = result(1, stolen=30_000_000), result(1), result(1.2)
+    assert found(stolen).found == UNMEASURED and "steal" in found(stolen).why[0]
+    assert found(stolen, same).found == UNCHANGED and found(same, stolen).found == UNCHANGED
+    assert found(stolen, dearer).found == UNDECIDED, "one round confirms nothing"
+    assert found(dearer, dearer).found == REGRESSED and found(stolen, stolen).found == UNMEASURED
 
 
 def test_a_variant_of_neither_revision_is_a_mistake(gate):

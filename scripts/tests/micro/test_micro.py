@@ -370,6 +370,10 @@ def test_a_report_that_holds_a_result_is_not_written_over(micro, measured, tmp_p
     done = micro("--from", folder)
     assert done.returncode == 2 and "would be written over" in done.stderr
     assert micro("--from", folder, "--out", tmp_path / "other").returncode == 0
+    processes = (tmp_path / "processes").read_text()
+    (folder / "micro.json").unlink()
+    done = micro("--out", folder, "--rounds", "1")
+    assert done.returncode == 2 and (tmp_path / "processes").read_text() == processes, "told before anything is measured"
 
 
 # ---- agreement ----

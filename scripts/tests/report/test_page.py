@@ -1,5 +1,7 @@
 """The page as a reader uses it, in headless Chromium; and whether it says what its result says."""
 
+import base64
+import gzip
 import json
 import re
 import shutil
@@ -7,6 +9,8 @@ import subprocess
 
 import pytest
 from conftest import SMALL, run_echobench, run_experiment
+
+from echobench_lib import documents
 
 EXPERIMENT = {**SMALL, "restarts": 2, "variants": ["asio-callback", "thread-per-connection", "epoll"], "twins": ["epoll"],
               "loads": [{"load": "equal-load", "connections": [100], "rates": ["half"]}, {"load": "saturation", "connections": [100]}, {"load": "closed", "connections": [100, 1000], "duration": "1s"}]}
@@ -102,8 +106,7 @@ def test_filters_leave_models_out_of_charts(folder, tmp_path):
 def test_charts_fill_the_width_and_nothing_is_wider(folder, tmp_path, width):
     found = asked(folder, tmp_path, f"""
       document.documentElement.style.width = '{width}px';
-      await new Promise(done => setTimeout(done, 1000));
-      while (!document.body.dataset.drawn) await new Promise(done => setTimeout(done, 50));
+      while (!document.body.dataset.drawn || width !== main.clientWidth) await new Promise(done => setTimeout(done, 50));
       const right = each => each.getBoundingClientRect().right;
       return {{wider: [...document.querySelectorAll('main > *, section')].filter(each => right(each) > {width} + 1).map(each => each.outerHTML.slice(0, 80)),
         charts: [...document.querySelectorAll('.chart')].map(each => [each.id, each.scrollWidth, each.clientWidth,
@@ -178,6 +181,38 @@ def one_digit(text, pattern):
 def test_one_digit_that_is_changed_is_found(folder, tmp_path, what):
     done = run_echobench("verify", copied(folder, tmp_path, lambda text: one_digit(text, what)))
     assert done.returncode == 1 and "by its result" in done.stdout, done.stdout
+
+
+@pytest.mark.parametrize("change", [lambda text: text + "\n", lambda text: re.sub(r"(// [^\n]*)\n", "\\1\u2028", text, count=1)])
+def test_an_end_of_line_that_is_changed_is_found(folder, tmp_path, change):
+    assert run_echobench("verify", copied(folder, tmp_path, change)).returncode == 1
+
+
+def test_a_chart_of_another_report_is_found(folder, tmp_path):
+    page = copied(folder, tmp_path)
+    (page.parent / "charts" / "blocking.svg").write_text("<svg/>")
+    done = run_echobench("verify", page)
+    assert done.returncode == 1 and "blocking.svg: not the chart of its result" in done.stdout
+    run_echobench("report", page)
+    assert run_echobench("verify", page).returncode == 0, "written anew, its folder has its charts only"
+
+
+def test_another_compression_of_the_same_result_says_nothing_wrong(folder, tmp_path):
+    def compressed_again(text):
+        again = base64.b64encode(gzip.compress(json.dumps(documents.held(folder, text)).encode(), 1)).decode()
+        return text.replace(documents.held_text(text, "result"), again)
+    assert run_echobench("verify", copied(folder, tmp_path, compressed_again)).returncode == 0
+
+
+def test_a_reference_of_any_name(tmp_path):
+    made, _ = run_experiment(tmp_path, {**SMALL, "loads": [{"load": "closed", "connections": [10], "duration": "1s"}]}, "--no-report")
+    stored = json.loads((made / "result.json").read_text())
+    stored.pop("experiment")
+    for cell in stored["cells"]:
+        cell["variant"] = cell["variant"].replace("epoll", 'a&<b>"')
+    (made / "result.json").write_text(json.dumps(stored))
+    assert run_echobench("report", made, "--reference", 'a&<b>"').returncode == 0
+    assert run_echobench("verify", made).returncode == 0
 
 
 def test_a_chart_beside_the_page_that_is_another_is_found(folder, tmp_path):
