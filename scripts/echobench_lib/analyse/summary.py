@@ -200,7 +200,7 @@ def verdict_of(cell):
     return cell["verdict"]
 
 
-def _reasons(cell):
+def reasons_of(cell):
     reasons = cell["reasons"] + cell.get("checks", [])
     if verdict_of(cell) == "unsaturated":
         reasons = [*reasons, f"not saturated: the server was busy {100 * cell.get('server', {}).get('busy', 0):.0f} % of the "
@@ -212,7 +212,7 @@ def _row(variant, cells, reference):
     own = [cell for cell in cells if cell["variant"] == variant]
     verdict = min(map(verdict_of, own), key=PRECEDENCE.index)
     reasons = dict.fromkeys(f"restart {cell['restart'] + 1}: {reason}" if len(own) > 1 else reason
-                            for cell in own for reason in _reasons(cell))
+                            for cell in own for reason in reasons_of(cell))
     row = Row(variant, own, verdict, list(reasons), own[0].get("twin", {}).get("of"))
     if verdict == "wrong-replies":
         return row  # a wrong answer yields no figure

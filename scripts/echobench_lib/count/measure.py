@@ -122,7 +122,7 @@ class Measurement:
                 pool.shutdown(cancel_futures=True)
                 raise
         if len(refused) == len(tools.TOOLS):
-            raise Failure(f"{cell.variant}, {cell.connections} connections: {refused[NATIVE.name]}")
+            raise Failure(f"{cell.variant}, {format_connections(cell.connections)}: {refused[NATIVE.name]}")
         return stored_cell(cell, [run for run in runs if run["tool"] not in refused], refused)
 
     def _run(self, cell, tool, repeat, scratch):

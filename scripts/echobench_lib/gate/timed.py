@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from .. import Usage
 from ..analyse import connections
 from ..analyse.statistics import trimmed_mean
-from ..analyse.summary import COST, cell_log_ratios, is_sound, log_ratios, slice_cost, summarise
+from ..analyse.summary import COST, cell_log_ratios, is_sound, log_ratios, reasons_of, slice_cost, summarise, verdict_of
 from ..plan import experiment
 from ..plan.placement import place
 from ..plan.topology import read_topology
@@ -193,7 +193,7 @@ def _refusal(cells, runs, load, head):
     sound = [cell for cell in cells if is_sound(cell)]
     if len(sound) < len(cells) / 2:
         first = next(cell for cell in cells if not is_sound(cell))
-        return UNMEASURED, f"{first['variant']} is {first['verdict']}: {'; '.join(first['reasons'])}"
+        return UNMEASURED, f"{first['variant']} is {verdict_of(first)}: {'; '.join(reasons_of(first))}"
     return None
 
 

@@ -93,6 +93,14 @@ def test_a_cell_that_was_refused_in_the_first_round_goes_by_the_second():
     assert found(dearer, dearer).found == REGRESSED and found(stolen, stolen).found == UNMEASURED
 
 
+def test_a_server_that_was_not_saturated_is_told_with_its_reason():
+    idle = result(1)
+    for cell in idle["cells"]:
+        cell["server"]["busy"] = 0.5
+    assert found(idle).found == UNMEASURED
+    assert found(idle).why[0].startswith("base is unsaturated: not saturated: the server was busy 50 % of the time")
+
+
 def test_a_variant_of_neither_revision_is_a_mistake(gate):
     done, _, _ = gate("nonsense")
     assert done.returncode == 2 and "no variant 'nonsense' in either revision" in done.stderr
