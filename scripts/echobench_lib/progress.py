@@ -4,7 +4,8 @@ from .units import format_seconds
 
 
 class Progress:
-    """One line per step: rewritten in place on a terminal, printed otherwise.  `describe` makes the text of a step."""
+    """One line per step: rewritten in place on a terminal, printed otherwise.  `describe` makes the text of a step.  Used with `with`
+    it leaves no line behind."""
 
     def __init__(self, console, describe):
         self._console = console
@@ -19,6 +20,12 @@ class Progress:
             else:
                 self._console.print(text, markup=False)
             self._console.file.flush()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.clear()
 
     def clear(self):
         """Makes room for what is printed next, also when the measurement was cut short."""

@@ -58,6 +58,11 @@ class Figure:
         return bool(self.rounds) and not self.advisory and not self.doubt and self.p_value(0) < SCREEN
 
     @property
+    def is_open(self):
+        """Whether a second round has something to settle."""
+        return not self.advisory and self.found(False) not in (UNCHANGED, IMPROVED)
+
+    @property
     def rises(self):
         """Over all rounds beyond the margin."""
         return bool(self.rounds) and rise_p_value([value for values in self.rounds for value in values], self.limit) < ERROR

@@ -6,10 +6,10 @@ import random
 
 from .. import Failure, Usage
 from ..micro.figures import time_ns
-from ..micro.measure import GUESSED_TIMES, TOGETHER, Process, list_rows, measure
+from ..micro.measure import GUESSED_TIMES, TOGETHER, Process, in_chunks, list_rows, measure
 from ..micro.questions import Question, plain
 from .decide import Figure, confirmed
-from .judgement import BROKE, BROKEN, IMPROVED, MISSING, NEW, NOT_MEASURABLE, UNCHANGED, UNMEASURED, Judgement
+from .judgement import BROKE, BROKEN, MISSING, NEW, NOT_MEASURABLE, UNCHANGED, UNMEASURED, Judgement
 
 TIER = "primitives"
 PROGRAM = "echo-microbench"
@@ -49,7 +49,7 @@ def judge(base, head, listed, seed, progress):
     both = [name for name in listed[head] if name in listed[base]]
     errors, first = _measure(base, head, both, 0, seed, progress)
     figures = {name: Figure(FIGURE, MARGIN, (values,)) for name, values in first.items()}
-    left = [name for name in both if name in figures and name not in errors and figures[name].found(False) not in (UNCHANGED, IMPROVED)]
+    left = [name for name in both if name in figures and name not in errors and figures[name].is_open]
     more, second = _measure(base, head, left, 1, seed, progress)
     errors |= more
     figures |= {name: Figure(FIGURE, MARGIN, (first[name], values)) for name, values in second.items()}
@@ -60,7 +60,7 @@ def judge(base, head, listed, seed, progress):
 
 def _measure(base, head, names, number, seed, progress):
     """({row: (what was found, why)}, {row: log ratios, one for each pair}) of one round.  A row that fails is not measured again."""
-    chunks = [names[first:first + TOGETHER] for first in range(0, len(names), TOGETHER)]
+    chunks = in_chunks(names)
     draw, errors, values = random.Random(1000 * number + seed), {}, {}
     steps = [(pair, chunk) for pair in range(PAIRS) for chunk in draw.sample(chunks, len(chunks))]
     for done, (pair, chunk) in enumerate(steps):

@@ -93,8 +93,7 @@ def needs_second(first, margins):
     """Whether anything was left open, or is to be confirmed; what could not be measured may be, a little later."""
     if first.refusals:
         return not any(found == BROKE for found, _ in first.refusals.values())
-    return any(figure.doubt or (not figure.advisory and figure.found(False) not in (UNCHANGED, IMPROVED))
-               for cell in first.values for figure in figures_of(cell, [first], margins).values())
+    return any(figure.is_open for cell in first.values for figure in figures_of(cell, [first], margins).values())
 
 
 def figures_of(cell, rounds, margins):
@@ -148,11 +147,8 @@ def drive(document, title, head, driver, console, folder):
     expanded = experiment.expand(f"gate: {title}", document, head.list_variants(), placement)
     with driver.in_use():
         runner = Runner("gate", expanded, placement, folder)
-        progress = Progress(console, lambda restart, block: f"{title}: {block.name}, restart {restart + 1}")
-        try:
+        with Progress(console, lambda restart, block: f"{title}: {block.name}, restart {restart + 1}") as progress:
             runner.run(progress)
-        finally:
-            progress.clear()
     return runner.document
 
 

@@ -20,19 +20,13 @@ def run(options, console):
     base, head = builds.build([options.base, options.head], console, more=(primitives.PROGRAM,) if options.micro else ())
     rows = primitives.rows(base, head, options.micro) if options.micro else {}
     driver = builds.load_generator([base, head], console) if options.timed else None
-    progress = Progress(console, lambda build, cell: f"{build.label}: {cell.variant}, {cell.connections:,}")
-    try:
+    with Progress(console, lambda build, cell: f"{build.label}: {cell.variant}, {cell.connections:,}") as progress:
         judgements = exact.judge(base, head, options, progress)
-    finally:
-        progress.clear()
     if options.timed:
         judgements += timed.judge(base, head, driver, options, console, folder)
     if options.micro:
-        progress = Progress(console, lambda pair, rows: f"{plain(rows[0])} and {len(rows) - 1} more, pair {pair + 1}")
-        try:
+        with Progress(console, lambda pair, rows: f"{plain(rows[0])} and {len(rows) - 1} more, pair {pair + 1}") as progress:
             judgements += primitives.judge(base, head, rows, options.seed, progress)
-        finally:
-            progress.clear()
     status = judgement.exit_status(judgements, options.strict)
     title = f"{head.label} against {base.label}, margin {100 * options.margin:g} %"
     outputs.show(title, judgements, console)

@@ -52,12 +52,16 @@ class Process:
     names: tuple
 
 
+def in_chunks(names):
+    """As many rows as a process measures at a time."""
+    return [tuple(names[first:first + TOGETHER]) for first in range(0, len(names), TOGETHER)]
+
+
 def processes(rows):
     """For {question: its rows}."""
     found = []
     for question, names in rows.items():
-        for first in range(0, len(names), TOGETHER):
-            own = tuple(names[first:first + TOGETHER])
+        for own in in_chunks(names):
             wanted = {*own, *(question.floor_of(name, names) for name in own)}
             found.append(Process(question, own, tuple(name for name in names if name in wanted)))
     return found

@@ -23,10 +23,10 @@ def of_groups(groups):
     """{name of the chart: its points}, in the order of the page; empty where there is nothing to show."""
     closed = _closed_data(groups)
     return {"ladder": _ladder_data(groups), "cost-ratio": _ratio_data(groups), "cost-curve": _curve_data(groups),
-            "cpu-split": _split_data(groups), "gain": _gain_data(groups), "throughput": closed, "latency-by-load": _load_data(groups), "latency": _latency_data(groups),
-            "fairness": _fairness_data(groups), "memory": _memory_data(groups), "connecting": _connecting_data(groups),
-            "bent-cost": [point for point in closed if point["cpu_us"] is not None], "blocking": _blocking_data(groups),
-            "scaling": _scaling_data(groups)}
+            "cpu-split": _split_data(groups), "gain": _gain_data(groups), "throughput": closed,
+            "latency-by-load": _load_data(groups), "latency": _latency_data(groups), "fairness": _fairness_data(groups), "memory": _memory_data(groups),
+            "connecting": _connecting_data(groups), "bent-cost": [point for point in closed if point["cpu_us"] is not None],
+            "blocking": _blocking_data(groups), "scaling": _scaling_data(groups)}
 
 
 def _panel(group, groups):
@@ -180,7 +180,7 @@ def _gain_data(groups):
 def _closed_data(groups):
     """Closed loop only: there the connections are what drives the server."""
     return [{**point, "panel": "closed loop" + _beside(group, groups), "throughput": row.throughput,
-             "throughput_text": ("≥ " if row.is_bound else "") + f"{row.throughput:,.0f}",
+             "throughput_text": throughput_text(row),
              "cpu_us": row.cost_ns / 1000 if row.cost_ns is not None else None, "bound": row.is_bound}
             for group, row, point in _points(groups, ("closed",)) if row.throughput is not None]
 
