@@ -127,8 +127,9 @@ def _unavailable(document, workload, framings):
     framing, in the tables of the experiment's."""
     experiment, reasons = document.get("experiment", {}), document.get("unavailable", {})
     entries = [{"name": entry} if isinstance(entry, str) else entry for entry in experiment.get("variants", [])]
+    asked = {load.get("framing", experiment.get("framing")) for load in experiment.get("loads", []) if load["load"] == workload.load}
     return {entry["name"]: reasons[entry["name"]] for entry in entries if entry["name"] in reasons
-            and workload.framing == (own if (own := entry.get("framing")) in framings else experiment.get("framing"))
+            and (workload.framing == own if (own := entry.get("framing")) in framings else workload.framing in asked)
             and not ("command" in entry and workload.load == "saturation")}
 
 

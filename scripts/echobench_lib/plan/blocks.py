@@ -90,13 +90,13 @@ def blocks_of(name, document, variants, load, connections, payload, placement):
     beside = _beside(load)
     alone = load["load"] in ALONE or beside is not None or not load["sliced"]
     ops = [load["op"], *([beside.op] if beside else [])]
-    refused = {v.name: v.refuses(load["load"], connections + (beside.connections if beside else 0), placement.server_threads, ops)
+    refused = {v.name: v.refuses(load["load"], connections + (beside.connections if beside else 0), placement.server_threads, ops, load.get("framing"))
                for v in variants.values() if not (alone and v.twin_of)}
     able = [variants[v] for v, reason in refused.items() if not reason]
     unserved = [(variants[v], load["load"], connections, reason) for v, reason in refused.items() if reason]
     by_framing = {}
     for variant in able:
-        by_framing.setdefault(variant.framing or document["framing"], []).append(variant)
+        by_framing.setdefault(variant.framing or load.get("framing", document["framing"]), []).append(variant)
     blocks = []
     for framing, group in by_framing.items():
         def block(**more):

@@ -48,10 +48,13 @@ class Variant:
     def twin(self, burn):
         return replace(self, name=f"{self.name}+{burn}", twin_of=self.name, burn_ns=parse_time_ns(burn))
 
-    def refuses(self, load, connections, threads, ops=()):
-        """Why the server cannot be given so many clients that ask for `ops`; empty where it can.  Every model can serve crr."""
+    def refuses(self, load, connections, threads, ops=(), framing=None):
+        """Why the server cannot be given so many clients that ask for `ops`, in that framing where the load names one; empty where it
+        can.  Every model can serve crr."""
         if any(asks in op for op in ops for asks in ("work", "sleep", "mix")) and self.framing not in (None, "frame"):
             return f"speaks {self.framing}, in which nobody can ask for work or sleep"
+        if framing and self.framing not in (None, framing):
+            return f"speaks {self.framing}, and here {framing} is spoken"
         if load == "saturation" and self.is_foreign:
             return "cannot burn a ballast"
         limit = {"one": 1, "threads": self.threads or threads, "any": math.inf}[self.holds]

@@ -54,7 +54,8 @@ def _beside(group, groups):
     """What tells this workload from others of the same load and connections: payload and framing, where they vary; what is
     asked for, and how, where that is not the plainest."""
     workload = group.workload
-    kinds = {(other.workload.payload_bytes, other.workload.framing) for other in groups}
+    kinds = {(other.workload.payload_bytes, other.workload.framing) for other in groups
+             if (other.workload.load, other.workload.connections) == (workload.load, workload.connections)}
     text = f", {workload.payload_bytes:,}-byte {workload.framing}" if len(kinds) > 1 else ""
     return text + (f", {workload.op}" if workload.op != "echo" else "") + pattern.text(workload.pattern)
 

@@ -205,6 +205,14 @@ def test_who_speaks_no_frames_cannot_be_asked_for_work(write):
     assert made.unserved == ("mine speaks raw, in which nobody can ask for work or sleep: not measured over 5 connections, open",)
 
 
+def test_a_load_has_a_framing_of_its_own_if_it_names_one(write):
+    mine = {"name": "mine", "command": ["./mine", "{port}"], "framing": "raw"}
+    made = expand(write, closed(1) + closed(5, framing="frame"), ("epoll", mine), framing="raw")
+    assert [(block.name, block.variants) for block in made.blocks] == [
+        ("closed/c1/64B/raw", ("epoll", "mine")), ("closed/c5/64B/frame", ("epoll",))]
+    assert made.unserved == ("mine speaks raw, and here frame is spoken: not measured over 5 connections, closed",)
+
+
 def test_patterns_tell_cells_apart_and_become_options(write):
     loads = [{"load": "closed", "connections": [5], **more} for more in (
         {}, {"pattern": {"think": "5ms", "payload": "uniform:16-4k"}}, {"op": "mix:echo@99,work:1ms@1"}, {"pattern": {"slow_readers": 2}})]
