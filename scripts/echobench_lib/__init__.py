@@ -7,7 +7,7 @@ Knows the programs echo-server and echo-load only by their command lines and the
     result      a result file: schema, access, what a cell's identity is
     analyse     statistics, the rows of a table, gains, two results side by side
     report      tables, charts, index.html
-    count       another kind of result: instructions, system calls, allocations, exact on any host
+    count       another kind of result: instructions, system calls, allocations, exact on a busy host, too
     micro       another kind of result: what the primitives under the models cost
     gate        judges a change: two revisions, built with one toolchain
     accuracy    how far the load generator's latencies are from the truth on this host

@@ -47,7 +47,7 @@ def parser():
     top = argparse.ArgumentParser(
         prog="echobench", formatter_class=text, description="Runs experiments over concurrency models and tells what "
         "can be believed of them.", epilog="exit status: 0 ok, 1 failed or a regression, 2 usage (compare, gate: also a "
-        "missing cell or nothing compared), 4 a wrong answer of a primitive (micro), 130 interrupted\n"
+        "missing cell or nothing compared), 130 interrupted; gate and micro have more, which their --help tells\n"
         "environment: ECHOBENCH_BUILD, the build folder that is measured (default: build/release)")
     verbs = top.add_subparsers(title="verbs", required=True, metavar="VERB")
 
@@ -129,7 +129,7 @@ def parser():
 
     gates = verb("gate", gating.run, help="judge a change: build two revisions, and say of each model whether a request costs "
                  "more instructions, system calls or allocations, and with --timed more time", epilog="exit status: 0 pass, 1 regression, 2 broken or missing "
-                 "(also: nothing to compare, usage), 3 something could not be measured, 4 something cannot be told (with --strict)")
+                 "(also: nothing to compare, usage), 3 something could not be measured, or the gate could not work here, 4 something cannot be told (with --strict), or nothing can")
     gates.add_argument("variants", nargs="*", metavar="VARIANT", help="what to judge (default: every variant)")
     gates.add_argument("--base", required=True, metavar="REV", help="the revision before the change")
     gates.add_argument("--head", default="HEAD", metavar="REV", help="the revision to judge (default: HEAD)")
@@ -216,7 +216,7 @@ def whole_number(text):
 
 
 def whole_numbers(text):
-    return [whole_number(part) for part in text.split(",")]
+    return list(dict.fromkeys(whole_number(part) for part in text.split(",")))
 
 
 def size(text):

@@ -6,12 +6,15 @@ the unit; absolute figures are shown, without interval.  A figure whose gain is 
 import math
 from dataclasses import dataclass
 
+from scipy.stats import norm
+
 from ..result import reference_of, workload_of
 from .statistics import change, trimmed_mean
 from .summary import COST, FIGURES, TIME, cell_log_ratios, log_ratios, slice_cost, slice_rate, sound_verdicts, summarise
 
 RATE_TOLERANCE = 0.25  # loads at rates further apart were not asked the same
 LATENCY = "p50"        # response time, where arrivals are the same for all: it has no gain to be shown
+SEEN = 1 + norm.ppf(0.9) / norm.ppf(0.975)  # half widths of a 95 % interval: what nine of ten such intervals would tell from no difference
 WORDS = {COST: ("cheaper", "dearer"), TIME: ("slower", "faster"), LATENCY: ("faster", "slower")}  # below 1, above it
 
 
@@ -215,5 +218,5 @@ def change_text(figure, interval):
     if not interval.has_bounds:
         return f"{interval.estimate:.3f} (one run: no interval)"
     if interval.low <= 1 <= interval.high:
-        return f"no difference (could have seen {100 * interval.half_width:.1f} %)"
+        return f"no difference (could have seen {100 * SEEN * interval.half_width:.1f} %)"
     return f"{WORDS[figure][interval.estimate > 1]} {interval.estimate:.3f} ± {interval.half_width:.3f}"

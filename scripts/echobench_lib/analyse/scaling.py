@@ -16,10 +16,7 @@ class Step:
     row: Row
     speed_up: Interval | None
     shares: list
-
-    @property
-    def is_first(self):
-        return self.speed_up is None
+    is_first: bool = False
 
     @property
     def imbalance(self):
@@ -41,7 +38,7 @@ def steps(group):
         for threads, row in rows:
             ratios = log_ratios(cells, row.variant, rows[0][1].variant, lambda _: slice_rate)
             interval = over_restarts(list(ratios.values()))
-            found.append(Step(of, threads, row, interval.exp() if interval else None, loop_shares(row.cells)))
+            found.append(Step(of, threads, row, interval.exp() if interval else None, loop_shares(row.cells), row is rows[0][1]))
     return found
 
 

@@ -62,8 +62,8 @@ class Row:
 
     @property
     def cost_interval(self):
-        """Of the absolute cost, over restarts; no bounds with one."""
-        return trimmed_mean_interval([cost for cell in self.cells if (cost := cost_of(cell)) is not None], "restart")
+        """Of the absolute cost, over sound restarts; no bounds with one."""
+        return trimmed_mean_interval([cost for cell in self.cells if is_sound(cell) and (cost := cost_of(cell)) is not None], "restart")
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""echobench count: what a request costs in things that can be counted, exactly, on any host.
+"""echobench count: what a request costs in things that can be counted, exactly, however busy the host.
 
 From data to figures:
 

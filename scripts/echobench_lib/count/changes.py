@@ -63,7 +63,8 @@ class Change:
             # calls are judged by name below: one that is gone does not pay for another
             if name != "system_calls" and before and after and rose(name, before, after, limit):
                 found.append(f"{FIGURES[name]} {change_text(before, after)}")
-        for name, (before, after) in self.calls().items():
+        both_counted = None not in self.pair("system_calls")  # else every call of one side is new
+        for name, (before, after) in self.calls().items() if both_counted else ():
             least = ADDED_CALL if before["exact"] and after["exact"] and not self._inexact() else LOOSE_CALL
             if min(after["values"]) - max(before["values"]) > least:
                 found.append(f"system call {name} {change_text(before, after)}")
@@ -75,9 +76,9 @@ class Change:
         for name in judged():
             pair = self.pair(name)
             lacking = [side for side, figure in zip("AB", pair) if figure is None]
-            if len(lacking) == 1 or lacking and name == "instructions":
+            if lacking:
                 found.append(f"{FIGURES[name]} missing in {' and '.join(lacking)}")
-            elif not lacking and (single := [side for side, figure in zip("AB", pair)
+            elif (single := [side for side, figure in zip("AB", pair)
                                              if not figure["exact"] and len(figure["values"]) == 1]):
                 found.append(f"{FIGURES[name]} not exact, and counted once in {' and '.join(single)}: its scatter is not known")
         return found

@@ -74,7 +74,7 @@ class Driven:
         self._gate = Gate()
         environment = {**os.environ, "LC_ALL": "C"}  # what tools print is read
         self._process = self._gate.spawn(self.command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                         stderr=subprocess.PIPE, text=True, start_new_session=True, env=environment)
+                                         stderr=subprocess.PIPE, text=True, errors="replace", start_new_session=True, env=environment)
         try:
             self._listen()
             self._require_one_process()
@@ -159,7 +159,11 @@ class Driven:
     def _round(self, number):
         exchanges = {client: self._shape.exchange(index, number) for index, client in enumerate(self._peers)}
         for client, (request, _) in exchanges.items():
-            if client.send(request) != len(request):
+            try:
+                sent = client.send(request)
+            except OSError as error:
+                raise self._failure(f"ended a connection: {error.strerror}") from None
+            if sent != len(request):
                 raise Failure(f"--payload {self._shape.payload}: larger than what one send takes here")
         self._arrive(exchanges)
         replies = dict.fromkeys(exchanges, b"")

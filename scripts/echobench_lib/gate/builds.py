@@ -13,6 +13,7 @@ from unittest import mock
 from .. import REPOSITORY, Failure, Usage
 from ..run import programs
 from ..run.programs import BUILD_ENV, SERVERS, last_line
+from .judgement import BROKEN, NOT_MEASURABLE
 
 FOLDER = Path("build") / "gate"
 SHORT = 12    # characters of a commit
@@ -48,6 +49,19 @@ class Build:
     def list_variants(self):
         with self.in_use():
             return programs.list_variants()
+
+
+def ask(base, head, question):
+    """{build: question(build)}.  A head that does not answer is broken; a base that does not cannot be compared with."""
+    found = {}
+    for build, status in ((base, NOT_MEASURABLE), (head, BROKEN)):
+        try:
+            found[build] = question(build)
+        except Failure as failure:
+            error = Failure(f"{build.label}: {failure}")
+            error.exit_status = status
+            raise error from None
+    return found
 
 
 def resolve(name, repository=REPOSITORY):

@@ -11,8 +11,8 @@ from ..count.document import FIGURES
 from ..count.drive import SeveralProcesses
 from ..count.measure import Measurement
 from ..count.report import figure_text
-from .builds import FOLDER
-from .judgement import BROKE, IMPROVED, MISSING, NEW, REGRESSED, UNCHANGED, UNDECIDED, UNMEASURED, Judgement
+from .builds import FOLDER, ask
+from .judgement import BROKE, IMPROVED, LEFT_OUT, MISSING, NEW, REGRESSED, UNCHANGED, UNDECIDED, UNMEASURED, Judgement
 
 TIER = "exact"
 SHOWN = ("instructions", "system_calls", "allocations", "allocated_bytes")
@@ -20,15 +20,20 @@ SHOWN = ("instructions", "system_calls", "allocations", "allocated_bytes")
 
 def judge(base, head, asked, progress):
     """A Judgement for each cell of two builds.  `asked` has `variants` (empty: all), `connections`, `margin`, `repeats`."""
-    listed = {build: [entry["name"] for entry in build.list_variants()] for build in (base, head)}
-    known = list(dict.fromkeys(name for names in listed.values() for name in names))
+    listed = ask(base, head, lambda build: {entry["name"]: entry["unavailable_reason"] for entry in build.list_variants()})
+    known = listed[base] | listed[head]
     if unknown := [name for name in asked.variants if name not in known]:
         raise Usage(f"no variant '{unknown[0]}' in either revision: there are {', '.join(known)}")
     plans = {build: _plan(build, [name for name in names if name in asked.variants or not asked.variants], asked)
              for build, names in listed.items()}
-    sides = _count(plans, progress)
+    sides, uncounted = _count(plans, progress)
     keys = dict.fromkeys(key for build in (base, head) for key in sides[build])
-    return [_judge(*key, sides[base].get(key), sides[head].get(key), asked.margin) for key in keys]
+    absent = {name: reason for name, reason in known.items() if name in (asked.variants or known)
+              and all(names.get(name, reason) for names in listed.values())}
+    one_sided = {variant for variant, _ in keys if variant in uncounted}
+    return [Judgement(TIER, name, None, UNMEASURED if name in one_sided or asked.variants else LEFT_OUT, [reason])
+            for name, reason in (absent | uncounted).items() if reason] + [
+        _judge(*key, sides[base].get(key), sides[head].get(key), asked.margin) for key in keys if key[0] not in one_sided]
 
 
 def _plan(build, names, asked):
@@ -44,10 +49,10 @@ def _plan(build, names, asked):
 
 
 def _count(plans, progress):
-    """{build: {(variant, connections): the stored cell, or a sentence that says why there is none}}"""
+    """{build: {(variant, connections): the stored cell, or a sentence that says why there is none}}; and {variant: why it is not counted}"""
     steps = [(build, cell) for build, plan in plans.items() if plan for cell in plan.cells]
     found, begun = {build: {} for build in plans}, time.monotonic()
-    measurements = {}
+    measurements, uncounted = {}, {}
     for done, (build, cell) in enumerate(steps):
         spent = time.monotonic() - begun
         progress(done, steps, spent / done * (len(steps) - done) if done else 5.0 * len(steps))
@@ -56,12 +61,12 @@ def _count(plans, progress):
                 measurements[build] = Measurement(plans[build], [], None)
             try:
                 found[build][cell.variant, cell.connections] = measurements[build].measure(cell)
-            except SeveralProcesses:
-                pass  # not counted, on either side
+            except SeveralProcesses as several:
+                uncounted[cell.variant] = str(several)
             except Failure as failure:
                 found[build][cell.variant, cell.connections] = str(failure)
     _require_one_toolchain(measurements)
-    return found
+    return found, uncounted
 
 
 def _require_one_toolchain(measurements):
@@ -76,6 +81,8 @@ def _judge(variant, connections, before, after, margin):
     def judged(found, why=(), figures=None):
         return Judgement(TIER, variant, connections, found, list(why), figures or {})
 
+    if isinstance(before, str) and isinstance(after, str):
+        return judged(UNMEASURED, [f"both failed: {after}"])
     if isinstance(after, str):
         return judged(BROKE, [after])
     if after is None:
@@ -90,7 +97,8 @@ def _judge(variant, connections, before, after, margin):
         grew = change.grew()
         return judged(REGRESSED, rises + ([f"grew most: {grew}"] if grew else []), figures)
     if undecided := change.undecided():
-        return judged(UNDECIDED, undecided, figures)
+        refused = dict.fromkeys(f"{tool}: {why}" for cell in (before, after) for tool, why in cell["refused"].items())
+        return judged(UNDECIDED, undecided + list(refused), figures)
     if change.back().rises(margin):
         return judged(IMPROVED, _told(change), figures)
     return judged(UNCHANGED, [], figures)

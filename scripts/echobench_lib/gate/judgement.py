@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from ..units import format_connections
 
+NOTHING = "nothing was compared"
 PASS, REGRESSION, BROKEN, NOT_MEASURABLE, CANNOT_TELL = 0, 1, 2, 3, 4  # exit statuses
 
 BROKE = "broken"                    # the head's server failed, or answered wrongly
@@ -14,9 +15,10 @@ UNDECIDED = "cannot tell"
 IMPROVED = "improved"
 NEW = "new"                         # only the head has it
 UNCHANGED = "unchanged"             # within the margin
+LEFT_OUT = "not judged"             # in neither: it cannot run here, or what it is cannot be measured so
 
 STATUS = {BROKE: BROKEN, MISSING: BROKEN, REGRESSED: REGRESSION, UNMEASURED: NOT_MEASURABLE, UNDECIDED: CANNOT_TELL,
-          IMPROVED: PASS, NEW: PASS, UNCHANGED: PASS}  # the worst first, as they are listed
+          IMPROVED: PASS, NEW: PASS, UNCHANGED: PASS, LEFT_OUT: PASS}  # the worst first, as they are listed
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,11 @@ class Judgement:
                 **({"load": self.load} if self.load else {}), "found": self.found, "why": self.why, "figures": self.figures}
 
 
+def is_compared(judgement):
+    """Whether both revisions have it."""
+    return judgement.found not in (NEW, LEFT_OUT)
+
+
 def by_weight(judgements):
     """What matters most first; else in their order."""
     return sorted(judgements, key=lambda judgement: list(STATUS).index(judgement.found))
@@ -48,16 +55,16 @@ def by_weight(judgements):
 
 def exit_status(judgements, strict=False):
     """Broken or missing goes before a regression, and a regression before what could not be judged.  Nothing compared is
-    broken: an empty comparison proves nothing."""
-    compared = [each for each in judgements if each.found != NEW]
+    broken, and nothing told of any cell is no pass: an empty comparison proves nothing."""
+    compared = list(filter(is_compared, judgements))
     statuses = {STATUS[each.found] for each in compared} if compared else {BROKEN}
     for status in (BROKEN, REGRESSION, NOT_MEASURABLE):
         if status in statuses:
             return status
-    return CANNOT_TELL if strict and CANNOT_TELL in statuses else PASS
+    return CANNOT_TELL if CANNOT_TELL in statuses and (strict or all(each.found == UNDECIDED for each in compared)) else PASS
 
 
 def counts(judgements):
     """`1 regressed, 27 unchanged`"""
     return ", ".join(f"{number} {found}" for found in STATUS
-                     if (number := sum(each.found == found for each in judgements))) or "nothing was compared"
+                     if (number := sum(each.found == found for each in judgements))) or NOTHING

@@ -1,12 +1,14 @@
 """What a gate has found, for a terminal, a pull request, and CI systems."""
 
+import re
 from xml.etree import ElementTree
 
 from ..report.columns import ABSENT
 from ..report.terminal import plain_table
-from .judgement import BROKE, IMPROVED, MISSING, NEW, REGRESSED, UNCHANGED, UNDECIDED, UNMEASURED, by_weight, counts
+from .judgement import BROKE, IMPROVED, LEFT_OUT, MISSING, NEW, REGRESSED, UNCHANGED, UNDECIDED, UNMEASURED, NOTHING, by_weight, counts, is_compared
 
-FAILURES = (BROKE, MISSING, REGRESSED)
+FAILURES, SKIPPED = (BROKE, MISSING, REGRESSED), (UNMEASURED, UNDECIDED, LEFT_OUT)
+MOST_ANNOTATIONS = 9  # of a level: GitHub shows ten of a step
 STYLES = {BROKE: "red", MISSING: "red", REGRESSED: "red", UNMEASURED: "yellow", UNDECIDED: "yellow", IMPROVED: "green"}
 
 def show(title, judgements, console):
@@ -38,13 +40,13 @@ def headings(judgements):
 
 def texts(judgement, judgements):
     """Its row under them."""
-    known = {"variant": judgement.variant, "connections": f"{judgement.connections or 0:,}", "load": judgement.load, **judgement.figures}
+    known = {"variant": judgement.variant, "connections": f"{judgement.connections:,}" if judgement.connections else ABSENT, "load": judgement.load, **judgement.figures}
     return [known.get(name, ABSENT) for name in headings(judgements)]
 
 
 def markdown(title, judgements):
     """What changed on top, all else folded away."""
-    changed = [each for each in by_weight(judgements) if each.found != UNCHANGED]
+    changed = [each for each in by_weight(judgements) if each.found not in (UNCHANGED, LEFT_OUT)]
     lines = [f"### {title}", "", f"**{counts(judgements)}**", ""]
     if changed:
         lines += ["| cell | tier | verdict | why |", "|---|---|---|---|"]
@@ -66,26 +68,36 @@ def _cell(text):
 def junit(judgements):
     """A test case for each cell: failures are failures, what could not be judged is skipped."""
     failures = [each for each in judgements if each.found in FAILURES]
-    skipped = [each for each in judgements if each.found in (UNMEASURED, UNDECIDED)]
-    suite = ElementTree.Element("testsuite", name="echobench gate", tests=str(len(judgements)), failures=str(len(failures)),
+    skipped = [each for each in judgements if each.found in SKIPPED]
+    nothing = not any(map(is_compared, judgements))  # which is a failure
+    suite = ElementTree.Element("testsuite", name="echobench gate", tests=str(len(judgements) + nothing), failures=str(len(failures) + nothing),
                                 skipped=str(len(skipped)), errors="0")
+    if nothing:
+        ElementTree.SubElement(ElementTree.SubElement(suite, "testcase", classname="gate", name="comparison"), "failure", message=NOTHING)
     for each in judgements:
-        case = ElementTree.SubElement(suite, "testcase", classname=f"gate.{each.tier}", name=each.cell)
+        case = ElementTree.SubElement(suite, "testcase", classname=f"gate.{each.tier}", name=_xml(each.cell))
         if each in failures or each in skipped:
             ElementTree.SubElement(case, "failure" if each in failures else "skipped",
-                                   message=f"{each.found}: {'; '.join(each.why)}")
+                                   message=_xml(f"{each.found}: {'; '.join(each.why)}"))
     return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True)
 
 
+def _xml(text):
+    """Without what XML 1.0 has no way to write: a server may say anything."""
+    return re.sub("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "\ufffd", text)
+
+
 def annotations(judgements):
-    """GitHub's workflow commands: one for each cell that fails, or cannot be judged."""
-    for each in by_weight(judgements):
-        if each.found in FAILURES + (UNMEASURED, UNDECIDED):
-            level = "error" if each.found in FAILURES else "warning"
-            yield f"::{level} title=echobench: {_property(each.cell)}::{_data(f'{each.found}: ' + '; '.join(each.why))}"
-    for each in judgements:
-        if each.found in (IMPROVED, NEW):
-            yield f"::notice title=echobench: {_property(each.cell)}::{_data(': '.join([each.found, '; '.join(each.why)]))}"
+    """GitHub's workflow commands: one for each cell that changed, or cannot be judged, the worst first; as many of a level as are shown."""
+    levels = {"error": FAILURES, "warning": (UNMEASURED, UNDECIDED), "notice": (IMPROVED, NEW)}
+    if not any(map(is_compared, judgements)):
+        yield f"::error title=echobench::{NOTHING}"
+    for level, found in levels.items():
+        own = [each for each in by_weight(judgements) if each.found in found]
+        for each in own[:MOST_ANNOTATIONS]:
+            yield f"::{level} title=echobench: {_property(each.cell)}::{_data(': '.join([each.found, '; '.join(each.why)]))}"
+        if more := own[MOST_ANNOTATIONS:]:
+            yield f"::{level} title=echobench::and {len(more)} more: the job's summary has them"
 
 
 def _data(text):

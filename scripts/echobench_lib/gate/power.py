@@ -49,7 +49,8 @@ def run(options, console):
         found = "; ".join(f"{each.side} {each.found} ({each.figure})" for each in tries[-len(study.sides):])
         console.print(f"{number + 1} of {options.tries}: {found}", soft_wrap=True, markup=False)
     show(document, console)
-    charts.draw([{"name": "power", "spec": chart(document)}], folder / "charts")
+    charts.draw([{"name": "power", "spec": chart(document), "origin": charts.origin(document["commit"], document["host"]["cpu"], document["made_at"])}],
+                folder / "charts")
     console.print(f"{folder}: {FILE_NAME}, charts/power.svg", soft_wrap=True)
     return 0
 

@@ -8,8 +8,9 @@ from .. import Failure, Usage
 from ..micro.figures import time_ns
 from ..micro.measure import GUESSED_TIMES, TOGETHER, Process, in_chunks, list_rows, measure
 from ..micro.questions import Question, plain
+from .builds import ask
 from .decide import Figure, confirmed
-from .judgement import BROKE, BROKEN, MISSING, NEW, NOT_MEASURABLE, UNCHANGED, UNMEASURED, Judgement
+from .judgement import BROKE, MISSING, NEW, UNCHANGED, UNMEASURED, Judgement
 
 TIER = "primitives"
 PROGRAM = "echo-microbench"
@@ -21,14 +22,7 @@ FIGURE = "time per operation"
 
 def rows(base, head, pattern):
     """{build: its rows that match `pattern`, an expression of Google Benchmark}; Usage where none does."""
-    found = {}
-    for build, status in ((base, NOT_MEASURABLE), (head, BROKEN)):
-        try:
-            found[build] = _rows(build, pattern)
-        except Failure as failure:
-            error = Failure(f"{build.label}: {failure}")
-            error.exit_status = status
-            raise error from None
+    found = ask(base, head, lambda build: _rows(build, pattern))
     if not any(found.values()):
         raise Usage(f"--micro {pattern}: no row of {PROGRAM} matches, in either revision")
     return found

@@ -4,7 +4,6 @@ slice; anew in each restart.  Each round is an experiment, whose result is kept.
 import re
 from dataclasses import dataclass
 
-from .. import Usage
 from ..analyse import connections
 from ..analyse.statistics import trimmed_mean
 from ..analyse.summary import COST, cell_log_ratios, is_sound, log_ratios, reasons_of, slice_cost, summarise, verdict_of
@@ -13,8 +12,9 @@ from ..plan.placement import place
 from ..plan.topology import read_topology
 from ..progress import Progress
 from ..run.runner import Runner
+from .builds import ask
 from .decide import Figure, confirmed
-from .judgement import BROKE, IMPROVED, MISSING, NEW, REGRESSED, UNCHANGED, UNDECIDED, UNMEASURED, Judgement
+from .judgement import BROKE, IMPROVED, LEFT_OUT, MISSING, NEW, REGRESSED, UNCHANGED, UNDECIDED, UNMEASURED, Judgement
 
 TIER = "timed"
 RESTART_S = 3.75     # of a cell: starting three servers, warming up, measuring, stopping
@@ -58,10 +58,9 @@ class Round:
 
 def judge(base, head, driver, asked, console, folder):
     """A Judgement for each cell.  The Build `driver` has the load generator; `asked` has `variants` and `timed` (connections), `budget` (seconds a cell)."""
-    listed = {build: {entry["name"]: entry for entry in build.list_variants() if not entry["unavailable_reason"]} for build in (base, head)}
-    names = asked.variants or list(listed[base] | listed[head])
-    if unknown := [name for name in names if name not in listed[base] | listed[head]]:
-        raise Usage(f"no variant '{unknown[0]}' in either revision, or it cannot run here")
+    listed = ask(base, head, lambda build: {entry["name"]: entry for entry in build.list_variants() if not entry["unavailable_reason"]})
+    available = listed[base] | listed[head]
+    names = [name for name in dict.fromkeys(asked.variants or available) if name in available]  # the exact tier tells of the others
     margins = {**MARGINS, CPU: asked.margin}
     judgements, firsts = [], {}
     for variant in names:
@@ -71,6 +70,9 @@ def judge(base, head, driver, asked, console, folder):
                 judgements += [Judgement(TIER, variant, clients, alone, [], {}, load) for load in LOADS]
             elif listed[base][variant]["holds"] == "any":
                 firsts[variant, clients] = measure(base, head, driver, variant, clients, 0, asked, console, folder)
+            else:
+                judgements.append(Judgement(TIER, variant, clients, UNMEASURED if asked.variants else LEFT_OUT,
+                                            [f"it does not hold any number of clients, but {listed[base][variant]['holds']}"]))
     seconds = {key: measure(base, head, driver, *key, 1, asked, console, folder, first.rate)
                for key, first in firsts.items() if needs_second(first, margins)}
     return judgements + verdicts({cell: [first, *([seconds[key]] if key in seconds else [])]
@@ -93,7 +95,8 @@ def needs_second(first, margins):
     """Whether anything was left open, or is to be confirmed; what could not be measured may be, a little later."""
     if first.refusals:
         return not any(found == BROKE for found, _ in first.refusals.values())
-    return any(figure.is_open for cell in first.values for figure in figures_of(cell, [first], margins).values())
+    return any(CPU not in figures or any(figure.is_open for figure in figures.values())
+               for cell in first.values for figures in [figures_of(cell, [first], margins)])
 
 
 def figures_of(cell, rounds, margins):
@@ -167,7 +170,8 @@ def read(document, cells, head="head"):
             for name in ("p50", "p99", "p99.9"):
                 values[cell][name] = _per_restart(own, head, lambda each, name=name: each.get("response_ns", {}).get(name))
         else:
-            values[cell][MEMORY] = _per_restart(own, head, _memory)
+            rises = _per_restart(own, head, _memory)
+            values[cell][MEMORY] = rises if any(rises) else []  # none: both are too small to be told from the noise
     rates = [each["workload"]["rate_per_s"] for each in document["cells"] if "rate_per_s" in each["workload"]]
     return Round(document, values, refusals, rates[0] if rates else None)
 
@@ -183,7 +187,8 @@ def _refusal(cells, runs, load, head):
     if wrong:
         return UNMEASURED, f"{wrong[0][0]}: {wrong[0][1]}"
     if said:
-        return BROKE if cells and re.search(rf"(^|; ){re.escape(head)}\b", said[0]) else UNMEASURED, said[0]
+        blamed = next((text for text in said if cells and re.search(rf"(^|; ){re.escape(head)}\b", text)), None)
+        return (BROKE, blamed) if blamed else (UNMEASURED, said[0])
     if not cells:
         return UNMEASURED, "nothing was measured"
     sound = [cell for cell in cells if is_sound(cell)]
@@ -212,7 +217,7 @@ def _per_restart(cells, head, figure_of):
 def _memory(cell):
     """Resident: of the base's program two processes run, of the head's one, and a page is shared by those who run it."""
     grown = connections.resident(cell)
-    return grown if grown and grown * connections.held(cell) >= LEAST_GROWTH else None
+    return None if grown is None else max(grown, LEAST_GROWTH / connections.held(cell))
 
 
 def _judge(cell, rounds, figures, sure):
@@ -222,12 +227,14 @@ def _judge(cell, rounds, figures, sure):
                          cell.load)
 
     refusals = [each.refusals[cell] for each in rounds if cell in each.refusals]
-    for found, why in refusals:
+    for found, why in sorted(refusals, key=lambda refusal: refusal[0] != BROKE):
         if found == BROKE or len(refusals) == len(rounds):
             return judged(found, [why])
     gating = {name: figure for name, figure in figures.items() if not figure.advisory}
     found = {name: figure.found(name in sure) for name, figure in gating.items()}
+    if CPU not in found and REGRESSED not in found.values():
+        return judged(UNMEASURED, ["what a request costs could not be had of both sides"])
     for worst in (REGRESSED, UNMEASURED, UNDECIDED, IMPROVED):
         if names := [name for name, each in found.items() if each == worst]:
             return judged(worst, [gating[name].why(worst) for name in names])
-    return judged(UNCHANGED, []) if found else judged(UNMEASURED, ["no figure could be had of both sides"])
+    return judged(UNCHANGED, [])

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from .. import documents
+from .. import Failure, documents
 from ..micro.questions import plain
 from ..progress import Progress
 from ..run.programs import require_descriptors
@@ -13,6 +13,16 @@ FILE_NAME = "gate.json"
 
 
 def run(options, console):
+    """The exit status; what keeps the gate itself from working is no regression."""
+    try:
+        return _run(options, console)
+    except Failure as failure:
+        if failure.exit_status == judgement.REGRESSION:
+            failure.exit_status = judgement.NOT_MEASURABLE
+        raise
+
+
+def _run(options, console):
     folder = documents.new_folder(options.out, "gate", FILE_NAME, timed.TIER)
     require_descriptors(max([2 * max(options.connections), *(3 * clients for clients in options.timed)]))
     if options.head == "HEAD" and builds.has_changes():

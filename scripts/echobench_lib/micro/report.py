@@ -73,7 +73,8 @@ def write(document, sections, answers, folder):
     """Writes charts/*.svg and index.html into `folder` and returns the page's path."""
     documents.require_no_report(folder)
     charts.install()
-    specs = [{"name": section.question.file, "spec": _chart(section)} for section in sections
+    origin = charts.origin(*(document["context"].get(key) for key in ("commit", "cpu", "date")))
+    specs = [{"name": section.question.file, "spec": _chart(section), "origin": origin} for section in sections
              if any(row.ns for row in section.rows)]
     drawn = charts.draw(specs, folder / "charts")
     path = folder / documents.PAGE

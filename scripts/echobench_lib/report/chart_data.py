@@ -173,7 +173,7 @@ def _gain_data(groups):
             interval = gain.gain
             data.append({"panel": f"{gain.of}, {_over(group, groups)}", "order": f"{gain.of} {workload.connections:09}",
                          "load": " ".join(filter(None, (LOADS[workload.load], workload.rate))), "load_order": order,
-                         "burn": gain.twin.rsplit("+", 1)[-1], "known_us": gain.known_ns / 1000, "gain": interval.estimate,
+                         "connections": workload.connections, "burn": gain.twin.rsplit("+", 1)[-1], "known_us": gain.known_ns / 1000, "gain": interval.estimate,
                          "low": interval.low, "high": interval.high, "doubt": gain.doubt or "shown"})
     return data
 
@@ -256,11 +256,13 @@ def _scaling_data(groups):
     data = []
     for order, group in enumerate(groups):
         for step in steps(group):
-            if step.is_first or step.row.throughput is None:
+            if step.is_first:
                 values = (1, None, None)
+            elif step.speed_up is None:
+                continue
             else:
                 values = (step.speed_up.estimate, step.speed_up.low, step.speed_up.high)
-            data.append({"variant": step.of, "panel": _panel(group, groups), "order": order, "threads": step.threads,
+            data.append({"variant": step.of, "panel": _panel(group, groups), "order": order, "threads": step.threads, "connections": group.workload.connections,
                          **dict(zip(("speed_up", "low", "high"), values)), "throughput_text": throughput_text(step.row),
                          "cpu_us": step.row.cost_ns / 1000 if step.row.cost_ns is not None else None})
     return data if len({point["threads"] for point in data}) > 1 else []

@@ -55,6 +55,11 @@ def build(groups):
     return [coloured(name, values, palette) for name, values in found]
 
 
+def origin(commit, cpu, time, *more):
+    """`commit 0123456789ab, AMD EPYC, 2026-11-28`: what is known of where a result is from."""
+    return ", ".join(filter(None, (*more, commit and f"commit {commit[:12]}", cpu, time and time[:10])))
+
+
 def names():
     """Of all charts that there can be."""
     return {path.name.removesuffix(".vl.json") for path in (FOLDER / "specs").glob("*.vl.json")}
@@ -69,7 +74,7 @@ def coloured(name, values, palette=None):
     """{name, spec}: the chart NAME, in which each of its variants has its colour."""
     palette = palette or colours(dict.fromkeys(point["variant"] for point in values))
     spec = complete(name, values)
-    shown = {point["variant"] for point in values if "variant" in point}
+    shown = dict.fromkeys(point["variant"] for point in values if "variant" in point)  # in the same order each time
     _set_colours(spec, {variant: palette[variant] for variant in sorted(shown, key=_ladder_place)})
     return {"name": name, "spec": spec}
 
@@ -105,7 +110,7 @@ def install():
 
 
 def draw(charts, folder):
-    """Writes FOLDER/NAME.svg for every chart and returns {name: svg text}."""
+    """Writes FOLDER/NAME.svg for every chart and returns {name: svg text}.  A chart that has an `origin` says it."""
     folder.mkdir(parents=True, exist_ok=True)
     done = subprocess.run(["node", str(FOLDER / "render.mjs"), str(folder)], input=json.dumps(charts),
                           capture_output=True, text=True, cwd=FOLDER)

@@ -38,14 +38,12 @@ def load(file):
 
 
 def origin(name, document):
-    """`commit 0123456789ab, AMD EPYC, 2026-11-28`: what is known of it."""
-    commit, cpu, time = ALL[name].about(document)
-    return ", ".join(filter(None, (commit and f"commit {commit[:12]}", cpu, time and time[:10])))
+    return charts.origin(*ALL[name].about(document))
 
 
 def chart(name, document):
-    """{name, spec}, as of charts.build."""
-    return {"name": ALL[name].chart, "spec": ALL[name].draw(document)}
+    """{name, spec, origin}"""
+    return {"name": ALL[name].chart, "spec": ALL[name].draw(document), "origin": origin(name, document)}
 
 
 def _counts(document):
@@ -58,7 +56,9 @@ def _counts(document):
             if figure and cell["connections"] in (every[0], every[-1]):
                 points.append({"variant": cell["variant"], "panel": format_connections(cell["connections"]), "order": cell["connections"],
                                "figure": what, "figure_order": order, "count": figure["per_request"], "text": figure_text(figure)})
-    return charts.coloured("counts", points)["spec"]
+    spec = charts.coloured("counts", points)["spec"]
+    spec["title"]["subtitle"] = f"{document['config']['payload_bytes']:,}-byte {document['config']['framing']}. {spec['title']['subtitle']}"
+    return spec
 
 
 def _primitives(document):
@@ -75,8 +75,8 @@ def _primitives(document):
 ALL = {
     "count": Companion(
         file_name=counts.FILE_NAME, load=counts.load, verb="echobench count", heading="Counts", chart="counts", draw=_counts,
-        text="What a request costs in user-space instructions, system calls and allocations: the same on any host, however noisy. All "
-             "connections are ready at each wake-up.",
+        text="What a request costs in user-space instructions, system calls and allocations: the same however busy the host is; compiler, "
+             "C library and CPU change them. All connections are ready at each wake-up.",
         about=lambda document: (document["tool"].get("build", {}).get("commit"), document["host"].get("cpu"), document["started_at"])),
     "micro": Companion(
         file_name=micro.FILE_NAME, load=micro.load, verb="echobench micro", heading="Primitives", chart="primitives", draw=_primitives,

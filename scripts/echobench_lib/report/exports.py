@@ -12,7 +12,7 @@ import json
 from dataclasses import dataclass
 
 from .. import Usage, documents, result
-from ..analyse.summary import COST, summarise
+from ..analyse.summary import COST, TIME, summarise
 from ..count import document as counts
 
 FORMATS = ("bmf", "github", "otava")
@@ -76,7 +76,7 @@ def of_result(document, reference):
                     interval = row.latency_intervals.get(percentile)
                     bounds = (interval.low, interval.high) if interval else ()
                     found.append(Figure(name, percentile, "ns", row.latency_ns[percentile], *bounds))
-            if workload.load == "closed":
+            if workload.load == "closed" and not group.doubt(TIME):
                 found.append(Figure(name, "throughput", "requests/s", row.throughput, less_is_better=False))
             if row.memory_bytes is not None:
                 found.append(Figure(name, "memory-per-connection", "bytes", row.memory_bytes))

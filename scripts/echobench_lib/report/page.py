@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from .. import documents
 from ..analyse import gain
+from ..analyse.scaling import steps
 from ..analyse.summary import COST
 from ..result import LOADS
 from . import blocking, charts, companions, scaling, tables
@@ -48,7 +49,7 @@ _LINKS = {"tables": "Tables", "verdicts": "Verdicts", "reading": "How to read",
 def write(document, groups, folder, beside=None):
     """Writes charts/*.svg and index.html into `folder` and returns the page's path.  `beside`: documents of companions."""
     charts.install()
-    specs = specs_of(groups, beside or {})
+    specs = specs_of(document, groups, beside or {})
     drawn = charts.draw(specs, folder / "charts")
     for name in charts.names() - drawn.keys():
         (folder / "charts" / f"{name}.svg").unlink(missing_ok=True)  # of a report that was here before
@@ -57,9 +58,11 @@ def write(document, groups, folder, beside=None):
     return path
 
 
-def specs_of(groups, beside):
-    """Of all charts of the page: [{name, spec}]."""
-    return charts.build(groups) + [companions.chart(name, document) for name, document in beside.items()]
+def specs_of(document, groups, beside):
+    """Of all charts of the page: [{name, spec, origin}]."""
+    origin = charts.origin(document["tool"].get("commit"), document["host"].get("cpu"), document.get("started_at"),
+                           document.get("experiment", {}).get("name"))
+    return [{**chart, "origin": origin} for chart in charts.build(groups)] + [companions.chart(name, each) for name, each in beside.items()]
 
 
 def render(document, groups, drawn, specs, libraries, beside=None, held=None):
@@ -82,7 +85,9 @@ def render(document, groups, drawn, specs, libraries, beside=None, held=None):
                  own=[chart["name"] for chart in specs if chart["name"] not in of_parts],
                  failed=[run for run in runs if "error" in run], tables=_tables(groups), gains=tables.gains(groups),
                  scaling=[replace(each, rows=[(None, texts) for _, texts in each.rows]) for each in scaling.tables(groups)],
-                 families={variant: charts.family_of(variant) for variant in dict.fromkeys([*(row.variant for row in rows), *charts.shown(specs)])},
+                 families={variant: charts.family_of(variant) for variant in dict.fromkeys(
+                     [*(row.variant for row in rows), *charts.shown(specs), *(name for group in groups for name in group.unavailable),
+                      *(each.of for group in groups for each in steps(group))])},
                  connections=sorted({group.workload.connections for group in groups}),
                  palette=charts.colours(dict.fromkeys(row.variant for row in rows)),
                  notes=notes(groups, document), doubts=tables.doubts(groups), verdicts=VERDICTS,

@@ -12,13 +12,13 @@ def tables(groups):
     made = []
     for group in groups:
         if found := steps(group):
-            made.append(Table(f"scaling: {group.workload.describe(group.rate_per_s)}", COLUMNS, [(step.row, _texts(step)) for step in found]))
+            made.append(Table(f"scaling: {group.workload.describe(group.rate_per_s)}", COLUMNS, [(step.row, _texts(step)) for step in found], groups=[group]))
     return made
 
 
 def _texts(step):
     row = step.row
-    speed_up, interval = (("1", "its first step") if step.is_first else
+    speed_up, interval = (("1", "its first step") if step.is_first else (ABSENT, "") if step.speed_up is None else
                           (("≥ " if row.is_bound else "") + f"{step.speed_up.estimate:.2f}", interval_text(step.speed_up, "{:.2f}".format)))
     shares = f"{100 * min(step.shares):.0f} to {100 * max(step.shares):.0f} %" if len(step.shares) > 1 else ABSENT
     return [step.of, f"{step.threads:,}", throughput_text(row), speed_up, interval, cost_text(row), shares,

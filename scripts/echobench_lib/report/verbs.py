@@ -51,8 +51,9 @@ def compare_two(options, console):
         return 1
     if undecided or changes.missing or changes.skipped:
         return 2
-    if not any(line.changes for line in changes.lines):
-        console.print("undecided: no figure could be judged", soft_wrap=True)
+    wanted = {figure for line in changes.lines for figure in (COST, TIME) if figure in compare.figures_of(line.workload)}
+    if not any(changes.judged(figure) for figure in wanted or (compare.LATENCY,)):
+        console.print(f"undecided: {' and '.join(sorted(wanted)) or 'no figure'} could not be judged in any cell", soft_wrap=True)
         return 2
     console.print(f"no figure is shown to be worse by more than {100 * options.fail_over:g} % relative to {changes.reference}: "
                   + ", ".join(f"{figure} judged in {changes.judged(figure)} cells" for figure in (COST, TIME, *((compare.LATENCY,) if changes.judged(compare.LATENCY) else ()))), soft_wrap=True)

@@ -23,7 +23,7 @@ def verify(options, console):
     beside = companions.load(file)
     groups = summarise(document, reference)
     charts.install()
-    specs = page.specs_of(groups, beside)
+    specs = page.specs_of(document, groups, beside)
     with tempfile.TemporaryDirectory() as scratch:
         drawn = charts.draw(specs, Path(scratch))
         separate = _differing_files(file.parent / "charts", drawn)

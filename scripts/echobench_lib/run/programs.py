@@ -40,7 +40,10 @@ def list_variants():
 
 def _listed(path):
     command = [str(path), "--list=json"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=START_S)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=START_S)
+    except subprocess.TimeoutExpired:
+        raise Failure(f"{' '.join(command)}: said nothing within {START_S:.0f} s") from None
     try:
         if done.returncode == 0:
             return json.loads(done.stdout)

@@ -186,7 +186,7 @@ def test_a_plain_closed_loop_judges_no_cost(echobench, measure):
 def test_a_figure_whose_gain_is_not_shown_judges_nothing(echobench, measure, monkeypatch):
     monkeypatch.delenv("FAKE_STRAIGHT")
     done = echobench("compare", measure("a", FOUR), measure("b", FOUR, FAKE_SLOWER="thread-pool=2"), "--fail-over", "10%")
-    assert done.returncode == 2 and "undecided: no figure could be judged" in done.stdout
+    assert done.returncode == 2 and "undecided: CPU per request and throughput could not be judged in any cell" in done.stdout
     assert "CPU per request not judged in 4 of 4 cells: bends in A" in done.stdout
 
 

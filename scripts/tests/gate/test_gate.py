@@ -11,7 +11,7 @@ from conftest import FAKES, run_echobench
 from echobench_lib import Failure, Usage
 from echobench_lib.gate import builds, exact, outputs
 from echobench_lib.gate.builds import BrokenBuild, Build
-from echobench_lib.gate.judgement import (BROKE, IMPROVED, MISSING, NEW, REGRESSED, UNCHANGED, UNDECIDED, UNMEASURED, Judgement,
+from echobench_lib.gate.judgement import (BROKE, IMPROVED, LEFT_OUT, MISSING, NEW, REGRESSED, UNCHANGED, UNDECIDED, UNMEASURED, Judgement,
                                           exit_status)
 
 BASE, HEAD = (Build(name, commit * 40, FAKES) for name, commit in (("main", "a"), ("HEAD", "b")))
@@ -24,7 +24,7 @@ def figure(*values, exact=True):
 def cell(instructions=500, sends=1, functions=None, **figures):
     return {"figures": {"instructions": figure(instructions, instructions), "allocations": figure(0.0, 0.0),
                         "allocated_bytes": figure(0.0, 0.0), "system_calls": figure(sends, sends), **figures},
-            "system_calls": {"sendto": figure(sends, sends)}, "inexact": "",
+            "system_calls": {"sendto": figure(sends, sends)}, "inexact": "", "refused": {},
             "functions": [{"name": name, "instructions": number, "share": 0} for name, number in (functions or {}).items()]}
 
 
@@ -39,7 +39,8 @@ def judge(before, after, margin=0.01):
     (cell(), cell(sends=1.02), REGRESSED), (cell(), cell(400, sends=1.02), REGRESSED), (cell(sends=2), cell(), IMPROVED),
     (cell(), cell(allocations=figure(1.0, 1.0)), REGRESSED), (cell(), None, MISSING), (None, cell(), NEW),
     (cell(), "it crashed", BROKE), (None, "it crashed", BROKE), ("it crashed", cell(), UNMEASURED),
-    ("it crashed", "it crashed", BROKE), (cell(), cell(instructions=501, allocations=None), UNDECIDED)])
+    ("it crashed", "it crashed", UNMEASURED), (cell(), cell(instructions=501, allocations=None), UNDECIDED),
+    (cell(allocations=None), cell(allocations=None), UNDECIDED), ({**cell(system_calls=None), "system_calls": {}}, cell(), UNDECIDED)])
 def test_what_is_found_of_a_cell(before, after, found):
     assert judge(before, after).found == found
 
@@ -58,7 +59,8 @@ def test_the_margin_is_the_users():
 
 @pytest.mark.parametrize("found, status, strictly", [
     ([UNCHANGED, IMPROVED, NEW], 0, 0), ([UNCHANGED, REGRESSED, UNDECIDED], 1, 1), ([REGRESSED, MISSING], 2, 2), ([BROKE], 2, 2),
-    ([UNCHANGED, UNMEASURED], 3, 3), ([UNMEASURED, REGRESSED], 1, 1), ([UNDECIDED, UNCHANGED], 0, 4), ([], 2, 2), ([NEW], 2, 2)])
+    ([UNCHANGED, UNMEASURED], 3, 3), ([UNMEASURED, REGRESSED], 1, 1), ([UNDECIDED, UNCHANGED], 0, 4), ([UNDECIDED, NEW, LEFT_OUT], 4, 4),
+    ([UNCHANGED, LEFT_OUT], 0, 0), ([], 2, 2), ([NEW], 2, 2), ([LEFT_OUT], 2, 2)])
 def test_exit_statuses(found, status, strictly):
     judgements = [Judgement("exact", f"v{number}", 1, each) for number, each in enumerate(found)]
     assert exit_status(judgements) == status
@@ -91,6 +93,8 @@ def test_annotations_are_one_line_each():
     assert list(outputs.annotations(JUDGEMENTS)) == [
         "::error title=echobench: poll%2C 1 connection::regressed: a | b <i>",
         "::warning title=echobench: fiber%2C 1 connection::cannot tell: why%0Anot"]
+    many = list(outputs.annotations([Judgement("exact", "epoll", number, REGRESSED, ["why"]) for number in range(1, 21)]))
+    assert len(many) == 10 and many[-1] == "::error title=echobench::and 11 more: the job's summary has them"
 
 
 # ---- the verb ----
@@ -99,11 +103,11 @@ def test_annotations_are_one_line_each():
 def gate(monkeypatch, tmp_path):
     """Runs the verb with counts that are given: {variant: a cell, or why there is none}, of base and head."""
 
-    def gate(base, head, *options, **environment):
+    def gate(base, head, *options, uncounted={}, **environment):
         sides = {BASE: base, HEAD: head}
         monkeypatch.setattr(builds, "build", lambda names, console, **_: [BASE, HEAD])
-        monkeypatch.setattr(exact, "_count", lambda plans, progress: {
-            build: {(variant, 64): counted for variant, counted in side.items()} for build, side in sides.items()})
+        monkeypatch.setattr(exact, "_count", lambda plans, progress: ({
+            build: {(variant, 64): counted for variant, counted in side.items()} for build, side in sides.items()}, uncounted))
         out = tmp_path / str(len(list(tmp_path.iterdir())))
         return run_echobench("gate", "--base", "main", "--out", out, *options, **environment), out
 
@@ -124,6 +128,20 @@ def test_a_regression_fails_and_is_told_everywhere(gate, tmp_path):
     assert ElementTree.fromstring((out / "gate.xml").read_text()).get("failures") == "1"
 
 
+def test_what_is_not_counted_is_told_and_changes_nothing(gate):
+    done, out = gate({"epoll": cell()}, {"epoll": cell()}, uncounted={"prefork": "it serves with 3 processes"})
+    assert done.returncode == 0 and "prefork: not judged: it serves with 3 processes" in done.stdout
+    assert ElementTree.fromstring((out / "gate.xml").read_text()).get("skipped") == str((out / "gate.json").read_text().count('"not judged"'))
+
+
+def test_a_gate_that_cannot_work_has_found_no_regression(gate, monkeypatch):
+    def fail(*_, **__):
+        raise Failure("no valgrind here")
+    monkeypatch.setattr(exact, "judge", fail)
+    done, _ = gate({}, {})
+    assert done.returncode == 3 and done.stderr == "echobench: no valgrind here\n"
+
+
 def test_what_has_not_changed_passes(gate):
     done, _ = gate({"epoll": cell()}, {"epoll": cell()})
     assert done.returncode == 0 and "1 unchanged" in done.stdout and "::" not in done.stdout
@@ -141,7 +159,7 @@ def test_broken_missing_and_new(gate, base, head, status, says):
 
 
 def test_what_cannot_be_told_fails_only_strictly(gate):
-    sides = {"epoll": cell()}, {"epoll": cell(allocations=None)}
+    sides = {"epoll": cell(), "poll": cell()}, {"epoll": cell(allocations=None), "poll": cell()}
     assert gate(*sides)[0].returncode == 0
     assert gate(*sides, "--strict")[0].returncode == 4
 
@@ -237,11 +255,12 @@ def test_changes_that_are_not_committed_are_seen(repository):
 
 def test_a_failure_of_one_cell_leaves_the_others(monkeypatch):
     def measure(self, cell):
-        if cell.variant == "epoll":
+        measured.append(cell)
+        if measured.count(cell) > 1 and cell.variant == "epoll":  # the head's comes second
             raise Failure("epoll: ended by SIGSEGV")
-        return cell_of[cell.variant]
+        return counted
 
-    cell_of = {"asio-callback": cell()}
+    measured, counted = [], globals()["cell"]()
     monkeypatch.setattr(exact.Measurement, "measure", measure)
     asked = SimpleNamespace(variants=["epoll", "asio-callback"], connections=[4], repeats=1, margin=0.01)
     found = {each.variant: each.found for each in exact.judge(BASE, HEAD, asked, lambda *_: None)}

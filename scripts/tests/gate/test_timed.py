@@ -7,7 +7,7 @@ from conftest import FAKES, run_echobench
 
 from echobench_lib.gate import builds, exact, timed
 from echobench_lib.gate.builds import Build
-from echobench_lib.gate.judgement import REGRESSED, UNCHANGED, UNDECIDED, UNMEASURED
+from echobench_lib.gate.judgement import BROKE, REGRESSED, UNCHANGED, UNDECIDED, UNMEASURED
 
 BASE, HEAD = (Build(name, commit * 40, FAKES) for name, commit in (("main", "a"), ("HEAD", "b")))
 
@@ -101,6 +101,34 @@ def test_a_server_that_was_not_saturated_is_told_with_its_reason():
     assert found(idle).why[0].startswith("base is unsaturated: not saturated: the server was busy 50 % of the time")
 
 
-def test_a_variant_of_neither_revision_is_a_mistake(gate):
-    done, _, _ = gate("nonsense")
-    assert done.returncode == 2 and "no variant 'nonsense' in either revision" in done.stderr
+def test_who_names_a_model_that_holds_one_client_is_told(gate):
+    done, [cell], _ = gate("iterative")
+    assert done.returncode == 3 and cell["found"] == "not measurable" and cell["why"] == ["it does not hold any number of clients, but one"]
+
+
+def test_a_failure_of_the_head_is_not_hidden_by_what_failed_before():
+    stolen, died = result(1, stolen=30_000_000), result(1)
+    for cell in died["cells"]:
+        if cell["variant"] == "head":
+            cell["checks"] = ["the server died during the run"]
+    assert found(stolen, died).found == BROKE
+    failed = {**result(1), "runs": [{"block": "saturation/c100", "error": error} for error in ("base+1us: could not start", "head: could not start")]}
+    assert found(failed).found == BROKE and found(failed).why == ["head: could not start"]
+
+
+def test_nothing_is_unchanged_without_what_a_request_costs():
+    silent = result(1)
+    for cell in silent["cells"]:
+        cell["memory"] = {"rss_before": 0, "rss_after": 10_000_000}
+        if cell["variant"] == "head":
+            cell["server"]["stopped"] = None
+    assert found(silent).found == UNMEASURED and found(silent).why == ["what a request costs could not be had of both sides"]
+
+
+def test_memory_that_rises_from_what_is_too_small_to_be_told_is_judged(monkeypatch):
+    grown = {"base": 8_000, "base+1us": 8_000, "head": 72_000}
+    monkeypatch.setattr(timed.connections, "resident", lambda cell: grown[cell["variant"]])
+    judged = found(result(1), result(1))
+    assert judged.found == REGRESSED and timed.MEMORY in judged.why[0]
+    grown["head"] = 9_000
+    assert found(result(1)).found == UNCHANGED and timed.MEMORY not in found(result(1)).figures

@@ -47,6 +47,12 @@ def test_every_chart_is_drawn_and_shows_every_variant(reported):
             assert variant in svg, f"{variant} is not in {name}"
 
 
+def test_a_chart_is_the_same_each_time():
+    points = [{"variant": name, "panel": "p", "order": 0, "requests": 1} for name in ("node", "go", "uvloop-protocol", "epoll")]
+    spec = json.dumps(charts.coloured("throughput", points)["spec"])
+    assert '"domain": ["epoll", "node", "go", "uvloop-protocol"]' in spec, "not as a set happens to be ordered"
+
+
 def test_a_variant_has_one_colour_everywhere(reported):
     folder, _ = reported
     _, groups = groups_of(folder)

@@ -39,6 +39,18 @@ def test_every_step_is_measured_on_as_many_cores_and_set_against_the_first(measu
     assert not any("nothing to scale to" in note for note in notes(groups, document))
 
 
+def test_a_step_that_cannot_be_told_is_not_the_first(measure, many_cores):
+    document = result.load(measure("ladders", {**LADDERS, "loads": LADDERS["loads"][:1]}))
+    for cell in document["cells"]:
+        if cell["variant"] == "epoll@4":
+            cell["verdict"] = "starved"
+    groups = summary.summarise(document, "epoll@1")
+    texts = {(texts[0], texts[1]): texts[3:5] for _, texts in scaling_tables(groups)[0].rows}
+    assert texts["epoll", "4"] == ["–", ""] and texts["epoll", "1"] == ["1", "its first step"]
+    points = next(chart["spec"]["data"]["values"] for chart in charts.build(groups) if chart["name"] == "scaling")
+    assert ("epoll", 4) not in {(point["variant"], point["threads"]) for point in points}
+
+
 def test_a_ladder_stands_in_one_block_however_many_there_must_be(measure, many_cores):
     document = result.load(measure("large", {**LADDERS, "restarts": 1, "loads": [{"load": "closed", "connections": [2500]}]}))
     blocks = {}

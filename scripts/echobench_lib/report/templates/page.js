@@ -68,7 +68,7 @@ class Chart {
 
   key(event) {
     const step = {ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1}[event.key], marks = this.marks();
-    if (!step || !marks.length) return;
+    if (!step || !marks.length || event.altKey || event.ctrlKey || event.metaKey) return;
     event.preventDefault();
     const at = marks.indexOf(document.activeElement), mark = marks[at < 0 ? 0 : (at + step + marks.length) % marks.length];
     mark.setAttribute('tabindex', '-1');
