@@ -16,7 +16,7 @@ from ..analyse.summary import COST, TIME, summarise
 from ..count import document as counts
 
 FORMATS = ("bmf", "github", "otava")
-TIME, COMMIT = "time", "commit"
+WHEN, COMMIT = "time", "commit"  # of a history
 PERCENTILES = ("p50", "p99")
 
 
@@ -110,11 +110,11 @@ def github(figures):
 def append_row(file, document, figures):
     """Adds a row, and columns for figures that the file has not had before; what a row lacks is `nan` in it.  Returns the columns."""
     rows = list(csv.DictReader(io.StringIO(file.read_text()))) if file.exists() else []
-    if rows and not {TIME, COMMIT} <= rows[0].keys():
-        raise Usage(f"{file}: it has no columns {TIME} and {COMMIT}: not a history")
-    rows.append({TIME: (document.get("finished_at") or document.get("started_at") or documents.now())[:19] + "+00:00",
+    if rows and not {WHEN, COMMIT} <= rows[0].keys():
+        raise Usage(f"{file}: it has no columns {WHEN} and {COMMIT}: not a history")
+    rows.append({WHEN: (document.get("finished_at") or document.get("started_at") or documents.now())[:19] + "+00:00",
                  COMMIT: commit_of(document), **{f"{each.benchmark} {each.measure}": f"{each.value:.6g}" for each in figures}})
-    columns = dict.fromkeys([TIME, COMMIT, *(name for row in rows for name in row)])
+    columns = dict.fromkeys([WHEN, COMMIT, *(name for row in rows for name in row)])
     text = io.StringIO()
     writer = csv.DictWriter(text, list(columns), restval="nan", lineterminator="\n")
     writer.writeheader()
@@ -126,9 +126,9 @@ def append_row(file, document, figures):
 
 def configure(file, columns):
     """Writes Otava's configuration for a history beside it (JSON, which is YAML), and returns its path."""
-    metrics = {name: {"column": name, "direction": 1 if name.endswith(" throughput") else -1} for name in columns if name not in (TIME, COMMIT)}
+    metrics = {name: {"column": name, "direction": 1 if name.endswith(" throughput") else -1} for name in columns if name not in (WHEN, COMMIT)}
     path = file.with_suffix(".otava.yaml")
-    documents.write({"tests": {file.stem: {"type": "csv", "file": str(file), "time_column": TIME, "attributes": [COMMIT], "metrics": metrics}}}, path)
+    documents.write({"tests": {file.stem: {"type": "csv", "file": str(file), "time_column": WHEN, "attributes": [COMMIT], "metrics": metrics}}}, path)
     return path
 
 
