@@ -74,8 +74,8 @@ def parser():
                       "else epoll, else the first)")
     show.add_argument("--out", type=Path, metavar="DIR", help="folder for charts/ and index.html (default: for a "
                       "folder or its result.json that folder; otherwise <file name>-report/ beside the file)")
-    show.add_argument("--lean", action="store_true", help="leave histograms out of the page that none of its figures needs: half of its "
-                      "size (default: off)")
+    show.add_argument("--lean", action="store_true", help="a page to be published, a quarter as large: histograms to two significant digits, "
+                      "charts that are drawn by its script only (default: off)")
     show.add_argument("--no-page", action="store_true", help="print the tables only (default: off)")
 
     against = verb("compare", reporting.compare_two, help="set two results side by side, by each cell's ratio to its own "

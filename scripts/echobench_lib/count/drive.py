@@ -29,6 +29,7 @@ from .peer import Peer
 START_S = 60    # valgrind reads all symbols first
 SIGNAL_S = 5    # what a signal does not end by then needs more than that
 ROUND_S = 60    # a round that takes longer has stuck
+END_S = 20      # an end that is not there then does not come
 PAUSE_S = 0.0001  # between two looks at threads
 HEADER = struct.Struct("!IBBBBII")  # length, version, op, flags, status, param, sequence
 REPLY = 0x80
@@ -36,6 +37,10 @@ REPLY = 0x80
 
 class Wrong(Failure):
     """A reply is not what it must be: no figure of this build may be believed."""
+
+
+class Endless(Failure):
+    """The server cannot be ended where it stands under this tool, however many connections it has."""
 
 
 class SeveralProcesses(Failure):
@@ -117,9 +122,9 @@ class Driven:
             return self._process.communicate(timeout=SIGNAL_S)[1]
         self._end_by_an_error()
         try:
-            return self._process.communicate(timeout=START_S)[1]
+            return self._process.communicate(timeout=END_S)[1]
         except subprocess.TimeoutExpired:
-            raise self._failure("did not end, by a signal or by an error of what it waits with") from None
+            raise Endless(str(self._failure("did not end, by a signal or by an error of what it waits with"))) from None
 
     def _end_by_an_error(self):
         """Valgrind keeps signals back during io_uring_enter(2).  A request ends that call, and the next one is refused: always

@@ -17,7 +17,7 @@ from ..documents import now
 from ..run.programs import program
 from ..units import format_connections
 from . import document, tools
-from .drive import Driven, SeveralProcesses, Shape, Wrong
+from .drive import Driven, Endless, SeveralProcesses, Shape, Wrong
 from .tools import NATIVE, Totals
 
 LENGTHS = ((20, 4), (120, 12))  # requests of a run, and rounds, at least; the larger counts
@@ -68,6 +68,7 @@ class Measurement:
         self._plan = plan
         self._file = file
         self._took_s = []
+        self._endless = {}  # {variant: {tool: why}}
         binary = program("servers", "echo-server")
         others = {name: _digest(program("servers", name)) for name in sorted({cell.program for cell in plan.cells} - {binary.name})}
         self.document = {
@@ -104,20 +105,25 @@ class Measurement:
         return 3 + 3 * self._plan.repeats
 
     def measure(self, cell):
-        """All runs of a cell, side by side: counting is not timing, so that they may."""
-        runs, refused = [], {}
+        """All runs of a cell, side by side: counting is not timing, so that they may.  A tool that fails is not asked again."""
+        runs, refused = [], dict(self._endless.get(cell.variant, {}))
         with tempfile.TemporaryDirectory(prefix="echobench-") as scratch, \
                 ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
             try:
                 jobs = [(tool, pool.submit(self._run, cell, tool, repeat, Path(scratch)))
-                        for tool in tools.TOOLS for repeat in range(self._plan.repeats)]
+                        for tool in tools.TOOLS if tool.name not in refused for repeat in range(self._plan.repeats)]
                 for tool, job in jobs:
+                    if tool.name in refused:
+                        job.cancel()
+                        continue
                     try:
                         runs += job.result()
                     except (Wrong, SeveralProcesses):
                         raise
                     except Failure as failure:
-                        refused.setdefault(tool.name, str(failure))
+                        refused[tool.name] = str(failure)
+                        if isinstance(failure, Endless):
+                            self._endless.setdefault(cell.variant, {})[tool.name] = str(failure)
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise

@@ -24,6 +24,12 @@ def load(path):
     return document
 
 
+def lean(document):
+    """For a report that is published: repetitions to five significant digits, from which their aggregates follow."""
+    return {**document, "benchmarks": [{key: float(f"{value:.5g}") if isinstance(value, float) else value for key, value in row.items()}
+                                       for row in document["benchmarks"] if row.get("run_type") != "aggregate"]}
+
+
 def is_partial(document):
     """Whether rows may be missing: --filter left them out, or it was not `echobench micro` that measured."""
     return "filter" in document["context"] or "rounds" not in document["context"]

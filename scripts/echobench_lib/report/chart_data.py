@@ -14,13 +14,18 @@ from . import blocking
 from .columns import throughput_text
 
 MAIN_RATES = ("half", "50%")  # whose costs are the headline
-NINES_STEP = 0.1              # of the axis of percentiles: 1 is 90 %, 2 is 99 %
+NINES_STEP, HALF = 0.2, 0.3    # of the axis of percentiles: 1 is 90 %, 2 is 99 %; the median is told, too
 LEAST_FOR_KNEE, LEAST_BEND = 4, 0.25  # rates; and how far, of 1, a curve must lie below its chord
 IDLE = ("idle",)
 
 
 def of_groups(groups):
-    """{name of the chart: its points}, in the order of the page; empty where there is nothing to show."""
+    """{name of the chart: its points}, in the order of the page, to five significant digits; empty where there is nothing to show."""
+    return {name: [{key: float(f"{value:.5g}") if isinstance(value, float) else value for key, value in point.items()} for point in points]
+            for name, points in _of_groups(groups).items()}
+
+
+def _of_groups(groups):
     closed = _closed_data(groups)
     return {"ladder": _ladder_data(groups), "cost-ratio": _ratio_data(groups), "cost-curve": _curve_data(groups),
             "cpu-split": _split_data(groups), "gain": _gain_data(groups), "throughput": closed,
@@ -204,9 +209,8 @@ def _latency_data(groups):
 def _percentiles(restarts):
     """Along the axis: of all restarts merged, and from the lowest to the highest restart where each has enough samples."""
     merged = merge(restarts)
-    points = []
-    for step in range(int(_most_nines(merged) / NINES_STEP) + 1):
-        nines = step * NINES_STEP
+    points, most = [], _most_nines(merged)
+    for nines in sorted([*([HALF] if HALF <= most else []), *(step * NINES_STEP for step in range(int(most / NINES_STEP) + 1))]):
         percent = 100 * (1 - 10**-nines)
         each = [restart.at(percent) for restart in restarts if restart.total and _most_nines(restart) >= nines]
         band = {"low": min(each) / 1000, "high": max(each) / 1000} if len(each) == len(restarts) > 1 else {}

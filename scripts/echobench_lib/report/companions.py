@@ -17,7 +17,7 @@ SHOWN = {"instructions": "instructions", "system_calls": "system calls", "alloca
 @dataclass(frozen=True)
 class Companion:
     """A part of the page: `heading`, `text`, the `verb` that measures it, and a `chart`, whose spec `draw(document)` gives.  `load(path)`
-    reads the document, `about(document)` is where it comes from: commit, CPU, time."""
+    reads the document, `about(document)` is where it comes from: commit, CPU, time, `lean(document)` what a lean report holds of it."""
 
     file_name: str
     load: object
@@ -27,6 +27,7 @@ class Companion:
     verb: str
     chart: str
     draw: object
+    lean: object = lambda document: document
 
 
 def load(file):
@@ -35,6 +36,11 @@ def load(file):
         text = file.read_text()
         return {name: each.load(file) for name, each in ALL.items() if f'id="result-{name}"' in text}
     return {name: each.load(file.parent / each.file_name) for name, each in ALL.items() if (file.parent / each.file_name).is_file()}
+
+
+def lean(documents):
+    """{name: document}, as a lean report holds them."""
+    return {name: ALL[name].lean(document) for name, document in documents.items()}
 
 
 def origin(name, document):
@@ -80,6 +86,7 @@ ALL = {
         about=lambda document: (document["tool"].get("build", {}).get("commit"), document["host"].get("cpu"), document["started_at"])),
     "micro": Companion(
         file_name=micro.FILE_NAME, load=micro.load, verb="echobench micro", heading="Primitives", chart="primitives", draw=_primitives,
+        lean=micro.lean,
         text="What the primitives under the models cost, by the cheapest thing that does the same work, measured by the same process.",
         about=lambda document: [document["context"].get(key) for key in ("commit", "cpu", "date")]),
     "power": Companion(

@@ -40,6 +40,7 @@ MEANINGS = {
     "idle": "What a connection costs that only stays open: memory of the server and of the kernel, threads, and the time until it is accepted.",
     "crr": "A connection for each request: even a model that holds one client can be compared.",
 }
+_WITHOUT_SCRIPT = "<p>drawn by the page's script</p>"
 _SCRIPT = Path(__file__).parent / "templates" / "page.js"
 _OF_COST = {column[0] for column in (COST_COLUMN, RATIO, INTERVAL)}
 _LINKS = {"tables": "Tables", "verdicts": "Verdicts", "reading": "How to read",
@@ -81,7 +82,8 @@ def render(document, groups, drawn, specs, libraries, beside=None, held=None):
     parts = [{"name": name, "about": companions.ALL[name], "origin": companions.origin(name, each), "held": held[name]} for name, each in beside.items()]
     of_parts = {part["about"].chart for part in parts}
     return whole("report.html", f"echobench: {experiment.get('name', 'echo-load')}", _subtitle(document), links, specs, libraries,
-                 document=document, held=held["result"], reference=reference, drawn=drawn, companions=parts,
+                 document=document, held=held["result"], reference=reference,
+                 drawn=dict.fromkeys(drawn, _WITHOUT_SCRIPT) if document.get("lean") else drawn, companions=parts,
                  own=[chart["name"] for chart in specs if chart["name"] not in of_parts],
                  failed=[run for run in runs if "error" in run], tables=_tables(groups), gains=tables.gains(groups),
                  scaling=[replace(each, rows=[(None, texts) for _, texts in each.rows]) for each in scaling.tables(groups)],
@@ -143,7 +145,7 @@ def _inert_script(text):
 
 def _inert_json(value):
     """JSON that cannot either."""
-    return Markup(json.dumps(value).replace("<", "\\u003c"))
+    return Markup(json.dumps(value, separators=(",", ":")).replace("<", "\\u003c"))
 
 
 def _subtitle(document):

@@ -9,7 +9,7 @@ from . import companions, comparison, page, terminal
 def report(options, console):
     file = documents.locate(options.result, result.FILE_NAME)
     if options.lean and file.suffix == ".html" and not options.out:
-        raise Usage("--lean would leave histograms out of the only copy of the result: give another folder by --out")
+        raise Usage("--lean would coarsen the histograms of the only copy of the result: give another folder by --out")
     document = result.lean(result.load(file)) if options.lean else result.load(file)
     reference = result.reference_of(document, options.reference)
     if reference is None:
@@ -17,7 +17,9 @@ def report(options, console):
     groups = terminal.show(document, reference, console)
     if not options.no_page:
         folder = options.out or documents.folder_of_report(file, result.FILE_NAME)
-        console.print(f"\nreport: {page.write(document, groups, folder, companions.load(file))}", soft_wrap=True)
+        beside = companions.load(file)
+        path = page.write(document, groups, folder, companions.lean(beside) if options.lean else beside)
+        console.print(f"\nreport: {path}", soft_wrap=True)
     return 0
 
 

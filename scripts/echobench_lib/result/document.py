@@ -6,6 +6,7 @@ from . import histogram
 
 SCHEMA_FILE = REPOSITORY / "results" / "result.schema.json"
 FILE_NAME = "result.json"
+LEAN_DIGITS = 2
 
 
 def load(path):
@@ -35,11 +36,16 @@ def save(document, path, new=0):
 
 
 def lean(document):
-    """Without the histograms that no figure of a report is computed from: their summaries are in the cells anyway."""
+    """For a report that is published: slices to five significant digits, histograms to two, which is within 1 %, and none that no figure of
+    a report is computed from: their summaries are in the cells anyway."""
     def needed(cell, kind):
         return kind in (("response",) if cell["load"] == "equal-load" else ("response", "service"))
-    return {**document, "cells": [{**cell, "histograms": {kind: text for kind, text in cell["histograms"].items() if needed(cell, kind)}}
-                                  if "histograms" in cell else cell for cell in document["cells"]]}
+    def cut(piece):
+        return {key: int(float(f"{value:.5g}")) if type(value) is int else value for key, value in piece.items()}
+    cells = [{**cell, "slices": [cut(piece) for piece in cell["slices"]]} if "slices" in cell else cell for cell in document["cells"]]
+    cells = [{**cell, "histograms": {kind: histogram.coarser(text, LEAN_DIGITS) for kind, text in cell["histograms"].items() if needed(cell, kind)}}
+             if "histograms" in cell else cell for cell in cells]
+    return {**document, "lean": True, "cells": cells}
 
 
 def _complete(cell, config):

@@ -84,6 +84,32 @@ def merge(histograms):
     return Histogram(values, numpy.bincount(where, weights=counts, minlength=len(values)).astype(numpy.int64))
 
 
+@lru_cache(maxsize=None)
+def coarser(text, digits):
+    """The same samples to so many significant digits, as text."""
+    histogram = decode(text)
+    indices, where = numpy.unique(_indices(histogram.values, digits), return_inverse=True)
+    counts = numpy.bincount(where, weights=histogram.counts, minlength=len(indices)).astype(numpy.int64)
+    numbers, at = bytearray(), 0
+    for index, count in zip(indices.tolist(), counts.tolist()):
+        if index > at:
+            numbers += _zigzag(at - index)
+        numbers += _zigzag(count)
+        at = index + 1
+    highest = int(_highest_equivalents(indices[-1:], 1, digits).max(initial=2))
+    payload = zlib.compress(struct.pack(">iiiiqqd", V2 | 0x10, len(numbers), 0, digits, 1, highest, 1.0) + bytes(numbers), 9)
+    return base64.b64encode(struct.pack(">ii", COMPRESSED_V2 | 0x10, len(payload)) + payload).decode()
+
+
+def _zigzag(number):
+    """As LEB128; counts of 2^55 and more do not occur."""
+    value, written = (number << 1) ^ (number >> 63), bytearray()
+    while value > 0x7F:
+        written.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*written, value])
+
+
 def _zigzag_numbers(data):
     position = 0
     while position < len(data):
@@ -99,6 +125,14 @@ def _zigzag_numbers(data):
                 break
             shift += 7
         yield (value >> 1) ^ -(value & 1)
+
+
+def _indices(values, digits):
+    """The buckets of values, where the lowest is 1."""
+    half_bits = (2 * 10**digits - 1).bit_length() - 1
+    bits = numpy.array([int(value).bit_length() for value in values], dtype=numpy.int64)
+    bucket = numpy.maximum(0, bits - half_bits - 1)
+    return (bucket << half_bits) + (values >> bucket)
 
 
 def _highest_equivalents(indices, lowest, digits):

@@ -137,6 +137,20 @@ def test_a_chart_speaks_to_a_keyboard_and_is_a_table_too(folder, tmp_path):
 
 
 @in_browser
+def test_a_lean_page_draws_what_it_gives_as_svg(folder, tmp_path):
+    assert run_echobench("report", folder, "--lean", "--out", tmp_path / "lean").returncode == 0
+    assert 'id="chart-ladder"><p>' in (tmp_path / "lean" / "index.html").read_text()
+    found = asked(tmp_path / "lean", tmp_path, """
+      const link = document.getElementById('chart-ladder').closest('figure').querySelector('a[download]');
+      link.click();
+      while (!link.href.startsWith('blob:')) await new Promise(done => setTimeout(done, 50));
+      return {file: await (await fetch(link.href)).text(), name: link.download, drawn: !!document.querySelector('#chart-ladder svg')};""")
+    assert found["name"] == "ladder.svg" and found["drawn"]
+    told = [re.findall(r"<t(?:ext|span)[^>]*>([^<]*)", svg) for svg in (found["file"], (tmp_path / "lean" / "charts" / "ladder.svg").read_text())]
+    assert told[0] == told[1] and any("commit fake" in text for text in told[0]), "with its title and where it is from"
+
+
+@in_browser
 def test_a_tooltip_tells_the_figures_of_a_mark(folder, tmp_path):
     found = asked(folder, tmp_path, """
       const mark = document.querySelector('#chart-ladder .mark-rect.role-mark path'), at = mark.getBoundingClientRect();
@@ -177,7 +191,7 @@ def one_digit(text, pattern):
     return text[:at] + str((int(text[at]) + 1) % 10) + text[at + 1:]
 
 
-@pytest.mark.parametrize("what", [r'<td class="right">\d\.\d+</td>', r'"ratio": \d\.\d+', r'aria-label="[^"]*ratio[^"]*: \d\.\d+', r"gain \d\.\d\d"])
+@pytest.mark.parametrize("what", [r'<td class="right">\d\.\d+</td>', r'"ratio":\d\.\d+', r'aria-label="[^"]*ratio[^"]*: \d\.\d+', r"gain \d\.\d\d"])
 def test_one_digit_that_is_changed_is_found(folder, tmp_path, what):
     done = run_echobench("verify", copied(folder, tmp_path, lambda text: one_digit(text, what)))
     assert done.returncode == 1 and "by its result" in done.stdout, done.stdout

@@ -29,6 +29,16 @@ def test_a_percentile_needs_a_hundred_samples_beyond_it():
     assert hdr.decode(SHORT).percentile(76) is None
 
 
+@pytest.mark.parametrize("text", [LONG, SHORT])
+@pytest.mark.parametrize("digits, within", [(2, 0.01), (1, 0.1), (3, 0)])
+def test_coarser_ones_have_the_same_samples_within_their_digits(text, digits, within):
+    fine, coarse = hdr.decode(text), hdr.decode(hdr.coarser(text, digits))
+    assert coarse.total == fine.total and (len(coarse.values) < len(fine.values) or digits == 3)
+    for percent in (1, 25, 50, 75, 90, 99, 99.9, 100):
+        assert coarse.at(percent) == pytest.approx(fine.at(percent), rel=within)
+    assert hdr.coarser(hdr.coarser(text, digits), digits) == hdr.coarser(text, digits)
+
+
 def test_merging_adds_samples():
     merged = hdr.merge([hdr.decode(LONG), hdr.decode(LONG)])
     assert merged.total == 200_006

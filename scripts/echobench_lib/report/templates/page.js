@@ -16,13 +16,14 @@ const written = value => typeof value !== 'number' ? value ?? '–'
   : value.toLocaleString('en', Math.abs(value) < 1000 ? {maximumSignificantDigits: 4} : {maximumFractionDigits: 0});
 
 class Chart {
-  constructor({name, spec}) {
+  constructor({name, spec, origin}) {
     this.place = document.getElementById('chart-' + name);
     this.figure = this.place.closest('figure');
     this.spec = spec;
     this.all = spec.data.values;
     this.columns = spec.columns;
-    this.drawn = this.place.innerHTML;  // as a file
+    this.drawn = this.place.innerHTML;  // as a file, unless the page is lean
+    if (!this.place.querySelector('svg')) this.whole = JSON.stringify({...spec, title: {...spec.title, subtitle: [spec.title.subtitle || [], origin || []].flat()}});
     const {text, subtitle = []} = spec.title;
     delete spec.title;
     this.said = element('p', {className: 'said soft'});
@@ -37,7 +38,16 @@ class Chart {
   }
 
   link(name) {
-    return element('a', {href: URL.createObjectURL(new Blob([this.drawn], {type: 'image/svg+xml'})), download: `${name}.svg`, textContent: 'SVG'});
+    const blob = svg => URL.createObjectURL(new Blob([svg], {type: 'image/svg+xml'}));
+    const link = element('a', {href: this.whole ? '#' : blob(this.drawn), download: `${name}.svg`, textContent: 'SVG'});
+    if (this.whole) link.addEventListener('click', async event => {
+      if (link.href.startsWith('blob:')) return;
+      event.preventDefault();
+      const svg = await new vega.View(vega.parse(vegaLite.compile(JSON.parse(this.whole)).spec), {renderer: 'none'}).toSVG();
+      link.href = blob(svg.includes('url(#hatch)') ? svg.replace('>', '>' + document.getElementById('hatch').parentNode.outerHTML) : svg);
+      link.click();
+    });
+    return link;
   }
 
   // Twice at most: how much the axes and their labels take is known when it was drawn once.
