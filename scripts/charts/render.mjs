@@ -6,6 +6,10 @@ import {join} from 'node:path';
 import * as vega from 'vega';
 import * as vegaLite from 'vega-lite';
 
+// Without a browser texts cannot be measured, and vega's own estimate is a third too wide.
+const CHARACTER = 0.6;  // of a font's size
+vega.textMetrics.width = (item, text) => CHARACTER * String(text ?? '').length * (item.fontSize ?? 11);
+
 const folder = process.argv[2];
 // What is hatched is not to be relied on.  The page has the same pattern for its charts.
 const hatch = '<defs><pattern id="hatch" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'

@@ -94,7 +94,7 @@ def parser():
                  epilog="exit status: 0 ok, 1 failed, 2 usage, 4 a row gave a wrong answer, 130 interrupted (complete "
                  "rounds are kept)")
     small.add_argument("--rounds", type=whole_number, metavar="N", help="how often each row is measured, every time in a "
-                       f"new process (default: {micro.ROUNDS})")
+                       f"new process (default: {micro.ROUNDS}, or as many as {micro.BUDGET_S // 60} minutes hold)")
     small.add_argument("--min-time", type=positive_seconds, metavar="SECONDS", help="how long a row runs at least, "
                        f"each time (default: {micro.MIN_TIME_S})")
     small.add_argument("--filter", metavar="REGEX", help="only rows that match, e.g. '^BM_Switch_'; "

@@ -14,6 +14,6 @@ Knows the program echo-microbench only by Google Benchmark's command line and JS
 """
 
 from .agreement import LIMIT
-from .verb import MIN_TIME_S, ROUNDS, run
+from .verb import BUDGET_S, MIN_TIME_S, ROUNDS, run
 
-__all__ = ["LIMIT", "MIN_TIME_S", "ROUNDS", "run"]
+__all__ = ["BUDGET_S", "LIMIT", "MIN_TIME_S", "ROUNDS", "run"]

@@ -4,6 +4,7 @@ The repetitions of a row are thus spread over the whole run and over processes: 
 one process (where its memory lies) show as spread, not as a difference between rows.  Every process measures the floors of its
 rows, too, well within a second of them: a host that changes its speed changes both."""
 
+import math
 import os
 import random
 import re
@@ -24,6 +25,7 @@ from . import document, figures
 LIMIT_S = 120        # of a process, beside ...
 LIMIT_TIMES = 100    # ... so many times what its rows should take
 GUESSED_TIMES = 4    # until a process was timed: how often the least time goes into measuring one row
+LEAST_ROUNDS = 3     # whatever the budget
 TOGETHER = 8         # rows of a process, beside their floors
 
 
@@ -69,13 +71,14 @@ def processes(rows):
 
 @dataclass(frozen=True)
 class Plan:
-    """What is measured: `rows` are the names of each question."""
+    """What is measured: `rows` are the names of each question; no round is begun that would end after `budget_s`."""
 
     rows: dict
     rounds: int
     min_time_s: float
     seed: int
     pattern: str = ""
+    budget_s: float | None = None
 
     def steps(self):
         """(round, process) pairs."""
@@ -88,6 +91,7 @@ class Measurement:
 
     def __init__(self, plan, file):
         self._plan = plan
+        self._asked = plan.rounds
         self._file = file
         self._context = {}
         self._took_s = {}  # process -> of each time
@@ -98,9 +102,15 @@ class Measurement:
     def run(self, progress):
         """Measures everything; `progress(done, steps, seconds_left)` is called before each step and at the end.
         Complete rounds are in the file whatever happens to later ones."""
-        steps, every, measured = self._plan.steps(), processes(self._plan.rows), {}
+        steps, every, measured, begun = self._plan.steps(), processes(self._plan.rows), {}, time.monotonic()
+        budget_s = self._plan.budget_s or math.inf
         for done, (number, process) in enumerate(steps):
-            progress(done, steps, self.estimate_s(steps[done:]))
+            spent_s = time.monotonic() - begun
+            if not measured and len(self.rounds) >= LEAST_ROUNDS and spent_s * (1 + 1 / len(self.rounds)) > budget_s:
+                self._asked = len(self.rounds)
+                document.save(self._whole_context(), self.rounds, self._file)
+                break
+            progress(done, steps, min(self.estimate_s(steps[done:]), budget_s - spent_s))
             measured[process] = self._measure(number, process)
             if len(measured) == len(every):
                 self.rounds.append({process: measured[process] for process in every})
@@ -127,7 +137,7 @@ class Measurement:
         known = {"cpu": doctor.cpu_model(), "filter": self._plan.pattern,
                  "steal_percent": round(doctor.steal_percent(self._cpu_times, psutil.cpu_times()), 2)}
         return {**self._context, **{key: value for key, value in known.items() if value not in (None, "")},
-                "seed": self._plan.seed, "rounds": len(self.rounds), "rounds_asked": self._plan.rounds,
+                "seed": self._plan.seed, "rounds": len(self.rounds), "rounds_asked": self._asked,
                 "min_time_s": self._plan.min_time_s, **self._began, "finished_at": now()}
 
 

@@ -1,5 +1,6 @@
 """What `echobench micro` is asked for: to measure, to report what was measured, or how two results agree."""
 
+import math
 import random
 import sys
 import time
@@ -12,7 +13,8 @@ from ..units import format_seconds
 from . import agreement, answers, document, figures, questions, readme, report
 from .measure import Measurement, Plan, list_rows
 
-ROUNDS = 40          # many short ones: medians settle between the two speeds of a shared host
+ROUNDS = 40          # many short ones: medians settle between the two speeds of a shared host ...
+BUDGET_S = 540       # ... and fewer where they would take longer
 MIN_TIME_S = 0.01
 WRONG = 4  # exit status
 
@@ -71,7 +73,7 @@ def _plan(options, known):
     if not options.filter:
         answers.check(known, names)
     return Plan(rows, options.rounds or ROUNDS, options.min_time or MIN_TIME_S,
-                options.seed or random.SystemRandom().randrange(1, 1 << 31), options.filter or "")
+                options.seed or random.SystemRandom().randrange(1, 1 << 31), options.filter or "", None if options.rounds else BUDGET_S)
 
 
 def _measure(options, known, console):
@@ -84,7 +86,7 @@ def _measure(options, known, console):
     measurement = Measurement(plan, file)
     console.print(f"rows: {sum(map(len, plan.rows.values()))}, files: {len(plan.rows)}, rounds: {plan.rounds} of at least "
                   f"{plan.min_time_s:g} s a row, seed: {plan.seed}; about "
-                  f"{format_seconds(measurement.estimate_s(plan.steps()))} (min:s)")
+                  f"{format_seconds(min(measurement.estimate_s(plan.steps()), plan.budget_s or math.inf))} (min:s)")
     progress = Progress(console, lambda number, process: f"{process.question.file}  round {number + 1} of {plan.rounds}")
     begun = time.monotonic()
     try:
@@ -92,7 +94,8 @@ def _measure(options, known, console):
     finally:
         progress.clear()
         done, took = len(measurement.rounds), format_seconds(time.monotonic() - begun)
-        console.print(f"measured {done} of {plan.rounds} rounds in {took} (min:s): {file}" if done else
+        spent = f", no more within {format_seconds(plan.budget_s)}" if plan.budget_s and done < plan.rounds else ""
+        console.print(f"measured {done} of {plan.rounds} rounds in {took} (min:s){spent}: {file}" if done else
                       "stopped before the first round was finished: there is no result", soft_wrap=True)
     console.print()
     return file

@@ -15,7 +15,8 @@ from .columns import throughput_text
 
 MAIN_RATES = ("half", "50%")  # whose costs are the headline
 NINES_STEP, HALF = 0.2, 0.3    # of the axis of percentiles: 1 is 90 %, 2 is 99 %; the median is told, too
-LEAST_FOR_KNEE, LEAST_BEND = 4, 0.25  # rates; and how far, of 1, a curve must lie below its chord
+LEAST_FOR_KNEE, LEAST_BEND, MOST_FALL = 4, 0.25, 0.1  # rates; how far, of 1, a curve must lie below its chord, and may fall before it rises
+LEAST_WAKEUPS = 0.01          # a request: who sleeps less polls, and what one wake-up answers says nothing
 IDLE = ("idle",)
 
 
@@ -80,13 +81,13 @@ def _ratio_data(groups):
 
 
 def _ladder_data(groups):
-    """At the main rate; the number beside a bar is the rank, where there is one."""
+    """At the main rate, in the order of the table: by the ratio, where it is shown; the number beside a bar is the rank, where there is one."""
     data = []
     for group, row, point in _points(groups, ("equal-load",)):
         if group.workload.rate in MAIN_RATES and row.cost_ns is not None:
             cost = row.cost_interval.scaled(1e-3)
             told = f"  ({row.rank})" if row.rank else _why_hatched(row, group)
-            data.append({**point, "panel": _over(group, groups), "us": row.cost_ns / 1000, "low": cost.low, "high": cost.high,
+            data.append({**point, "panel": _over(group, groups), "place": group.rows.index(row), "us": row.cost_ns / 1000, "low": cost.low, "high": cost.high,
                          "end": max(cost.high or 0, row.cost_ns / 1000), "doubt": group.unranked(COST), "rank": row.rank,
                          "text": f"{row.cost_ns / 1000:.1f} µs{told}"})
     return data
@@ -135,15 +136,16 @@ def _load_data(groups):
 
 def knee_of(points):
     """Which of the (x, y) points is the knee of a curve that rises ever faster: the one furthest below its chord, both axes scaled
-    to 1 (Satopaa and others, "Finding a Kneedle in a Haystack", 2011, section III).  None where the curve does not bend, or has
-    too few points to tell."""
+    to 1 (Satopaa and others, "Finding a Kneedle in a Haystack", 2011, section III).  None where the curve does not bend, falls first, or
+    has too few points to tell."""
     order = sorted(range(len(points)), key=lambda index: points[index][0])
     (x0, y0), (x1, y1) = points[order[0]], points[order[-1]]
     if len(points) < LEAST_FOR_KNEE or x1 == x0 or y1 <= y0:
         return None
     below = {index: (points[index][0] - x0) / (x1 - x0) - (points[index][1] - y0) / (y1 - y0) for index in order}
     knee = max(below, key=below.get)
-    return knee if below[knee] >= LEAST_BEND else None
+    falls = (y0 - points[knee][1]) / (y1 - y0)
+    return knee if below[knee] >= LEAST_BEND and falls <= MOST_FALL else None
 
 
 def _curve_data(groups):
@@ -156,7 +158,7 @@ def _curve_data(groups):
         user_us = row.cost_ns * row.user_share / 1000 if row.user_share is not None else None
         figures = {"CPU per request, µs": (cost.estimate, cost.low, cost.high),
                    "of it user, µs": (user_us,), "of it system, µs": (row.cost_ns / 1000 - user_us if user_us is not None else None,),
-                   "wake-ups per request": (row.wakeups,), "requests per wake-up": (1 / row.wakeups if row.wakeups else None,)}
+                   "wake-ups per request": (row.wakeups,), "requests per wake-up": (1 / row.wakeups if (row.wakeups or 0) >= LEAST_WAKEUPS else None,)}
         for order, (figure, (value, *bounds)) in enumerate(figures.items()):
             low, high = bounds or (None, None)
             low = max(0, low) if low is not None else None  # a cost is not negative

@@ -112,7 +112,7 @@ def install():
 def draw(charts, folder):
     """Writes FOLDER/NAME.svg for every chart and returns {name: svg text}.  A chart that has an `origin` says it."""
     folder.mkdir(parents=True, exist_ok=True)
-    done = subprocess.run(["node", str(FOLDER / "render.mjs"), str(folder)], input=json.dumps(charts),
+    done = subprocess.run(["node", str(FOLDER / "render.mjs"), str(folder.resolve())], input=json.dumps(charts),
                           capture_output=True, text=True, cwd=FOLDER)
     if done.returncode:
         raise Failure(f"charts: node render.mjs failed: {done.stderr.strip()[-600:]}")

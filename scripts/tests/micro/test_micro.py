@@ -14,7 +14,7 @@ import pytest
 from conftest import FAKES, SCRIPTS
 
 from echobench_lib import Failure, Usage
-from echobench_lib.micro import agreement, answers, document, figures, measure, questions, readme
+from echobench_lib.micro import agreement, answers, document, figures, measure, questions, readme, verb
 from echobench_lib.micro.questions import Question
 
 SOURCES = sorted((SCRIPTS.parent / "bench").glob("*_bench.cpp"))
@@ -190,6 +190,14 @@ def test_a_wrong_answer_yields_no_figure_and_status_4(micro, tmp_path):
 def test_what_is_unavailable_is_told_and_no_failure(micro, tmp_path):
     done = micro("--out", tmp_path / "r", "--rounds", "1", "--no-report", FAKE_UNAVAILABLE_ROW="BM_Switch_AsioPost")
     assert done.returncode == 0 and re.search(r"^AsioPost .*unavailable: made to be$", done.stdout, re.M)
+
+
+def test_no_round_is_begun_that_would_end_after_the_budget(micro, tmp_path, monkeypatch):
+    monkeypatch.setattr(verb, "BUDGET_S", 1e-6)
+    done = micro("--out", tmp_path / "r", "--no-report")
+    assert done.returncode == 0 and "measured 3 of 40 rounds" in done.stdout and "no more within" in done.stdout, done.stdout + done.stderr
+    context = document.load(tmp_path / "r")["context"]
+    assert (context["rounds"], context["rounds_asked"]) == (3, 3), "it is complete"
 
 
 def test_a_process_that_fails_is_named_and_complete_rounds_are_kept(micro, tmp_path):

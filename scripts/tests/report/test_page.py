@@ -170,6 +170,12 @@ def test_what_must_not_be_relied_on_is_hatched_and_labelled(folder):
     assert ' doubt"' not in valid
 
 
+def test_a_folder_may_be_named_from_where_one_stands(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = run_echobench("report", folder, "--out", "here")
+    assert done.returncode == 0 and (tmp_path / "here" / "charts" / "ladder.svg").exists(), done.stderr
+
+
 # ---- verify ----
 
 def copied(folder, tmp_path, change=lambda text: text):

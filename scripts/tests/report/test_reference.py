@@ -1,0 +1,33 @@
+"""The report that is published, and the README that shows it."""
+
+import re
+import shutil
+
+from conftest import SCRIPTS, run_echobench
+
+REPOSITORY = SCRIPTS.parent
+PUBLISHED = REPOSITORY / "results" / "reference"
+MOST_BYTES = 5_000_000
+
+
+def test_it_says_what_its_results_say():
+    """A change of what reports print changes it: scripts/reference --again"""
+    done = run_echobench("verify", PUBLISHED)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_one_digit_that_is_changed_is_found(tmp_path):
+    shutil.copy(PUBLISHED / "index.html", tmp_path)
+    page = tmp_path / "index.html"
+    text = page.read_text()
+    cell = re.search(r'<td class="right">(\d\.\d\d)(\d)</td>', text)
+    page.write_text(f"{text[:cell.start(2)]}{(int(cell[2]) + 1) % 10}{text[cell.end(2):]}")
+    done = run_echobench("verify", page)
+    assert done.returncode == 1 and "does not say what its result says" in done.stdout
+
+
+def test_it_is_small_and_the_readme_shows_its_charts():
+    files = [file for file in PUBLISHED.rglob("*") if file.is_file()]
+    assert sum(file.stat().st_size for file in files) <= MOST_BYTES
+    shown = set(re.findall(r"!\[[^]]*\]\(results/reference/(charts/[^)]+)\)", (REPOSITORY / "README.md").read_text()))
+    assert {str(file.relative_to(PUBLISHED)) for file in files} == {"index.html"} | shown and len(shown) == 2
