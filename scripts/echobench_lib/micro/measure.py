@@ -61,11 +61,11 @@ def in_chunks(names):
 
 def processes(rows):
     """For {question: its rows}."""
-    found = []
+    found, every = [], [name for names in rows.values() for name in names]
     for question, names in rows.items():
         for own in in_chunks(names):
-            wanted = {*own, *(question.floor_of(name, names) for name in own)}
-            found.append(Process(question, own, tuple(name for name in names if name in wanted)))
+            wanted = {*own, *(question.floor_of(name, every) for name in own)}
+            found.append(Process(question, own, tuple(name for name in every if name in wanted)))
     return found
 
 

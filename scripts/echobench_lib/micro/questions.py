@@ -11,6 +11,7 @@ from .. import REPOSITORY, Failure, Usage, documents
 FILE = REPOSITORY / "bench" / "questions.json"
 SCHEMA_FILE = REPOSITORY / "bench" / "questions.schema.json"
 
+OTHER_CPU = "cpus:2"
 _TOPIC = re.compile(r"BM_([A-Za-z0-9]+)_")
 _HOW = re.compile(r"/(?:process_time|real_time|manual_time|iterations:\d+|repeats:\d+|min_(?:warmup_)?time:[\d.]+)(?=/|$)")
 
@@ -25,14 +26,18 @@ class Question:
     answer: str = ""
     caveat: str = ""
     floor: str = ""  # the topic whose Null is the floor of topics that have none of their own
+    wake: str = ""   # the row, of any file, that is the floor of rows that wake the other CPU
 
     def label(self, name):
         """A row's name as short as it is clear among the rows of this file."""
         return plain(name).removeprefix(f"BM_{self.topics[0]}_").removeprefix("BM_")
 
     def floor_of(self, name, names):
-        """The cheapest thing that does the same work, among `names`: BM_<Topic>_Null, of the row's topic or else of that which
-        the question names, where all its arguments are the row's, too.  None where there is none."""
+        """The cheapest thing that does the same work, among `names`: of rows that wake the other CPU the question's own; else
+        BM_<Topic>_Null, of the row's topic or else of that which the question names, where all its arguments are the row's, too.
+        None where there is none."""
+        if self.wake and OTHER_CPU in parts(name):
+            return next((other for other in names if plain(other) == self.wake), None)
         for of in (topic(name), self.floor):
             for other in names:
                 function, *arguments = plain(other).split("/")

@@ -16,7 +16,8 @@ COLUMNS = (("row", "left"), ("ratio", "right"), ("spread", "right"), ("time", "r
 READING = {
     "ratio": "time per operation by that of the floor, Null: the cheapest thing that does the same work, with the same "
              "arguments, measured by the same process, mostly within a second: a host that changes its speed changes both. The median over "
-             "the rounds, each of which starts new processes.",
+             "the rounds, each of which starts new processes. Rows of cpus:2 that wake the other CPU are set against Switch_Futex/cpus:2, "
+             "which does that only.",
     "spread": "the interquartile range of the ratios over the rounds, in percent of their median.",
     "time": "the median time per operation: the CPU time of the row's thread, or real time where several threads work or the kernel "
             "makes one wait; time spread: as above. It is this host's, as fast as it was.",
@@ -66,7 +67,7 @@ def show(sections, answers, console):
         if text := answers[section.question]:
             console.print(text, markup=False)
         console.print()
-    console.print("ratio: to the floor, Null, of the same process; spread: interquartile range over the rounds, by the median", style="dim")
+    console.print("ratio: to the floor of the same process, Null, or Switch_Futex/cpus:2 for what wakes another CPU; spread: interquartile range over the rounds, by the median", style="dim")
 
 
 def write(document, sections, answers, folder):

@@ -243,6 +243,14 @@ def test_floors_are_measured_by_every_process_that_needs_them(monkeypatch):
         (tuple(names[:2]), tuple(names[:2])), (tuple(names[2:4]), (names[0], *names[2:4])), (tuple(names[4:]), (names[1], *names[4:]))]
 
 
+def test_the_floor_of_what_wakes_a_cpu_is_a_wake_up_wherever_it_is():
+    wake = "BM_Switch_Futex/cpus:2/real_time"
+    switch, event = (Question(f"{name}_bench", (name.title(),), "?", wake="BM_Switch_Futex/cpus:2") for name in ("switch", "event"))
+    rows = {switch: ["BM_Switch_Null", wake], event: ["BM_Event_Null", "BM_Event_Latch/cpus:2/real_time", "BM_Event_Latch/cpus:1"]}
+    assert [process.names for process in measure.processes(rows)] == [tuple(rows[switch]), (wake, *rows[event])]
+    assert [event.floor_of(name, [wake, *rows[event]]) for name in rows[event]] == ["BM_Event_Null", wake, "BM_Event_Null"]
+
+
 def test_ratios_bear_a_host_that_changes_its_speed(measured, micro, monkeypatch):
     """Every other process runs on a host of half the speed: times scatter by a factor, ratios do not."""
     folder = measured("a", "--rounds", "8", "--seed", "1", FAKE_OF_SPEEDS="1,2")
