@@ -97,8 +97,8 @@ def _judge(variant, connections, before, after, margin):
         grew = change.grew()
         return judged(REGRESSED, rises + ([f"grew most: {grew}"] if grew else []), figures)
     if undecided := change.undecided():
-        refused = dict.fromkeys(f"{tool}: {why}" for cell in (before, after) for tool, why in cell["refused"].items())
-        return judged(UNDECIDED, undecided + list(refused), figures)
+        refused = before["refused"] | after["refused"]
+        return judged(UNDECIDED, undecided + [f"{tool}: {why}" for tool, why in refused.items()], figures)
     if change.back().rises(margin):
         return judged(IMPROVED, _told(change), figures)
     return judged(UNCHANGED, [], figures)
