@@ -44,10 +44,10 @@ def texts(judgement, judgements):
     return [known.get(name, ABSENT) for name in headings(judgements)]
 
 
-def markdown(title, judgements):
-    """What changed on top, all else folded away."""
+def markdown(title, judgements, error=""):
+    """What changed on top, all else folded away; above it the `error` that kept the gate from being finished."""
     changed = [each for each in by_weight(judgements) if each.found not in (UNCHANGED, LEFT_OUT)]
-    lines = [f"### {title}", "", f"**{counts(judgements)}**", ""]
+    lines = [f"### {title}", "", *([_cell(error), ""] if error else []), f"**{counts(judgements)}**", ""]
     if changed:
         lines += ["| cell | tier | verdict | why |", "|---|---|---|---|"]
         lines += [f"| {each.cell} | {each.tier} | {each.found} | {_cell('; '.join(each.why))} |" for each in changed]
@@ -65,15 +65,15 @@ def _cell(text):
     return text.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
 
 
-def junit(judgements):
-    """A test case for each cell: failures are failures, what could not be judged is skipped."""
+def junit(judgements, error=""):
+    """A test case for each cell: failures are failures, what could not be judged is skipped; `error`: as of markdown."""
     failures = [each for each in judgements if each.found in FAILURES]
     skipped = [each for each in judgements if each.found in SKIPPED]
-    nothing = not any(map(is_compared, judgements))  # which is a failure
-    suite = ElementTree.Element("testsuite", name="echobench gate", tests=str(len(judgements) + nothing), failures=str(len(failures) + nothing),
+    nothing = error or not any(map(is_compared, judgements))  # which is a failure
+    suite = ElementTree.Element("testsuite", name="echobench gate", tests=str(len(judgements) + bool(nothing)), failures=str(len(failures) + bool(nothing)),
                                 skipped=str(len(skipped)), errors="0")
     if nothing:
-        ElementTree.SubElement(ElementTree.SubElement(suite, "testcase", classname="gate", name="comparison"), "failure", message=NOTHING)
+        ElementTree.SubElement(ElementTree.SubElement(suite, "testcase", classname="gate", name="comparison"), "failure", message=_xml(error or NOTHING))
     for each in judgements:
         case = ElementTree.SubElement(suite, "testcase", classname=f"gate.{each.tier}", name=_xml(each.cell))
         if each in failures or each in skipped:
@@ -87,11 +87,11 @@ def _xml(text):
     return re.sub("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "\ufffd", text)
 
 
-def annotations(judgements):
+def annotations(judgements, error=""):
     """GitHub's workflow commands: one for each cell that changed, or cannot be judged, the worst first; as many of a level as are shown."""
     levels = {"error": FAILURES, "warning": (UNMEASURED, UNDECIDED), "notice": (IMPROVED, NEW)}
-    if not any(map(is_compared, judgements)):
-        yield f"::error title=echobench::{NOTHING}"
+    if error or not any(map(is_compared, judgements)):
+        yield f"::error title=echobench::{_data(error or NOTHING)}"
     for level, found in levels.items():
         own = [each for each in by_weight(judgements) if each.found in found]
         for each in own[:MOST_ANNOTATIONS]:

@@ -13,17 +13,19 @@ FILE_NAME = "gate.json"
 
 
 def run(options, console):
-    """The exit status; what keeps the gate itself from working is no regression."""
+    """The exit status; what keeps the gate itself from working is no regression, and told with what was judged until then."""
+    folder, judgements = documents.new_folder(options.out, "gate", FILE_NAME, timed.TIER), []
     try:
-        return _run(options, console)
+        return _judge(options, folder, judgements, console)
     except Failure as failure:
         if failure.exit_status == judgement.REGRESSION:
             failure.exit_status = judgement.NOT_MEASURABLE
+        _tell(folder, f"{options.head} against {options.base}: not finished", judgements, str(failure))
         raise
 
 
-def _run(options, console):
-    folder = documents.new_folder(options.out, "gate", FILE_NAME, timed.TIER)
+def _judge(options, folder, judgements, console):
+    """Adds to `judgements` tier by tier."""
     require_descriptors(max([2 * max(options.connections), *(3 * clients for clients in options.timed)]))
     if options.head == "HEAD" and builds.has_changes():
         console.print("changes that are not committed are not part of HEAD, and not judged", soft_wrap=True)
@@ -31,7 +33,7 @@ def _run(options, console):
     rows = primitives.rows(base, head, options.micro) if options.micro else {}
     driver = builds.load_generator([base, head], console) if options.timed else None
     with Progress(console, lambda build, cell: f"{build.label}: {cell.variant}, {cell.connections:,}") as progress:
-        judgements = exact.judge(base, head, options, progress)
+        judgements += exact.judge(base, head, options, progress)
     if options.timed:
         judgements += timed.judge(base, head, driver, options, console, folder)
     if options.micro:
@@ -46,14 +48,19 @@ def _run(options, console):
 
 
 def _write(folder, title, base, head, judgements, status, options):
-    text = outputs.markdown(title, judgements)
     documents.write({"schema_version": 1, "kind": "gate", "base": base.commit, "head": head.commit, "margin": options.margin,
                      "strict": options.strict, "exit_status": status, "made_at": documents.now(),
                      "cells": [each.as_json() for each in judgements]}, folder / FILE_NAME)
+    _tell(folder, title, judgements)
+
+
+def _tell(folder, title, judgements, error=""):
+    """What people and CI systems read."""
+    text = outputs.markdown(title, judgements, error)
     (folder / "gate.md").write_text(text)
-    (folder / "gate.xml").write_text(outputs.junit(judgements))
+    (folder / "gate.xml").write_text(outputs.junit(judgements, error))
     if os.environ.get("GITHUB_ACTIONS") == "true":
-        for line in outputs.annotations(judgements):
+        for line in outputs.annotations(judgements, error):
             print(line)
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
         with Path(summary).open("a") as file:

@@ -138,8 +138,10 @@ def test_a_gate_that_cannot_work_has_found_no_regression(gate, monkeypatch):
     def fail(*_, **__):
         raise Failure("no valgrind here")
     monkeypatch.setattr(exact, "judge", fail)
-    done, _ = gate({}, {})
+    done, out = gate({}, {}, GITHUB_ACTIONS="true")
     assert done.returncode == 3 and done.stderr == "echobench: no valgrind here\n"
+    assert "no valgrind here" in (out / "gate.md").read_text() and "::error title=echobench::no valgrind here" in done.stdout
+    assert ElementTree.fromstring((out / "gate.xml").read_text())[0][0].get("message") == "no valgrind here"
 
 
 def test_what_has_not_changed_passes(gate):
