@@ -73,3 +73,8 @@ def format_time_option(ns):
         if ns % _TIMES_NS[unit] == 0:
             return f"{ns // _TIMES_NS[unit]}{unit}"
     return f"{ns}ns"
+
+
+def shortened(record, kind=float):
+    """A record whose numbers of that kind have five significant digits: less than any host repeats."""
+    return {key: kind(float(f"{value:.5g}")) if isinstance(value, kind) and not isinstance(value, bool) else value for key, value in record.items()}

@@ -69,17 +69,22 @@ def junit(judgements, error=""):
     """A test case for each cell: failures are failures, what could not be judged is skipped; `error`: as of markdown."""
     failures = [each for each in judgements if each.found in FAILURES]
     skipped = [each for each in judgements if each.found in SKIPPED]
-    nothing = error or not any(map(is_compared, judgements))  # which is a failure
-    suite = ElementTree.Element("testsuite", name="echobench gate", tests=str(len(judgements) + bool(nothing)), failures=str(len(failures) + bool(nothing)),
+    problem = _problem(judgements, error)
+    suite = ElementTree.Element("testsuite", name="echobench gate", tests=str(len(judgements) + bool(problem)), failures=str(len(failures) + bool(problem)),
                                 skipped=str(len(skipped)), errors="0")
-    if nothing:
-        ElementTree.SubElement(ElementTree.SubElement(suite, "testcase", classname="gate", name="comparison"), "failure", message=_xml(error or NOTHING))
+    if problem:
+        ElementTree.SubElement(ElementTree.SubElement(suite, "testcase", classname="gate", name="comparison"), "failure", message=_xml(problem))
     for each in judgements:
         case = ElementTree.SubElement(suite, "testcase", classname=f"gate.{each.tier}", name=_xml(each.cell))
         if each in failures or each in skipped:
             ElementTree.SubElement(case, "failure" if each in failures else "skipped",
                                    message=_xml(f"{each.found}: {'; '.join(each.why)}"))
     return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True)
+
+
+def _problem(judgements, error):
+    """What failed of the gate as a whole; empty where nothing did."""
+    return error or ("" if any(map(is_compared, judgements)) else NOTHING)
 
 
 def _xml(text):
@@ -90,8 +95,8 @@ def _xml(text):
 def annotations(judgements, error=""):
     """GitHub's workflow commands: one for each cell that changed, or cannot be judged, the worst first; as many of a level as are shown."""
     levels = {"error": FAILURES, "warning": (UNMEASURED, UNDECIDED), "notice": (IMPROVED, NEW)}
-    if error or not any(map(is_compared, judgements)):
-        yield f"::error title=echobench::{_data(error or NOTHING)}"
+    if problem := _problem(judgements, error):
+        yield f"::error title=echobench::{_data(problem)}"
     for level, found in levels.items():
         own = [each for each in by_weight(judgements) if each.found in found]
         for each in own[:MOST_ANNOTATIONS]:

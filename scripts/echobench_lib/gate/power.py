@@ -49,8 +49,7 @@ def run(options, console):
         found = "; ".join(f"{each.side} {each.found} ({each.figure})" for each in tries[-len(study.sides):])
         console.print(f"{number + 1} of {options.tries}: {found}", soft_wrap=True, markup=False)
     show(document, console)
-    charts.draw([{"name": "power", "spec": chart(document), "origin": charts.origin(document["commit"], document["host"]["cpu"], document["made_at"])}],
-                folder / "charts")
+    charts.draw([{"name": "power", "spec": chart(document), "origin": charts.origin(*about(document))}], folder / "charts")
     console.print(f"{folder}: {FILE_NAME}, charts/power.svg", soft_wrap=True)
     return 0
 
@@ -62,6 +61,11 @@ def load(path):
     if not isinstance(document, dict) or document.get("kind") != "power":
         raise Usage(f"{file}: not a result of `echobench power`")
     return document
+
+
+def about(document):
+    """Where it comes from: commit, CPU, time."""
+    return document.get("commit"), document.get("host", {}).get("cpu"), document.get("made_at")
 
 
 class Study:

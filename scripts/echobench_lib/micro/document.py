@@ -5,6 +5,7 @@ import numpy
 
 from .. import Usage
 from ..documents import locate, read, write
+from ..units import shortened
 
 FILE_NAME = "micro.json"
 OF_EVERY_ROW = {"name", "family_index", "per_family_instance_index", "run_name", "run_type", "repetitions",
@@ -26,8 +27,12 @@ def load(path):
 
 def lean(document):
     """For a report that is published: repetitions to five significant digits, from which their aggregates follow."""
-    return {**document, "benchmarks": [{key: float(f"{value:.5g}") if isinstance(value, float) else value for key, value in row.items()}
-                                       for row in document["benchmarks"] if row.get("run_type") != "aggregate"]}
+    return {**document, "benchmarks": [shortened(row) for row in document["benchmarks"] if row.get("run_type") != "aggregate"]}
+
+
+def about(document):
+    """Where it comes from: commit, CPU, time."""
+    return [document["context"].get(key) for key in ("commit", "cpu", "date")]
 
 
 def is_partial(document):

@@ -9,7 +9,6 @@ import os
 import random
 import re
 import shlex
-import subprocess
 import tempfile
 import time
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ import psutil
 
 from .. import Failure, Usage, doctor
 from ..documents import now
-from ..run.programs import START_S, describe_end, last_line, program, read_json, run_to_end
+from ..run.programs import answer, describe_end, last_line, program, read_json, run_to_end
 from . import document, figures
 
 LIMIT_S = 120        # of a process, beside ...
@@ -33,13 +32,7 @@ def list_rows(pattern):
     """The names of the rows that match `pattern`, an expression of Google Benchmark; all when it is empty."""
     command = [str(program("bench", "echo-microbench")), "--benchmark_list_tests=true",
                f"--benchmark_filter={pattern or '.'}"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=START_S)
-    except subprocess.TimeoutExpired:
-        raise Failure(f"{' '.join(command)}: no answer after {START_S} s") from None
-    if done.returncode:
-        raise Failure(f"{' '.join(command)}: {describe_end(done.returncode)}: {last_line(done.stderr) or 'no message'}")
-    rows = done.stdout.splitlines()
+    rows = answer(command).splitlines()
     if not rows:
         raise Usage(f"--filter {pattern}: no row of echo-microbench matches")
     return rows

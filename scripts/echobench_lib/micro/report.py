@@ -10,6 +10,7 @@ from ..report.columns import ABSENT
 from ..report.terminal import plain_table
 from ..units import NS_PER_S, format_time_ns, significant
 from .answers import quantity
+from .document import about
 
 COLUMNS = (("row", "left"), ("ratio", "right"), ("spread", "right"), ("time", "right"), ("time spread", "right"), ("process CPU", "right"),
            ("counters", "left"), ("no figure", "left"))
@@ -74,7 +75,7 @@ def write(document, sections, answers, folder):
     """Writes charts/*.svg and index.html into `folder` and returns the page's path."""
     documents.require_no_report(folder)
     charts.install()
-    origin = charts.origin(*(document["context"].get(key) for key in ("commit", "cpu", "date")))
+    origin = charts.origin(*about(document))
     specs = [{"name": section.question.file, "spec": _chart(section), "origin": origin} for section in sections
              if any(row.ns for row in section.rows)]
     drawn = charts.draw(specs, folder / "charts")

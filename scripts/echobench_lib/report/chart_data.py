@@ -9,7 +9,7 @@ from ..analyse.scaling import steps
 from ..analyse.summary import COST, is_sound
 from ..result import LOADS
 from ..result.histogram import decode, merge
-from ..units import format_bytes, format_connections, format_time_ns
+from ..units import format_bytes, format_connections, format_time_ns, shortened
 from . import blocking
 from .columns import throughput_text
 
@@ -22,8 +22,7 @@ IDLE = ("idle",)
 
 def of_groups(groups):
     """{name of the chart: its points}, in the order of the page, to five significant digits; empty where there is nothing to show."""
-    return {name: [{key: float(f"{value:.5g}") if isinstance(value, float) else value for key, value in point.items()} for point in points]
-            for name, points in _of_groups(groups).items()}
+    return {name: list(map(shortened, points)) for name, points in _of_groups(groups).items()}
 
 
 def _of_groups(groups):

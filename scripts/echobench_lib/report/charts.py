@@ -67,15 +67,19 @@ def names():
 
 def shown(specs):
     """The variants in them."""
-    return dict.fromkeys(point["variant"] for chart in specs for point in chart["spec"]["data"]["values"] if "variant" in point)
+    return _variants(point for chart in specs for point in chart["spec"]["data"]["values"])
+
+
+def _variants(points):
+    """In the order of their first points: the same each time."""
+    return dict.fromkeys(point["variant"] for point in points if "variant" in point)
 
 
 def coloured(name, values, palette=None):
     """{name, spec}: the chart NAME, in which each of its variants has its colour."""
-    palette = palette or colours(dict.fromkeys(point["variant"] for point in values))
-    spec = complete(name, values)
-    shown = dict.fromkeys(point["variant"] for point in values if "variant" in point)  # in the same order each time
-    _set_colours(spec, {variant: palette[variant] for variant in sorted(shown, key=_ladder_place)})
+    spec, own = complete(name, values), _variants(values)
+    palette = palette or colours(own)
+    _set_colours(spec, {variant: palette[variant] for variant in sorted(own, key=_ladder_place)})
     return {"name": name, "spec": spec}
 
 

@@ -88,9 +88,9 @@ ALL = {
         file_name=micro.FILE_NAME, load=micro.load, verb="echobench micro", heading="Primitives", chart="primitives", draw=_primitives,
         lean=micro.lean,
         text="What the primitives under the models cost, by the cheapest thing that does the same work, measured by the same process.",
-        about=lambda document: [document["context"].get(key) for key in ("commit", "cpu", "date")]),
+        about=micro.about),
     "power": Companion(
         file_name=power.FILE_NAME, load=power.load, verb="echobench power", heading="What the gate sees", chart="power", draw=power.chart,
         text="Servers that cost the same, and servers that burn a known share more, judged again and again by the gate, and by two rules "
              "in common use.",
-        about=lambda document: (document.get("commit"), document.get("host", {}).get("cpu"), document.get("made_at")))}
+        about=power.about)}

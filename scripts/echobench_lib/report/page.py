@@ -9,7 +9,6 @@ from markupsafe import Markup
 
 from .. import documents
 from ..analyse import gain
-from ..analyse.scaling import steps
 from ..analyse.summary import COST
 from ..result import LOADS
 from . import blocking, charts, companions, scaling, tables
@@ -89,7 +88,7 @@ def render(document, groups, drawn, specs, libraries, beside=None, held=None):
                  scaling=[replace(each, rows=[(None, texts) for _, texts in each.rows]) for each in scaling.tables(groups)],
                  families={variant: charts.family_of(variant) for variant in dict.fromkeys(
                      [*(row.variant for row in rows), *charts.shown(specs), *(name for group in groups for name in group.unavailable),
-                      *(each.of for group in groups for each in steps(group))])},
+                      *(row.cells[0]["scaled"]["of"] for row in rows if "scaled" in row.cells[0])])},
                  connections=sorted({group.workload.connections for group in groups}),
                  palette=charts.colours(dict.fromkeys(row.variant for row in rows)),
                  notes=notes(groups, document), doubts=tables.doubts(groups), verdicts=VERDICTS,

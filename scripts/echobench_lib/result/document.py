@@ -1,7 +1,7 @@
 """A result file: reading it, checking it, and what `echobench run` alone records filled in."""
 
 from .. import REPOSITORY, Usage, documents
-from ..units import format_time_option
+from ..units import format_time_option, shortened
 from . import histogram
 
 SCHEMA_FILE = REPOSITORY / "results" / "result.schema.json"
@@ -38,14 +38,17 @@ def save(document, path, new=0):
 def lean(document):
     """For a report that is published: slices to five significant digits, histograms to two, which is within 1 %, and none that no figure of
     a report is computed from: their summaries are in the cells anyway."""
-    def needed(cell, kind):
-        return kind in (("response",) if cell["load"] == "equal-load" else ("response", "service"))
-    def cut(piece):
-        return {key: int(float(f"{value:.5g}")) if type(value) is int else value for key, value in piece.items()}
-    cells = [{**cell, "slices": [cut(piece) for piece in cell["slices"]]} if "slices" in cell else cell for cell in document["cells"]]
-    cells = [{**cell, "histograms": {kind: histogram.coarser(text, LEAN_DIGITS) for kind, text in cell["histograms"].items() if needed(cell, kind)}}
-             if "histograms" in cell else cell for cell in cells]
-    return {**document, "lean": True, "cells": cells}
+    return {**document, "lean": True, "cells": [_lean_cell(cell) for cell in document["cells"]]}
+
+
+def _lean_cell(cell):
+    needed = ("response",) if cell["load"] == "equal-load" else ("response", "service")
+    found = dict(cell)
+    if "slices" in cell:
+        found["slices"] = [shortened(piece, int) for piece in cell["slices"]]
+    if "histograms" in cell:
+        found["histograms"] = {kind: histogram.coarser(text, LEAN_DIGITS) for kind, text in cell["histograms"].items() if kind in needed}
+    return found
 
 
 def _complete(cell, config):

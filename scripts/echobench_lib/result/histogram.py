@@ -84,7 +84,6 @@ def merge(histograms):
     return Histogram(values, numpy.bincount(where, weights=counts, minlength=len(values)).astype(numpy.int64))
 
 
-@lru_cache(maxsize=None)
 def coarser(text, digits):
     """The same samples to so many significant digits, as text."""
     histogram = decode(text)

@@ -41,15 +41,20 @@ def list_variants():
 def _listed(path):
     command = [str(path), "--list=json"]
     try:
+        return json.loads(answer(command))
+    except json.JSONDecodeError:
+        raise Failure(f"{' '.join(command)}: it printed no JSON") from None
+
+
+def answer(command):
+    """What a program prints that tells of itself and ends at once."""
+    try:
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=START_S)
     except subprocess.TimeoutExpired:
-        raise Failure(f"{' '.join(command)}: said nothing within {START_S:.0f} s") from None
-    try:
-        if done.returncode == 0:
-            return json.loads(done.stdout)
-    except json.JSONDecodeError:
-        pass
-    raise Failure(f"{' '.join(command)}: exit status {done.returncode}: {last_line(done.stderr) or 'no JSON'}")
+        raise Failure(f"{' '.join(command)}: no answer after {START_S} s") from None
+    if done.returncode:
+        raise Failure(f"{' '.join(command)}: {describe_end(done.returncode)}: {last_line(done.stderr) or 'no message'}")
+    return done.stdout
 
 
 def run_to_end(command, limit_s):
