@@ -16,7 +16,8 @@ from ..analyse.summary import COST, TIME, summarise
 from ..count import document as counts
 
 FORMATS = ("bmf", "github", "otava")
-WHEN, COMMIT = "time", "commit"  # of a history
+WHEN, COMMIT, HOST = "time", "commit", "host"  # of a history
+NOT_THERE = "nan"  # as Otava reads it
 PERCENTILES = ("p50", "p99")
 
 
@@ -108,15 +109,18 @@ def github(figures):
 
 
 def append_row(file, document, figures):
-    """Adds a row, and columns for figures that the file has not had before; what a row lacks is `nan` in it.  Returns the columns."""
+    """Adds a row, and columns for figures that the file has not had before; what a row lacks is NOT_THERE in it.  Returns the columns."""
     rows = list(csv.DictReader(io.StringIO(file.read_text()))) if file.exists() else []
     if rows and not {WHEN, COMMIT} <= rows[0].keys():
         raise Usage(f"{file}: it has no columns {WHEN} and {COMMIT}: not a history")
+    host = document["host"].get("cpu", NOT_THERE)
+    if others := {row.get(HOST, NOT_THERE) for row in rows} - {host, NOT_THERE}:
+        raise Usage(f"{file}: its rows are of {' and '.join(sorted(others))}, and this result of {host}: name another file, absolute figures are of a host")
     rows.append({WHEN: (document.get("finished_at") or document.get("started_at") or documents.now())[:19] + "+00:00",
-                 COMMIT: commit_of(document), **{f"{each.benchmark} {each.measure}": f"{each.value:.6g}" for each in figures}})
-    columns = dict.fromkeys([WHEN, COMMIT, *(name for row in rows for name in row)])
+                 COMMIT: commit_of(document), HOST: host, **{f"{each.benchmark} {each.measure}": f"{each.value:.6g}" for each in figures}})
+    columns = dict.fromkeys([WHEN, COMMIT, HOST, *(name for row in rows for name in row)])
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(columns), restval="nan", lineterminator="\n")
+    writer = csv.DictWriter(text, list(columns), restval=NOT_THERE, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -126,9 +130,9 @@ def append_row(file, document, figures):
 
 def configure(file, columns):
     """Writes Otava's configuration for a history beside it (JSON, which is YAML), and returns its path."""
-    metrics = {name: {"column": name, "direction": 1 if name.endswith(" throughput") else -1} for name in columns if name not in (WHEN, COMMIT)}
+    metrics = {name: {"column": name, "direction": 1 if name.endswith(" throughput") else -1} for name in columns if name not in (WHEN, COMMIT, HOST)}
     path = file.with_suffix(".otava.yaml")
-    documents.write({"tests": {file.stem: {"type": "csv", "file": str(file), "time_column": WHEN, "attributes": [COMMIT], "metrics": metrics}}}, path)
+    documents.write({"tests": {file.stem: {"type": "csv", "file": str(file), "time_column": WHEN, "attributes": [COMMIT, HOST], "metrics": metrics}}}, path)
     return path
 
 

@@ -52,15 +52,24 @@ def test_otava_gets_a_row_for_each_result_and_a_column_for_each_figure(result, t
         assert "figures of" in exported(result, "otava", "--append", history)
     rows = list(csv.DictReader(history.open()))
     assert len(rows) == 2 and rows[0] == rows[1] and rows[0]["commit"] == "fake" and rows[0]["time"].endswith("+00:00")
-    assert all(float(value) > 0 for name, value in rows[0].items() if name not in ("time", "commit"))
+    assert all(float(value) > 0 for name, value in rows[0].items() if name not in ("time", "commit", "host"))
     test = json.loads(history.with_suffix(".otava.yaml").read_text())["tests"]["all"]
-    assert (test["type"], test["file"], test["time_column"], test["attributes"]) == ("csv", str(history), "time", ["commit"])
-    assert set(test["metrics"]) == rows[0].keys() - {"time", "commit"}
+    assert (test["type"], test["file"], test["time_column"], test["attributes"]) == ("csv", str(history), "time", ["commit", "host"])
+    assert set(test["metrics"]) == rows[0].keys() - {"time", "commit", "host"}
     assert {name.rsplit(" ", 1)[1] for name, metric in test["metrics"].items() if metric["direction"] == 1} == {"throughput"}
     history.write_text("time,commit,old\n2026-01-01T00:00:00+00:00,abc,3\n")
     exported(result, "otava", "--append", history)
     old, new = csv.DictReader(history.open())
     assert (old["old"], new["old"]) == ("3", "nan") and old["thread-pool/closed/c100/64B/frame throughput"] == "nan"
+
+
+def test_a_history_is_of_one_host(result, tmp_path):
+    history = tmp_path / "all.csv"
+    exported(result, "otava", "--append", history)
+    theirs = history.read_text().replace(next(csv.DictReader(history.open()))["host"], "another processor")
+    history.write_text(theirs)
+    done = run_echobench("export", result, "--as", "otava", "--append", history)
+    assert done.returncode == 2 and "its rows are of another processor" in done.stderr and history.read_text() == theirs
 
 
 @pytest.mark.parametrize("options, says", [(("--as", "otava"), "--append FILE.csv"), (("--as", "bmf", "--append", "x.csv"), "--append is for")])
