@@ -88,8 +88,13 @@ def _ladder_place(variant):
 
 
 def complete(name, values):
-    """The spec NAME with its data and the style that all charts share."""
+    """The spec NAME with its data and the style that all charts share.  The panels beside one another share the width that it names."""
     spec = json.loads((FOLDER / "specs" / f"{name}.vl.json").read_text())
+    facet = spec.get("facet", {})
+    field = facet.get("column", facet).get("field")
+    across = min(len({point[field] for point in values}), spec.get("columns", len(values))) if field else 1
+    unit = spec.get("spec", spec)
+    unit["width"] //= max(1, across)
     return {**spec, "data": {"values": values}, "config": json.loads((FOLDER / "config.json").read_text())}
 
 

@@ -47,6 +47,16 @@ def test_every_chart_is_drawn_and_shows_every_variant(reported):
             assert variant in svg, f"{variant} is not in {name}"
 
 
+def test_panels_beside_one_another_share_the_width_of_a_chart():
+    def width(name, *points):
+        return charts.complete(name, list(points))["spec"]["width"]
+    one = {"panel": "100 connections", "figure": "CPU"}
+    others = [{**one, "panel": panel} for panel in ("1,000 connections", "5,000 connections")]
+    assert width("cost-curve", one) == 2 * width("cost-curve", one, others[0]) == width("cost-curve", one, {**one, "figure": "of it user"})
+    assert width("memory", one) == 2 * width("memory", one, *others), "a third is in the next row"
+    assert width("ladder", one) == width("ladder", one, *others), "one below the other"
+
+
 def test_a_chart_is_the_same_each_time():
     points = [{"variant": name, "panel": "p", "order": 0, "requests": 1} for name in ("node", "go", "uvloop-protocol", "epoll")]
     spec = json.dumps(charts.coloured("throughput", points)["spec"])
