@@ -9,7 +9,7 @@ Knows the program echo-microbench only by Google Benchmark's command line and JS
     answers     sentences with figures in them
     report      tables, charts, index.html
     readme      bench/README.md
-    agreement   how the medians of two results agree
+    agreement   how two results agree
     verb        what the command line asks for
 """
 

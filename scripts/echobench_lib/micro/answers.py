@@ -1,9 +1,9 @@
 """Sentences with figures in them.  In the braces of a template stand rows by their plain names:
 
-    {time:BM_Switch_Futex/cpus:2}                  its median, as `7.4 µs`
+    {time:BM_Switch_Futex/cpus:2}                  as `7.4 µs`
     {cpu:BM_Switch_Futex/cpus:2}                   CPU time of the whole process, likewise
-    {ratio:BM_Switch_Futex/cpus:2|BM_Switch_Null}  as `23`: of the medians, or of the ratios to the floor that they share
-    {counter:BM_Spawn_Thread|bytes_per_task}       the median of a counter; its key tells the unit
+    {ratio:BM_Switch_Futex/cpus:2|BM_Switch_Null}  as `23`: of the times, or of the ratios to the floor that they share
+    {counter:BM_Spawn_Thread|bytes_per_task}       a counter; its key tells the unit
 """
 
 from string import Formatter

@@ -1,11 +1,11 @@
 """The rows of a table: all repetitions of one benchmark put together."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy
 
 from .document import FLOOR, TO_FLOOR, counters
-from .questions import group, parts
+from .questions import OTHER_CPU, group, parts
 
 _NS = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
 
@@ -14,9 +14,11 @@ _NS = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
 class Row:
     """One benchmark.  With an `error` in any repetition it has no figures: a wrong answer yields none.
 
-    `ns`, `low` and `high` are the median and the quartiles over repetitions of the clock that decided how long the
-    benchmark ran; `cpu_ns` is the CPU time of the whole process, of rows that ask for it.  Counters are medians.
-    `ratios` are to the `floor`, each to that of its own process.
+    `ns` is of the fastest repetition, by the clock that decided how long the benchmark ran: what disturbs only adds (Chen and Revels,
+    "Robust benchmarking in noisy environments", 2016), and a busy neighbour adds unlike to unlike rows, for minutes.  What wakes
+    the other CPU is fast by luck, too: of such rows it is the median.  `low` and `high` are `ns` and the upper quartile, or the quartiles.
+    `cpu_ns` is the CPU time of the whole process, of rows that ask for it, and `ratio` is to the `floor`: both likewise.
+    Counters are medians; rates are of the times that they go with.
     """
 
     name: str
@@ -27,8 +29,8 @@ class Row:
     cpu_ns: float | None = None
     counters: dict | None = None
     repetitions: int = 0
-    ratios: tuple = ()
     floor: str = ""
+    ratio: float | None = None
 
     @property
     def is_wrong(self):
@@ -37,21 +39,8 @@ class Row:
 
     @property
     def spread(self):
-        """The interquartile range by the median; None where there is nothing to spread."""
+        """From `low` to `high`, by `ns`; None where there is nothing to spread."""
         return (self.high - self.low) / self.ns if self.ns and self.repetitions > 1 else None
-
-    @property
-    def ratio(self):
-        """The median of the ratios; None without any."""
-        return float(numpy.median(self.ratios)) if self.ratios else None
-
-    @property
-    def ratio_spread(self):
-        """Likewise of them."""
-        if len(self.ratios) < 2:
-            return None
-        low, high = numpy.percentile(self.ratios, [25, 75])
-        return float(high - low) / self.ratio
 
 
 @dataclass(frozen=True)
@@ -67,11 +56,8 @@ class Section:
         return next((other for other in self.rows if other.name == name), None)
 
     def ratio(self, row):
-        """To the floor within the same process; of a result that does not tell that, of the medians."""
-        if row.ratio is not None:
-            return row.ratio
-        floor = self.floor(row)
-        return row.ns / floor.ns if row.ns is not None and floor and floor.ns else None
+        """To the floor that the result names, or else the question."""
+        return row.ratio if row.ratio is not None else _ratio(row, self.floor(row))
 
 
 def rows(document):
@@ -80,7 +66,9 @@ def rows(document):
     for entry in document["benchmarks"]:
         if entry.get("run_type") == "iteration":
             repetitions.setdefault(entry["name"], []).append(entry)
-    return [_row(name, entries) for name, entries in repetitions.items()]
+    found = {name: _row(name, entries) for name, entries in repetitions.items()}
+    return [replace(row, ratio=_median(repetitions[name], TO_FLOOR) if _is_typical(name) else _ratio(row, found.get(row.floor)))
+            if row.floor and not row.error else row for name, row in found.items()]
 
 
 def sections(document, questions):
@@ -89,15 +77,35 @@ def sections(document, questions):
     return [Section(question, [by_name[name] for name in names]) for question, names in group(by_name, questions).items()]
 
 
+def _ratio(row, floor):
+    return row.ns / floor.ns if row.ns is not None and floor and floor.ns else None
+
+
 def _row(name, entries):
     errors = [entry.get("error_message", "") for entry in entries if entry.get("error_occurred")]
     if errors:
         return Row(name, errors[0] or "no message")
-    low, ns, high = (float(value) for value in numpy.percentile([time_ns(entry) for entry in entries], [25, 50, 75]))
+    times = [time_ns(entry) for entry in entries]
+    low, ns, high = (float(value) for value in numpy.percentile(times, [25, 50, 75] if _is_typical(name) else [0, 0, 75]))
     of_all = "process_time" in parts(name) and _clock(name) == "real_time"
-    cpu_ns = _NS[entries[0]["time_unit"]] * _median(entries, "cpu_time") if of_all else None
-    return Row(name, "", ns, low, high, cpu_ns, {key: _median(entries, key) for key in counters(entries[0])}, len(entries),
-               tuple(entry[TO_FLOOR] for entry in entries if TO_FLOOR in entry), entries[0].get(FLOOR, ""))
+    cpu_ns = _NS[entries[0]["time_unit"]] * _least(name, [entry["cpu_time"] for entry in entries]) if of_all else None
+    return Row(name, "", ns, low, high, cpu_ns, {key: _counter(name, entries, key) for key in counters(entries[0])}, len(entries),
+               entries[0].get(FLOOR, ""))
+
+
+def _is_typical(name):
+    """Whether its figures are medians, not of the fastest repetition."""
+    return OTHER_CPU in parts(name)
+
+
+def _least(name, values):
+    return float(numpy.median(values) if _is_typical(name) else min(values))
+
+
+def _counter(name, entries, key):
+    if key.endswith("_per_second") and not _is_typical(name):
+        return float(max(entry[key] for entry in entries if key in entry))
+    return _median(entries, key)
 
 
 def time_ns(entry):

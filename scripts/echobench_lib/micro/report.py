@@ -12,18 +12,19 @@ from ..units import NS_PER_S, format_time_ns, significant
 from .answers import quantity
 from .document import about
 
-COLUMNS = (("row", "left"), ("ratio", "right"), ("spread", "right"), ("time", "right"), ("time spread", "right"), ("process CPU", "right"),
-           ("counters", "left"), ("no figure", "left"))
+COLUMNS = (("row", "left"), ("ratio", "right"), ("time", "right"), ("spread", "right"), ("process CPU", "right"), ("counters", "left"),
+            ("no figure", "left"))
 READING = {
-    "ratio": "time per operation by that of the floor, Null: the cheapest thing that does the same work, with the same "
-             "arguments, measured by the same process, mostly within a second: a host that changes its speed changes both. The median over "
-             "the rounds, each of which starts new processes. Rows of cpus:2 that wake the other CPU are set against Switch_Futex/cpus:2, "
-             "which does that only.",
-    "spread": "the interquartile range of the ratios over the rounds, in percent of their median.",
-    "time": "the median time per operation: the CPU time of the row's thread, or real time where several threads work or the kernel "
-            "makes one wait; time spread: as above. It is this host's, as fast as it was.",
+    "ratio": "time per operation by that of the floor, Null: the cheapest thing that does the same work, with the same arguments, measured "
+             "by the same processes, mostly within a second of it. Rows of cpus:2 that wake the other CPU are set against "
+             "Switch_Futex/cpus:2, which does that only.",
+    "time": "per operation, of the fastest of the rounds, each of which starts new processes: a busy neighbour slows one row more than "
+            "another, and in the fastest rounds there was none. It is the CPU time of the row's thread, or real time where several "
+            "threads work or the kernel makes one wait. What wakes the other CPU, cpus:2, is fast by luck, too: the median, and for "
+            "the ratio that of the ratios within each process.",
+    "spread": "from that time to the upper quartile of the rounds, in percent of it; of medians, the interquartile range. It says how the host was.",
     "process CPU": "user and system time of all threads, per operation, for rows in real time.",
-    "counters": "medians over the rounds, in the unit that is printed."}
+    "counters": "medians over the rounds, rates as the time; in the unit that is printed."}
 _STYLES = {"wrong": "red", "unavailable": "yellow"}
 
 
@@ -40,7 +41,7 @@ def _texts(row, section):
     if row.error:
         return [label, *[""] * (len(COLUMNS) - 2), row.error]
     ratio = section.ratio(row)
-    return [label, significant(ratio) if ratio is not None else "", _percent(row.ratio_spread), format_time_ns(row.ns), _percent(row.spread),
+    return [label, significant(ratio) if ratio is not None else "", format_time_ns(row.ns), _percent(row.spread),
             format_time_ns(row.cpu_ns) if row.cpu_ns is not None else "",
             ", ".join(f"{key.removesuffix('_ns').removesuffix('_per_second')} {quantity(key, value)}"
                       for key, value in row.counters.items() if not _says_the_time_again(row, key, value)), ""]
@@ -68,7 +69,8 @@ def show(sections, answers, console):
         if text := answers[section.question]:
             console.print(text, markup=False)
         console.print()
-    console.print("ratio: to the floor of the same process, Null, or Switch_Futex/cpus:2 for what wakes another CPU; spread: interquartile range over the rounds, by the median", style="dim")
+    console.print("time: of the fastest round, of cpus:2 the median; ratio: to the floor, Null, or Switch_Futex/cpus:2 for what wakes another CPU; "
+                  "spread: to the upper quartile of the rounds, of cpus:2 the interquartile range", style="dim")
 
 
 def write(document, sections, answers, folder):

@@ -13,7 +13,7 @@ from ..units import format_seconds
 from . import agreement, answers, document, figures, questions, readme, report
 from .measure import Measurement, Plan, list_rows
 
-ROUNDS = 40          # many short ones: medians settle between the two speeds of a shared host ...
+ROUNDS = 40          # many short ones: some of them are undisturbed, whatever the neighbours do ...
 BUDGET_S = 540       # ... and fewer where they would take longer
 MIN_TIME_S = 0.01
 WRONG = 4  # exit status
