@@ -1,6 +1,6 @@
 """The rows of a table: all repetitions of one benchmark put together."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy
 
@@ -17,7 +17,8 @@ class Row:
     `ns` is of the fastest repetition, by the clock that decided how long the benchmark ran: what disturbs only adds (Chen and Revels,
     "Robust benchmarking in noisy environments", 2016), and a busy neighbour adds unlike to unlike rows, for minutes.  What wakes
     the other CPU is fast by luck, too: of such rows it is the median.  `low` and `high` are `ns` and the upper quartile, or the quartiles.
-    `cpu_ns` is the CPU time of the whole process, of rows that ask for it, and `ratio` is to the `floor`: both likewise.
+    `cpu_ns` is the CPU time of the whole process, of rows that ask for it; `ratio` is to the `floor`, as the same processes measured
+    it; both likewise.
     Counters are medians; rates are of the times that they go with.
     """
 
@@ -57,7 +58,10 @@ class Section:
 
     def ratio(self, row):
         """To the floor that the result names, or else the question."""
-        return row.ratio if row.ratio is not None else _ratio(row, self.floor(row))
+        if row.ratio is not None:
+            return row.ratio
+        floor = self.floor(row)
+        return row.ns / floor.ns if row.ns is not None and floor and floor.ns else None
 
 
 def rows(document):
@@ -66,19 +70,13 @@ def rows(document):
     for entry in document["benchmarks"]:
         if entry.get("run_type") == "iteration":
             repetitions.setdefault(entry["name"], []).append(entry)
-    found = {name: _row(name, entries) for name, entries in repetitions.items()}
-    return [replace(row, ratio=_median(repetitions[name], TO_FLOOR) if _is_typical(name) else _ratio(row, found.get(row.floor)))
-            if row.floor and not row.error else row for name, row in found.items()]
+    return [_row(name, entries) for name, entries in repetitions.items()]
 
 
 def sections(document, questions):
     """The rows by question, in the order of the questions."""
     by_name = {row.name: row for row in rows(document)}
     return [Section(question, [by_name[name] for name in names]) for question, names in group(by_name, questions).items()]
-
-
-def _ratio(row, floor):
-    return row.ns / floor.ns if row.ns is not None and floor and floor.ns else None
 
 
 def _row(name, entries):
@@ -90,7 +88,18 @@ def _row(name, entries):
     of_all = "process_time" in parts(name) and _clock(name) == "real_time"
     cpu_ns = _NS[entries[0]["time_unit"]] * _least(name, [entry["cpu_time"] for entry in entries]) if of_all else None
     return Row(name, "", ns, low, high, cpu_ns, {key: _counter(name, entries, key) for key in counters(entries[0])}, len(entries),
-               entries[0].get(FLOOR, ""))
+               next((entry[FLOOR] for entry in entries if FLOOR in entry), ""), _to_floor(name, entries))
+
+
+def _to_floor(name, entries):
+    """Of the processes that measured both; None where none did."""
+    known = [entry for entry in entries if TO_FLOOR in entry]
+    if not known:
+        return None
+    if _is_typical(name):
+        return _median(known, TO_FLOOR)
+    times = [time_ns(entry) for entry in known]
+    return min(times) / min(time / entry[TO_FLOOR] for time, entry in zip(times, known))
 
 
 def _is_typical(name):

@@ -299,6 +299,7 @@ def test_the_ratio_is_of_the_fastest_repetitions_or_of_a_wake_up_within_each_pro
         (wake, wake, ((40, 40), (90, 90), (50, 50))), ("BM_A_Y/cpus:2", wake, ((80, 40), (90, 90), (150, 50)))) for ns, by in figures_]
     assert {row.name: row.ratio for row in figures.rows({"context": {}, "benchmarks": benchmarks})} == {
         floor: 1, "BM_A_X": 10, wake: 1, "BM_A_Y/cpus:2": 2}
+    assert [row.ratio for row in figures.rows({"context": {}, "benchmarks": benchmarks[3:6]})] == [10], "where the floor's own row was filtered out"
 
 
 def test_the_floor_is_the_null_of_the_topic_with_the_arguments_of_the_row():
