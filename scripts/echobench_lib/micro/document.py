@@ -58,6 +58,11 @@ def counters(row):
     return {key: value for key, value in row.items() if key not in OF_EVERY_ROW | {FLOOR, TO_FLOOR}}
 
 
+def over(statistic, rows, key):
+    """Of the rows that have it."""
+    return float(statistic([row[key] for row in rows if key in row]))
+
+
 def aggregates(repetitions):
     """What Google Benchmark adds to the repetitions of a row, in its order and with its keys; nothing when fewer than
     two have figures."""
@@ -71,11 +76,11 @@ def _aggregate(name, repetitions, sound):
     labels = {row.get("label") for row in repetitions}
     figures = dict.fromkeys(key for row in sound for key in counters(row))
 
-    def over(key):
-        return float(STATISTICS[name]([row[key] for row in sound if key in row]))
+    def found(key):
+        return over(STATISTICS[name], sound, key)
     return {"name": f"{first['run_name']}_{name}", **{key: first[key] for key in known}, "run_type": "aggregate",
             "repetitions": first["repetitions"], "threads": first["threads"], "aggregate_name": name,
             "aggregate_unit": "percentage" if name == "cv" else "time", "iterations": len(repetitions),
-            "real_time": over("real_time"), "cpu_time": over("cpu_time"), "time_unit": first["time_unit"],
-            **{key: over(key) for key in figures},
+            "real_time": found("real_time"), "cpu_time": found("cpu_time"), "time_unit": first["time_unit"],
+            **{key: found(key) for key in figures},
             **({"label": first["label"]} if len(labels) == 1 and "label" in first else {})}

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy
 
-from .document import FLOOR, TO_FLOOR, counters
+from .document import FLOOR, TO_FLOOR, counters, over
 from .questions import OTHER_CPU, group, parts
 
 _NS = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
@@ -18,8 +18,7 @@ class Row:
     "Robust benchmarking in noisy environments", 2016), and a busy neighbour adds unlike to unlike rows, for minutes.  What wakes
     the other CPU is fast by luck, too: of such rows it is the median.  `low` and `high` are `ns` and the upper quartile, or the quartiles.
     `cpu_ns` is the CPU time of the whole process, of rows that ask for it; `ratio` is to the `floor`, as the same processes measured
-    it; both likewise.
-    Counters are medians; rates are of the times that they go with.
+    it; both likewise.  Counters are medians; rates are of the times that they go with.
     """
 
     name: str
@@ -83,38 +82,26 @@ def _row(name, entries):
     errors = [entry.get("error_message", "") for entry in entries if entry.get("error_occurred")]
     if errors:
         return Row(name, errors[0] or "no message")
+    wakes = OTHER_CPU in parts(name)
+    least, most = (numpy.median, numpy.median) if wakes else (min, max)  # of times, and of rates
     times = [time_ns(entry) for entry in entries]
-    low, ns, high = (float(value) for value in numpy.percentile(times, [25, 50, 75] if _is_typical(name) else [0, 0, 75]))
+    ns, (low, high) = float(least(times)), map(float, numpy.percentile(times, [25, 75]))
     of_all = "process_time" in parts(name) and _clock(name) == "real_time"
-    cpu_ns = _NS[entries[0]["time_unit"]] * _least(name, [entry["cpu_time"] for entry in entries]) if of_all else None
-    return Row(name, "", ns, low, high, cpu_ns, {key: _counter(name, entries, key) for key in counters(entries[0])}, len(entries),
-               next((entry[FLOOR] for entry in entries if FLOOR in entry), ""), _to_floor(name, entries))
+    cpu_ns = _NS[entries[0]["time_unit"]] * over(least, entries, "cpu_time") if of_all else None
+    told = {key: over(most if key.endswith("_per_second") else numpy.median, entries, key) for key in counters(entries[0])}
+    floor = next((entry[FLOOR] for entry in entries if FLOOR in entry), "")
+    return Row(name, "", ns, min(ns, low), high, cpu_ns, told, len(entries), floor, _to_floor(entries, wakes))
 
 
-def _to_floor(name, entries):
+def _to_floor(entries, wakes):
     """Of the processes that measured both; None where none did."""
     known = [entry for entry in entries if TO_FLOOR in entry]
     if not known:
         return None
-    if _is_typical(name):
-        return _median(known, TO_FLOOR)
+    if wakes:
+        return over(numpy.median, known, TO_FLOOR)
     times = [time_ns(entry) for entry in known]
     return min(times) / min(time / entry[TO_FLOOR] for time, entry in zip(times, known))
-
-
-def _is_typical(name):
-    """Whether its figures are medians, not of the fastest repetition."""
-    return OTHER_CPU in parts(name)
-
-
-def _least(name, values):
-    return float(numpy.median(values) if _is_typical(name) else min(values))
-
-
-def _counter(name, entries, key):
-    if key.endswith("_per_second") and not _is_typical(name):
-        return float(max(entry[key] for entry in entries if key in entry))
-    return _median(entries, key)
 
 
 def time_ns(entry):
@@ -124,7 +111,3 @@ def time_ns(entry):
 
 def _clock(name):
     return "real_time" if parts(name) & {"real_time", "manual_time"} else "cpu_time"
-
-
-def _median(entries, key):
-    return float(numpy.median([entry[key] for entry in entries if key in entry]))

@@ -2,7 +2,7 @@
 
 The repetitions of a row are thus spread over the whole run and over processes: drift of the machine and the luck of
 one process (where its memory lies) show as spread, not as a difference between rows.  Every process measures the floors of its
-rows, too, well within a second of them: a host that changes its speed changes both."""
+rows, too, well within a second of them: both meet the same host."""
 
 import math
 import os

@@ -13,7 +13,7 @@ from .answers import quantity
 from .document import about
 
 COLUMNS = (("row", "left"), ("ratio", "right"), ("time", "right"), ("spread", "right"), ("process CPU", "right"), ("counters", "left"),
-            ("no figure", "left"))
+           ("no figure", "left"))
 READING = {
     "ratio": "time per operation by that of the floor, Null: the cheapest thing that does the same work, with the same arguments, measured "
              "by the same processes, mostly within a second of it. Rows of cpus:2 that wake the other CPU are set against "

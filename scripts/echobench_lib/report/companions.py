@@ -87,7 +87,8 @@ ALL = {
     "micro": Companion(
         file_name=micro.FILE_NAME, load=micro.load, verb="echobench micro", heading="Primitives", chart="primitives", draw=_primitives,
         lean=micro.lean,
-        text="What the primitives under the models cost, by the cheapest thing that does the same work, in their fastest rounds; of what wakes the other CPU, the median.",
+        text="What the primitives under the models cost, by the cheapest thing that does the same work, in their fastest rounds; of what "
+             "wakes the other CPU, the median.",
         about=micro.about),
     "power": Companion(
         file_name=power.FILE_NAME, load=power.load, verb="echobench power", heading="What the gate sees", chart="power", draw=power.chart,
