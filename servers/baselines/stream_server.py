@@ -14,11 +14,13 @@ async def serve(converse, options, totals, limit=65536):
         connections[asyncio.current_task()] = writer
         totals.accepted += 1
         try:
-            await converse(reader, writer, totals)
-            writer.close()
-            await writer.wait_closed()
+            try:
+                await converse(reader, writer, totals)
+            finally:
+                writer.close()
+                await writer.wait_closed()  # also of a connection that broke: nobody else takes its error, which asyncio would print
         except ConnectionError:  # the peer has gone
-            writer.close()
+            pass
         finally:
             del connections[asyncio.current_task()]
 
