@@ -2,7 +2,7 @@
 #pragma once
 
 #include "common/cpu.hpp"
-#include "servers/session/connection_life.hpp"
+#include "servers/session/connection_state.hpp"
 #include "servers/session/server_totals.hpp"
 #include "servers/stop_on_signal.hpp"
 

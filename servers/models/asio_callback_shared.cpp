@@ -22,7 +22,7 @@ public:
 
 private:
   void receive() {
-    const auto space = life.space();
+    const auto space = state.space();
     socket_.async_read_some(asio::buffer(space.data(), space.size()),
                             [this, self = shared_from_this()](error_code error, std::size_t n) {
                               received(error, n);
@@ -31,7 +31,7 @@ private:
   }
 
   void send() {
-    const auto bytes = life.pending();
+    const auto bytes = state.pending();
     socket_.async_send(asio::buffer(bytes.data(), bytes.size()),
                        [this, self = shared_from_this()](error_code error, std::size_t n) {
                          sent(error, n);
@@ -40,21 +40,21 @@ private:
   }
 
   void work() {
-    if (life.offloads()) {
+    if (state.offloads()) {
       burn_elsewhere([this, self = shared_from_this()] { worked(); });
     } else {
-      life.burn();
+      state.burn();
       worked();
     }
   }
 
   void worked() {
-    life.carried_out();
+    state.carried_out();
     serve();
   }
 
   void sleep() {
-    timer_.expires_at(life.deadline());
+    timer_.expires_at(state.deadline());
     timer_.async_wait([this, self = shared_from_this()](error_code) {
       slept();
       serve();

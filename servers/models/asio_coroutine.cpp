@@ -26,7 +26,7 @@ public:
     for (;;) {
       switch (next()) {
         case step::receive: {
-          const auto space = life.space();
+          const auto space = state.space();
           const auto [error, n] =
               co_await socket_.async_read_some(asio::buffer(space.data(), space.size()), as_value);
           received(error, n);
@@ -34,23 +34,23 @@ public:
         }
         case step::send: {
           if (How == asio_sending::adaptive && sends_at_once()) break;
-          const auto bytes = life.pending();
+          const auto bytes = state.pending();
           const auto [error, n] =
               co_await socket_.async_send(asio::buffer(bytes.data(), bytes.size()), as_value);
           sent(error, n);
           break;
         }
         case step::work:
-          if (life.offloads()) {
+          if (state.offloads()) {
             co_await asio::async_initiate<decltype(asio::deferred), void()>(
                 [this](auto resume) { burn_elsewhere(std::move(resume)); }, asio::deferred);
           } else {
-            life.burn();
+            state.burn();
           }
-          life.carried_out();
+          state.carried_out();
           break;
         case step::sleep:
-          timer_.expires_at(life.deadline());
+          timer_.expires_at(state.deadline());
           co_await timer_.async_wait(as_value);
           slept();
           break;

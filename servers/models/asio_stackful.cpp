@@ -22,7 +22,7 @@ public:
     for (;;) {
       switch (next()) {
         case step::receive: {
-          const auto space = life.space();
+          const auto space = state.space();
           const std::size_t n =
               socket_.async_read_some(asio::buffer(space.data(), space.size()), yield[error]);
           received(error, n);
@@ -30,22 +30,22 @@ public:
         }
         case step::send: {
           if (sends_at_once()) break;
-          const auto bytes = life.pending();
+          const auto bytes = state.pending();
           const std::size_t n = socket_.async_send(asio::buffer(bytes.data(), bytes.size()), yield[error]);
           sent(error, n);
           break;
         }
         case step::work:
-          if (life.offloads()) {
+          if (state.offloads()) {
             asio::async_initiate<yield_context, void()>(
                 [this](auto resume) { burn_elsewhere(std::move(resume)); }, yield);
           } else {
-            life.burn();
+            state.burn();
           }
-          life.carried_out();
+          state.carried_out();
           break;
         case step::sleep:
-          timer_.expires_at(life.deadline());
+          timer_.expires_at(state.deadline());
           timer_.async_wait(yield[error]);
           slept();
           break;

@@ -16,27 +16,28 @@ constexpr std::size_t stack_size = std::size_t{16} * 1024;  // bytes; two pages 
 
 class connection : public boost::intrusive::list_base_hook<>, public fiber_waiter {
 public:
-  using step = connection_life::step;
+  using step = connection_state::step;
 
   connection(unique_fd socket, shared_by_loops& shared, fiber_scheduler& scheduler, buffer_pool& pool)
-      : life(shared.options.connection, pool, shared.drain),
+      : state(shared.options.connection, pool, shared.drain),
         shared_(shared),
         scheduler_(scheduler),
         socket_(std::move(socket)) {}
 
   void serve() {
     constexpr auto edges = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
-    if (!scheduler_.watch(socket_.get(), edges, this)) return life.failed();
+    if (!scheduler_.watch(socket_.get(), edges, this)) return state.failed();
     for (;;) {
-      if (life.next() == step::receive && shared_.drain.stopping()) life.stop(bytes_readable(socket_.get()));
-      switch (life.next()) {
+      if (state.next() == step::receive && shared_.drain.stopping())
+        state.stop(bytes_readable(socket_.get()));
+      switch (state.next()) {
         case step::receive: receive(); break;
         case step::send: send(); break;
         case step::work: work(); break;
         case step::sleep: wait(); break;
         case step::end_sending:
           ::shutdown(socket_.get(), SHUT_WR);
-          life.sending_ended();
+          state.sending_ended();
           break;
         case step::close: return;
       }
@@ -45,64 +46,64 @@ public:
 
   // From another fiber. What has been offloaded looks at the time itself.
   void abort() {
-    if (life.next() != step::work) life.abort();
+    if (state.next() != step::work) state.abort();
     scheduler_.wake(*this);
   }
 
-  connection_life life;
+  connection_state state;
 
 private:
-  // It may be woken early: life knows what is next then.
+  // It may be woken early: its state knows what is next then.
   void wait() {
-    scheduler_.wait(*this, life.deadline());
-    life.time_passed();
+    scheduler_.wait(*this, state.deadline());
+    state.time_passed();
   }
 
   void receive() {
     if (!readable) {
-      life.park();
+      state.park();
       return wait();
     }
-    const auto space = life.space();
+    const auto space = state.space();
     const ssize_t n = ::recv(socket_.get(), space.data(), space.size(), MSG_DONTWAIT);
     if (n >= 0) {
       const bool filled = static_cast<std::size_t>(n) == space.size();
       readable = filled || ended;
-      life.received(static_cast<std::size_t>(n));
+      state.received(static_cast<std::size_t>(n));
       if (filled) scheduler_.let_others_run();
     } else if (errno == EAGAIN) {
       readable = false;
     } else if (errno != EINTR) {
-      life.failed();
+      state.failed();
     }
   }
 
   void send() {
     if (!writable) return wait();
-    const auto bytes = life.pending();
+    const auto bytes = state.pending();
     const ssize_t n = ::send(socket_.get(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
     if (n >= 0) {
-      life.sent(static_cast<std::size_t>(n));
+      state.sent(static_cast<std::size_t>(n));
     } else if (errno == EAGAIN) {
       writable = false;
     } else if (errno != EINTR) {
-      life.failed();
+      state.failed();
     }
   }
 
   void work() {
-    if (life.offloads()) {
+    if (state.offloads()) {
       called = false;
       shared_.offload.submit([this] {
-        life.burn();
+        state.burn();
         scheduler_.call(*this);
       });
-      while (!called) scheduler_.wait(*this, connection_life::never);
+      while (!called) scheduler_.wait(*this, connection_state::never);
     } else {
-      life.burn();
+      state.burn();
       scheduler_.let_others_run();
     }
-    life.carried_out();
+    state.carried_out();
   }
 
   shared_by_loops& shared_;
@@ -141,7 +142,7 @@ public:
     for (std::size_t i = 0; i < acceptors_.size(); ++i) {
       start([this, socket = listener(i), &own = acceptors_[i]] { accept(socket, own); });
     }
-    while (!shared_.drain.stopping()) scheduler_->wait(main_, connection_life::never);
+    while (!shared_.drain.stopping()) scheduler_->wait(main_, connection_state::never);
     shared_.listeners.close(index_);
     for (fiber_waiter& acceptor : acceptors_) scheduler_->wake(acceptor);
     for (connection& who : connections_) scheduler_->wake(who);
@@ -156,7 +157,7 @@ public:
 
 private:
   int listener(std::size_t which) const { return shared_.listeners.of_loop(index_)[which].get(); }
-  static connection_life::clock::time_point soon() { return connection_life::clock::now() + accept_pause; }
+  static connection_state::clock::time_point soon() { return connection_state::clock::now() + accept_pause; }
 
   // Throws std::bad_alloc when there is no memory for a stack.
   template <class Function>
@@ -178,7 +179,7 @@ private:
         accept(std::move(accepted));
         if (++times % 128 == 0) scheduler_->let_others_run();
       } else if (errno == EAGAIN) {
-        scheduler_->wait(own, connection_life::never);
+        scheduler_->wait(own, connection_state::never);
       } else if (accept_must_pause(errno)) {
         totals_.count(server_error::accept);
         scheduler_->wait(own, soon());
@@ -201,7 +202,7 @@ private:
     connection who(std::move(socket), shared_, *scheduler_, pool_);
     connections_.push_back(who);
     who.serve();
-    who.life.add_to(totals_);
+    who.state.add_to(totals_);
     connections_.erase(connections_.iterator_to(who));
     shared_.connections.remove();
   }

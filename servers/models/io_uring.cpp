@@ -95,15 +95,15 @@ private:
   void send_all() {
     to_send_.swap(batch_);
     for (connection* who : batch_) {
-      if (who->life.next() != step::send) {  // it has failed meanwhile
+      if (who->state.next() != step::send) {  // it has failed meanwhile
         who->sending = false;
         take_steps(*who);
         continue;
       }
       const bool then_receives =
-          who->receiving && !who->stopping_to && who->refused.empty() && who->life.only_receives_then();
+          who->receiving && !who->stopping_to && who->refused.empty() && who->state.only_receives_then();
       const bool silently = then_receives && !who->blocked;
-      ring_.send(who->socket.get(), who->life.pending(), silently, tag(of::send, who));
+      ring_.send(who->socket.get(), who->state.pending(), silently, tag(of::send, who));
     }
     batch_.clear();
   }
@@ -146,7 +146,7 @@ private:
     } else if (done.res == 0) {
       who.peer_ended = true;
     } else if (done.res != -ENOBUFS && done.res != -ECANCELED && done.res != -EINTR) {
-      who.life.failed();
+      who.state.failed();
     }
     take_steps(who);
   }
@@ -155,10 +155,10 @@ private:
   // is received meanwhile.
   void take(connection& who, std::span<const std::byte> bytes) {
     constexpr std::size_t many = 16 * 1024;  // bytes that the peer does not read
-    const std::size_t taken = who.refused.empty() ? who.life.offer(bytes) : 0;
+    const std::size_t taken = who.refused.empty() ? who.state.offer(bytes) : 0;
     if (taken < bytes.size())
       who.refused.insert(who.refused.end(), bytes.begin() + static_cast<std::ptrdiff_t>(taken), bytes.end());
-    if (who.refused.empty() && who.life.pending().size() <= many) return;
+    if (who.refused.empty() && who.state.pending().size() <= many) return;
     who.streams = true;
     stop_receiving(who);
   }
@@ -166,8 +166,8 @@ private:
   void sent(connection& who, int result) {
     who.sending = false;
     who.blocked = result == -EAGAIN;
-    if (result > 0) who.life.sent(static_cast<std::size_t>(result));
-    if (result <= 0 && result != -EAGAIN && result != -EINTR) who.life.failed();
+    if (result > 0) who.state.sent(static_cast<std::size_t>(result));
+    if (result <= 0 && result != -EAGAIN && result != -EINTR) who.state.failed();
     take_steps(who);
   }
 
@@ -175,7 +175,7 @@ private:
 
   void take_steps(connection& who) override {
     for (;;) {
-      const step next = who.life.next();
+      const step next = who.state.next();
       if (const auto refused = who.refused.size(); refused > 0 && next <= step::send && !who.sending) {
         take(who, std::exchange(who.refused, {}));
         if (who.refused.size() < refused) continue;
@@ -183,14 +183,14 @@ private:
       switch (next) {
         case step::receive:
           if (who.refused.empty() && std::exchange(who.peer_ended, false)) {
-            who.life.received(0);
+            who.state.received(0);
             continue;
           }
           if (draining() && !who.receiving) {
-            who.life.stop(bytes_readable(who.socket.get()));
-            if (who.life.next() != step::receive) continue;
+            who.state.stop(bytes_readable(who.socket.get()));
+            if (who.state.next() != step::receive) continue;
           }
-          who.life.park();
+          who.state.park();
           if (!who.receiving) receive(who);
           break;
         case step::send:
@@ -198,10 +198,10 @@ private:
           break;
         case step::work:
           if (who.handed_out) break;
-          if (who.life.offloads()) {
+          if (who.state.offloads()) {
             work_elsewhere(who);
           } else {
-            who.life.burn();
+            who.state.burn();
             who.handed_out = true;
             hand_back(who);  // others first
           }
@@ -209,7 +209,7 @@ private:
         case step::sleep: break;
         case step::end_sending:
           ::shutdown(who.socket.get(), SHUT_WR);
-          who.life.sending_ended();
+          who.state.sending_ended();
           continue;
         case step::close: return close(who);
       }

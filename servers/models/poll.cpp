@@ -43,7 +43,7 @@ public:
 private:
   int wait(clock::time_point until) {
     const auto timeout = to_timespec(until - clock::now());
-    const bool forever = until == connection_life::never;
+    const bool forever = until == connection_state::never;
     const int ready = ::ppoll(places_.data(), places_.size(), forever ? nullptr : &timeout, nullptr);
     if (ready < 0 && errno != EINTR) throw std::system_error(errno, std::system_category(), "ppoll");
     return ready;

@@ -79,9 +79,9 @@ private:
     server_totals totals;
     {
       const interrupter::registration registered(wakes);
-      connection_life life(options_.connection, pool_, drain);
-      serve_blocking(socket.get(), life, drain);
-      life.add_to(totals);
+      connection_state state(options_.connection, pool_, drain);
+      serve_blocking(socket.get(), state, drain);
+      state.add_to(totals);
       socket.reset();
     }
     const std::lock_guard lock(mutex_);  // the last that this thread touches

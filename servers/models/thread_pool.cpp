@@ -48,13 +48,13 @@ private:
   void work(const std::stop_token& end) {
     while (const auto item = ready_.pop(end)) {
       connection& who = **item;
-      receive_available(who.life, who.socket.get());
-      if (who.life.next() == step::work) {  // this thread keeps no loop from turning
-        who.life.burn();
-        who.life.carried_out();
+      receive_available(who.state, who.socket.get());
+      if (who.state.next() == step::work) {  // this thread keeps no loop from turning
+        who.state.burn();
+        who.state.carried_out();
       }
-      advance(who.life, who.socket.get());
-      if (who.life.next() == step::work) {  // again: others first
+      advance(who.state, who.socket.get());
+      if (who.state.next() == step::work) {  // again: others first
         ready_.push(&who);
       } else {
         hand_back(who);

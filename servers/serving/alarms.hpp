@@ -1,7 +1,7 @@
 // Which connection of a loop is to be looked at when.
 #pragma once
 
-#include "servers/session/connection_life.hpp"
+#include "servers/session/connection_state.hpp"
 
 #include <boost/intrusive/set.hpp>
 
@@ -17,37 +17,37 @@ public:
 private:
   template <class Connection>
   friend class alarms;
-  connection_life::clock::time_point at_ = connection_life::never;
+  connection_state::clock::time_point at_ = connection_state::never;
 };
 
-// `Connection` has the base `alarm` and a member `life`. A deadline mostly moves on with each message: an
+// `Connection` has the base `alarm` and a member `state`. A deadline mostly moves on with each message: an
 // alarm is only brought forward, and one that comes too early is set anew.
 template <class Connection>
 class alarms {
 public:
-  using clock = connection_life::clock;
+  using clock = connection_state::clock;
 
   // `never` when there is none.
   clock::time_point earliest() const noexcept {
-    return all_.empty() ? connection_life::never : at(*all_.begin());
+    return all_.empty() ? connection_state::never : at(*all_.begin());
   }
 
   // The connection's deadline may have moved. On the thread of the loop, as everything here.
   void follow(Connection& who) {
-    if (who.life.deadline() < at(who)) set(who, who.life.deadline());
+    if (who.state.deadline() < at(who)) set(who, who.state.deadline());
   }
   void set(Connection& who, clock::time_point when) {
     alarm& own = who;
     own.unlink();
     own.at_ = when;
-    if (when != connection_life::never) all_.insert(who);
+    if (when != connection_state::never) all_.insert(who);
   }
 
   // Takes out one whose alarm has come; nullptr when there is none.
   Connection* take_due(clock::time_point now) {
     if (earliest() > now) return nullptr;
     Connection& who = *all_.begin();
-    set(who, connection_life::never);
+    set(who, connection_state::never);
     return &who;
   }
 

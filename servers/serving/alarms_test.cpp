@@ -6,14 +6,14 @@ namespace echobench {
 namespace {
 
 using namespace std::chrono_literals;
-using clock = connection_life::clock;
+using clock = connection_state::clock;
 
 struct fake_life {
-  clock::time_point when = connection_life::never;
+  clock::time_point when = connection_state::never;
   clock::time_point deadline() const { return when; }
 };
 struct connection : alarm {
-  fake_life life;
+  fake_life state;
 };
 
 TEST(alarms, come_in_the_order_of_their_time) {
@@ -22,9 +22,9 @@ TEST(alarms, come_in_the_order_of_their_time) {
   connection late;
   connection early;
   connection none;
-  EXPECT_EQ(all.earliest(), connection_life::never);
-  late.life.when = now + 2s;
-  early.life.when = now + 1s;
+  EXPECT_EQ(all.earliest(), connection_state::never);
+  late.state.when = now + 2s;
+  early.state.when = now + 1s;
   for (connection* who : {&late, &early, &none}) all.follow(*who);
   EXPECT_EQ(all.earliest(), now + 1s);
   EXPECT_EQ(all.take_due(now), nullptr);
@@ -37,12 +37,12 @@ TEST(alarms, are_brought_forward_at_once_and_put_off_when_they_come) {
   const auto now = clock::now();
   alarms<connection> all;
   connection who;
-  who.life.when = now + 2s;
+  who.state.when = now + 2s;
   all.follow(who);
-  who.life.when = now + 3s;
+  who.state.when = now + 3s;
   all.follow(who);
   EXPECT_EQ(all.earliest(), now + 2s);
-  who.life.when = now + 1s;
+  who.state.when = now + 1s;
   all.follow(who);
   EXPECT_EQ(all.earliest(), now + 1s);
 }
@@ -51,10 +51,10 @@ TEST(alarms, are_left_by_what_is_destroyed) {
   alarms<connection> all;
   {
     connection who;
-    who.life.when = clock::now();
+    who.state.when = clock::now();
     all.follow(who);
   }
-  EXPECT_EQ(all.earliest(), connection_life::never);
+  EXPECT_EQ(all.earliest(), connection_state::never);
 }
 
 }  // namespace

@@ -19,7 +19,7 @@ std::string_view asio_unavailable_reason() {
 
 template <class Executor>
 asio_connection<Executor>::asio_connection(asio_socket<Executor> socket, asio_loop<Executor>& loop)
-    : life(loop.shared_.options.connection, loop.pool_, loop.shared_.drain),
+    : state(loop.shared_.options.connection, loop.pool_, loop.shared_.drain),
       loop_(loop),
       socket_(std::move(socket)),
       timer_(socket_.get_executor()) {
@@ -36,24 +36,24 @@ template <class Executor>
 void asio_connection<Executor>::end_sending() {
   error_code ignored;
   socket_.shutdown(asio_socket<Executor>::shutdown_send, ignored);
-  life.sending_ended();
+  state.sending_ended();
 }
 
 template <class Executor>
 void asio_connection<Executor>::follow_deadline() {
-  const auto deadline = life.deadline();
-  const bool ours = deadline != connection_life::never && life.next() != step::sleep;
+  const auto deadline = state.deadline();
+  const bool ours = deadline != connection_state::never && state.next() != step::sleep;
   if (ours && deadline > watched_until_) return;
-  if (watched_until_ != connection_life::never) timer_.cancel();
-  watched_until_ = connection_life::never;
+  if (watched_until_ != connection_state::never) timer_.cancel();
+  watched_until_ = connection_state::never;
   if (!ours) return;
   watched_until_ = deadline;
   timer_.expires_at(deadline);
   timer_.async_wait([this, self = this->shared_from_this()](error_code error) {
     if (error) return;
-    watched_until_ = connection_life::never;
-    life.time_passed();
-    if (life.next() == step::close) {
+    watched_until_ = connection_state::never;
+    state.time_passed();
+    if (state.next() == step::close) {
       interrupt();
     } else {
       follow_deadline();
@@ -127,7 +127,7 @@ void asio_loop<Executor>::begin_draining() {
   draining_ = true;
   tell_all([](asio_connection<Executor>& who) {
     error_code ignored;
-    if (who.life.next() == connection_life::step::receive) who.socket_.cancel(ignored);
+    if (who.state.next() == connection_state::step::receive) who.socket_.cancel(ignored);
   });
   if (!connections_.empty()) watch_end();
 }
@@ -135,12 +135,12 @@ void asio_loop<Executor>::begin_draining() {
 template <class Executor>
 void asio_loop<Executor>::watch_end() {
   const auto& drain = shared_.drain;
-  end_.expires_at(drain.expired() ? connection_life::clock::now() + accept_pause : drain.deadline());
+  end_.expires_at(drain.expired() ? connection_state::clock::now() + accept_pause : drain.deadline());
   end_.async_wait([this](error_code error) {
     const std::lock_guard lock(mutex_);
     if (error || connections_.empty()) return;
     tell_all([](asio_connection<Executor>& who) {
-      who.life.abort();
+      who.state.abort();
       who.interrupt();
     });
     watch_end();
@@ -159,7 +159,7 @@ void asio_loop<Executor>::joined(asio_connection<Executor>& who) {
 template <class Executor>
 void asio_loop<Executor>::left(asio_connection<Executor>& who) {
   const std::lock_guard lock(mutex_);
-  who.life.add_to(totals_);
+  who.state.add_to(totals_);
   connections_.erase(connections_.iterator_to(who));
   shared_.connections.remove();
   if (draining_ && connections_.empty()) end_.cancel();

@@ -48,13 +48,13 @@ enum class asio_sending { textbook, adaptive };
 template <class Executor>
 class asio_loop;
 
-// A socket and the life of its connection, made by asio_loop::admit. Everything happens on its executor. One
+// A socket and the state of its connection, made by asio_loop::admit. Everything happens on its executor. One
 // operation is awaited at a time; when its time is over, it fails.
 template <class Executor>
 class asio_connection : public boost::intrusive::list_base_hook<>,
                         public std::enable_shared_from_this<asio_connection<Executor>> {
 public:
-  using step = connection_life::step;
+  using step = connection_state::step;
 
   asio_connection(asio_socket<Executor> socket, asio_loop<Executor>& loop);
   asio_connection(const asio_connection&) = delete;
@@ -64,7 +64,7 @@ public:
 
   Executor executor() noexcept { return socket_.get_executor(); }
 
-  connection_life life;
+  connection_state state;
 
 protected:
   // What is to be done now.
@@ -73,7 +73,7 @@ protected:
   // is no failure: next() tells what to do then.
   void received(error_code error, std::size_t n);
   void sent(error_code error, std::size_t n);
-  void slept() { life.time_passed(); }
+  void slept() { state.time_passed(); }
   void end_sending();
   // Sends by send(2), now, unless many connections are ready, this one has more to do, or the system takes
   // nothing: then false, and to be sent by Asio. An operation of Asio's completes by way of the loop's queue,
@@ -101,7 +101,7 @@ private:
 
   // The deadline mostly moves on with each message: the timer is only brought forward, and set anew when it
   // comes too early.
-  connection_life::clock::time_point watched_until_ = connection_life::never;
+  connection_state::clock::time_point watched_until_ = connection_state::never;
 };
 
 // A listening socket, and the timer of its pauses. Everything happens on their executor.
@@ -182,32 +182,32 @@ private:
 };
 
 template <class Executor>
-inline connection_life::step asio_connection<Executor>::next() {
-  if (life.next() == step::receive && loop_.stopping()) life.stop(bytes_readable(socket_.native_handle()));
-  if (life.deadline() != watched_until_) follow_deadline();
-  return life.next();
+inline connection_state::step asio_connection<Executor>::next() {
+  if (state.next() == step::receive && loop_.stopping()) state.stop(bytes_readable(socket_.native_handle()));
+  if (state.deadline() != watched_until_) follow_deadline();
+  return state.next();
 }
 
 template <class Executor>
 inline void asio_connection<Executor>::received(error_code error, std::size_t n) {
   if (n > 0 || error == asio::error::eof) {
-    life.received(n);
+    state.received(n);
   } else if (error != asio::error::operation_aborted) {
-    life.failed();
+    state.failed();
   }
 }
 
 template <class Executor>
 inline void asio_connection<Executor>::sent(error_code error, std::size_t n) {
-  if (n > 0) life.sent(n);
-  if (error && error != asio::error::operation_aborted) life.failed();
+  if (n > 0) state.sent(n);
+  if (error && error != asio::error::operation_aborted) state.failed();
 }
 
 template <class Executor>
 inline bool asio_connection<Executor>::sends_at_once() {
-  if (loop_.crowded() || !life.only_receives_then()) return false;
-  advance(life, socket_.native_handle());
-  return life.next() != step::send;
+  if (loop_.crowded() || !state.only_receives_then()) return false;
+  advance(state, socket_.native_handle());
+  return state.next() != step::send;
 }
 
 // What is posted runs when all have been served that were ready.
@@ -236,7 +236,7 @@ void asio_connection<Executor>::burn_elsewhere(Done done) {
   auto shared = std::make_shared<Done>(std::move(done));  // std::function copies
   loop_.shared_.offload.submit(
       [this, shared = std::move(shared), work = asio::make_work_guard(executor())]() mutable {
-        life.burn();
+        state.burn();
         asio::post(work.get_executor(), [last = std::move(shared)] { std::move (*last)(); });
       });
 }

@@ -14,13 +14,13 @@ namespace {
 
 constexpr int wake_signal = SIGUSR1;
 
-using clock = connection_life::clock;
-using step = connection_life::step;
+using clock = connection_state::clock;
+using step = connection_state::step;
 
 // The flags with which the next call may block: without a deadline it does; with one, the wait comes before.
-int wait_before_call(int socket, short events, const connection_life& life, const drain_clock& drain) {
-  if (life.deadline() == connection_life::never) return 0;
-  const auto left = std::min(life.deadline(), drain.deadline()) - clock::now();
+int wait_before_call(int socket, short events, const connection_state& state, const drain_clock& drain) {
+  if (state.deadline() == connection_state::never) return 0;
+  const auto left = std::min(state.deadline(), drain.deadline()) - clock::now();
   const auto rounded = std::chrono::ceil<std::chrono::milliseconds>(left).count();
   pollfd ready{.fd = socket, .events = events, .revents = 0};
   ::poll(&ready, 1, static_cast<int>(std::clamp<std::chrono::milliseconds::rep>(rounded, 0, 60'000)));
@@ -107,42 +107,42 @@ void blocking_acceptor::pause() {
   ::poll(&stopped, 1, static_cast<int>(accept_pause.count()));
 }
 
-void serve_blocking(int socket, connection_life& life, const drain_clock& drain) {
+void serve_blocking(int socket, connection_state& state, const drain_clock& drain) {
   const auto failed = [&] {  // after a call that returned -1
-    if (errno != EINTR && errno != EAGAIN) return life.failed();
-    life.time_passed();
-    if (drain.expired()) life.abort();
+    if (errno != EINTR && errno != EAGAIN) return state.failed();
+    state.time_passed();
+    if (drain.expired()) state.abort();
   };
   for (;;) {
-    switch (life.next()) {
+    switch (state.next()) {
       case step::receive: {
-        if (drain.stopping()) life.stop(bytes_readable(socket));
-        if (life.next() != step::receive) break;
-        const int flags = wait_before_call(socket, POLLIN, life, drain);
-        const auto space = life.space();
+        if (drain.stopping()) state.stop(bytes_readable(socket));
+        if (state.next() != step::receive) break;
+        const int flags = wait_before_call(socket, POLLIN, state, drain);
+        const auto space = state.space();
         const ssize_t n = ::recv(socket, space.data(), space.size(), flags);
-        n >= 0 ? life.received(static_cast<std::size_t>(n)) : failed();
+        n >= 0 ? state.received(static_cast<std::size_t>(n)) : failed();
         break;
       }
       case step::send: {
-        const int flags = wait_before_call(socket, POLLOUT, life, drain);
-        const auto bytes = life.pending();
+        const int flags = wait_before_call(socket, POLLOUT, state, drain);
+        const auto bytes = state.pending();
         const ssize_t n = ::send(socket, bytes.data(), bytes.size(), flags | MSG_NOSIGNAL);
-        n >= 0 ? life.sent(static_cast<std::size_t>(n)) : failed();
+        n >= 0 ? state.sent(static_cast<std::size_t>(n)) : failed();
         break;
       }
       case step::work:  // offloaded or not: this thread serves nobody else
-        life.burn();
-        life.carried_out();
+        state.burn();
+        state.carried_out();
         break;
       case step::sleep:
-        sleep_until(life.deadline(), drain);
-        life.time_passed();
-        if (life.next() == step::sleep) life.abort();
+        sleep_until(state.deadline(), drain);
+        state.time_passed();
+        if (state.next() == step::sleep) state.abort();
         break;
       case step::end_sending:
         ::shutdown(socket, SHUT_WR);
-        life.sending_ended();
+        state.sending_ended();
         break;
       case step::close: return;
     }
@@ -153,9 +153,9 @@ void serve_one_by_one(blocking_acceptor& acceptor, const connection_options& opt
                       const drain_clock& drain, server_totals& totals) {
   buffer_pool pool(buffer_pool::use::one_thread);
   while (unique_fd socket = acceptor.next(totals)) {
-    connection_life life(options, pool, drain);
-    serve_blocking(socket.get(), life, drain);
-    life.add_to(totals);
+    connection_state state(options, pool, drain);
+    serve_blocking(socket.get(), state, drain);
+    state.add_to(totals);
   }
 }
 

@@ -80,7 +80,7 @@ private:
 
 // Takes the connection's steps, blocking in each, until it is over. The thread should be registered with an
 // interrupter.
-void serve_blocking(int socket, connection_life& life, const drain_clock& drain);
+void serve_blocking(int socket, connection_state& state, const drain_clock& drain);
 
 // Serves whom the acceptor brings, one after another, until the server stops.
 void serve_one_by_one(blocking_acceptor& acceptor, const connection_options& options,

@@ -16,10 +16,10 @@ namespace echobench {
 // What a loop knows of each connection.
 struct loop_connection : boost::intrusive::list_base_hook<>, alarm {
   loop_connection(unique_fd accepted, const shared_by_loops& shared, buffer_pool& pool)
-      : socket(std::move(accepted)), life(shared.options.connection, pool, shared.drain) {}
+      : socket(std::move(accepted)), state(shared.options.connection, pool, shared.drain) {}
 
   unique_fd socket;
-  connection_life life;
+  connection_state state;
   bool handed_out = false;  // another thread has it
 };
 
@@ -27,8 +27,8 @@ struct loop_connection : boost::intrusive::list_base_hook<>, alarm {
 template <class Connection>
 class event_loop {
 public:
-  using clock = connection_life::clock;
-  using step = connection_life::step;
+  using clock = connection_state::clock;
+  using step = connection_state::step;
 
   event_loop(const event_loop&) = delete;
   event_loop& operator=(const event_loop&) = delete;
@@ -74,18 +74,18 @@ protected:
   // After each wait: attends to alarms, pauses and the end; when woken, to what was handed back.
   void attend(bool woken) {
     if (woken) take_back();
-    if (wake_at() == connection_life::never && !shared_.stop.stop_requested()) return;
+    if (wake_at() == connection_state::never && !shared_.stop.stop_requested()) return;
     const auto now = clock::now();
     while (Connection* who = alarms_.take_due(now)) {
       if (who->handed_out) {
         alarms_.set(*who, now + accept_pause);
       } else {
-        who->life.time_passed();
+        who->state.time_passed();
         take_steps(*who);
       }
     }
     if (accept_at_ <= now) {
-      accept_at_ = connection_life::never;
+      accept_at_ = connection_state::never;
       go_on_accepting();
     }
     if (!draining_ && shared_.stop.stop_requested()) begin_draining();
@@ -94,8 +94,8 @@ protected:
 
   // No connection for a while: there are as many as may be, or resources lack.
   bool full() const noexcept { return shared_.connections.full(); }
-  void pause_accepting() { accept_at_ = draining_ ? connection_life::never : clock::now() + accept_pause; }
-  bool accepting_pauses() const noexcept { return accept_at_ != connection_life::never; }
+  void pause_accepting() { accept_at_ = draining_ ? connection_state::never : clock::now() + accept_pause; }
+  bool accepting_pauses() const noexcept { return accept_at_ != connection_state::never; }
 
   Connection& admit(unique_fd socket) {
     ++totals_.accepted;
@@ -104,7 +104,7 @@ protected:
     return connections_.back();
   }
   void remove(Connection& who) {
-    who.life.add_to(totals_);
+    who.state.add_to(totals_);
     connections_.erase_and_dispose(connections_.iterator_to(who), std::default_delete<Connection>());
     shared_.connections.remove();
     if (accepting_pauses()) accept_at_ = clock::now();
@@ -117,7 +117,7 @@ protected:
   void work_elsewhere(Connection& who) {
     who.handed_out = true;
     shared_.offload.submit([this, &who] {
-      who.life.burn();
+      who.state.burn();
       hand_back(who);
     });
   }
@@ -134,7 +134,7 @@ private:
     wake_.clear();
     for (Connection* who : handed_back_.take()) {
       who->handed_out = false;
-      if (who->life.next() == step::work) who->life.carried_out();
+      if (who->state.next() == step::work) who->state.carried_out();
       if (draining_) stop(*who);
       take_steps(*who);
     }
@@ -142,13 +142,13 @@ private:
 
   void begin_draining() {
     draining_ = true;
-    accept_at_ = connection_life::never;
+    accept_at_ = connection_state::never;
     end_accepting();
     shared_.listeners.close(index_);
     for_each_here([this](Connection& who) { stop(who); });
   }
   void abort_all() {
-    for_each_here([](Connection& who) { who.life.abort(); });
+    for_each_here([](Connection& who) { who.state.abort(); });
   }
 
   template <class Function>
@@ -165,7 +165,7 @@ private:
   buffer_pool& pool_;
   boost::intrusive::list<Connection> connections_;
   alarms<Connection> alarms_;
-  clock::time_point accept_at_ = connection_life::never;  // accepting has paused until then
+  clock::time_point accept_at_ = connection_state::never;  // accepting has paused until then
   bool draining_ = false;
   handed_back<Connection> handed_back_{wake_};
   wake_on_stop on_stop_;

@@ -4,7 +4,7 @@
 
 #include "servers/serving/epoll_set.hpp"
 #include "servers/serving/listener.hpp"
-#include "servers/session/connection_life.hpp"
+#include "servers/session/connection_state.hpp"
 
 #include <boost/fiber/algo/algorithm.hpp>
 #include <boost/fiber/context.hpp>
@@ -43,9 +43,9 @@ public:
   // ---- by a fiber of this thread
 
   // Until somebody wakes it, or the time has come.
-  void wait(fiber_waiter& who, connection_life::clock::time_point until) {
+  void wait(fiber_waiter& who, connection_state::clock::time_point until) {
     who.fiber = fibers::context::active();
-    until == connection_life::never ? who.fiber->suspend() : void(who.fiber->wait_until(until));
+    until == connection_state::never ? who.fiber->suspend() : void(who.fiber->wait_until(until));
     who.fiber = nullptr;
   }
   void wake(fiber_waiter& who) noexcept {
@@ -79,7 +79,7 @@ public:
     ready_.pop_front();
     return next;
   }
-  void suspend_until(const connection_life::clock::time_point& until) noexcept override {
+  void suspend_until(const connection_state::clock::time_point& until) noexcept override {
     for (const epoll_event& report : set_.wait(next_turn_.empty() ? until : at_once)) {
       report.data.ptr == nullptr ? take_calls()
                                  : tell(*static_cast<fiber_waiter*>(report.data.ptr), report.events);
@@ -89,7 +89,7 @@ public:
   void notify() noexcept override { wake_.signal(); }
 
 private:
-  static constexpr connection_life::clock::time_point at_once{};
+  static constexpr connection_state::clock::time_point at_once{};
 
   void tell(fiber_waiter& who, std::uint32_t events) noexcept {
     who.ended |= (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;

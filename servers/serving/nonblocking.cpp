@@ -7,37 +7,37 @@
 
 namespace echobench {
 
-using step = connection_life::step;
+using step = connection_state::step;
 
-void receive_available(connection_life& life, int fd) {
-  if (life.next() != step::receive) return;
-  const auto space = life.space();
+void receive_available(connection_state& state, int fd) {
+  if (state.next() != step::receive) return;
+  const auto space = state.space();
   const ssize_t n = ::recv(fd, space.data(), space.size(), MSG_DONTWAIT);
   if (n >= 0) {
-    life.received(static_cast<std::size_t>(n));
+    state.received(static_cast<std::size_t>(n));
   } else if (errno != EAGAIN && errno != EINTR) {
-    life.failed();
+    state.failed();
   }
 }
 
-void advance(connection_life& life, int fd) {
+void advance(connection_state& state, int fd) {
   for (;;) {
-    switch (life.next()) {
+    switch (state.next()) {
       case step::send: {
-        const auto bytes = life.pending();
+        const auto bytes = state.pending();
         const ssize_t n = ::send(fd, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
         if (n >= 0) {
-          life.sent(static_cast<std::size_t>(n));
+          state.sent(static_cast<std::size_t>(n));
         } else if (errno == EAGAIN) {
           return;
         } else if (errno != EINTR) {
-          life.failed();
+          state.failed();
         }
         break;
       }
       case step::end_sending:
         ::shutdown(fd, SHUT_WR);
-        life.sending_ended();
+        state.sending_ended();
         break;
       default: return;
     }

@@ -29,10 +29,10 @@ void readiness_loop::accept_available() {
 }
 
 void readiness_loop::serve(connection& who) {
-  receive_available(who.life, who.socket.get());
-  if (who.life.next() == step::work && works_itself(who)) {  // once; then others have their turn
-    who.life.burn();
-    who.life.carried_out();
+  receive_available(who.state, who.socket.get());
+  if (who.state.next() == step::work && works_itself(who)) {  // once; then others have their turn
+    who.state.burn();
+    who.state.carried_out();
   }
   take_steps(who);
 }
@@ -44,11 +44,11 @@ void readiness_loop::hand_out(connection& who) {
 }
 
 void readiness_loop::take_steps(connection& who) {
-  advance(who.life, who.socket.get());
+  advance(who.state, who.socket.get());
   wait_for_next(who);
 }
 
-void readiness_loop::stop(connection& who) { who.life.stop(bytes_readable(who.socket.get())); }
+void readiness_loop::stop(connection& who) { who.state.stop(bytes_readable(who.socket.get())); }
 
 void readiness_loop::go_on_accepting() { watch_listeners(true) ? accept_available() : pause(); }
 
@@ -59,9 +59,9 @@ void readiness_loop::pause() {
 
 void readiness_loop::wait_for_next(connection& who) {
   interest wanted = interest::nothing;
-  switch (who.life.next()) {
+  switch (who.state.next()) {
     case step::receive:
-      who.life.park();
+      who.state.park();
       wanted = interest::readable;
       break;
     case step::send: wanted = interest::writable; break;

@@ -36,7 +36,7 @@ protected:
   virtual void forget(connection&) noexcept {}
   // The connection's next step is to work: whether its loop does that, or else somebody to whom it is handed
   // out.
-  virtual bool works_itself(const connection& who) const noexcept { return !who.life.offloads(); }
+  virtual bool works_itself(const connection& who) const noexcept { return !who.state.offloads(); }
   virtual void hand_out_work(connection& who) { work_elsewhere(who); }
 
   // ---- what the model calls

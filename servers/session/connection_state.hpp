@@ -1,12 +1,12 @@
-// The life of a connection, without I/O: what is to be done next, and what has happened. A model moves bytes
+// the state of a connection, without I/O: what is to be done next, and what has happened. A model moves bytes
 // and waits in its own way; a blocking one, for example:
 //
-//   for (;;) switch (life.next()) {
-//     case step::receive:     life.received(recv(life.space())); break;
-//     case step::send:        life.sent(send(life.pending())); break;
-//     case step::work:        life.burn(); life.carried_out(); break;
-//     case step::sleep:       sleep_until(life.deadline()); life.time_passed(); break;
-//     case step::end_sending: shutdown(SHUT_WR); life.sending_ended(); break;
+//   for (;;) switch (state.next()) {
+//     case step::receive:     state.received(recv(state.space())); break;
+//     case step::send:        state.sent(send(state.pending())); break;
+//     case step::work:        state.burn(); state.carried_out(); break;
+//     case step::sleep:       sleep_until(state.deadline()); state.time_passed(); break;
+//     case step::end_sending: shutdown(SHUT_WR); state.sending_ended(); break;
 //     case step::close:       return;
 //   }
 //
@@ -29,7 +29,7 @@ struct connection_options {
 
 inline constexpr std::chrono::seconds linger_time{1};
 
-class connection_life {
+class connection_state {
 public:
   using clock = drain_clock::clock;
   static constexpr clock::time_point never = clock::time_point::max();
@@ -44,7 +44,7 @@ public:
   };
 
   // All must outlive it.
-  connection_life(const connection_options& options, buffer_pool& pool, const drain_clock& drain) noexcept
+  connection_state(const connection_options& options, buffer_pool& pool, const drain_clock& drain) noexcept
       : session_(options.session, pool), drain_(&drain), idle_timeout_(options.idle_timeout) {
     touch();
   }
@@ -112,7 +112,7 @@ private:
   std::optional<server_error> error_;
 };
 
-inline void connection_life::received(std::size_t n) noexcept {
+inline void connection_state::received(std::size_t n) noexcept {
   if (n > 0) {
     session_.received(n);
   } else if (lingering_) {
@@ -124,14 +124,14 @@ inline void connection_life::received(std::size_t n) noexcept {
   settle();
 }
 
-inline void connection_life::sent(std::size_t n) noexcept {
+inline void connection_state::sent(std::size_t n) noexcept {
   session_.sent(n);
   touch();
   settle();
 }
 
 // While it carries out, lingers or is over, nothing that happens on the wire changes that.
-inline void connection_life::settle() noexcept {
+inline void connection_state::settle() noexcept {
   if (!idles()) return;
   if (!session_.pending().empty()) {
     next_ = step::send;

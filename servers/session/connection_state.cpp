@@ -1,15 +1,15 @@
-#include "servers/session/connection_life.hpp"
+#include "servers/session/connection_state.hpp"
 
 namespace echobench {
 
-std::size_t connection_life::offer(std::span<const std::byte> bytes) {
+std::size_t connection_state::offer(std::span<const std::byte> bytes) {
   const std::size_t taken = session_.offer(bytes);
   if (taken > 0) touch();
   settle();
   return taken;
 }
 
-void connection_life::carried_out() noexcept {
+void connection_state::carried_out() noexcept {
   next_ = step::receive;
   deadline_ = never;
   session_.complete_deferred();
@@ -17,14 +17,14 @@ void connection_life::carried_out() noexcept {
   settle();
 }
 
-void connection_life::sending_ended() noexcept {
+void connection_state::sending_ended() noexcept {
   session_.park();
   lingering_ = true;
   deadline_ = clock::now() + linger_time;
   next_ = step::receive;
 }
 
-void connection_life::time_passed() noexcept {
+void connection_state::time_passed() noexcept {
   if (deadline_ == never || clock::now() < deadline_) return;
   if (next_ == step::sleep) {
     carried_out();
@@ -33,16 +33,16 @@ void connection_life::time_passed() noexcept {
   }
 }
 
-void connection_life::stop(std::size_t readable) noexcept {
+void connection_state::stop(std::size_t readable) noexcept {
   session_.finish_after(readable);
   settle();
 }
 
-void connection_life::abort() noexcept {
+void connection_state::abort() noexcept {
   end(session_.finished() ? std::nullopt : std::optional(server_error::drain_timeout));
 }
 
-void connection_life::end(std::optional<server_error> error) noexcept {
+void connection_state::end(std::optional<server_error> error) noexcept {
   if (next_ == step::close) return;
   if (!lingering_) error_ = error;
   next_ = step::close;
