@@ -1,10 +1,10 @@
-// One thread's loop, whatever it waits with: connections, alarms, pauses in accepting, connections that other
+// One thread's loop, whatever it waits with: connections, timers, pauses in accepting, connections that other
 // threads hand back, and the end.
 #pragma once
 
-#include "servers/serving/alarms.hpp"
 #include "servers/serving/handed_back.hpp"
 #include "servers/serving/server_loops.hpp"
+#include "servers/serving/timers.hpp"
 
 #include <boost/intrusive/list.hpp>
 
@@ -14,7 +14,7 @@
 namespace echobench {
 
 // What a loop knows of each connection.
-struct loop_connection : boost::intrusive::list_base_hook<>, alarm {
+struct loop_connection : boost::intrusive::list_base_hook<>, timer {
   loop_connection(unique_fd accepted, const shared_by_loops& shared, buffer_pool& pool)
       : socket(std::move(accepted)), state(shared.options.connection, pool, shared.drain) {}
 
@@ -63,7 +63,7 @@ protected:
 
   // How long the loop may wait. `never`: until it is told something.
   clock::time_point wake_at() const {
-    auto until = std::min(accept_at_, alarms_.earliest());
+    auto until = std::min(accept_at_, timers_.earliest());
     if (draining_) {
       until =
           std::min(until, shared_.drain.expired() ? clock::now() + accept_pause : shared_.drain.deadline());
@@ -71,14 +71,14 @@ protected:
     return until;
   }
 
-  // After each wait: attends to alarms, pauses and the end; when woken, to what was handed back.
+  // After each wait: attends to timers, pauses and the end; when woken, to what was handed back.
   void attend(bool woken) {
     if (woken) take_back();
     if (wake_at() == connection_state::never && !shared_.stop.stop_requested()) return;
     const auto now = clock::now();
-    while (Connection* who = alarms_.take_due(now)) {
+    while (Connection* who = timers_.take_due(now)) {
       if (who->handed_out) {
-        alarms_.set(*who, now + accept_pause);
+        timers_.set(*who, now + accept_pause);
       } else {
         who->state.time_passed();
         take_steps(*who);
@@ -111,7 +111,7 @@ protected:
   }
 
   // What it waits for is awaited: now for its deadline, too.
-  void follow(Connection& who) { alarms_.follow(who); }
+  void follow(Connection& who) { timers_.follow(who); }
 
   // Its next step is to work, and a thread of the offload pool is to do that.
   void work_elsewhere(Connection& who) {
@@ -164,7 +164,7 @@ private:
   unsigned index_;
   buffer_pool& pool_;
   boost::intrusive::list<Connection> connections_;
-  alarms<Connection> alarms_;
+  timers<Connection> timers_;
   clock::time_point accept_at_ = connection_state::never;  // accepting has paused until then
   bool draining_ = false;
   handed_back<Connection> handed_back_{wake_};

@@ -8,17 +8,17 @@ namespace {
 using namespace std::chrono_literals;
 using clock = connection_state::clock;
 
-struct fake_life {
+struct fake_state {
   clock::time_point when = connection_state::never;
   clock::time_point deadline() const { return when; }
 };
-struct connection : alarm {
-  fake_life state;
+struct connection : timer {
+  fake_state state;
 };
 
-TEST(alarms, come_in_the_order_of_their_time) {
+TEST(timers, come_in_the_order_of_their_time) {
   const auto now = clock::now();
-  alarms<connection> all;
+  timers<connection> all;
   connection late;
   connection early;
   connection none;
@@ -33,9 +33,9 @@ TEST(alarms, come_in_the_order_of_their_time) {
   EXPECT_EQ(all.take_due(now + 3s), nullptr);
 }
 
-TEST(alarms, are_brought_forward_at_once_and_put_off_when_they_come) {
+TEST(timers, are_brought_forward_at_once_and_put_off_when_they_come) {
   const auto now = clock::now();
-  alarms<connection> all;
+  timers<connection> all;
   connection who;
   who.state.when = now + 2s;
   all.follow(who);
@@ -47,8 +47,8 @@ TEST(alarms, are_brought_forward_at_once_and_put_off_when_they_come) {
   EXPECT_EQ(all.earliest(), now + 1s);
 }
 
-TEST(alarms, are_left_by_what_is_destroyed) {
-  alarms<connection> all;
+TEST(timers, are_left_by_what_is_destroyed) {
+  timers<connection> all;
   {
     connection who;
     who.state.when = clock::now();

@@ -7,23 +7,23 @@
 
 namespace echobench {
 
-// By this part a connection stands in alarms. It leaves them when it is destroyed.
-using alarm_hook =
+// By this part a connection stands in timers. It leaves them when it is destroyed.
+using timer_hook =
     boost::intrusive::set_base_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>>;
-class alarm : public alarm_hook {
+class timer : public timer_hook {
 public:
-  friend bool operator<(const alarm& a, const alarm& b) noexcept { return a.at_ < b.at_; }
+  friend bool operator<(const timer& a, const timer& b) noexcept { return a.at_ < b.at_; }
 
 private:
   template <class Connection>
-  friend class alarms;
+  friend class timers;
   connection_state::clock::time_point at_ = connection_state::never;
 };
 
-// `Connection` has the base `alarm` and a member `state`. A deadline mostly moves on with each message: an
-// alarm is only brought forward, and one that comes too early is set anew.
+// `Connection` has the base `timer` and a member `state`. A deadline mostly moves on with each message: a
+// timer is only brought forward, and one that comes too early is set anew.
 template <class Connection>
-class alarms {
+class timers {
 public:
   using clock = connection_state::clock;
 
@@ -37,13 +37,13 @@ public:
     if (who.state.deadline() < at(who)) set(who, who.state.deadline());
   }
   void set(Connection& who, clock::time_point when) {
-    alarm& own = who;
+    timer& own = who;
     own.unlink();
     own.at_ = when;
     if (when != connection_state::never) all_.insert(who);
   }
 
-  // Takes out one whose alarm has come; nullptr when there is none.
+  // Takes out one whose timer has come; nullptr when there is none.
   Connection* take_due(clock::time_point now) {
     if (earliest() > now) return nullptr;
     Connection& who = *all_.begin();
@@ -52,9 +52,9 @@ public:
   }
 
 private:
-  static clock::time_point at(const alarm& of) noexcept { return of.at_; }
+  static clock::time_point at(const timer& of) noexcept { return of.at_; }
 
-  boost::intrusive::multiset<Connection, boost::intrusive::base_hook<alarm_hook>,
+  boost::intrusive::multiset<Connection, boost::intrusive::base_hook<timer_hook>,
                              boost::intrusive::constant_time_size<false>>
       all_;
 };
