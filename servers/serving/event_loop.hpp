@@ -2,7 +2,7 @@
 // threads hand back, and the end.
 #pragma once
 
-#include "servers/serving/handed_back.hpp"
+#include "servers/serving/return_queue.hpp"
 #include "servers/serving/server_loops.hpp"
 #include "servers/serving/timers.hpp"
 
@@ -122,7 +122,7 @@ protected:
     });
   }
   // From any thread, which lets go of it. If its next step is to work, that is done.
-  void hand_back(Connection& who) { handed_back_.push(who); }
+  void hand_back(Connection& who) { return_queue_.push(who); }
 
   shared_by_loops& shared_;
   const std::vector<unique_fd>& listeners_;
@@ -132,7 +132,7 @@ protected:
 private:
   void take_back() {
     wake_.clear();
-    for (Connection* who : handed_back_.take()) {
+    for (Connection* who : return_queue_.take()) {
       who->handed_out = false;
       if (who->state.next() == step::work) who->state.carried_out();
       if (draining_) stop(*who);
@@ -167,7 +167,7 @@ private:
   timers<Connection> timers_;
   clock::time_point accept_at_ = connection_state::never;  // accepting has paused until then
   bool draining_ = false;
-  handed_back<Connection> handed_back_{wake_};
+  return_queue<Connection> return_queue_{wake_};
   wake_on_stop on_stop_;
 };
 

@@ -9,9 +9,9 @@
 namespace echobench {
 
 template <class Connection>
-class handed_back {
+class return_queue {
 public:
-  explicit handed_back(const wake_event& wake) noexcept : wake_(wake) {}
+  explicit return_queue(const wake_event& wake) noexcept : wake_(wake) {}
 
   // From any thread, and the last that it does with the connection. The loop is woken.
   void push(Connection& who) {
