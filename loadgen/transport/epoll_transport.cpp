@@ -12,7 +12,7 @@
 namespace echobench {
 
 epoll_transport::epoll_transport(const transport_settings& settings, transport_events& events)
-    : told_(events),
+    : handler_(events),
       timestamps_(settings.timestamps ? std::make_unique<kernel_timestamps>() : nullptr),
       epoll_(::epoll_create1(EPOLL_CLOEXEC)),
       slots_(settings.slots),
@@ -52,14 +52,14 @@ void epoll_transport::flush(std::size_t slot) {
   if (state.connecting || state.send_error != 0) return;
   bool full = false;
   while (!full) {
-    const auto bytes = told_.pending(slot, scratch_);
+    const auto bytes = handler_.pending(slot, scratch_);
     if (bytes.empty()) break;
     const auto n = ::send(state.fd.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
     if (n < 0 && errno != EAGAIN) {
       state.send_error = errno;  // the dead socket is readable: its last bytes, then the error
       return;
     }
-    if (n > 0) told_.taken(slot, static_cast<std::size_t>(n));
+    if (n > 0) handler_.taken(slot, static_cast<std::size_t>(n));
     full = n < static_cast<std::ptrdiff_t>(bytes.size());
   }
   if (std::exchange(state.write_wanted, full) != full) watch(slot);
@@ -126,7 +126,7 @@ void epoll_transport::handle(std::size_t slot, std::uint32_t happened) {
   if (state.receive_most > 0 && (broken || (happened & EPOLLIN) != 0)) {
     read(slot);
   } else if (broken) {
-    return told_.on_error(slot, take_socket_error(state.fd.get()));
+    return handler_.on_error(slot, take_socket_error(state.fd.get()));
   }
   const bool still_there = state.fd && state.generation == generation;
   if (still_there && (happened & EPOLLOUT) != 0 && state.write_wanted) flush(slot);
@@ -134,10 +134,10 @@ void epoll_transport::handle(std::size_t slot, std::uint32_t happened) {
 
 void epoll_transport::connected(std::size_t slot) {
   slot_state& state = slots_[slot];
-  if (const int error = take_socket_error(state.fd.get()); error != 0) return told_.on_error(slot, error);
+  if (const int error = take_socket_error(state.fd.get()); error != 0) return handler_.on_error(slot, error);
   state.connecting = false;
   watch(slot);
-  told_.on_connected(slot);
+  handler_.on_connected(slot);
 }
 
 void epoll_transport::read(std::size_t slot) {
@@ -148,15 +148,15 @@ void epoll_transport::read(std::size_t slot) {
                              : ::recv(state.fd.get(), room.data(), room.size(), 0);
   if (n > 0 && timestamps_) {
     if (const auto sent = timestamps_->take_sent(state.fd.get())) state.kernel_sent = *sent;
-    told_.on_kernel_times(slot, state.kernel_sent, arrived);
+    handler_.on_kernel_times(slot, state.kernel_sent, arrived);
   }
   if (n > 0) {
     if (state.how == reading::on_demand) receive(slot, 0);
-    told_.on_bytes(slot, std::span(received_).first(static_cast<std::size_t>(n)));
+    handler_.on_bytes(slot, std::span(received_).first(static_cast<std::size_t>(n)));
   } else if (n == 0 && state.send_error == 0) {
-    told_.on_end(slot);
+    handler_.on_end(slot);
   } else if (n == 0 || errno != EAGAIN) {
-    told_.on_error(slot, state.send_error != 0 ? state.send_error : errno);
+    handler_.on_error(slot, state.send_error != 0 ? state.send_error : errno);
   }
 }
 

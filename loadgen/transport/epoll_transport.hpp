@@ -51,7 +51,7 @@ private:
   void read(std::size_t slot);
   void watch(std::size_t slot) noexcept;
 
-  transport_events& told_;
+  transport_events& handler_;
   std::unique_ptr<kernel_timestamps> timestamps_;  // empty: not asked for
   unique_fd epoll_;
   std::vector<slot_state> slots_;

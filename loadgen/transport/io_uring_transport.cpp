@@ -74,7 +74,7 @@ std::string io_uring_unavailable_reason() {
 }
 
 io_uring_transport::io_uring_transport(const transport_settings& settings, transport_events& events)
-    : told_(events),
+    : handler_(events),
       receive_size_(piece_of(settings)),
       receive_count_(static_cast<unsigned>(
           std::clamp<std::size_t>(std::bit_ceil(settings.slots), 64, receive_memory / receive_size_))),
@@ -243,11 +243,11 @@ void io_uring_transport::prepare_sends() {
     const bool rest = !state.unsent.empty();
     own = {.slot = slot,
            .generation = state.generation,
-           .bytes = rest ? state.unsent : told_.pending(slot, scratch_of(index))};
+           .bytes = rest ? state.unsent : handler_.pending(slot, scratch_of(index))};
     if (own.bytes.empty()) continue;
     free_sends_.pop_back();
     state.sending = true;
-    if (!rest) told_.taken(slot, own.bytes.size());
+    if (!rest) handler_.taken(slot, own.bytes.size());
     io_uring_sqe& entry = next(tag(of::send, 0, index));
     ::io_uring_prep_send(&entry, descriptor(slot), own.bytes.data(), own.bytes.size(),
                          MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -310,11 +310,11 @@ void io_uring_transport::handle(std::uint64_t user_data, int result, std::uint32
 
 void io_uring_transport::connected(std::size_t slot) {
   slot_state& state = slots_[slot];
-  if (const int error = take_socket_error(state.fd.get()); error != 0) return told_.on_error(slot, error);
+  if (const int error = take_socket_error(state.fd.get()); error != 0) return handler_.on_error(slot, error);
   state.connecting = false;
   state.receive_most = static_cast<std::uint32_t>(receive_size_);
   if (state.how == reading::as_it_comes) ask_to_receive(slot);
-  told_.on_connected(slot);
+  handler_.on_connected(slot);
 }
 
 void io_uring_transport::received(std::size_t slot, int result, std::uint32_t flags) {
@@ -323,11 +323,11 @@ void io_uring_transport::received(std::size_t slot, int result, std::uint32_t fl
   if ((flags & IORING_CQE_F_MORE) == 0) state.receiving = false;
   if (result > 0) {
     const std::byte* const bytes = received_.get() + (flags >> IORING_CQE_BUFFER_SHIFT) * receive_size_;
-    told_.on_bytes(slot, {bytes, static_cast<std::size_t>(result)});
+    handler_.on_bytes(slot, {bytes, static_cast<std::size_t>(result)});
   } else if (result == 0 && state.send_error == 0) {
-    return told_.on_end(slot);
+    return handler_.on_end(slot);
   } else if (result != -ENOBUFS && result != -EINTR && result != -EAGAIN) {
-    return told_.on_error(slot, state.send_error != 0 ? state.send_error : -result);
+    return handler_.on_error(slot, state.send_error != 0 ? state.send_error : -result);
   }
   const bool again = state.how == reading::as_it_comes || result <= 0;
   if (again && !state.receiving && state.fd && state.generation == generation) ask_to_receive(slot);
@@ -341,7 +341,7 @@ void io_uring_transport::sent(std::size_t entry, int result) {
   state.sending = false;
   if (result < 0 && result != -EAGAIN && result != -EINTR) {
     state.send_error = -result;  // its last bytes first, then the error
-    if (!state.receiving) told_.on_error(own.slot, state.send_error);
+    if (!state.receiving) handler_.on_error(own.slot, state.send_error);
     return;
   }
   const auto rest = own.bytes.subspan(static_cast<std::size_t>(std::max(result, 0)));

@@ -86,7 +86,7 @@ private:
     void operator()(void* memory) const noexcept { std::free(memory); }
   };
 
-  transport_events& told_;
+  transport_events& handler_;
   const std::size_t receive_size_;  // bytes of a buffer
   const unsigned receive_count_;    // a power of two
   const std::size_t send_size_;

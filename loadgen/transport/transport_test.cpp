@@ -80,9 +80,9 @@ protected:
     settings.stop_fd = stop_.get();
     if (settings.message_size == 0) settings.message_size = 64;
     own_.reset();
-    own_ = make_transport(GetParam(), settings, told_);
+    own_ = make_transport(GetParam(), settings, handler_);
     own_->enter();
-    told_.own = own_.get();
+    handler_.own = own_.get();
   }
   void SetUp() override {
     if (GetParam() == engine::io_uring && !io_uring_unavailable_reason().empty())
@@ -102,7 +102,7 @@ protected:
   // A connection in that slot; returns the other end of it, blocking.
   unique_fd connect(std::size_t slot, reading how = reading::as_it_comes) {
     EXPECT_TRUE(own_->connect(slot, where_, nullptr, how));
-    EXPECT_TRUE(until([&] { return told_.connected[slot]; }));
+    EXPECT_TRUE(until([&] { return handler_.connected[slot]; }));
     unique_fd peer(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
     EXPECT_TRUE(peer);
     return peer;
@@ -129,18 +129,18 @@ protected:
     return fd;
   }();
   const endpoint where_ = endpoint::local_of(listener_.get());
-  notes told_;
+  notes handler_;
   std::unique_ptr<transport> own_;
 };
 
 TEST_P(every_transport, sends_what_is_pending_and_tells_what_comes) {
   const auto peer = connect(1);
-  told_.to_send[1] = "request";
+  handler_.to_send[1] = "request";
   own_->flush(1);
   own_->wait(0ms);
   EXPECT_EQ(read(peer, 7), "request");
   write(peer, "reply");
-  EXPECT_TRUE(until([&] { return told_.received[1] == "reply"; }));
+  EXPECT_TRUE(until([&] { return handler_.received[1] == "reply"; }));
 }
 
 TEST_P(every_transport, connections_do_not_mix) {
@@ -148,7 +148,7 @@ TEST_P(every_transport, connections_do_not_mix) {
   std::vector<unique_fd> peers;
   for (std::size_t slot = 0; slot < some; ++slot) peers.push_back(connect(slot));
   for (std::size_t slot = 0; slot < some; ++slot) {
-    told_.to_send[slot] = std::string(slot + 1, static_cast<char>('a' + slot));
+    handler_.to_send[slot] = std::string(slot + 1, static_cast<char>('a' + slot));
     own_->flush(slot);
   }
   own_->wait(0ms);
@@ -158,7 +158,7 @@ TEST_P(every_transport, connections_do_not_mix) {
     write(peers[slot], text + text);
   }
   for (std::size_t slot = 0; slot < some; ++slot) {
-    EXPECT_TRUE(until([&] { return told_.received[slot].size() == 2 * (slot + 1); }));
+    EXPECT_TRUE(until([&] { return handler_.received[slot].size() == 2 * (slot + 1); }));
   }
 }
 
@@ -166,17 +166,17 @@ TEST_P(every_transport, goes_on_sending_to_a_peer_that_reads_late) {
   const auto peer = connect(0);
   std::string text;
   for (int i = 0; text.size() < (16U << 20); ++i) text += std::to_string(i);
-  told_.to_send[0] = text;
+  handler_.to_send[0] = text;
   own_->flush(0);
   for (int i = 0; i < 100; ++i) own_->wait(1ms);
-  EXPECT_FALSE(told_.to_send[0].empty()) << "more than the system takes";
+  EXPECT_FALSE(handler_.to_send[0].empty()) << "more than the system takes";
   std::string all;
   std::atomic<bool> read_all = false;
   std::thread reader([&] {
     all = read(peer, text.size());
     read_all = true;
   });
-  EXPECT_TRUE(until([&] { return told_.to_send[0].empty() && read_all; }));
+  EXPECT_TRUE(until([&] { return handler_.to_send[0].empty() && read_all; }));
   reader.join();
   EXPECT_EQ(all, text);
 }
@@ -187,11 +187,11 @@ TEST_P(every_transport, what_is_handed_over_while_a_send_is_under_way_follows_it
   for (int i = 0; i < 1000; ++i) {
     const auto text = std::to_string(i);
     all += text;
-    told_.to_send[0] += text;
+    handler_.to_send[0] += text;
     own_->flush(0);
     if (i % 7 == 0) own_->poll();
   }
-  EXPECT_TRUE(until([&] { return told_.to_send[0].empty(); }));
+  EXPECT_TRUE(until([&] { return handler_.to_send[0].empty(); }));
   own_->wait(0ms);
   EXPECT_EQ(read(peer, all.size()), all);
 }
@@ -200,17 +200,17 @@ TEST_P(every_transport, tells_the_end_after_the_last_bytes) {
   auto peer = connect(2);
   write(peer, "last");
   peer.reset();
-  EXPECT_TRUE(until([&] { return told_.ended[2]; }));
-  EXPECT_EQ(told_.received[2], "last");
-  EXPECT_EQ(told_.errors[2], 0);
+  EXPECT_TRUE(until([&] { return handler_.ended[2]; }));
+  EXPECT_EQ(handler_.received[2], "last");
+  EXPECT_EQ(handler_.errors[2], 0);
 }
 
 TEST_P(every_transport, tells_a_reset) {
   auto peer = connect(2);
   set_reset_on_close(peer.get());
   peer.reset();
-  EXPECT_TRUE(until([&] { return told_.errors[2] != 0; }));
-  EXPECT_EQ(told_.errors[2], ECONNRESET);
+  EXPECT_TRUE(until([&] { return handler_.errors[2] != 0; }));
+  EXPECT_EQ(handler_.errors[2], ECONNRESET);
 }
 
 TEST_P(every_transport, bytes_that_came_before_a_failed_send_are_told_first) {
@@ -219,13 +219,13 @@ TEST_P(every_transport, bytes_that_came_before_a_failed_send_are_told_first) {
   ::shutdown(peer.get(), SHUT_RDWR);
   own_->wait(0ms);
   peer.reset();
-  for (int i = 0; i < 1000 && !told_.ended[0] && told_.errors[0] == 0; ++i) {
-    told_.to_send[0] = 'x';
+  for (int i = 0; i < 1000 && !handler_.ended[0] && handler_.errors[0] == 0; ++i) {
+    handler_.to_send[0] = 'x';
     own_->flush(0);
     own_->wait(1ms);
   }
-  EXPECT_EQ(told_.received[0], "before");
-  EXPECT_TRUE(told_.ended[0] || told_.errors[0] != 0);
+  EXPECT_EQ(handler_.received[0], "before");
+  EXPECT_TRUE(handler_.ended[0] || handler_.errors[0] != 0);
 }
 
 TEST_P(every_transport, tells_that_nobody_listens) {
@@ -233,8 +233,8 @@ TEST_P(every_transport, tells_that_nobody_listens) {
   const auto nowhere = endpoint::local_of(closed.get());
   closed.reset();
   if (own_->connect(3, nowhere, nullptr, reading::as_it_comes)) {
-    EXPECT_TRUE(until([&] { return told_.errors[3] != 0; }));
-    EXPECT_EQ(told_.errors[3], ECONNREFUSED);
+    EXPECT_TRUE(until([&] { return handler_.errors[3] != 0; }));
+    EXPECT_EQ(handler_.errors[3], ECONNREFUSED);
   } else {
     EXPECT_EQ(errno, ECONNREFUSED);
   }
@@ -243,7 +243,7 @@ TEST_P(every_transport, tells_that_nobody_listens) {
 TEST_P(every_transport, connects_from_the_address_that_it_is_told) {
   const endpoint source = resolve("127.0.3.7", 0);
   ASSERT_TRUE(own_->connect(0, where_, &source, reading::as_it_comes));
-  EXPECT_TRUE(until([&] { return told_.connected[0]; }));
+  EXPECT_TRUE(until([&] { return handler_.connected[0]; }));
   sockaddr_in from{};
   socklen_t size = sizeof from;
   const unique_fd peer(::accept4(listener_.get(), reinterpret_cast<sockaddr*>(&from), &size, SOCK_CLOEXEC));
@@ -255,10 +255,10 @@ TEST_P(every_transport, small_messages_are_not_held_back) {
   const auto start = steady_clock::now();
   for (int i = 0; i < 50;
        ++i) {  // a write after a write waits for an acknowledgement, 40 ms, where Nagle rules
-    told_.to_send[0] = 'a';
+    handler_.to_send[0] = 'a';
     own_->flush(0);
     own_->wait(0ms);
-    told_.to_send[0] = 'b';
+    handler_.to_send[0] = 'b';
     own_->flush(0);
     own_->wait(0ms);
     EXPECT_EQ(read(peer, 2), "ab");
@@ -270,19 +270,19 @@ TEST_P(every_transport, a_slot_is_used_again_and_nothing_of_the_last_connection_
   for (const bool kept : {true, false}) {
     open({.kept = kept});
     for (int i = 0; i < 50; ++i) {
-      told_.connected[0] = false;
-      told_.received[0].clear();
+      handler_.connected[0] = false;
+      handler_.received[0].clear();
       const auto peer = connect(0);
-      told_.to_send[0] = "mine";
+      handler_.to_send[0] = "mine";
       own_->flush(0);
       own_->wait(0ms);
       EXPECT_EQ(read(peer, 4), "mine");
       write(peer, "reply");
-      EXPECT_TRUE(i % 2 == 1 || until([&] { return told_.received[0] == "reply"; }));
+      EXPECT_TRUE(i % 2 == 1 || until([&] { return handler_.received[0] == "reply"; }));
       own_->abort(0);
     }
-    EXPECT_EQ(told_.errors[0], 0);
-    EXPECT_FALSE(told_.ended[0]);
+    EXPECT_EQ(handler_.errors[0], 0);
+    EXPECT_FALSE(handler_.ended[0]);
   }
 }
 
@@ -290,16 +290,16 @@ TEST_P(every_transport, a_slot_that_is_used_again_while_it_waits_to_send_sends_i
   std::vector<unique_fd> peers;
   for (std::size_t slot = 0; slot < slots; ++slot) peers.push_back(connect(slot));
   for (std::size_t slot = 0; slot < slots; ++slot) {
-    told_.to_send[slot] = "request";
+    handler_.to_send[slot] = "request";
     own_->flush(slot);
   }
   own_->poll();
   const std::size_t last = slots - 1;
   own_->abort(last);
-  told_.connected[last] = false;
+  handler_.connected[last] = false;
   std::string text;
   for (int i = 0; text.size() < (8U << 20); ++i) text += std::to_string(i);
-  told_.to_send[last] = text;
+  handler_.to_send[last] = text;
   const auto peer = connect(last);
   std::string seen;
   std::atomic<bool> whole = false;
@@ -329,31 +329,31 @@ TEST_P(every_transport, an_event_may_close_and_connect_anew) {
   std::vector<unique_fd> peers;
   peers.push_back(connect(0));
   int left = 20;
-  told_.then = [&](std::size_t slot) {
+  handler_.then = [&](std::size_t slot) {
     own_->abort(slot);
-    told_.connected[slot] = false;
+    handler_.connected[slot] = false;
     EXPECT_TRUE(--left == 0 || own_->connect(slot, where_, nullptr, reading::as_it_comes));
   };
   while (left > 0) {
     write(peers.back(), "x");
     const int before = left;
-    ASSERT_TRUE(until([&] { return left < before && (left == 0 || told_.connected[0]); }));
+    ASSERT_TRUE(until([&] { return left < before && (left == 0 || handler_.connected[0]); }));
     if (left > 0) peers.emplace_back(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
   }
-  EXPECT_EQ(told_.received[0], std::string(20, 'x'));
+  EXPECT_EQ(handler_.received[0], std::string(20, 'x'));
 }
 
 TEST_P(every_transport, reads_on_demand_no_more_than_was_asked_for) {
   const auto peer = connect(0, reading::on_demand);
   write(peer, "0123456789");
   for (int i = 0; i < 5; ++i) own_->wait(1ms);
-  EXPECT_EQ(told_.received[0], "");
+  EXPECT_EQ(handler_.received[0], "");
   own_->receive(0, 4);
-  EXPECT_TRUE(until([&] { return told_.received[0] == "0123"; }));
+  EXPECT_TRUE(until([&] { return handler_.received[0] == "0123"; }));
   for (int i = 0; i < 5; ++i) own_->wait(1ms);
-  EXPECT_EQ(told_.received[0], "0123");
+  EXPECT_EQ(handler_.received[0], "0123");
   own_->receive(0, 100);
-  EXPECT_TRUE(until([&] { return told_.received[0] == "0123456789"; }));
+  EXPECT_TRUE(until([&] { return handler_.received[0] == "0123456789"; }));
 }
 
 TEST_P(every_transport, much_that_comes_at_once_is_told_whole) {
@@ -367,10 +367,10 @@ TEST_P(every_transport, much_that_comes_at_once_is_told_whole) {
       at += static_cast<std::size_t>(n);
     }
   });
-  EXPECT_TRUE(until([&] { return told_.received[0].size() >= text.size(); }));
+  EXPECT_TRUE(until([&] { return handler_.received[0].size() >= text.size(); }));
   writer.join();
-  EXPECT_EQ(told_.received[0], text);
-  EXPECT_LE(told_.largest_piece, 64U << 10);
+  EXPECT_EQ(handler_.received[0], text);
+  EXPECT_LE(handler_.largest_piece, 64U << 10);
 }
 
 TEST_P(every_transport, sleeps_until_something_happens_and_says_how_long) {
@@ -388,7 +388,7 @@ TEST_P(every_transport, sleeps_until_something_happens_and_says_how_long) {
   const auto slept = own_->wait(10s);
   later.join();
   EXPECT_LT(slept, 9s);
-  EXPECT_TRUE(until([&] { return told_.received[0] == "x"; }));
+  EXPECT_TRUE(until([&] { return handler_.received[0] == "x"; }));
 }
 
 TEST_P(every_transport, is_woken_to_stop) {

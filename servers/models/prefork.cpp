@@ -23,7 +23,7 @@ namespace {
 
 [[noreturn]] void fail(const char* what) { throw std::system_error(errno, std::system_category(), what); }
 
-std::stop_source told_to_stop;  // of a child, which has one thread
+std::stop_source stop_of_child;  // of a child, which has one thread
 
 // What the children count, in memory that they share with their parent.
 class shared_totals {
@@ -107,11 +107,11 @@ private:
 
   // noexcept: what is thrown ends the child, which is told; it must not go on as if it were the parent.
   void serve_clients(server_totals& totals) noexcept {
-    const std::stop_token stop = told_to_stop.get_token();
+    const std::stop_token stop = stop_of_child.get_token();
     const drain_clock drain(stop, options_.drain_timeout);
     blocking_acceptor acceptor(listeners_.of_loop(0), stop, blocking_acceptor::waits::in_accept);
     struct sigaction on_signal {};
-    on_signal.sa_handler = [](int) { told_to_stop.request_stop(); };  // without SA_RESTART: calls fail
+    on_signal.sa_handler = [](int) { stop_of_child.request_stop(); };  // without SA_RESTART: calls fail
     ::sigaction(SIGTERM, &on_signal, nullptr);
     sigset_t terminate;
     ::sigemptyset(&terminate);
