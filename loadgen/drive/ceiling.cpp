@@ -1,6 +1,6 @@
 #include "loadgen/drive/ceiling.hpp"
 
-#include "loadgen/drive/conductor.hpp"
+#include "loadgen/drive/coordinator.hpp"
 #include "loadgen/drive/null_server.hpp"
 
 #include <algorithm>
@@ -28,7 +28,7 @@ client_ceiling measure_ceiling(const options& asked) {
   own.hdr_file.clear();
   own.interval_file.clear();
 
-  conductor run(own);
+  coordinator run(own);
   run.connect();
   run.add_cell(0, 0);
   run.warm_up(0, 0, asked.ceiling / 5);

@@ -1,7 +1,7 @@
-// From what a crew brings to what a verdict is made of.
+// From what a backend brings to what a verdict is made of.
 #pragma once
 
-#include "loadgen/drive/crew.hpp"
+#include "loadgen/drive/backend.hpp"
 #include "loadgen/plan/load_spec.hpp"
 #include "loadgen/record/measurement.hpp"
 #include "loadgen/verdict/verdict.hpp"
@@ -10,7 +10,7 @@
 
 namespace echobench {
 
-// Adds what a crew recorded to the cell, and how evenly its connections were served.
+// Adds what a backend recorded to the cell, and how evenly its connections were served.
 void take_in(cell& own, target_outcome found, const load_spec& load);
 
 evidence evidence_of(const cell& own, const load_spec& load, const std::optional<client_ceiling>& ceiling);

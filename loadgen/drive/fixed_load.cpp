@@ -17,7 +17,7 @@ using namespace std::chrono_literals;
 // Accounting windows of a run against a single target: longer runs have longer windows, not larger results.
 constexpr std::int64_t most_windows = 1000;
 
-void warm_up(conductor& run) {
+void warm_up(coordinator& run) {
   const options& asked = run.asked();
   nanoseconds slowest_turn{0};
   for (std::size_t t = 0; t < run.targets(); ++t) {
@@ -31,7 +31,7 @@ void warm_up(conductor& run) {
 }
 
 // One target: driven without a break, its time divided into windows.
-void measure_one(conductor& run) {
+void measure_one(coordinator& run) {
   const options& asked = run.asked();
   auto& length = run.result().slices.length;
   const auto duration = std::max<nanoseconds>(asked.duration, length * asked.rounds);
@@ -53,7 +53,7 @@ void drop_last_round(std::vector<cell>& cells) {
 }
 
 // Several targets: rounds of slices, as many as fit, and as many as were asked for.
-void measure_in_turns(conductor& run) {
+void measure_in_turns(coordinator& run) {
   const options& asked = run.asked();
   const slice_plan plan = run.result().slices;
   const auto round = plan.length * run.targets();
@@ -83,7 +83,7 @@ void measure_in_turns(conductor& run) {
 
 }  // namespace
 
-void measure_fixed_load(conductor& run) {
+void measure_fixed_load(coordinator& run) {
   for (std::size_t t = 0; t < run.targets(); ++t) run.add_cell(t, run.asked().rate);
   warm_up(run);
   if (run.goes_on()) {

@@ -24,14 +24,14 @@ constexpr double lowest_share = 0.02;   // of the capacity
 constexpr double highest_share = 1.05;
 
 // Requests per second in a closed loop; 0: none were answered.
-double measure_capacity(conductor& run, std::size_t target) {
+double measure_capacity(coordinator& run, std::size_t target) {
   const auto seen = run.warm_up(target, 0, std::max<nanoseconds>(run.asked().warmup, shortest_step));
   if (seen.elapsed == 0ns) return 0;
   return static_cast<double>(seen.requests) * 1e9 / static_cast<double>(seen.elapsed.count());
 }
 
 // The time in which the first queues build is not counted.
-void measure_step(conductor& run, std::size_t number, nanoseconds length) {
+void measure_step(coordinator& run, std::size_t number, nanoseconds length) {
   run.begin(number);
   const auto windows = std::clamp<std::int64_t>(length / window, 1, most_windows);
   run.drive_windows(number, length, static_cast<std::size_t>(windows), length / 10);
@@ -48,7 +48,7 @@ struct step {
 
 }  // namespace
 
-void sweep_rates(conductor& run) {
+void sweep_rates(coordinator& run) {
   const options& asked = run.asked();
   const auto percents = asked.sweep->percents();
   const auto length = asked.slice.value_or(std::max<nanoseconds>(
@@ -92,7 +92,7 @@ trial_outcome outcome_of(const cell& trial, const std::vector<latency_objective>
   return held ? trial_outcome::held : trial_outcome::missed;
 }
 
-void search_knees(conductor& run) {
+void search_knees(coordinator& run) {
   const options& asked = run.asked();
   const double highest_percent = std::ranges::max(asked.objectives, {}, &latency_objective::percent).percent;
   // So long that the percentile is supported.

@@ -2,7 +2,7 @@
 
 #include "common/cpu.hpp"
 #include "loadgen/drive/ceiling.hpp"
-#include "loadgen/drive/conductor.hpp"
+#include "loadgen/drive/coordinator.hpp"
 #include "loadgen/drive/fixed_load.hpp"
 #include "loadgen/drive/rate_steps.hpp"
 
@@ -11,7 +11,7 @@
 namespace echobench {
 namespace {
 
-measurement conduct(conductor& run) {
+measurement carry_out(coordinator& run) {
   run.connect();
   if (run.asked().sweep) {
     sweep_rates(run);
@@ -29,13 +29,13 @@ measurement run(const options& asked) {
   if (!asked.cpus.empty()) restrict_to_cpus(asked.cpus);
   std::optional<client_ceiling> ceiling;
   if (asked.ceiling.count() > 0) ceiling = measure_ceiling(asked);
-  conductor run(asked, ceiling);
-  return conduct(run);
+  coordinator run(asked, ceiling);
+  return carry_out(run);
 }
 
-measurement run_with(const options& asked, const crew_maker& make_crew, std::size_t processes) {
-  conductor run(asked, {}, make_crew, processes);
-  return conduct(run);
+measurement run_with(const options& asked, const backend_maker& make_backend, std::size_t processes) {
+  coordinator run(asked, {}, make_backend, processes);
+  return carry_out(run);
 }
 
 }  // namespace echobench

@@ -1,7 +1,7 @@
 // A whole run: connect, warm up, measure, judge.
 #pragma once
 
-#include "loadgen/drive/crew.hpp"
+#include "loadgen/drive/backend.hpp"
 #include "loadgen/plan/options.hpp"
 #include "loadgen/record/measurement.hpp"
 
@@ -12,7 +12,7 @@ namespace echobench {
 // fit what was found (target, slice), std::system_error or std::runtime_error when the run cannot be done.
 measurement run(const options& asked);
 
-// The same by a crew of several processes; without the client's ceiling.
-measurement run_with(const options& asked, const crew_maker& make_crew, std::size_t processes);
+// The same by a backend of several processes; without the client's ceiling.
+measurement run_with(const options& asked, const backend_maker& make_backend, std::size_t processes);
 
 }  // namespace echobench

@@ -1,6 +1,6 @@
 // One client thread's share of the load: its connections to every target, and what becomes of them. Nothing
-// here is shared with another worker; the crew calls and reads only while the worker's thread is between two
-// jobs (except progress()).
+// here is shared with another worker; the backend calls and reads only while the worker's thread is between
+// two jobs (except progress()).
 //
 // A worker brings together what can be looked at alone: a transport that moves bytes, sessions that know the
 // protocol, pacers that say when a request is due, a recorder, and a clock that says where the time went.

@@ -2,11 +2,11 @@
 // and rate are of all ranks together, --threads of each. Rank 0 conducts, judges and tells.
 #include "common/cpu.hpp"
 #include "common/process.hpp"
-#include "loadgen/drive/conductor.hpp"
+#include "loadgen/drive/coordinator.hpp"
 #include "loadgen/drive/resolved_load.hpp"
 #include "loadgen/drive/run.hpp"
 #include "loadgen/drive/stop_signals.hpp"
-#include "loadgen/mpi/mpi_crew.hpp"
+#include "loadgen/mpi/mpi_workers.hpp"
 #include "loadgen/mpi/ranks.hpp"
 #include "loadgen/plan/options.hpp"
 #include "loadgen/report/deliver.hpp"
@@ -72,10 +72,10 @@ bool are_too_many(const ranks& all, const options& asked) {
 int conduct(const ranks& all, const options& asked, const std::vector<std::string>& argv) {
   require_writable_files(asked);
   auto clocks = agreeing_clocks(all);
-  const auto make_crew = [&](const crew_setup& setup) -> std::unique_ptr<crew> {
-    return std::make_unique<mpi_crew>(all, setup, std::move(clocks));
+  const auto make_backend = [&](const backend_setup& setup) -> std::unique_ptr<backend> {
+    return std::make_unique<mpi_workers>(all, setup, std::move(clocks));
   };
-  return deliver(run_with(asked, make_crew, all.count()), asked, argv);
+  return deliver(run_with(asked, make_backend, all.count()), asked, argv);
 }
 
 void follow(const ranks& all, const options& asked) {
@@ -85,7 +85,7 @@ void follow(const ranks& all, const options& asked) {
   const payload_pool pool(asked.seed, load.messages.largest_payload());
   const message_plan messages(load.messages, pool);
   raise_descriptor_limit();
-  mpi_crew::follow(all, {load, messages, stop.get(), asked.threads, clock::now()});
+  mpi_workers::follow(all, {load, messages, stop.get(), asked.threads, clock::now()});
 }
 
 }  // namespace
@@ -97,8 +97,8 @@ int main(int argc, char** argv) {
     const auto parsed = parse_quietly(all, argc, argv);
     if (const int* status = std::get_if<int>(&parsed)) return all.is_first() ? *status : exit_ok;
     const auto& asked = std::get<options>(parsed);
-    if (asked.targets.size() > mpi_crew::most_targets)
-      throw std::invalid_argument(fmt::format("more than {} TARGETs", mpi_crew::most_targets));
+    if (asked.targets.size() > mpi_workers::most_targets)
+      throw std::invalid_argument(fmt::format("more than {} TARGETs", mpi_workers::most_targets));
     if (are_too_many(all, asked)) return all.is_first() ? exit_usage : exit_ok;
     if (!asked.cpus.empty()) restrict_to_cpus(asked.cpus);
     if (all.is_first()) return conduct(all, asked, std::vector<std::string>(argv, argv + argc));

@@ -1,7 +1,7 @@
-// A crew of this process: a thread for each worker, which take the same job at the same time.
+// The workers of this process: a thread for each, which take the same job at the same time.
 #pragma once
 
-#include "loadgen/drive/crew.hpp"
+#include "loadgen/drive/backend.hpp"
 #include "loadgen/drive/worker.hpp"
 
 #include <condition_variable>
@@ -16,12 +16,12 @@
 namespace echobench {
 
 // Between wait() and the next start() every worker's thread sleeps and the workers may be read.
-class team final : public crew {
+class local_workers final : public backend {
 public:
   using job = std::function<void(worker&)>;
 
-  explicit team(std::vector<std::unique_ptr<worker>> workers);
-  ~team() override;  // waits for what runs
+  explicit local_workers(std::vector<std::unique_ptr<worker>> workers);
+  ~local_workers() override;  // waits for what runs
 
   void connect() override;
   void start(const drive_plan& plan) override;
@@ -59,6 +59,7 @@ private:
 };
 
 // Process `rank` of `ranks`: workers of it own their part of the connections.
-std::unique_ptr<team> make_team(const crew_setup& setup, std::size_t rank = 0, std::size_t ranks = 1);
+std::unique_ptr<local_workers> make_local_workers(const backend_setup& setup, std::size_t rank = 0,
+                                                  std::size_t ranks = 1);
 
 }  // namespace echobench

@@ -28,9 +28,9 @@ struct target_outcome {
 };
 
 // One owner calls; every call but start() returns when all workers have done it. Throws what a worker threw.
-class crew {
+class backend {
 public:
-  virtual ~crew() = default;
+  virtual ~backend() = default;
 
   virtual void connect() = 0;
   virtual void start(const drive_plan& plan) = 0;  // then wait(), before anything else
@@ -59,13 +59,13 @@ public:
   virtual std::uint64_t progress() const = 0;
 };
 
-struct crew_setup {
-  const load_spec& load;  // these three outlive the crew
+struct backend_setup {
+  const load_spec& load;  // these three outlive the backend
   const message_plan& messages;
   int stop_fd;
   std::size_t threads;  // of each process
   clock::time_point origin;
 };
-using crew_maker = std::function<std::unique_ptr<crew>(const crew_setup&)>;
+using backend_maker = std::function<std::unique_ptr<backend>(const backend_setup&)>;
 
 }  // namespace echobench

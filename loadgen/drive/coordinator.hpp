@@ -1,13 +1,13 @@
-// What every kind of run is made of: the crew, the servers' accounts, and the cells that a run fills.
+// What every kind of run is made of: the backend, the servers' accounts, and the cells that a run fills.
 //
 // A cell is what is measured of one target at one load: begin(), then slices or windows, then end(), and when
 // nothing more of it comes conclude(). Cells of different targets may be open at a time.
 #pragma once
 
-#include "loadgen/drive/crew.hpp"
+#include "loadgen/drive/backend.hpp"
 #include "loadgen/plan/options.hpp"
 #include "loadgen/plan/slice_plan.hpp"
-#include "loadgen/probe/server_account.hpp"
+#include "loadgen/probe/server_accounting.hpp"
 #include "loadgen/probe/system_counters.hpp"
 #include "loadgen/record/measurement.hpp"
 #include "loadgen/report/interval_file.hpp"
@@ -23,23 +23,23 @@
 
 namespace echobench {
 
-class conductor {
+class coordinator {
 public:
   // Throws std::invalid_argument when an option does not fit what was found (target, descriptors, engine),
   // std::system_error or std::runtime_error when the run cannot be done.
-  // `processes`: over which make_crew divides the connections.
-  explicit conductor(const options& asked, std::optional<client_ceiling> ceiling = {},
-                     const crew_maker& make_crew = {}, std::size_t processes = 1);
+  // `processes`: over which make_backend divides the connections.
+  explicit coordinator(const options& asked, std::optional<client_ceiling> ceiling = {},
+                       const backend_maker& make_backend = {}, std::size_t processes = 1);
 
   const options& asked() const noexcept { return asked_; }
   std::size_t targets() const noexcept { return asked_.targets.size(); }
   measurement& result() noexcept { return result_; }
   progress_line& progress() noexcept { return progress_; }
 
-  bool stopped() const { return crew_->stop_requested(); }
-  bool is_live(std::size_t target) const { return crew_->live(target) > 0; }
+  bool stopped() const { return backend_->stop_requested(); }
+  bool is_live(std::size_t target) const { return backend_->live(target) > 0; }
   std::size_t lost(std::size_t target) const {  // connections that were to carry requests and have failed
-    return asked_.load.connections - crew_->live(target);
+    return asked_.load.connections - backend_->live(target);
   }
   bool goes_on() const;  // not stopped, and a target is live
 
@@ -60,16 +60,16 @@ public:
   void conclude(std::size_t number);
   void forget_counters();  // what the system has counted so far is not of the cells that follow
 
-  void settle() { crew_->settle(); }
+  void settle() { backend_->settle(); }
   void forget_undriven();  // the cells that were not driven, of a run that was broken off
   measurement finish();    // once, at the end
 
 private:
   // Beside the cell of that number.
-  struct account {
+  struct cell_accounting {
     std::size_t target = 0;
     std::uint64_t rate = 0;
-    std::optional<server_account> server;
+    std::optional<server_accounting> server;
     clock::time_point begun{};
     std::optional<clock::time_point> interval_begun;  // of what has been driven and is not in an interval yet
     std::chrono::nanoseconds interval_driven{0};
@@ -87,8 +87,8 @@ private:
   const unique_fd stop_fd_;
   const payload_pool pool_;
   const message_plan messages_;
-  std::vector<std::optional<server_account>> servers_;  // of each target, before anything connected
-  std::vector<account> accounts_;
+  std::vector<std::optional<server_accounting>> servers_;  // of each target, before anything connected
+  std::vector<cell_accounting> accounting_;
   clock::time_point origin_;
   system_counters counters_;  // when the last cell ended, at first before anything connected
   clock::time_point counters_read_;
@@ -96,7 +96,7 @@ private:
   interval_file intervals_;
   progress_line progress_;
   measurement result_;
-  std::unique_ptr<crew> crew_;  // last: its threads use what stands above
+  std::unique_ptr<backend> backend_;  // last: its threads use what stands above
 };
 
 }  // namespace echobench

@@ -1,4 +1,4 @@
-#include "loadgen/probe/server_account.hpp"
+#include "loadgen/probe/server_accounting.hpp"
 
 #include <algorithm>
 
@@ -7,9 +7,9 @@ namespace echobench {
 using std::chrono::nanoseconds;
 using namespace std::chrono_literals;
 
-server_account::server_account(pid_t pid) : probe_(pid) { use_.base = probe_.read(); }
+server_accounting::server_accounting(pid_t pid) : probe_(pid) { use_.base = probe_.read(); }
 
-void server_account::begin_measuring() {
+void server_accounting::begin_measuring() {
   probe_.refresh();
   const server_cpu now = probe_.cpu_at_rest();
   use_.begin = probe_.read();
@@ -17,25 +17,25 @@ void server_account::begin_measuring() {
   children_at_begin_ = now.children;
 }
 
-nanoseconds server_account::begin_slice() {
+nanoseconds server_accounting::begin_slice() {
   const nanoseconds now = probe_.cpu().total;
   use_.cpu_idle += std::max<nanoseconds>(now - last_cpu_, 0ns);
   return last_cpu_ = now;
 }
 
-nanoseconds server_account::within_slice() {
+nanoseconds server_accounting::within_slice() {
   probe_.find_new_children();
   return probe_.cpu().total;
 }
 
-nanoseconds server_account::end_slice(nanoseconds driven) {
+nanoseconds server_accounting::end_slice(nanoseconds driven) {
   driven_ += driven;
   const nanoseconds now = probe_.cpu_at_rest().total;
   use_.cpu += std::max<nanoseconds>(now - last_cpu_, 0ns);
   return last_cpu_ = now;
 }
 
-void server_account::end_measuring() {
+void server_accounting::end_measuring() {
   begin_slice();
   use_.cpu += probe_.refresh();
   use_.cpu_children = std::max<nanoseconds>(probe_.cpu().children - children_at_begin_, 0ns);

@@ -1,4 +1,4 @@
-#include "loadgen/drive/team.hpp"
+#include "loadgen/drive/local_workers.hpp"
 
 #include <gtest/gtest.h>
 #include <sys/eventfd.h>
@@ -17,7 +17,7 @@ namespace {
 using namespace std::chrono_literals;
 
 // Workers that are never told to connect.
-class team_of_idlers : public testing::Test {
+class idle_workers : public testing::Test {
 protected:
   std::vector<std::unique_ptr<worker>> workers(std::size_t count) {
     load_.targets = {resolve("127.0.0.1", 1)};
@@ -36,21 +36,21 @@ private:
   const unique_fd stop_{::eventfd(0, EFD_CLOEXEC)};
 };
 
-TEST_F(team_of_idlers, every_worker_does_every_job_once) {
-  team crew(workers(3));
+TEST_F(idle_workers, every_worker_does_every_job_once) {
+  local_workers backend(workers(3));
   std::atomic<int> done = 0;
   for (int job = 1; job <= 20; ++job) {
-    crew.run([&](worker&) { ++done; });
+    backend.run([&](worker&) { ++done; });
     EXPECT_EQ(done, 3 * job);
   }
 }
 
-TEST_F(team_of_idlers, an_owner_that_does_not_wait_takes_no_job_away) {
+TEST_F(idle_workers, an_owner_that_does_not_wait_takes_no_job_away) {
   std::atomic<int> started = 0;
   std::atomic<int> right = 0;
   {
-    team crew(workers(2));
-    crew.start_job([&, text = std::string(100, 'x')](worker&) {
+    local_workers backend(workers(2));
+    backend.start_job([&, text = std::string(100, 'x')](worker&) {
       ++started;
       std::this_thread::sleep_for(20ms);
       right += text == std::string(100, 'x');
@@ -60,10 +60,10 @@ TEST_F(team_of_idlers, an_owner_that_does_not_wait_takes_no_job_away) {
   EXPECT_EQ(right, 2);
 }
 
-TEST_F(team_of_idlers, what_a_worker_throws_reaches_the_owner_once) {
-  team crew(workers(2));
-  EXPECT_THROW(crew.run([](worker&) { throw std::runtime_error("no"); }), std::runtime_error);
-  crew.run([](worker&) {});
+TEST_F(idle_workers, what_a_worker_throws_reaches_the_owner_once) {
+  local_workers backend(workers(2));
+  EXPECT_THROW(backend.run([](worker&) { throw std::runtime_error("no"); }), std::runtime_error);
+  backend.run([](worker&) {});
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "loadgen/mpi/mpi_crew.hpp"
+#include "loadgen/mpi/mpi_workers.hpp"
 
 #include <algorithm>
 #include <array>
@@ -29,7 +29,7 @@ struct job {
 
 // What a rank has become, after each job.
 struct status {
-  std::array<std::uint64_t, mpi_crew::most_targets> live{};
+  std::array<std::uint64_t, mpi_workers::most_targets> live{};
   bool stop_requested = false;
 };
 
@@ -58,12 +58,12 @@ drive_plan plan_of(const job& asked) {
   return plan;
 }
 
-void start_drive(team& own, const drive_plan& plan) {
+void start_drive(local_workers& own, const drive_plan& plan) {
   std::this_thread::sleep_until(plan.start);
   own.start(plan);
 }
 
-status status_of(const team& own, std::size_t targets) {
+status status_of(const local_workers& own, std::size_t targets) {
   status found{.live = {}, .stop_requested = own.stop_requested()};
   for (std::size_t t = 0; t < targets; ++t) found.live[t] = own.live(t);
   return found;
@@ -198,64 +198,65 @@ target_outcome merged_outcome(const ranks& all, target_outcome own,
 
 }  // namespace
 
-mpi_crew::mpi_crew(const ranks& all, const crew_setup& setup, std::vector<ranks::clock_difference> clocks)
+mpi_workers::mpi_workers(const ranks& all, const backend_setup& setup,
+                         std::vector<ranks::clock_difference> clocks)
     : all_(all),
       threads_(setup.threads),
       targets_(setup.load.targets.size()),
       clocks_(std::move(clocks)),
-      team_(make_team(setup, all.rank(), all.count())),
+      local_(make_local_workers(setup, all.rank(), all.count())),
       live_(targets_) {
   take_status();
 }
 
-mpi_crew::~mpi_crew() {
+mpi_workers::~mpi_workers() {
   job next{.what = job::kind::end};
   all_.broadcast(next);
 }
 
-void mpi_crew::connect() {
+void mpi_workers::connect() {
   job next{.what = job::kind::connect};
   all_.broadcast(next);
-  team_->connect();
+  local_->connect();
   take_status();
 }
 
-void mpi_crew::start(const drive_plan& plan) {
+void mpi_workers::start(const drive_plan& plan) {
   plan_ = plan;
   job next = drive_job(plan);
   all_.broadcast(next);
-  start_drive(*team_, plan);
+  start_drive(*local_, plan);
 }
 
-std::vector<drive_counts> mpi_crew::wait() {
-  auto found = gather_counts(all_, team_->wait(), plan_);
+std::vector<drive_counts> mpi_workers::wait() {
+  auto found = gather_counts(all_, local_->wait(), plan_);
   take_status();
   return found;
 }
 
-void mpi_crew::settle() {
+void mpi_workers::settle() {
   job next{.what = job::kind::settle};
   all_.broadcast(next);
-  team_->settle();
+  local_->settle();
   take_status();
 }
 
-target_outcome mpi_crew::take_outcome(std::size_t target) {
+target_outcome mpi_workers::take_outcome(std::size_t target) {
   job next{.what = job::kind::outcome, .target = target};
   all_.broadcast(next);
-  return merged_outcome(all_, team_->take_outcome(target), clocks_);
+  return merged_outcome(all_, local_->take_outcome(target), clocks_);
 }
 
-void mpi_crew::take_status() {
+void mpi_workers::take_status() {
   std::ranges::fill(live_, 0U);
-  for (const status& each : all_.gather(status_of(*team_, targets_))) {
+  for (const status& each : all_.gather(status_of(*local_, targets_))) {
     for (std::size_t t = 0; t < targets_; ++t) live_[t] += each.live[t];
     stop_requested_ = stop_requested_ || each.stop_requested;
   }
 }
 
-void mpi_crew::follow(const ranks& all, const crew_setup& setup) {
-  const auto own = make_team(setup, all.rank(), all.count());
+void mpi_workers::follow(const ranks& all, const backend_setup& setup) {
+  const auto own = make_local_workers(setup, all.rank(), all.count());
   const auto tell_status = [&] { all.gather(status_of(*own, setup.load.targets.size())); };
   tell_status();
   for (job next;;) {

@@ -10,10 +10,10 @@
 namespace echobench {
 
 // One owner calls, in this order: begin_measuring, then slices, then end_measuring.
-class server_account {
+class server_accounting {
 public:
   // Before anything connects. Throws as server_probe does.
-  explicit server_account(pid_t pid);
+  explicit server_accounting(pid_t pid);
 
   void begin_measuring();  // what the warm-up began is awaited
   void end_measuring();

@@ -1,10 +1,10 @@
-#include "loadgen/drive/conductor.hpp"
+#include "loadgen/drive/coordinator.hpp"
 
 #include "common/process.hpp"
 #include "loadgen/drive/evidence.hpp"
+#include "loadgen/drive/local_workers.hpp"
 #include "loadgen/drive/resolved_load.hpp"
 #include "loadgen/drive/stop_signals.hpp"
-#include "loadgen/drive/team.hpp"
 #include "loadgen/report/text_report.hpp"
 
 #include <fmt/format.h>
@@ -63,8 +63,8 @@ struct drive_totals {
 
 }  // namespace
 
-conductor::conductor(const options& asked, std::optional<client_ceiling> ceiling, const crew_maker& make_crew,
-                     std::size_t processes)
+coordinator::coordinator(const options& asked, std::optional<client_ceiling> ceiling,
+                         const backend_maker& make_backend, std::size_t processes)
     : asked_(asked),
       stop_fd_(open_stop_signals()),
       pool_(asked.seed, asked.load.messages.largest_payload()),
@@ -77,30 +77,30 @@ conductor::conductor(const options& asked, std::optional<client_ceiling> ceiling
   load_ = resolved_load(asked, result_.io.chosen);
   require_descriptors(asked, processes);
   for (const target& each : asked.targets) {
-    servers_.push_back(each.server_pid ? std::optional<server_account>(*each.server_pid) : std::nullopt);
+    servers_.push_back(each.server_pid ? std::optional<server_accounting>(*each.server_pid) : std::nullopt);
   }
   forget_counters();
-  const crew_setup setup{load_, messages_, stop_fd_.get(), asked.threads, origin_};
-  crew_ = make_crew ? make_crew(setup) : make_team(setup);
+  const backend_setup setup{load_, messages_, stop_fd_.get(), asked.threads, origin_};
+  backend_ = make_backend ? make_backend(setup) : make_local_workers(setup);
 }
 
-bool conductor::goes_on() const {
+bool coordinator::goes_on() const {
   for (std::size_t t = 0; t < targets(); ++t) {
     if (is_live(t)) return !stopped();
   }
   return false;
 }
 
-void conductor::connect() {
+void coordinator::connect() {
   progress_.show([&] { return fmt::format("connecting {} x {}", asked_.all_connections(), targets()); });
-  crew_->connect();
+  backend_->connect();
 }
 
-warmup_seen conductor::warm_up(std::size_t target, std::uint64_t rate, nanoseconds length) {
+warmup_seen coordinator::warm_up(std::size_t target, std::uint64_t rate, nanoseconds length) {
   if (!is_live(target) || stopped() || length == 0ns) return {};
   progress_.show([&] { return "warming up " + asked_.targets[target].label(); });
-  const auto start = clock::now() + crew_->lead();
-  const drive_totals seen(crew_->drive(
+  const auto start = clock::now() + backend_->lead();
+  const drive_totals seen(backend_->drive(
       {.target = target, .rate = rate, .start = start, .measure_from = start, .stop = start + length}));
   // Without the drain, or where no reply came before that all of it.
   const bool in_time = seen.parts[1].requests > 0;
@@ -110,24 +110,24 @@ warmup_seen conductor::warm_up(std::size_t target, std::uint64_t rate, nanosecon
           .service = counted.service};
 }
 
-std::size_t conductor::add_cell(std::size_t target, std::uint64_t rate) {
+std::size_t coordinator::add_cell(std::size_t target, std::uint64_t rate) {
   cell& made = result_.cells.emplace_back();
   made.driven = asked_.targets[target];
   made.rate = rate;
-  made.client_times.resize(crew_->workers());
-  accounts_.push_back(
+  made.client_times.resize(backend_->workers());
+  accounting_.push_back(
       {.target = target, .rate = rate, .server = servers_[target], .begun = {}, .interval_begun = {}});
   return result_.cells.size() - 1;
 }
 
-void conductor::begin(std::size_t number) {
-  account& own = accounts_[number];
+void coordinator::begin(std::size_t number) {
+  cell_accounting& own = accounting_[number];
   if (own.server) own.server->begin_measuring();
   own.begun = clock::now();
 }
 
-void conductor::end(std::size_t number) {
-  account& own = accounts_[number];
+void coordinator::end(std::size_t number) {
+  cell_accounting& own = accounting_[number];
   if (own.server) own.server->end_measuring();
   of(number).span = clock::now() - own.begun;
   const auto counters = read_system_counters();
@@ -135,21 +135,21 @@ void conductor::end(std::size_t number) {
   of(number).system_span = clock::now() - counters_read_;
 }
 
-drive_plan conductor::plan_of(std::size_t number) const {
-  return {.target = accounts_[number].target, .rate = accounts_[number].rate, .recorded = true};
+drive_plan coordinator::plan_of(std::size_t number) const {
+  return {.target = accounting_[number].target, .rate = accounting_[number].rate, .recorded = true};
 }
 
-void conductor::drive_slice(std::size_t number, std::size_t round, const slice_plan& plan) {
-  auto& server = accounts_[number].server;
+void coordinator::drive_slice(std::size_t number, std::size_t round, const slice_plan& plan) {
+  auto& server = accounting_[number].server;
   const nanoseconds cpu = server ? server->begin_slice() : 0ns;
   drive_plan drive = plan_of(number);
   begin_interval(number, clock::now());
-  drive.start = clock::now() + crew_->lead();
+  drive.start = clock::now() + backend_->lead();
   drive.measure_from = drive.start + plan.guard;
   drive.stop = drive.start + plan.length;
   if (plan.length >= latency_slice)
     drive.windows = static_cast<std::size_t>((plan.length - plan.guard) / latency_window);
-  const auto counts = crew_->drive(drive);
+  const auto counts = backend_->drive(drive);
   const nanoseconds driven = clock::now() - drive.start;
   const drive_totals totals(counts);
   add_drive(number, drive, counts);
@@ -165,27 +165,28 @@ void conductor::drive_slice(std::size_t number, std::size_t round, const slice_p
   extend_interval(number, each.elapsed, clock::now());
 }
 
-void conductor::drive_windows(std::size_t number, nanoseconds duration, std::size_t windows,
-                              nanoseconds guard) {
+void coordinator::drive_windows(std::size_t number, nanoseconds duration, std::size_t windows,
+                                nanoseconds guard) {
   cell& own = of(number);
-  auto& server = accounts_[number].server;
+  auto& server = accounting_[number].server;
   std::vector<nanoseconds> cpu;
   if (server) server->begin_slice();
   drive_plan drive = plan_of(number);
   drive.windows = windows;
-  drive.start = clock::now() + crew_->lead();
+  drive.start = clock::now() + backend_->lead();
   drive.measure_from = drive.start + guard;
   drive.stop = drive.measure_from + duration;
-  crew_->start(drive);
+  backend_->start(drive);
   auto extended_to = drive.measure_from;
   for (std::size_t w = 0; w <= windows && sleep_until(drive.end_of(w), stop_fd_); ++w) {
     if (server) cpu.push_back(server->within_slice());
     if (w == 0) begin_interval(number, drive.measure_from);
-    if (w == windows || !crew_->driving()) break;  // the last interval is taken without waiting for a worker
+    if (w == windows || !backend_->driving())
+      break;  // the last interval is taken without waiting for a worker
     const auto now = clock::now();
     extend_interval(number, now - std::exchange(extended_to, now), now);
   }
-  const auto counts = crew_->wait();
+  const auto counts = backend_->wait();
   if (server) server->end_slice(clock::now() - drive.start);
   const drive_totals totals(counts);
   add_drive(number, drive, counts);
@@ -203,24 +204,24 @@ void conductor::drive_windows(std::size_t number, nanoseconds duration, std::siz
   }
 }
 
-void conductor::begin_interval(std::size_t number, clock::time_point at) {
-  auto& begun = accounts_[number].interval_begun;
+void coordinator::begin_interval(std::size_t number, clock::time_point at) {
+  auto& begun = accounting_[number].interval_begun;
   if (!begun) begun = at;
 }
 
-void conductor::extend_interval(std::size_t number, nanoseconds driven, clock::time_point now) {
-  account& its = accounts_[number];
+void coordinator::extend_interval(std::size_t number, nanoseconds driven, clock::time_point now) {
+  cell_accounting& its = accounting_[number];
   its.interval_driven += driven;
   if (!intervals_.wanted() || !its.interval_begun || now - *its.interval_begun < asked_.interval) return;
-  if (!crew_->take_record(its.target, taken_)) return;
+  if (!backend_->take_record(its.target, taken_)) return;
   tell_interval(number, taken_, now);
   of(number).record.merge(taken_);
   taken_.clear();
 }
 
-void conductor::tell_interval(std::size_t number, const target_record& recorded, clock::time_point now) {
-  const auto begun = std::exchange(accounts_[number].interval_begun, now);
-  const auto driven = std::exchange(accounts_[number].interval_driven, 0ns);
+void coordinator::tell_interval(std::size_t number, const target_record& recorded, clock::time_point now) {
+  const auto begun = std::exchange(accounting_[number].interval_begun, now);
+  const auto driven = std::exchange(accounting_[number].interval_driven, 0ns);
   const interval seen(number, *begun - origin_, now - *begun, driven, recorded);
   if (seen.requests == 0 && seen.errors == 0) return;
   result_.intervals.push_back(seen);
@@ -228,8 +229,8 @@ void conductor::tell_interval(std::size_t number, const target_record& recorded,
   progress_.show([&] { return interval_text(seen, of(number), now - origin_); });
 }
 
-void conductor::add_drive(std::size_t number, const drive_plan& plan,
-                          const std::vector<drive_counts>& workers) {
+void coordinator::add_drive(std::size_t number, const drive_plan& plan,
+                            const std::vector<drive_counts>& workers) {
   cell& own = of(number);
   const drive_totals totals(workers);
   ++own.drives;
@@ -252,22 +253,22 @@ void conductor::add_drive(std::size_t number, const drive_plan& plan,
   }
 }
 
-void conductor::conclude(std::size_t number) {
+void coordinator::conclude(std::size_t number) {
   cell& own = of(number);
-  account& its = accounts_[number];
+  cell_accounting& its = accounting_[number];
   if (its.server) own.server = its.server->use();
-  target_outcome found = crew_->take_outcome(its.target);
+  target_outcome found = backend_->take_outcome(its.target);
   if (its.interval_begun && intervals_.wanted()) tell_interval(number, found.record, clock::now());
   take_in(own, std::move(found), load_);
   own.judged = judge(evidence_of(own, load_, result_.ceiling));
 }
 
-void conductor::forget_counters() {
+void coordinator::forget_counters() {
   counters_ = read_system_counters();
   counters_read_ = clock::now();
 }
 
-void conductor::forget_undriven() {
+void coordinator::forget_undriven() {
   std::vector<std::size_t> numbers;  // of each cell, when the others are gone
   std::vector<cell> driven;
   for (cell& each : result_.cells) {
@@ -278,7 +279,7 @@ void conductor::forget_undriven() {
   for (interval& each : result_.intervals) each.cell = numbers[each.cell];
 }
 
-measurement conductor::finish() {
+measurement coordinator::finish() {
   result_.interrupted = stopped();
   result_.finished = std::chrono::system_clock::now();
   return std::move(result_);

@@ -1,4 +1,4 @@
-#include "loadgen/drive/team.hpp"
+#include "loadgen/drive/local_workers.hpp"
 
 #include <sys/prctl.h>
 
@@ -7,7 +7,7 @@
 
 namespace echobench {
 
-team::team(std::vector<std::unique_ptr<worker>> workers) : workers_(std::move(workers)) {
+local_workers::local_workers(std::vector<std::unique_ptr<worker>> workers) : workers_(std::move(workers)) {
   for (const auto& own : workers_) threads_.emplace_back([this, &own] { serve(*own); });
   try {
     run([](worker& own) { own.enter(); });
@@ -17,40 +17,40 @@ team::team(std::vector<std::unique_ptr<worker>> workers) : workers_(std::move(wo
   }
 }
 
-team::~team() { start_job({}); }
+local_workers::~local_workers() { start_job({}); }
 
-void team::connect() {
+void local_workers::connect() {
   connect_started_ = clock::now();
   run([](worker& own) { own.connect(); });
 }
 
-void team::start(const drive_plan& plan) {
+void local_workers::start(const drive_plan& plan) {
   start_job([plan](worker& own) { own.drive(plan); });
 }
 
-bool team::driving() const {
+bool local_workers::driving() const {
   const std::lock_guard lock(mutex_);
   return busy_ > 0;
 }
 
-std::vector<drive_counts> team::wait() {
+std::vector<drive_counts> local_workers::wait() {
   finish_job();
   std::vector<drive_counts> found;
   for (const auto& each : workers_) found.push_back(each->counts());
   return found;
 }
 
-void team::settle() {
+void local_workers::settle() {
   run([](worker& own) { own.settle(); });
 }
 
-std::size_t team::live(std::size_t target) const {
+std::size_t local_workers::live(std::size_t target) const {
   std::size_t sum = 0;
   for (const auto& each : workers_) sum += each->live(target);
   return sum;
 }
 
-target_outcome team::take_outcome(std::size_t target) {
+target_outcome local_workers::take_outcome(std::size_t target) {
   target_outcome found;
   take_record(target, found.record);
   auto last = connect_started_;
@@ -71,7 +71,7 @@ target_outcome team::take_outcome(std::size_t target) {
   return found;
 }
 
-bool team::take_record(std::size_t target, target_record& into) {
+bool local_workers::take_record(std::size_t target, target_record& into) {
   constexpr std::chrono::milliseconds patience(50);
   const bool at_once = !driving();
   bool any = false;
@@ -88,15 +88,15 @@ bool team::take_record(std::size_t target, target_record& into) {
   return any;
 }
 
-bool team::stop_requested() const { return workers_.front()->stop_requested(); }
+bool local_workers::stop_requested() const { return workers_.front()->stop_requested(); }
 
-std::uint64_t team::progress() const {
+std::uint64_t local_workers::progress() const {
   std::uint64_t sum = 0;
   for (const auto& each : workers_) sum += each->progress();
   return sum;
 }
 
-void team::start_job(job work) {
+void local_workers::start_job(job work) {
   std::unique_lock lock(mutex_);
   wait_for_all(lock);  // those who run it read the job where it lies
   job_ = std::move(work);
@@ -105,17 +105,17 @@ void team::start_job(job work) {
   changed_.notify_all();
 }
 
-void team::finish_job() {
+void local_workers::finish_job() {
   std::unique_lock lock(mutex_);
   wait_for_all(lock);
   if (thrown_) std::rethrow_exception(std::exchange(thrown_, nullptr));
 }
 
-void team::wait_for_all(std::unique_lock<std::mutex>& lock) {
+void local_workers::wait_for_all(std::unique_lock<std::mutex>& lock) {
   changed_.wait(lock, [this] { return busy_ == 0; });
 }
 
-void team::serve(worker& own) {
+void local_workers::serve(worker& own) {
   ::prctl(PR_SET_TIMERSLACK, 1);  // ns: sleeps end when they should, not up to 50 us later
   for (std::size_t seen = 1;; ++seen) {
     std::unique_lock lock(mutex_);
@@ -135,13 +135,14 @@ void team::serve(worker& own) {
   }
 }
 
-std::unique_ptr<team> make_team(const crew_setup& setup, std::size_t rank, std::size_t ranks) {
+std::unique_ptr<local_workers> make_local_workers(const backend_setup& setup, std::size_t rank,
+                                                  std::size_t ranks) {
   std::vector<std::unique_ptr<worker>> workers;
   for (std::size_t i = 0; i < setup.threads; ++i) {
     workers.push_back(std::make_unique<worker>(setup.load, setup.messages, rank * setup.threads + i,
                                                ranks * setup.threads, setup.stop_fd, setup.origin));
   }
-  return std::make_unique<team>(std::move(workers));
+  return std::make_unique<local_workers>(std::move(workers));
 }
 
 }  // namespace echobench
