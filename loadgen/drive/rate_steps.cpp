@@ -92,7 +92,7 @@ trial_outcome outcome_of(const cell& trial, const std::vector<latency_objective>
   return held ? trial_outcome::held : trial_outcome::missed;
 }
 
-void search_knees(coordinator& run) {
+void search_maximum_rates(coordinator& run) {
   const options& asked = run.asked();
   const double highest_percent = std::ranges::max(asked.objectives, {}, &latency_objective::percent).percent;
   // So long that the percentile is supported.
@@ -106,12 +106,12 @@ void search_knees(coordinator& run) {
   run.result().slices.length = asked.slice.value_or(shortest_step);
   const auto start = clock::now();
   std::vector<rate_search> searches;
-  auto& knees = run.result().knees;
+  auto& maximum_rates = run.result().maximum_rates;
   for (std::size_t t = 0; t < run.targets(); ++t) {
     const double capacity = measure_capacity(run, t);
     const auto lowest = std::max<std::int64_t>(std::llround(capacity * lowest_share), 1);
     const auto highest = std::max<std::int64_t>(std::llround(capacity * highest_share), lowest + 1);
-    knees.push_back({.target = t, .capacity = capacity, .found = {}, .cells = {}});
+    maximum_rates.push_back({.target = t, .capacity = capacity, .found = {}, .cells = {}});
     searches.emplace_back(rate_search_settings{.lowest = static_cast<std::uint64_t>(lowest),
                                                .highest = static_cast<std::uint64_t>(highest)});
     if (run.lost(t) > 0) run.conclude(run.add_cell(t, static_cast<std::uint64_t>(lowest)));  // says how
@@ -122,16 +122,16 @@ void search_knees(coordinator& run) {
       const auto rate = searches[t].next();
       if (!rate || run.lost(t) > 0) continue;
       const std::size_t number = run.add_cell(t, *rate);
-      run.of(number).capacity = knees[t].capacity;
-      knees[t].cells.push_back(number);
+      run.of(number).capacity = maximum_rates[t].capacity;
+      maximum_rates[t].cells.push_back(number);
       measure_step(run, number, length_at(*rate));
       if (!run.stopped()) searches[t].answer(outcome_of(run.of(number), asked.objectives));
       more = true;
     }
   }
   for (std::size_t t = 0; t < run.targets(); ++t) {
-    knees[t].found = searches[t].result();
-    knees[t].lost = run.lost(t);
+    maximum_rates[t].found = searches[t].result();
+    maximum_rates[t].lost = run.lost(t);
   }
   run.result().elapsed = clock::now() - start;
 }

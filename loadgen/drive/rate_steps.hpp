@@ -11,9 +11,9 @@ namespace echobench {
 // A sweep that is broken off has those that were driven.
 void sweep_rates(coordinator& run);
 
-// A cell for each trial, and a knee for each target that answered; targets have their trials in turn. A
-// search ends when its target loses a connection: no later trial would have the load that was asked for.
-void search_knees(coordinator& run);
+// A cell for each trial, and a maximum rate for each target that answered; targets have their trials in turn.
+// A search ends when its target loses a connection: no later trial would have the load that was asked for.
+void search_maximum_rates(coordinator& run);
 
 // How a trial came out: unusable where the client did not keep the schedule.
 trial_outcome outcome_of(const cell& trial, const std::vector<latency_objective>& objectives);

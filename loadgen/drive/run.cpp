@@ -16,7 +16,7 @@ measurement carry_out(coordinator& run) {
   if (run.asked().sweep) {
     sweep_rates(run);
   } else if (!run.asked().objectives.empty()) {
-    search_knees(run);
+    search_maximum_rates(run);
   } else {
     measure_fixed_load(run);
   }

@@ -25,7 +25,7 @@ const fixture_server::behaviour slow = behaviours::tamper([](std::size_t, std::s
 // On a machine that is busy otherwise the client may be kept from offering any rate: nothing is known then,
 // and it says so. What a search makes of its trials is tested without a network.
 bool could_be_tried(const program& run) {
-  if (run.result()["knees"][0]["place"] != "unknown") return true;
+  if (run.result()["maximum_rates"][0]["place"] != "unknown") return true;
   EXPECT_THAT(run.out(), HasSubstr("no rate that was tried could be used"));
   return false;
 }
@@ -61,15 +61,15 @@ TEST(rates, the_highest_rate_that_holds_an_objective_is_found_below_the_capacity
       {"-c", "4", "--slo", "p90=30ms", "--slice", "150ms", "--warmup", "300ms", "slow=" + server.address()});
   ASSERT_EQ(run.wait(), exit_ok) << run.err() << run.out();
   const json result = run.result();
-  ASSERT_EQ(result["knees"].size(), 1U);
-  const json knee = result["knees"][0];
-  EXPECT_EQ(knee["variant"], "slow");
-  EXPECT_EQ(knee["trials"].size(), knee["cells"].size());
-  EXPECT_EQ(result["cells"].size(), knee["cells"].size());
+  ASSERT_EQ(result["maximum_rates"].size(), 1U);
+  const json maximum = result["maximum_rates"][0];
+  EXPECT_EQ(maximum["variant"], "slow");
+  EXPECT_EQ(maximum["trials"].size(), maximum["cells"].size());
+  EXPECT_EQ(result["cells"].size(), maximum["cells"].size());
   EXPECT_EQ(result["config"]["slo"], "p90=30ms");
   if (!could_be_tried(run)) GTEST_SKIP() << "too busy a machine";
-  EXPECT_GT(knee["rate_per_s"], 20.0);
-  EXPECT_LT(knee["rate_per_s"], 2300.0);
+  EXPECT_GT(maximum["rate_per_s"], 20.0);
+  EXPECT_LT(maximum["rate_per_s"], 2300.0);
   EXPECT_THAT(run.out(), HasSubstr("slow: p90=30ms holds "));
 }
 
@@ -78,14 +78,14 @@ TEST(rates, an_objective_that_never_or_always_holds_is_told_as_such) {
   program never({"-c", "4", "--slo", "p50=1us", "--slice", "100ms", server.address()});
   ASSERT_EQ(never.wait(), exit_ok) << never.err();
   if (could_be_tried(never)) {
-    EXPECT_EQ(never.result()["knees"][0]["place"], "at-most");
+    EXPECT_EQ(never.result()["maximum_rates"][0]["place"], "at-most");
     EXPECT_THAT(never.out(), HasSubstr("does not even hold at"));
   }
 
   program always({"-c", "4", "--slo", "p50=100s", "--slice", "100ms", server.address()});
   ASSERT_EQ(always.wait(), exit_ok) << always.err();
   if (could_be_tried(always)) {
-    EXPECT_EQ(always.result()["knees"][0]["place"], "at-least");
+    EXPECT_EQ(always.result()["maximum_rates"][0]["place"], "at-least");
     EXPECT_THAT(always.out(), HasSubstr("at least"));
   }
 }
@@ -97,7 +97,7 @@ TEST(rates, an_interrupted_search_tells_what_it_knows) {
   run.interrupt();
   EXPECT_EQ(run.wait(), exit_ok) << run.err();
   EXPECT_EQ(run.result()["interrupted"], true);
-  EXPECT_FALSE(run.result()["knees"][0].contains("ended"));
+  EXPECT_FALSE(run.result()["maximum_rates"][0].contains("ended"));
   EXPECT_THAT(run.out(), HasSubstr("the search was not finished"));
 }
 
@@ -124,11 +124,11 @@ TEST(rates, a_lost_connection_ends_its_targets_search_and_no_other) {
   program run({"-c", "4", "--slo", "p50=30ms", "--slice", "300ms", "losing=" + losing.address(),
                "keeping=" + server.address()});
   ASSERT_EQ(run.wait(), exit_ok) << run.err();
-  const json knees = run.result()["knees"];
-  EXPECT_EQ(knees[0]["connections_lost"], 1);
-  EXPECT_FALSE(knees[0].contains("ended"));
-  EXPECT_EQ(knees[1]["connections_lost"], 0);
-  EXPECT_TRUE(knees[1].contains("ended"));
+  const json maximum_rates = run.result()["maximum_rates"];
+  EXPECT_EQ(maximum_rates[0]["connections_lost"], 1);
+  EXPECT_FALSE(maximum_rates[0].contains("ended"));
+  EXPECT_EQ(maximum_rates[1]["connections_lost"], 0);
+  EXPECT_TRUE(maximum_rates[1].contains("ended"));
   EXPECT_THAT(run.out(), HasSubstr("the search was not finished: 1 of 4 connections were lost"));
   // Only the trial in which it was lost is missed for that.
   const json cells = run.result()["cells"];

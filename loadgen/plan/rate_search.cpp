@@ -10,7 +10,7 @@ namespace {
 
 constexpr double cells_per_spread = 2;
 constexpr double cells_per_resolution = 8;
-// Of either end of the range: trials within it cannot tell knees so far out apart.
+// Of either end of the range: trials within it cannot tell maxima so far out apart.
 constexpr double spreads_beyond = 6;
 
 double real(std::uint64_t rate) noexcept { return static_cast<double>(rate); }
@@ -35,9 +35,9 @@ rate_search::rate_search(const rate_search_settings& settings)
     const double log_rate = first + static_cast<double>(i) * step_;
     by_spread weights;
     weights.fill(std::exp(log_rate - last));
-    knees_.push_back({.log_rate = log_rate, .weights = weights});
+    grid_.push_back({.log_rate = log_rate, .weights = weights});
   }
-  for (double& each : knees_.front().weights)
+  for (double& each : grid_.front().weights)
     each /= -std::expm1(-step_);  // it stands for all rates below, too
   scale_weights();
   conclude();
@@ -57,11 +57,11 @@ void rate_search::answer(trial_outcome outcome) {
   conclude();
 }
 
-rate_search::by_spread rate_search::holds(const cell& knee, double log_rate) const noexcept {
+rate_search::by_spread rate_search::holds(const cell& maximum, double log_rate) const noexcept {
   by_spread found;
   double spread = settings_.spread;
   for (double& each : found) {
-    const double sure = 1 / (1 + std::exp((log_rate - knee.log_rate) / spread));
+    const double sure = 1 / (1 + std::exp((log_rate - maximum.log_rate) / spread));
     each = settings_.lapse + (1 - 2 * settings_.lapse) * sure;
     spread *= 2;
   }
@@ -69,42 +69,42 @@ rate_search::by_spread rate_search::holds(const cell& knee, double log_rate) con
 }
 
 void rate_search::learn(double log_rate, bool held) noexcept {
-  for (cell& knee : knees_) {
-    const by_spread sure = holds(knee, log_rate);
-    for (std::size_t i = 0; i < spreads; ++i) knee.weights[i] *= held ? sure[i] : 1 - sure[i];
+  for (cell& maximum : grid_) {
+    const by_spread sure = holds(maximum, log_rate);
+    for (std::size_t i = 0; i < spreads; ++i) maximum.weights[i] *= held ? sure[i] : 1 - sure[i];
   }
   scale_weights();
 }
 
 void rate_search::scale_weights() noexcept {
   double sum = 0;
-  for (const cell& knee : knees_) sum += sum_of(knee.weights);
-  for (cell& knee : knees_) {
-    for (double& each : knee.weights) each /= sum;
+  for (const cell& maximum : grid_) sum += sum_of(maximum.weights);
+  for (cell& maximum : grid_) {
+    for (double& each : maximum.weights) each /= sum;
   }
 }
 
 double rate_search::quantile(double probability) const noexcept {
   double left = probability;
-  for (const cell& knee : knees_) {
-    const double weight = sum_of(knee.weights);
-    if (left < weight) return std::exp(knee.log_rate + step_ * (left / weight - 0.5));
+  for (const cell& maximum : grid_) {
+    const double weight = sum_of(maximum.weights);
+    if (left < weight) return std::exp(maximum.log_rate + step_ * (left / weight - 0.5));
     left -= weight;
   }
-  return std::exp(knees_.back().log_rate);
+  return std::exp(grid_.back().log_rate);
 }
 
-// Of the knee, whatever the spread, after a trial there: in nats, but for a constant.
+// Of the maximum, whatever the spread, after a trial there: in nats, but for a constant.
 double rate_search::expected_entropy(double log_rate) const noexcept {
   double held = 0;
   double entropy = 0;
   const auto term = [](double p) { return p > 0 ? p * std::log(p) : 0; };
-  for (const cell& knee : knees_) {
-    const by_spread sure = holds(knee, log_rate);
+  for (const cell& maximum : grid_) {
+    const by_spread sure = holds(maximum, log_rate);
     double here = 0;
-    for (std::size_t i = 0; i < spreads; ++i) here += knee.weights[i] * sure[i];
+    for (std::size_t i = 0; i < spreads; ++i) here += maximum.weights[i] * sure[i];
     held += here;
-    entropy -= term(here) + term(sum_of(knee.weights) - here);
+    entropy -= term(here) + term(sum_of(maximum.weights) - here);
   }
   return entropy + term(held) + term(1 - held);
 }
@@ -138,47 +138,47 @@ rate_search::reach rate_search::reach_so_far() const noexcept {
 }
 
 void rate_search::conclude() {
-  const interval knee{.low = quantile(0.025), .middle = quantile(0.5), .high = quantile(0.975)};
+  const interval maximum{.low = quantile(0.025), .middle = quantile(0.5), .high = quantile(0.975)};
   const reach reached = reach_so_far();
-  place(knee, reached);
-  result_.ended = reason_to_end(knee, reached);
+  place(maximum, reached);
+  result_.ended = reason_to_end(maximum, reached);
   next_.reset();
   if (result_.ended) return;
   next_ = most_telling(reached.top);
 }
 
-std::optional<search_end> rate_search::reason_to_end(const interval& knee,
+std::optional<search_end> rate_search::reason_to_end(const interval& maximum,
                                                      const reach& reached) const noexcept {
   if (result_.ceiling && *result_.ceiling <= settings_.lowest) return search_end::unusable_at_lowest;
   const bool no_further = reached.usable == reached.limit && reached.top == reached.limit;
-  if (no_further && knee.low >= real(reached.limit)) return search_end::holds_at_top;
-  if (knee.high <= real(settings_.lowest)) return search_end::missed_at_lowest;
-  if (knee.high / knee.low - 1 <= settings_.resolution) return search_end::resolved;
+  if (no_further && maximum.low >= real(reached.limit)) return search_end::holds_at_top;
+  if (maximum.high <= real(settings_.lowest)) return search_end::missed_at_lowest;
+  if (maximum.high / maximum.low - 1 <= settings_.resolution) return search_end::resolved;
   if (result_.trials.size() >= settings_.budget) return search_end::out_of_trials;
   return std::nullopt;
 }
 
-void rate_search::place(const interval& knee, const reach& reached) noexcept {
+void rate_search::place(const interval& maximum, const reach& reached) noexcept {
   const double lowest = real(settings_.lowest);
   const double tried = real(reached.usable);
   result_.low.reset();
   result_.high.reset();
   if (reached.usable == 0) {
-    result_.place = knee_place::unknown;
+    result_.place = maximum_place::unknown;
     result_.estimate = 0;
-  } else if (knee.middle > real(reached.limit)) {
-    result_.place = knee_place::at_least;
+  } else if (maximum.middle > real(reached.limit)) {
+    result_.place = maximum_place::at_least;
     result_.estimate = tried;
-    result_.low = std::min(knee.low, tried);
-  } else if (knee.middle < lowest) {
-    result_.place = knee_place::at_most;
+    result_.low = std::min(maximum.low, tried);
+  } else if (maximum.middle < lowest) {
+    result_.place = maximum_place::at_most;
     result_.estimate = lowest;
-    result_.high = std::max(knee.high, lowest);
+    result_.high = std::max(maximum.high, lowest);
   } else {
-    result_.place = knee_place::found;
-    result_.estimate = knee.middle;
-    result_.low = knee.low;
-    result_.high = knee.high;
+    result_.place = maximum_place::found;
+    result_.estimate = maximum.middle;
+    result_.low = maximum.low;
+    result_.high = maximum.high;
   }
 }
 

@@ -1,24 +1,24 @@
-// The highest rate at which the objectives hold, the knee, from trials whose answers are noisy. No I/O, no
-// clock, no random numbers: the same answers lead to the same rates.
+// The maximum rate at the objective (the highest at which all objectives hold), from trials whose answers are
+// noisy. No I/O, no clock, no random numbers: the same answers lead to the same rates.
 //
-// Knee and spread are learnt together, as thresholds and slopes of perception are (the psi method:
-// Kontsevich, Tyler 1999; of which the slope is a nuisance: Prins 2013). With knee k and spread s, a trial at
-// rate r holds with probability
+// Maximum and spread are learnt together, as thresholds and slopes of perception are (the psi method:
+// Kontsevich, Tyler 1999; of which the slope is a nuisance: Prins 2013). With maximum k and spread s, a trial
+// at rate r holds with probability
 //
 //     lapse + (1 - 2 lapse) / (1 + (r / k)^(1 / s)):
 //
-// far from the knee an answer is nearly certain, so that the coarse phase comes by itself; near it, where
+// far from the maximum an answer is nearly certain, so that the coarse phase comes by itself; near it, where
 // most trials are, it is the toss of a coin, and how near that is, is the host's doing: one that is taken
 // from us for 10 ms in some seconds and not in others has p99 <= 2 ms by luck over a range of 30 % of the
 // rate. Spreads of 3, 6, 12 and 24 % are equally likely at first, and rates from 0 to a little above the
-// highest. The next trial is where the answer is expected to tell most of the knee, whatever the spread: the
-// least entropy of what will be known, among the quantiles of what is.
+// highest. The next trial is where the answer is expected to tell most of the maximum, whatever the spread:
+// the least entropy of what will be known, among the quantiles of what is.
 //
 // What the defaults rest on: searches simulated in rate_search_test.cpp, 200 triples a line, 5 % of the
-// answers turned round. A trial holds by a logistic curve of the log of its rate, and the knee drifts by up
-// to so much either way: anew for each trial; slowly, over ten trials, with the same variance; or anew for
-// each search only. `covered`: intervals that hold the knee as it is without drift. `overlap`: triples of
-// searches whose intervals have a rate in common. `error`: mean distance of the estimate from the knee.
+// answers turned round. A trial holds by a logistic curve of the log of its rate, and the maximum drifts by
+// up to so much either way: anew for each trial; slowly, over ten trials, with the same variance; or anew for
+// each search only. `covered`: intervals that hold the maximum as it is without drift. `overlap`: triples of
+// searches whose intervals have a rate in common. `error`: mean distance of the estimate from the maximum.
 // `trials`: median, and what suffices for 95 % of the searches.
 //
 //     scale of the curve, drift            covered   overlap   error   trials
@@ -68,13 +68,13 @@ struct rate_search_settings {
   std::uint64_t lowest = 1;   // requests per second, from 1 on
   std::uint64_t highest = 2;  // above lowest
   double resolution = 0.12;  // above 0: the search ends when high / low - 1 of its interval is not above this
-  double spread = 0.03;      // above 0: how far from the knee answers are doubtful at least, as a part of it
-  double lapse = 0.05;       // above 0, below 0.5: answers that are wrong however far from the knee
-  std::size_t budget = 40;   // trials, unusable ones included
-  std::size_t repeats = 2;   // of an unusable trial, at once; then its rate is the client's ceiling
+  double spread = 0.03;  // above 0: how far from the maximum answers are doubtful at least, as a part of it
+  double lapse = 0.05;   // above 0, below 0.5: answers that are wrong however far from the maximum
+  std::size_t budget = 40;  // trials, unusable ones included
+  std::size_t repeats = 2;  // of an unusable trial, at once; then its rate is the client's ceiling
 };
 
-enum class knee_place : std::uint8_t {
+enum class maximum_place : std::uint8_t {
   unknown,   // no trial was usable, or none below the ceiling
   found,     // within what could be measured, though its interval may reach beyond
   at_least,  // above that: the estimate, the highest rate that was usable, is a lower bound
@@ -89,12 +89,12 @@ enum class search_end : std::uint8_t {
   out_of_trials,       // the budget is used up; the interval is what is known
 };
 
-constexpr const char* name_of(knee_place of) noexcept {
+constexpr const char* name_of(maximum_place of) noexcept {
   switch (of) {
-    case knee_place::unknown: return "unknown";
-    case knee_place::found: return "found";
-    case knee_place::at_least: return "at-least";
-    case knee_place::at_most: return "at-most";
+    case maximum_place::unknown: return "unknown";
+    case maximum_place::found: return "found";
+    case maximum_place::at_least: return "at-least";
+    case maximum_place::at_most: return "at-most";
   }
   return "";
 }
@@ -110,7 +110,7 @@ constexpr const char* name_of(search_end of) noexcept {
 }
 
 struct rate_search_result {
-  knee_place place = knee_place::unknown;
+  maximum_place place = maximum_place::unknown;
   double estimate = 0;                   // requests per second; found: the median
   std::optional<double> low;             // of the 95 % credible interval; empty: at_most, unknown
   std::optional<double> high;            // empty: at_least, unknown
@@ -120,8 +120,8 @@ struct rate_search_result {
 };
 
 // A client's ceiling is approached from the highest rate that was usable, halfway (in ratio) at a time, until
-// the two are within the resolution: some ten trials. It makes the result a lower bound only where the knee
-// is not found below it.
+// the two are within the resolution: some ten trials. It makes the result a lower bound only where the
+// maximum is not found below it.
 class rate_search {
 public:
   explicit rate_search(const rate_search_settings& settings);
@@ -141,7 +141,7 @@ private:
 
   struct cell {
     double log_rate;    // its middle
-    by_spread weights;  // of the knee being in it, for each spread; all of all cells add up to 1
+    by_spread weights;  // of the maximum being in it, for each spread; all of all cells add up to 1
   };
   struct interval {
     double low;
@@ -150,24 +150,24 @@ private:
   };
   struct reach {
     std::uint64_t usable;  // the highest rate that was, below the ceiling; 0: none
-    std::uint64_t limit;   // a knee above it cannot be measured
+    std::uint64_t limit;   // a maximum above it cannot be measured
     std::uint64_t top;     // the highest rate to try
   };
 
-  by_spread holds(const cell& knee, double log_rate) const noexcept;  // probabilities
+  by_spread holds(const cell& maximum, double log_rate) const noexcept;  // probabilities
   void learn(double log_rate, bool held) noexcept;
   void scale_weights() noexcept;
-  double quantile(double probability) const noexcept;  // of the knee, requests per second
+  double quantile(double probability) const noexcept;  // of the maximum, requests per second
   double expected_entropy(double log_rate) const noexcept;
   std::uint64_t most_telling(std::uint64_t top) const noexcept;
   reach reach_so_far() const noexcept;
   void conclude();
-  std::optional<search_end> reason_to_end(const interval& knee, const reach& reached) const noexcept;
-  void place(const interval& knee, const reach& reached) noexcept;
+  std::optional<search_end> reason_to_end(const interval& maximum, const reach& reached) const noexcept;
+  void place(const interval& maximum, const reach& reached) noexcept;
 
   rate_search_settings settings_;
   double step_;  // between two cells
-  std::vector<cell> knees_;
+  std::vector<cell> grid_;
   std::size_t unusable_in_turn_ = 0;
   std::optional<std::uint64_t> next_;
   rate_search_result result_;

@@ -32,9 +32,9 @@ rate_search_result search_to_end(const rate_search_settings& settings, const ser
   return search.result();
 }
 
-server_answer holds_up_to(double knee) {
-  return [knee](std::uint64_t rate) {
-    return static_cast<double>(rate) <= knee ? trial_outcome::held : trial_outcome::missed;
+server_answer holds_up_to(double maximum) {
+  return [maximum](std::uint64_t rate) {
+    return static_cast<double>(rate) <= maximum ? trial_outcome::held : trial_outcome::missed;
   };
 }
 
@@ -44,37 +44,37 @@ server_answer unusable_above(double limit, const server_answer& else_answer) {
   };
 }
 
-TEST(rate_search, without_noise_the_interval_holds_the_knee_and_is_as_narrow_as_asked) {
-  for (const double knee : {2'500.0, 7'000.0, 30'000.0, 52'000.0, 81'000.0, 99'000.0}) {
-    const auto result = search_to_end(usual_search(), holds_up_to(knee));
-    EXPECT_EQ(result.place, knee_place::found) << knee;
-    EXPECT_EQ(result.ended, search_end::resolved) << knee;
-    EXPECT_LE(result.low.value(), knee);
-    EXPECT_GE(result.high.value(), knee);
+TEST(rate_search, without_noise_the_interval_holds_the_maximum_and_is_as_narrow_as_asked) {
+  for (const double maximum : {2'500.0, 7'000.0, 30'000.0, 52'000.0, 81'000.0, 99'000.0}) {
+    const auto result = search_to_end(usual_search(), holds_up_to(maximum));
+    EXPECT_EQ(result.place, maximum_place::found) << maximum;
+    EXPECT_EQ(result.ended, search_end::resolved) << maximum;
+    EXPECT_LE(result.low.value(), maximum);
+    EXPECT_GE(result.high.value(), maximum);
     EXPECT_LE(*result.high / *result.low, 1 + usual_search().resolution);
-    EXPECT_NEAR(result.estimate / knee, 1, 0.02);
-    EXPECT_LE(result.trials.size(), 30U) << knee;
+    EXPECT_NEAR(result.estimate / maximum, 1, 0.02);
+    EXPECT_LE(result.trials.size(), 30U) << maximum;
     EXPECT_EQ(result.ceiling, std::nullopt);
   }
 }
 
 TEST(rate_search, a_lie_at_the_first_trial_costs_trials_but_not_the_result) {
-  for (const double knee : {20'000.0, 80'000.0}) {
+  for (const double maximum : {20'000.0, 80'000.0}) {
     bool lied = false;
     const auto result = search_to_end(usual_search(), [&](std::uint64_t rate) {
-      const auto truth = holds_up_to(knee)(rate);
+      const auto truth = holds_up_to(maximum)(rate);
       if (std::exchange(lied, true)) return truth;
       return truth == trial_outcome::held ? trial_outcome::missed : trial_outcome::held;
     });
-    EXPECT_EQ(result.ended, search_end::resolved) << knee;
-    EXPECT_LE(result.low.value(), knee);
-    EXPECT_GE(result.high.value(), knee);
+    EXPECT_EQ(result.ended, search_end::resolved) << maximum;
+    EXPECT_LE(result.low.value(), maximum);
+    EXPECT_GE(result.high.value(), maximum);
   }
 }
 
 TEST(rate_search, what_holds_at_the_highest_rate_is_a_lower_bound) {
   const auto result = search_to_end(usual_search(), holds_up_to(1e9));
-  EXPECT_EQ(result.place, knee_place::at_least);
+  EXPECT_EQ(result.place, maximum_place::at_least);
   EXPECT_EQ(result.ended, search_end::holds_at_top);
   EXPECT_EQ(result.estimate, 105'000);
   EXPECT_EQ(result.low, 105'000);
@@ -85,7 +85,7 @@ TEST(rate_search, what_holds_at_the_highest_rate_is_a_lower_bound) {
 
 TEST(rate_search, what_is_missed_at_the_lowest_rate_is_an_upper_bound) {
   const auto result = search_to_end(usual_search(), holds_up_to(0));
-  EXPECT_EQ(result.place, knee_place::at_most);
+  EXPECT_EQ(result.place, maximum_place::at_most);
   EXPECT_EQ(result.ended, search_end::missed_at_lowest);
   EXPECT_EQ(result.estimate, 2'000);
   EXPECT_EQ(result.low, std::nullopt);
@@ -113,7 +113,7 @@ TEST(rate_search, an_unusable_trial_is_repeated_and_counts_for_nothing) {
 TEST(rate_search, a_client_that_reaches_its_limit_first_gives_a_lower_bound) {
   for (const double limit : {9'000.0, 40'000.0, 70'000.0}) {
     const auto result = search_to_end(usual_search(), unusable_above(limit, holds_up_to(1e9)));
-    EXPECT_EQ(result.place, knee_place::at_least) << limit;
+    EXPECT_EQ(result.place, maximum_place::at_least) << limit;
     EXPECT_EQ(result.ended, search_end::holds_at_top) << limit;
     EXPECT_LE(result.estimate, limit);
     EXPECT_GE(result.estimate, limit / (1 + usual_search().resolution));
@@ -125,9 +125,9 @@ TEST(rate_search, a_client_that_reaches_its_limit_first_gives_a_lower_bound) {
   }
 }
 
-TEST(rate_search, a_client_that_reaches_its_limit_beyond_the_knee_takes_nothing_from_the_result) {
+TEST(rate_search, a_client_that_reaches_its_limit_beyond_the_maximum_takes_nothing_from_the_result) {
   const auto result = search_to_end(usual_search(), unusable_above(45'000, holds_up_to(30'000)));
-  EXPECT_EQ(result.place, knee_place::found);
+  EXPECT_EQ(result.place, maximum_place::found);
   EXPECT_EQ(result.ended, search_end::resolved);
   EXPECT_LE(result.low.value(), 30'000);
   EXPECT_GE(result.high.value(), 30'000);
@@ -136,7 +136,7 @@ TEST(rate_search, a_client_that_reaches_its_limit_beyond_the_knee_takes_nothing_
 
 TEST(rate_search, a_client_that_cannot_offer_the_lowest_rate_measures_nothing) {
   const auto result = search_to_end(usual_search(), unusable_above(0, holds_up_to(1e9)));
-  EXPECT_EQ(result.place, knee_place::unknown);
+  EXPECT_EQ(result.place, maximum_place::unknown);
   EXPECT_EQ(result.ended, search_end::unusable_at_lowest);
   EXPECT_EQ(result.ceiling, 2'000U);
   EXPECT_EQ(result.low, std::nullopt);
@@ -148,7 +148,7 @@ TEST(rate_search, it_ends_when_its_trials_are_used_up_and_tells_the_interval_so_
   settings.budget = 7;
   const auto result = search_to_end(settings, holds_up_to(60'000));
   EXPECT_EQ(result.ended, search_end::out_of_trials);
-  EXPECT_EQ(result.place, knee_place::found);
+  EXPECT_EQ(result.place, maximum_place::found);
   EXPECT_EQ(result.trials.size(), 7U);
   EXPECT_LE(result.low.value(), 60'000);
   EXPECT_GE(result.high.value(), 60'000);
@@ -160,7 +160,7 @@ TEST(rate_search, a_lower_bound_is_a_rate_that_was_tried) {
   for (settings.budget = 1; settings.budget < 9; ++settings.budget) {
     const auto result = search_to_end(settings, holds_up_to(1e9));
     const auto highest = std::ranges::max(result.trials, {}, &rate_trial::rate).rate;
-    if (result.place == knee_place::at_least) {
+    if (result.place == maximum_place::at_least) {
       EXPECT_EQ(result.estimate, highest);
     }
     EXPECT_LE(result.low.value(), highest);
@@ -169,15 +169,15 @@ TEST(rate_search, a_lower_bound_is_a_rate_that_was_tried) {
 
 TEST(rate_search, the_smallest_range_is_searched) {
   const rate_search_settings settings{.lowest = 1, .highest = 2};
-  EXPECT_EQ(search_to_end(settings, holds_up_to(9)).place, knee_place::at_least);
-  EXPECT_EQ(search_to_end(settings, holds_up_to(0)).place, knee_place::at_most);
+  EXPECT_EQ(search_to_end(settings, holds_up_to(9)).place, maximum_place::at_least);
+  EXPECT_EQ(search_to_end(settings, holds_up_to(0)).place, maximum_place::at_most);
   const auto result = search_to_end(settings, holds_up_to(1));
-  EXPECT_EQ(result.place, knee_place::found);
+  EXPECT_EQ(result.place, maximum_place::found);
   EXPECT_GE(result.low.value(), 0.9);
   EXPECT_LE(result.high.value(), 2.1);
 }
 
-// A server whose knee is not a step and does not stand still, on a host where trials go wrong.
+// A server whose maximum is not a step and does not stand still, on a host where trials go wrong.
 enum class drift : std::uint8_t {
   each_trial,    // anew for each trial
   slow,          // over about ten trials
@@ -193,9 +193,9 @@ struct noisy_host {
 };
 
 struct simulated {
-  double covered = 0;      // part of the searches whose interval holds the true knee
+  double covered = 0;      // part of the searches whose interval holds the true maximum
   double overlapping = 0;  // part of the triples whose intervals have a rate in common
-  double error = 0;        // mean distance of the estimate from the true knee, as a part of it
+  double error = 0;        // mean distance of the estimate from the true maximum, as a part of it
   std::size_t usual = 0;   // trials, median
   std::size_t many = 0;    // trials, 95 % of the searches need no more
 };
@@ -207,14 +207,14 @@ std::ostream& operator<<(std::ostream& out, const simulated& seen) {
 
 class noisy_server {
 public:
-  noisy_server(const noisy_host& host, double knee, std::mt19937_64& random)
-      : host_(host), knee_(knee), random_(random), drifted_(either_way()) {}
+  noisy_server(const noisy_host& host, double maximum, std::mt19937_64& random)
+      : host_(host), maximum_(maximum), random_(random), drifted_(either_way()) {}
 
   trial_outcome answer(std::uint64_t rate) {
     constexpr double kept = 0.9;
     if (host_.kind == drift::each_trial) drifted_ = either_way();
     if (host_.kind == drift::slow) drifted_ = kept * drifted_ + std::sqrt(1 - kept * kept) * either_way();
-    const double beyond = std::log(static_cast<double>(rate) / knee_) - drifted_;
+    const double beyond = std::log(static_cast<double>(rate) / maximum_) - drifted_;
     const bool held = uniform() < 1 / (1 + std::exp(beyond / host_.edge));
     const bool outlier = uniform() < host_.outliers;
     return held != outlier ? trial_outcome::held : trial_outcome::missed;
@@ -226,7 +226,7 @@ private:
   double either_way() { return host_.reach * (2 * uniform() - 1); }
 
   const noisy_host& host_;
-  double knee_;
+  double maximum_;
   std::mt19937_64& random_;
   double drifted_;
 };
@@ -237,16 +237,16 @@ simulated simulate(const noisy_host& host, const rate_search_settings& settings,
   std::vector<std::size_t> trials;
   for (int i = 0; i < triples; ++i) {
     // Evenly from 5 % to 95 % of the capacity.
-    const double knee = static_cast<double>(simulated_capacity) * (0.05 + 0.9 * (i + 0.5) / triples);
+    const double maximum = static_cast<double>(simulated_capacity) * (0.05 + 0.9 * (i + 0.5) / triples);
     double low = 0;
     double high = 1e9;
     for (int search = 0; search < 3; ++search) {
-      noisy_server server(host, knee, random);
+      noisy_server server(host, maximum, random);
       const auto result = search_to_end(settings, [&](std::uint64_t rate) { return server.answer(rate); });
       const double own_low = result.low.value_or(0);
       const double own_high = result.high.value_or(1e9);
-      seen.covered += own_low <= knee && knee <= own_high ? 1 : 0;
-      seen.error += std::abs(std::log(result.estimate / knee));
+      seen.covered += own_low <= maximum && maximum <= own_high ? 1 : 0;
+      seen.error += std::abs(std::log(result.estimate / maximum));
       trials.push_back(result.trials.size());
       low = std::max(low, own_low);
       high = std::min(high, own_high);
@@ -289,7 +289,7 @@ TEST(rate_search, simulated_searches_agree_with_the_truth_and_with_one_another) 
   }
 }
 
-TEST(rate_search, on_a_quiet_host_the_knee_is_met_closely) {
+TEST(rate_search, on_a_quiet_host_the_maximum_is_met_closely) {
   const noisy_host quiet{.name = "quiet", .edge = 0.002, .reach = 0, .outliers = 0};
   const auto seen = simulate(quiet, usual_search(), triples / 2);
   RecordProperty(quiet.name, testing::PrintToString(seen));
@@ -300,7 +300,7 @@ TEST(rate_search, on_a_quiet_host_the_knee_is_met_closely) {
 }
 
 // Whether a trial holds is luck over a wide range of rates: the interval says so.
-TEST(rate_search, on_a_rough_host_the_interval_is_wide_and_holds_the_knee) {
+TEST(rate_search, on_a_rough_host_the_interval_is_wide_and_holds_the_maximum) {
   for (const noisy_host& host :
        {noisy_host{.name = "rough", .kind = drift::slow, .edge = 0.05, .reach = 0.06},
         noisy_host{.name = "rougher", .kind = drift::slow, .edge = 0.15, .reach = 0.06}}) {

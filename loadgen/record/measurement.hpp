@@ -99,7 +99,7 @@ struct cell {
 };
 
 // What a search for the highest rate found of a target; its trials are cells.
-struct knee {
+struct maximum_rate {
   std::size_t target = 0;
   double capacity = 0;  // requests per second that it answered in a closed loop
   rate_search_result found;
@@ -122,9 +122,9 @@ struct measurement {
   engine_choice io;
   std::optional<client_ceiling> ceiling;
   bool interrupted = false;
-  std::vector<cell> cells;          // in the order of the targets
-  std::vector<interval> intervals;  // in the order of their ends, where they were wanted
-  std::vector<knee> knees;          // likewise; where objectives were given
+  std::vector<cell> cells;                  // in the order of the targets
+  std::vector<interval> intervals;          // in the order of their ends, where they were wanted
+  std::vector<maximum_rate> maximum_rates;  // likewise; where objectives were given
 };
 
 }  // namespace echobench

@@ -185,9 +185,9 @@ json system(const system_counters& of) {
   return found;
 }
 
-json knees(const measurement& of) {
+json maximum_rates_to_json(const measurement& of) {
   json found = json::array();
-  for (const knee& each : of.knees) {
+  for (const maximum_rate& each : of.maximum_rates) {
     const rate_search_result& its = each.found;
     json entry{{"place", name_of(its.place)},
                {"capacity_per_s", each.capacity},
@@ -385,12 +385,12 @@ json to_json(const measurement& measured, const options& asked, std::span<const 
                                {"client_busy", ceiling->client_busy},
                                {"server_busy", ceiling->server_busy}};
   }
-  if (!measured.knees.empty()) {
-    found["knees"] = knees(measured);
-    for (std::size_t i = 0; i < measured.knees.size(); ++i) {
-      const target& its = asked.targets[measured.knees[i].target];
-      found["knees"][i]["variant"] = its.label();
-      found["knees"][i]["target"] = its.host_and_port;
+  if (!measured.maximum_rates.empty()) {
+    found["maximum_rates"] = maximum_rates_to_json(measured);
+    for (std::size_t i = 0; i < measured.maximum_rates.size(); ++i) {
+      const target& its = asked.targets[measured.maximum_rates[i].target];
+      found["maximum_rates"][i]["variant"] = its.label();
+      found["maximum_rates"][i]["target"] = its.host_and_port;
     }
   }
   return found;

@@ -75,7 +75,7 @@ std::vector<std::string> row(const cell& of, const options& asked) {
           verdict_text};
 }
 
-std::string knee_text(const knee& of, const options& asked) {
+std::string maximum_rate_text(const maximum_rate& of, const options& asked) {
   const rate_search_result& its = of.found;
   const std::string lost =
       of.lost == 0 ? std::string()
@@ -85,12 +85,12 @@ std::string knee_text(const knee& of, const options& asked) {
   const std::string rate = grouped(its.estimate) + "/s";
   std::string text = asked.targets[of.target].label() + ": ";
   switch (its.place) {
-    case knee_place::unknown:
+    case maximum_place::unknown:
       return text + (its.trials.empty() ? "no rate was tried" : "no rate that was tried could be used") +
              unfinished + '\n';
-    case knee_place::at_most: return text + objective + " does not even hold at " + rate + '\n';
-    case knee_place::at_least: text += fmt::format("{} holds at {} at least", objective, rate); break;
-    case knee_place::found:
+    case maximum_place::at_most: return text + objective + " does not even hold at " + rate + '\n';
+    case maximum_place::at_least: text += fmt::format("{} holds at {} at least", objective, rate); break;
+    case maximum_place::found:
       text += fmt::format("{} holds up to {} ({} to {})", objective, rate, its.low ? grouped(*its.low) : "?",
                           its.high ? grouped(*its.high) : "?");
   }
@@ -277,7 +277,7 @@ std::string summary(const measurement& measured, const options& asked) {
                                               "verdict"}};
   for (const cell& each : measured.cells) rows.push_back(row(each, asked));
   text += table(rows) + '\n';
-  for (const knee& each : measured.knees) text += knee_text(each, asked);
+  for (const maximum_rate& each : measured.maximum_rates) text += maximum_rate_text(each, asked);
   if (asked.seeks_rates()) {  // a line for each would hide them
     for (const cell& each : measured.cells) text += errors_text(each.record);
     return text;
