@@ -45,7 +45,7 @@ void require_descriptors(const options& asked, std::size_t processes) {
 
 // What all workers together did in a drive.
 struct drive_totals {
-  std::vector<part_counts> parts;  // guard, windows, drain
+  std::vector<part_counts> parts;  // settling time, windows, drain
   part_counts all;
   clock::time_point stopped;
 
@@ -145,10 +145,10 @@ void coordinator::drive_slice(std::size_t number, std::size_t round, const slice
   drive_plan drive = plan_of(number);
   begin_interval(number, clock::now());
   drive.start = clock::now() + backend_->lead();
-  drive.measure_from = drive.start + plan.guard;
+  drive.measure_from = drive.start + plan.settling;
   drive.stop = drive.start + plan.length;
   if (plan.length >= latency_slice)
-    drive.windows = static_cast<std::size_t>((plan.length - plan.guard) / latency_window);
+    drive.windows = static_cast<std::size_t>((plan.length - plan.settling) / latency_window);
   const auto counts = backend_->drive(drive);
   const nanoseconds driven = clock::now() - drive.start;
   const drive_totals totals(counts);
@@ -166,7 +166,7 @@ void coordinator::drive_slice(std::size_t number, std::size_t round, const slice
 }
 
 void coordinator::drive_windows(std::size_t number, nanoseconds duration, std::size_t windows,
-                                nanoseconds guard) {
+                                nanoseconds settling) {
   cell& own = of(number);
   auto& server = accounting_[number].server;
   std::vector<nanoseconds> cpu;
@@ -174,7 +174,7 @@ void coordinator::drive_windows(std::size_t number, nanoseconds duration, std::s
   drive_plan drive = plan_of(number);
   drive.windows = windows;
   drive.start = clock::now() + backend_->lead();
-  drive.measure_from = drive.start + guard;
+  drive.measure_from = drive.start + settling;
   drive.stop = drive.measure_from + duration;
   backend_->start(drive);
   auto extended_to = drive.measure_from;

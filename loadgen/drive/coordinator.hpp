@@ -53,9 +53,9 @@ public:
   void begin(std::size_t number);
   // One slice, of that round.
   void drive_slice(std::size_t number, std::size_t round, const slice_plan& plan);
-  // Without a break, accounted by windows; the guard comes first and is not counted.
+  // Without a break, accounted by windows; the settling time comes first and is not counted.
   void drive_windows(std::size_t number, std::chrono::nanoseconds duration, std::size_t windows,
-                     std::chrono::nanoseconds guard);
+                     std::chrono::nanoseconds settling);
   void end(std::size_t number);
   void conclude(std::size_t number);
   void forget_counters();  // what the system has counted so far is not of the cells that follow

@@ -19,15 +19,16 @@ constexpr std::int64_t most_windows = 1000;
 
 void warm_up(coordinator& run) {
   const options& asked = run.asked();
-  nanoseconds slowest_turn{0};
+  nanoseconds slowest_cycle{0};
   for (std::size_t t = 0; t < run.targets(); ++t) {
     const warmup_seen seen = run.warm_up(t, asked.rate, asked.warmup);
-    slowest_turn = std::max(slowest_turn,
-                            turn_of(seen, asked.load.connections * asked.load.pipeline, asked.open_loop()));
+    slowest_cycle =
+        std::max(slowest_cycle,
+                 in_flight_cycle(seen, asked.load.connections * asked.load.pipeline, asked.open_loop()));
   }
   if (run.stopped()) return;
   run.result().slices =
-      plan_slices(asked.slice, slowest_turn, asked.open_loop(), run.targets() == 1, asked.rounds > 0);
+      plan_slices(asked.slice, slowest_cycle, asked.open_loop(), run.targets() == 1, asked.rounds > 0);
 }
 
 // One target: driven without a break, its time divided into windows.

@@ -323,9 +323,9 @@ TEST(echo_load, targets_take_turns_in_rounds) {
     std::size_t round = 0;
     for (const json& slice : cell["slices"]) {
       EXPECT_EQ(slice["index"], round++);
-      EXPECT_GT(slice["guard_ns"], 0);
+      EXPECT_GT(slice["settling_ns"], 0);
       EXPECT_EQ(slice["elapsed_ns"].get<std::int64_t>(),
-                slice["slice_ns"].get<std::int64_t>() - slice["guard_ns"].get<std::int64_t>());
+                slice["slice_ns"].get<std::int64_t>() - slice["settling_ns"].get<std::int64_t>());
       EXPECT_GE(slice["requests_total"], slice["requests"]);
       EXPECT_TRUE(slice.contains("server_cpu_ns"));
     }

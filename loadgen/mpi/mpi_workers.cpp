@@ -23,8 +23,8 @@ struct job {
   std::uint64_t rate = 0;
   std::size_t windows = 1;
   std::int64_t start_ns = 0;  // time of day
-  std::int64_t guard_ns = 0;
-  std::int64_t length_ns = 0;  // after the guard
+  std::int64_t settling_ns = 0;
+  std::int64_t length_ns = 0;  // after the settling time
 };
 
 // What a rank has become, after each job.
@@ -43,7 +43,7 @@ job drive_job(const drive_plan& plan) {
           .rate = plan.rate,
           .windows = plan.windows,
           .start_ns = (time_of_day() + (plan.start - clock::now())).count(),
-          .guard_ns = nanoseconds(plan.measure_from - plan.start).count(),
+          .settling_ns = nanoseconds(plan.measure_from - plan.start).count(),
           .length_ns = nanoseconds(plan.stop - plan.measure_from).count()};
 }
 
@@ -53,7 +53,7 @@ drive_plan plan_of(const job& asked) {
                   .start = clock::now() + (nanoseconds(asked.start_ns) - time_of_day()),
                   .windows = asked.windows,
                   .recorded = asked.recorded};
-  plan.measure_from = plan.start + nanoseconds(asked.guard_ns);
+  plan.measure_from = plan.start + nanoseconds(asked.settling_ns);
   plan.stop = plan.measure_from + nanoseconds(asked.length_ns);
   return plan;
 }

@@ -9,8 +9,9 @@
 
 namespace echobench {
 
-// A time during which one target is driven: [start, measure_from) the guard, then `windows` accounting
-// windows up to `stop`, then the drain, in which nothing new is due and what is outstanding is awaited.
+// A time during which one target is driven: [start, measure_from) the settling time, then `windows`
+// accounting windows up to `stop`, then the drain, in which nothing new is due and what is outstanding is
+// awaited.
 struct drive_plan {
   std::size_t target = 0;
   std::uint64_t rate = 0;  // requests per second; 0: closed loop
@@ -22,7 +23,7 @@ struct drive_plan {
 
   bool open_loop() const noexcept { return rate != 0; }
 
-  // Ends of the parts: guard, window 0, window 1, ... the last window ends at `stop`.
+  // Ends of the parts: settling time, window 0, window 1, ... the last window ends at `stop`.
   clock::time_point end_of(std::size_t part) const noexcept {
     return part == windows ? stop
                            : measure_from + (stop - measure_from) / static_cast<std::int64_t>(windows) *

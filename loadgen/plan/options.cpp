@@ -267,8 +267,8 @@ command_line::command_line()
       ->default_str("auto");
   app.add_option(
          "--slice", texts_->slice,
-         "Length of a target's turn, or with one TARGET of an accounting window; auto: 20 ms or 20 times "
-         "the time of one turn over all that is in flight, whichever is longer; with --rate and several "
+         "Length of a target's slice, or with one TARGET of an accounting window; auto: 20 ms or 20 times "
+         "the time of one cycle through all requests in flight, whichever is longer; with --rate and several "
          "TARGETs 1 s at "
          "least, so that queues can build; from 100ms on is allowed there for the cost of a request")
       ->type_name("auto|TIME")

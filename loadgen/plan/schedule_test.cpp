@@ -125,20 +125,20 @@ TEST(schedule, a_backlog_is_issued_in_order_at_the_times_it_was_due) {
 
 TEST(slice_plan, a_turn_is_what_all_in_flight_take_together) {
   const warmup_seen seen{.requests = 10'000, .elapsed = 1s, .service = 30s};
-  EXPECT_EQ(turn_of(seen, 100, false), 10ms);
-  EXPECT_EQ(turn_of(seen, 100 * 16, false), 160ms)
-      << "a pipeline holds more, and a turn over it takes longer";
-  EXPECT_EQ(turn_of(seen, 100, true), 3ms);
-  EXPECT_EQ(turn_of({}, 100, false), 0ns);
+  EXPECT_EQ(in_flight_cycle(seen, 100, false), 10ms);
+  EXPECT_EQ(in_flight_cycle(seen, 100 * 16, false), 160ms)
+      << "a pipeline holds more, and a cycle through it takes longer";
+  EXPECT_EQ(in_flight_cycle(seen, 100, true), 3ms);
+  EXPECT_EQ(in_flight_cycle({}, 100, false), 0ns);
 }
 
-TEST(slice_plan, auto_is_twenty_turns_or_the_floor) {
+TEST(slice_plan, auto_is_twenty_cycles_or_the_floor) {
   EXPECT_EQ(plan_slices({}, 100us, false, false).length, 20ms);
-  EXPECT_EQ(plan_slices({}, 100us, false, false).guard, 200us);
+  EXPECT_EQ(plan_slices({}, 100us, false, false).settling, 200us);
   EXPECT_EQ(plan_slices({}, 50ms, false, false).length, 1s);
   EXPECT_EQ(plan_slices({}, 100us, true, false).length, 1s);
   EXPECT_EQ(plan_slices({}, 100us, true, true).length, 20ms);
-  EXPECT_EQ(plan_slices({}, 100us, false, true).guard, 0ns) << "one target has windows only";
+  EXPECT_EQ(plan_slices({}, 100us, false, true).settling, 0ns) << "one target has windows only";
 }
 
 TEST(slice_plan, too_short_a_slice_is_refused_with_the_minimum_named) {

@@ -12,28 +12,28 @@ namespace echobench {
 
 using namespace std::chrono_literals;
 
-std::chrono::nanoseconds turn_of(const warmup_seen& of, std::size_t in_flight, bool open_loop) {
+std::chrono::nanoseconds in_flight_cycle(const warmup_seen& of, std::size_t in_flight, bool open_loop) {
   if (of.requests == 0) return 0ns;
   const double time = open_loop ? static_cast<double>(of.service.count())
                                 : static_cast<double>(of.elapsed.count()) * static_cast<double>(in_flight);
   return std::chrono::nanoseconds(static_cast<std::int64_t>(time / static_cast<double>(of.requests)));
 }
 
-slice_plan plan_slices(std::optional<std::chrono::nanoseconds> explicit_length, std::chrono::nanoseconds turn,
-                       bool open_loop, bool alone, bool lengthen) {
-  const auto guard = alone ? std::chrono::nanoseconds(0) : 2 * turn;
+slice_plan plan_slices(std::optional<std::chrono::nanoseconds> explicit_length,
+                       std::chrono::nanoseconds cycle, bool open_loop, bool alone, bool lengthen) {
+  const auto settling = alone ? std::chrono::nanoseconds(0) : 2 * cycle;
   const auto shortest = open_loop && !alone ? std::chrono::nanoseconds(1s) : 20ms;
-  if (!explicit_length) return {.length = std::max(20 * turn, shortest), .guard = guard};
-  if (*explicit_length < 5 * turn) {
-    const auto minimum = std::chrono::ceil<std::chrono::milliseconds>(5 * turn);
-    if (lengthen) return {.length = minimum, .guard = guard};
+  if (!explicit_length) return {.length = std::max(20 * cycle, shortest), .settling = settling};
+  if (*explicit_length < 5 * cycle) {
+    const auto minimum = std::chrono::ceil<std::chrono::milliseconds>(5 * cycle);
+    if (lengthen) return {.length = minimum, .settling = settling};
     throw std::invalid_argument("--slice " + format_duration(*explicit_length) +
-                                " is too short: one turn over all that is in flight takes " +
-                                format_duration(std::chrono::ceil<std::chrono::microseconds>(turn)) +
+                                " is too short: one cycle through all requests in flight takes " +
+                                format_duration(std::chrono::ceil<std::chrono::microseconds>(cycle)) +
                                 ", so that a slice would count next to nothing; use at least " +
                                 format_duration(minimum));
   }
-  return {.length = *explicit_length, .guard = guard};
+  return {.length = *explicit_length, .settling = settling};
 }
 
 std::vector<std::size_t> next_round(std::size_t targets, std::mt19937_64& random) {

@@ -28,7 +28,7 @@ public:
 private:
   server_probe probe_;
   server_use use_;
-  std::chrono::nanoseconds driven_{0};    // guards and drains included
+  std::chrono::nanoseconds driven_{0};    // settling times and drains included
   std::chrono::nanoseconds last_cpu_{0};  // at the end of the last slice
   std::chrono::nanoseconds children_at_begin_{0};
 };

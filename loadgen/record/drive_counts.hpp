@@ -40,7 +40,7 @@ struct client_time {
   std::chrono::nanoseconds busy() const noexcept;
 };
 
-// What one worker did in one drive: parts[0] is the guard, then the windows, then the drain.
+// What one worker did in one drive: parts[0] is the settling time, then the windows, then the drain.
 struct drive_counts {
   std::vector<part_counts> parts;
   clock::time_point stopped;  // plan.stop, or when it was broken off

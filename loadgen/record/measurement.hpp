@@ -21,10 +21,10 @@
 namespace echobench {
 
 struct slice {
-  std::size_t index = 0;                               // round; with one target, window
-  std::uint64_t requests = 0;                          // replies in [end of guard, start of drain)
-  std::chrono::nanoseconds elapsed{0};                 // of that
-  std::uint64_t requests_total = 0;                    // guard and drain included
+  std::size_t index = 0;                // round; with one target, window
+  std::uint64_t requests = 0;           // replies in [end of the settling time, start of drain)
+  std::chrono::nanoseconds elapsed{0};  // of that
+  std::uint64_t requests_total = 0;     // settling time and drain included
   std::optional<std::chrono::nanoseconds> server_cpu;  // of the whole slice; empty without a pid
   std::chrono::nanoseconds client_cpu{0};              // likewise
 };

@@ -105,7 +105,7 @@ json config(const options& asked, const measurement& measured) {
              {"engine_reason", measured.io.reason},
              {"slice", asked.slice ? "explicit" : "auto"},
              {"slice_ns", measured.slices.length.count()},
-             {"guard_ns", measured.slices.guard.count()},
+             {"settling_ns", measured.slices.settling.count()},
              {"rounds", asked.rounds},
              {"seed", asked.seed},
              {"strict", asked.strict},
@@ -274,7 +274,7 @@ json slices(const cell& of, const slice_plan& plan) {
                {"elapsed_ns", each.elapsed.count()},
                {"requests_total", each.requests_total},
                {"client_cpu_ns", each.client_cpu.count()},
-               {"guard_ns", plan.guard.count()},
+               {"settling_ns", plan.settling.count()},
                {"slice_ns", plan.length.count()}};
     if (each.server_cpu) entry["server_cpu_ns"] = each.server_cpu->count();
     found.push_back(std::move(entry));
