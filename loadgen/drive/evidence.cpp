@@ -83,7 +83,7 @@ evidence evidence_of(const cell& own, const load_spec& load, const std::optional
           .client_busy = own.client_busy,
           .server_busy = own.server ? std::optional(own.server->busy) : std::nullopt,
           .on_schedule = own.on_schedule(),
-          .unsent = own.record.unsent,
+          .dropped = own.record.dropped,
           .connections = own.given_work,
           .served = own.served,
           .spread = own.spread,

@@ -63,7 +63,7 @@ public:
     }
   }
 
-  std::uint64_t owed() const noexcept override { return 0; }
+  std::uint64_t backlog() const noexcept override { return 0; }
   std::uint64_t drop(std::size_t connection) noexcept override {
     ready_[connection] = 0;
     return 0;
@@ -131,7 +131,7 @@ public:
   }
   void answered(std::size_t, clock::time_point) noexcept override {}
 
-  std::uint64_t owed() const noexcept override { return due_->backlog(); }
+  std::uint64_t backlog() const noexcept override { return due_->backlog(); }
   std::uint64_t drop(std::size_t connection) noexcept override { return due_ ? due_->drop(connection) : 0; }
 
 private:

@@ -37,8 +37,8 @@ public:
   virtual void answered(std::size_t connection, clock::time_point now) noexcept = 0;
 
   // What waits and must be sent however late: of all connections.
-  virtual std::uint64_t owed() const noexcept = 0;
-  // Forgets what waits for a connection; returns how much of it was owed.
+  virtual std::uint64_t backlog() const noexcept = 0;
+  // Forgets what waits for a connection; returns how much of it was backlog.
   virtual std::uint64_t drop(std::size_t connection) noexcept = 0;
 };
 

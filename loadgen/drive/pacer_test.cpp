@@ -30,7 +30,7 @@ TEST(closed_pacer, keeps_a_pipeline_full_until_the_stop) {
   own->answered(1, begin + 2ms);
   EXPECT_TRUE(own->may_issue(1, begin + 2ms));
   EXPECT_FALSE(own->may_issue(1, begin + 1s)) << "after the stop nothing new is sent";
-  EXPECT_EQ(own->owed(), 0U);
+  EXPECT_EQ(own->backlog(), 0U);
 }
 
 TEST(closed_pacer, thinks_between_a_reply_and_the_next_request) {
@@ -86,7 +86,7 @@ TEST(open_pacer, its_time_stands_still_between_drives) {
   const auto own = make_open_pacer({}, {.whole = 1});
   own->begin(drive_of(15ms, 100));
   for (int i = 0; i < 2; ++i) own->release();
-  EXPECT_EQ(own->owed(), 2U);
+  EXPECT_EQ(own->backlog(), 2U);
   EXPECT_EQ(own->issue(0, begin + 1s), begin) << "however late it is";
   EXPECT_EQ(own->issue(0, begin + 1s), begin + 10ms);
   own->end(begin + 15ms);

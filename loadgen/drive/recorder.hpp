@@ -36,9 +36,9 @@ public:
   void released(clock::time_point intended, clock::time_point now, bool pipeline_full) noexcept {
     if (!is_measured(intended)) return;
     target_record& own = *records_[plan_.target];
-    own.lag.record(now - intended);
+    own.send_delay.record(now - intended);
     own.on_schedule += now - intended <= schedule_tolerance;
-    own.deferred += pipeline_full;
+    own.waiting_for_pipeline += pipeline_full;
   }
 
   // Returns the time that counts: from the intended send in the open loop, else from the actual one.
@@ -68,7 +68,7 @@ public:
     if (took.count() > 0 && records_[target]->kernel) records_[target]->kernel->handshake.record(took);
   }
 
-  void unsent(std::size_t target, std::uint64_t requests) noexcept { records_[target]->unsent += requests; }
+  void dropped(std::size_t target, std::uint64_t requests) noexcept { records_[target]->dropped += requests; }
   void connected(std::size_t target, std::chrono::nanoseconds took) noexcept {
     records_[target]->connect.record(took);
   }

@@ -166,13 +166,13 @@ void worker::drain() {
   const auto give_up_at = plan_.stop + load_.timeout;
   const auto unreleased = [&] { return plan_.open_loop() && pace().next().due < plan_.stop; };
   for (auto now = clock::now();
-       (in_flight_ > 0 || pace().owed() > 0 || unreleased()) && !transport_->stop_requested();
+       (in_flight_ > 0 || pace().backlog() > 0 || unreleased()) && !transport_->stop_requested();
        now = clock::now()) {
     time_.advance_to(now);
     if (plan_.open_loop()) release_due(plan_.stop);
     if (now >= give_up_at) {
       for (std::size_t slot = first_; slot < last_; ++slot) {
-        recorder_.unsent(plan_.target, drop(connections_[slot]));
+        recorder_.dropped(plan_.target, drop(connections_[slot]));
       }
       give_up(clock::time_point::max());
     } else if (now >= next_sweep_) {
@@ -220,7 +220,7 @@ void worker::release_due(clock::time_point now) {
     connection& own = connections_[slot];
     if (plan_.open_loop()) own.counted.due += recorder_.is_recorded();
     if (own.status == state::failed) {
-      recorder_.unsent(plan_.target, drop(own));
+      recorder_.dropped(plan_.target, drop(own));
       continue;
     }
     const auto taken = clock::now();
@@ -321,7 +321,7 @@ void worker::fail(std::size_t slot, load_error kind, int error) {
   if (own.status == state::connecting && is_kept(own)) --in_flight_;
   if (own.its == role::active) {
     in_flight_ -= own.session.outstanding();
-    recorder_.unsent(own.target, drop(own));
+    recorder_.dropped(own.target, drop(own));
     --live_[own.target];
   }
   own.session.restart();

@@ -162,7 +162,7 @@ TEST(workloads, several_requests_of_a_connection_are_in_flight_when_they_are_due
   program alone(
       {"-c", "1", "-R", "400", "-d", "300ms", "--warmup", "0", "--timeout", "300ms", server.address()});
   EXPECT_EQ(alone.wait(), exit_failed) << "with one at a time it never answers";
-  EXPECT_GT(alone.cell()["requests_deferred"], 50);
+  EXPECT_GT(alone.cell()["requests_waiting_for_pipeline"], 50);
 }
 
 TEST(workloads, requests_due_while_the_pipeline_is_full_are_counted) {
@@ -173,9 +173,9 @@ TEST(workloads, requests_due_while_the_pipeline_is_full_are_counted) {
   program run({"-c", "1", "-R", "500", "-d", "500ms", "--warmup", "0", server.address()});
   ASSERT_EQ(run.wait(), exit_ok) << run.err();
   const json cell = run.cell();
-  EXPECT_GT(cell["requests_deferred"], 200);
+  EXPECT_GT(cell["requests_waiting_for_pipeline"], 200);
   EXPECT_EQ(cell["requests_due"], 250);
-  EXPECT_TRUE(cell["histograms"].contains("send_lag"));
+  EXPECT_TRUE(cell["histograms"].contains("send_delay"));
   EXPECT_THAT(run.out(), HasSubstr("due while the pipeline was full"));
 }
 

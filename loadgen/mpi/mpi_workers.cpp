@@ -96,7 +96,7 @@ std::vector<drive_counts> gather_counts(const ranks& all, const std::vector<driv
 
 // Merges a record of all ranks at rank 0.
 void merge(const ranks& all, target_record& own) {
-  for (histogram* each : {&own.service, &own.response, &own.lag, &own.connect}) all.merge(*each);
+  for (histogram* each : {&own.service, &own.response, &own.send_delay, &own.connect}) all.merge(*each);
   for (histogram& each : own.by_operation) all.merge(each);
   if (own.kernel) {
     kernel_times& kernel = *own.kernel;
@@ -105,9 +105,10 @@ void merge(const ranks& all, target_record& own) {
       all.merge(*each);
     }
   }
-  std::array counts{own.on_schedule, own.deferred, own.unsent};
+  std::array counts{own.on_schedule, own.waiting_for_pipeline, own.dropped};
   all.sum(counts);
-  std::tie(own.on_schedule, own.deferred, own.unsent) = std::tie(counts[0], counts[1], counts[2]);
+  std::tie(own.on_schedule, own.waiting_for_pipeline, own.dropped) =
+      std::tie(counts[0], counts[1], counts[2]);
   all.sum(own.errors);
   for (const auto& each : all.gather(own.first_errno)) {
     for (std::size_t kind = 0; kind < load_error_kinds; ++kind) {
@@ -162,7 +163,7 @@ std::vector<rank_share> gather_shares(const ranks& all, const target_outcome& ow
       .host = all.host(),
       .replies = 0,
       .errors = std::accumulate(own.record.errors.begin(), own.record.errors.end(), std::uint64_t{0}),
-      .due = own.record.lag.count(),
+      .due = own.record.send_delay.count(),
       .on_schedule = own.record.on_schedule};
   for (const connection_counts& each : own.connections) ours.replies += each.replies;
   std::vector<rank_share> found;

@@ -302,9 +302,10 @@ command_line::command_line()
          "Write a histogram for each interval to this file as an HdrHistogram log (V2 encoding, nanoseconds)")
       ->type_name("FILE")
       ->default_str("none");
-  app.add_option("--intervals", o.interval_file,
-                 "Write rate, latency, lag and errors of each interval to this file when it ends, a line of "
-                 "JSON each")
+  app.add_option(
+         "--intervals", o.interval_file,
+         "Write rate, latency, send delay and errors of each interval to this file when it ends, a line of "
+         "JSON each")
       ->type_name("FILE")
       ->default_str("none");
   cli::add_duration(app, "--interval", o.interval,

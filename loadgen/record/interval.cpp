@@ -12,7 +12,7 @@ interval::interval(std::size_t of_cell, std::chrono::nanoseconds begin, std::chr
       driven(of_it_driven),
       requests(recorded.service.count()),
       errors(std::accumulate(recorded.errors.begin(), recorded.errors.end(), std::uint64_t{0})),
-      lag_p99(recorded.lag.percentile(99)),
+      send_delay_p99(recorded.send_delay.percentile(99)),
       service(encode_hdr_v2(recorded.service)) {
   const bool open_loop = recorded.response.count() > 0;
   const histogram& counts = open_loop ? recorded.response : recorded.service;

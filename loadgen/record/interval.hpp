@@ -22,7 +22,7 @@ struct interval {
   std::chrono::nanoseconds p99{0};
   std::chrono::nanoseconds max{0};
   std::chrono::nanoseconds service_max{0};
-  std::chrono::nanoseconds lag_p99{0};  // open loop
+  std::chrono::nanoseconds send_delay_p99{0};  // open loop
   hdr_bytes service;
   hdr_bytes response;  // open loop
 

@@ -37,8 +37,8 @@ double cell::effective_concurrency() const noexcept {
 }
 
 std::optional<double> cell::on_schedule() const noexcept {
-  if (record.lag.count() == 0) return std::nullopt;
-  return static_cast<double>(record.on_schedule) / static_cast<double>(record.lag.count());
+  if (record.send_delay.count() == 0) return std::nullopt;
+  return static_cast<double>(record.on_schedule) / static_cast<double>(record.send_delay.count());
 }
 
 std::uint64_t cell::wrong_replies() const noexcept {

@@ -19,7 +19,7 @@ void kernel_times::clear() noexcept {
 void target_record::merge(const target_record& other) {
   service.merge(other.service);
   response.merge(other.response);
-  lag.merge(other.lag);
+  send_delay.merge(other.send_delay);
   connect.merge(other.connect);
   if (by_operation.size() < other.by_operation.size()) by_operation.resize(other.by_operation.size());
   for (std::size_t i = 0; i < other.by_operation.size(); ++i) by_operation[i].merge(other.by_operation[i]);
@@ -28,8 +28,8 @@ void target_record::merge(const target_record& other) {
     kernel->merge(*other.kernel);
   }
   on_schedule += other.on_schedule;
-  deferred += other.deferred;
-  unsent += other.unsent;
+  waiting_for_pipeline += other.waiting_for_pipeline;
+  dropped += other.dropped;
   for (std::size_t kind = 0; kind < load_error_kinds; ++kind) {
     errors[kind] += other.errors[kind];
     if (first_errno[kind] == 0) first_errno[kind] = other.first_errno[kind];
@@ -40,10 +40,10 @@ void target_record::merge(const target_record& other) {
 }
 
 void target_record::clear() {
-  for (histogram* each : {&service, &response, &lag, &connect}) each->clear();
+  for (histogram* each : {&service, &response, &send_delay, &connect}) each->clear();
   for (histogram& each : by_operation) each.clear();
   if (kernel) kernel->clear();
-  on_schedule = deferred = unsent = 0;
+  on_schedule = waiting_for_pipeline = dropped = 0;
   errors = {};
   first_errno = {};
   faults.clear();

@@ -34,13 +34,13 @@ struct kernel_times {
 struct target_record {
   histogram service;                    // from the actual send; crr: from the start of connecting
   histogram response;                   // open loop: from the intended send
-  histogram lag;                        // open loop: how late a request that was due was taken in hand
+  histogram send_delay;                 // open loop: how late a request that was due was taken in hand
   histogram connect;                    // from the start of connecting to established; rr: before the warm-up
   std::vector<histogram> by_operation;  // of a mix: response, in the closed loop service; else empty
   std::optional<kernel_times> kernel;   // where they were asked for
   std::uint64_t on_schedule = 0;        // of them, within schedule_tolerance
-  std::uint64_t deferred = 0;           // of them, due while their connection's pipeline was full
-  std::uint64_t unsent = 0;  // due, and never sent: the connection had failed, or the time-out came first
+  std::uint64_t waiting_for_pipeline = 0;  // of them, due while their connection's pipeline was full
+  std::uint64_t dropped = 0;  // due, and never sent: the connection had failed, or the time-out came first
   std::array<std::uint64_t, load_error_kinds> errors{};
   std::array<int, load_error_kinds> first_errno{};  // of each kind; 0: none
   std::vector<fault> faults;                        // the first of them, in order

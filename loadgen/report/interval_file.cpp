@@ -28,7 +28,7 @@ void interval_file::write(const interval& seen, const cell& of) {
                       {"max_ns", seen.max.count()}};
   if (of.rate != 0) {
     line["offered_per_s"] = of.rate;
-    line["send_lag_p99_ns"] = seen.lag_p99.count();
+    line["send_delay_p99_ns"] = seen.send_delay_p99.count();
   }
   std::fprintf(file_.get(), "%s\n", line.dump().c_str());
   std::fflush(file_.get());

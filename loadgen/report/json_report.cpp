@@ -290,7 +290,7 @@ json cell_to_json(const cell& of, const options& asked, const slice_plan& plan) 
   json histograms = json::object();
   if (of.record.service.count() > 0) histograms["service"] = encode_hdr_v2_base64(of.record.service);
   if (of.record.response.count() > 0) histograms["response"] = encode_hdr_v2_base64(of.record.response);
-  if (of.record.lag.count() > 0) histograms["send_lag"] = encode_hdr_v2_base64(of.record.lag);
+  if (of.record.send_delay.count() > 0) histograms["send_delay"] = encode_hdr_v2_base64(of.record.send_delay);
   if (of.record.connect.count() > 0) histograms["connect"] = encode_hdr_v2_base64(of.record.connect);
 
   json found{
@@ -341,9 +341,9 @@ json cell_to_json(const cell& of, const options& asked, const slice_plan& plan) 
   if (of.rate != 0) {
     found["offered_per_s"] = of.rate;
     found["requests_due"] = of.due;
-    found["requests_unsent"] = of.record.unsent;
-    found["requests_deferred"] = of.record.deferred;
-    found["send_lag_ns"] = latencies(of.record.lag);
+    found["requests_dropped"] = of.record.dropped;
+    found["requests_waiting_for_pipeline"] = of.record.waiting_for_pipeline;
+    found["send_delay_ns"] = latencies(of.record.send_delay);
     if (const auto share = of.on_schedule()) found["schedule_adherence"] = *share;
   }
   if (!of.record.by_operation.empty()) found["by_operation_ns"] = by_operation(of, asked);
@@ -371,7 +371,7 @@ json cell_to_json(const cell& of, const options& asked, const slice_plan& plan) 
 json to_json(const measurement& measured, const options& asked, std::span<const std::string> argv) {
   json cells = json::array();
   for (const cell& each : measured.cells) cells.push_back(cell_to_json(each, asked, measured.slices));
-  json found{{"schema_version", 1},
+  json found{{"schema_version", 2},
              {"tool", tool()},
              {"host", describe_host()},
              {"config", config(asked, measured)},

@@ -140,12 +140,13 @@ std::string connecting_text(const cell& of) {
 
 std::string schedule_text(const cell& of) {
   return fmt::format(
-      "  schedule: {:.2f} % of the sends within {} of it, lag p50 {}, p99.9 {}, max {}; {} due while the "
+      "  schedule: {:.2f} % of the sends within {} of it, send delay p50 {}, p99.9 {}, max {}; {} due while "
+      "the "
       "pipeline was full; service p99 {}\n",
       *of.on_schedule() * 100, format_duration(schedule_tolerance),
-      duration_text(of.record.lag.supported_percentile(50)),
-      duration_text(of.record.lag.supported_percentile(99.9)), duration_text(of.record.lag.max()),
-      grouped(static_cast<double>(of.record.deferred)),
+      duration_text(of.record.send_delay.supported_percentile(50)),
+      duration_text(of.record.send_delay.supported_percentile(99.9)),
+      duration_text(of.record.send_delay.max()), grouped(static_cast<double>(of.record.waiting_for_pipeline)),
       duration_text(of.record.service.supported_percentile(99)));
 }
 
@@ -292,7 +293,7 @@ std::string interval_text(const interval& seen, const cell& of, nanoseconds so_f
       fmt::format("{:.0f} s  {}: {}/s, p50 {}, p99 {}, max {}", std::chrono::duration<double>(so_far).count(),
                   of.driven.label(), grouped(static_cast<double>(seen.requests) / seconds),
                   duration_text(seen.p50), duration_text(seen.p99), duration_text(seen.max));
-  if (of.rate != 0) text += ", lag p99 " + duration_text(seen.lag_p99);
+  if (of.rate != 0) text += ", send delay p99 " + duration_text(seen.send_delay_p99);
   return text + fmt::format(", {} error(s)", seen.errors);
 }
 

@@ -61,8 +61,8 @@ judgement judge(const evidence& of) {
           fmt::format("{} {}", of.errors[i], meaning_of(kind)));
     }
   }
-  if (of.unsent > 0)
-    add(verdict::errors, fmt::format("{} request(s) were due and could not be sent", of.unsent));
+  if (of.dropped > 0)
+    add(verdict::errors, fmt::format("{} request(s) were due and could not be sent", of.dropped));
   if (of.replies == 0) add(verdict::errors, "not one verified reply");
 
   const bool kept = !of.open_loop || !of.on_schedule || *of.on_schedule >= schedule_limit;
@@ -88,7 +88,7 @@ judgement judge(const evidence& of) {
     add(verdict::valid,
         fmt::format(
             "{:.2f} % of the sends were on schedule, less than {:.1f} %: high percentiles hold some of "
-            "the client's own lag",
+            "the client's own send delay",
             *of.on_schedule * 100, clean_schedule * 100));
   }
 

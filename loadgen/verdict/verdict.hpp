@@ -26,7 +26,7 @@ struct evidence {
   double client_busy = 0;  // client_time::busy() of the busiest thread: 0 to 1 of the measured time
   std::optional<double> server_busy;  // 0 to 1 of the CPUs that it can use; empty without a pid
   std::optional<double> on_schedule;  // share of the sends; open loop
-  std::uint64_t unsent = 0;           // open loop: due, never sent
+  std::uint64_t dropped = 0;          // open loop: due, never sent
   std::size_t connections = 0;        // that had a request to carry
   std::size_t served = 0;             // of them, with a reply
   fairness spread;

@@ -42,7 +42,7 @@ TEST(verdict, every_kind_of_error_has_its_verdict_and_a_reason) {
   silent.replies = 0;
   EXPECT_EQ(judge(silent).found, verdict::errors);
   evidence behind = healthy();
-  behind.unsent = 1;
+  behind.dropped = 1;
   EXPECT_EQ(judge(behind).found, verdict::errors);
 }
 
