@@ -19,7 +19,7 @@ double ratio(nanoseconds part, nanoseconds whole) {
 // under way when counting begins are not counted, which matters where they last as long as it does.
 std::optional<double> concurrency_asked(const cell& own, const load_spec& load) {
   constexpr std::int64_t least_cycles = 20;
-  const bool pauses = load.pace.think.mean.count() > 0 || load.pace.pulse.off.count() > 0;
+  const bool pauses = load.pace.think.mean.count() > 0 || load.pace.on_off.off.count() > 0;
   if (own.rate != 0 || pauses || own.drives == 0) return std::nullopt;
   const auto each = own.elapsed / static_cast<std::int64_t>(own.drives);
   if (own.record.service.percentile(99) * least_cycles > each) return std::nullopt;

@@ -85,7 +85,7 @@ private:
 
   // Then, or when the next burst begins.
   clock::time_point on_at(clock::time_point due) const noexcept {
-    const auto& [on, off] = how_.pulse;
+    const auto& [on, off] = how_.on_off;
     if (off == 0ns) return due;
     const auto within = (due - origin_) % (on + off);
     return within < on ? due : due - within + on + off;
@@ -111,7 +111,7 @@ public:
     if (!due_ || plan.rate != rate_) {
       due_.emplace(
           how_.arrival,
-          schedule_share{.rate = plan.rate, .connections = own_, .seed = how_.seed, .pulse = how_.pulse});
+          schedule_share{.rate = plan.rate, .connections = own_, .seed = how_.seed, .on_off = how_.on_off});
       rate_ = plan.rate;
       driven_ = 0ns;
     }

@@ -71,7 +71,7 @@ TEST(closed_pacer, thoughts_of_random_length_have_the_mean_and_follow_the_seed) 
 }
 
 TEST(closed_pacer, a_reply_in_the_time_that_is_off_waits_for_the_next_burst) {
-  const auto own = make_closed_pacer({.pulse = {.on = 10ms, .off = 90ms}}, {.whole = 1}, 1);
+  const auto own = make_closed_pacer({.on_off = {.on = 10ms, .off = 90ms}}, {.whole = 1}, 1);
   own->begin(drive_of(1s));
   own->issue(0, begin);
   own->answered(0, begin + 5ms);

@@ -17,9 +17,9 @@ constexpr std::size_t connects_in_flight = 128;  // per worker: well within a li
 constexpr nanoseconds shortest_margin = 50us;
 constexpr nanoseconds longest_margin = 200us;
 constexpr std::size_t releases_at_a_time = 256;
-constexpr nanoseconds longest_poll = 20us;   // what an empty one takes beyond, the thread was off its CPU
-constexpr nanoseconds drip_interval = 20ms;  // between the reads of a slow reader
-constexpr std::uint64_t slow_requests = 64;  // that a slow reader adds when all of them are gone
+constexpr nanoseconds longest_poll = 20us;       // what an empty one takes beyond, the thread was off its CPU
+constexpr nanoseconds throttle_interval = 20ms;  // between the reads of a slow reader
+constexpr std::uint64_t slow_requests = 64;      // that a slow reader adds when all of them are gone
 
 load_error kind_of_connect_error(int error) noexcept {
   return error == ETIMEDOUT ? load_error::timeout : load_error::refused;
@@ -145,16 +145,16 @@ void worker::drive(const drive_plan& plan) {
   pace().begin(plan);
 
   auto now = clock::now();
-  next_sweep_ = next_drip_ = now;
+  next_sweep_ = next_throttled_read_ = now;
   for (std::size_t slot = first_; slot < last_; ++slot) refill(slot, clock::now());
   while ((now = clock::now()) < plan_.stop && !transport_->stop_requested()) {
     time_.advance_to(now);
     recorder_.make_exchange();
     release_due(now);
     if (now >= next_sweep_) give_up(now - load_.timeout);
-    if (now >= next_drip_) drip(now);
+    if (now >= next_throttled_read_) throttled_read(now);
     if (live_[plan.target] == 0) break;
-    wait_until(std::min({time_.part_end(), next_sweep_, next_drip_, pace().next().due}));
+    wait_until(std::min({time_.part_end(), next_sweep_, next_throttled_read_, pace().next().due}));
   }
   const auto stopped = std::min(now, plan_.stop);
   pace().end(stopped);
@@ -230,8 +230,8 @@ void worker::release_due(clock::time_point now) {
 }
 
 // Reads a little of what slow readers were sent, and sees that there is always more to send.
-void worker::drip(clock::time_point now) {
-  next_drip_ = now + (table_.count(role::slow) > 0 ? drip_interval : nanoseconds(24h));
+void worker::throttled_read(clock::time_point now) {
+  next_throttled_read_ = now + (table_.count(role::slow) > 0 ? throttle_interval : nanoseconds(24h));
   for (std::size_t i = 0; i < table_.count(role::slow); ++i) {
     const std::size_t slot = table_.slot(role::slow, plan_.target, i);
     connection& own = connections_[slot];
@@ -241,7 +241,7 @@ void worker::drip(clock::time_point now) {
       transport_->flush(slot);
     }
     const auto bytes =
-        load_.slow_read_rate * static_cast<std::uint64_t>(drip_interval.count()) / 1'000'000'000;
+        load_.slow_read_rate * static_cast<std::uint64_t>(throttle_interval.count()) / 1'000'000'000;
     transport_->receive(slot, std::max<std::uint64_t>(bytes, 1));
   }
 }

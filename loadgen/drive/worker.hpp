@@ -104,7 +104,7 @@ private:
   void fail(std::size_t slot, load_error kind, int error = 0);
   std::uint64_t drop(connection& own) noexcept;
   void give_up(clock::time_point sent_before);
-  void drip(clock::time_point now);
+  void throttled_read(clock::time_point now);
   void wait_until(clock::time_point until);
   void drain();
   void abandon();
@@ -131,7 +131,7 @@ private:
   std::size_t first_ = 0;  // slots of the driven target that carry requests
   std::size_t last_ = 0;
   clock::time_point next_sweep_;
-  clock::time_point next_drip_;
+  clock::time_point next_throttled_read_;
   std::chrono::nanoseconds margin_ =
       std::chrono::microseconds(50);  // a sleep ends so much before a due time, for it may last longer
   clock::time_point kernel_sent_;     // of the bytes that come next

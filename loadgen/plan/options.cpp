@@ -332,7 +332,7 @@ options command_line::parse(int argc, const char* const* argv) {
     each.op.offload = texts_->offload && each.op.kind == frame_op::work;
   }
   load.pace.think = parse_think(texts_->think);
-  if (!texts_->bursts.empty()) load.pace.pulse = parse_bursts(texts_->bursts);
+  if (!texts_->bursts.empty()) load.pace.on_off = parse_bursts(texts_->bursts);
   load.messages.seed = load.pace.seed = o.seed;
   if (load.pattern == workload::stream && app_->count("--pipeline") == 0) {
     const double size = load.messages.mean_payload() + frame_header_size;

@@ -142,7 +142,7 @@ TEST(options, the_shape_of_a_load_is_taken_apart) {
   EXPECT_EQ(o.load.messages.largest_payload(), 4000U);
   EXPECT_EQ(o.load.pace.think.mean, 5ms);
   EXPECT_TRUE(o.load.pace.think.exponential);
-  EXPECT_EQ(o.load.pace.pulse.off, 90ms);
+  EXPECT_EQ(o.load.pace.on_off.off, 90ms);
   EXPECT_EQ(o.load.slow_readers, 3U);
   EXPECT_EQ(o.io, engine::epoll);
   EXPECT_GT(o.load.pipeline, 100U) << "a stream is as deep as its window";

@@ -25,7 +25,7 @@ struct think_time {
 
 struct pacing {
   arrivals arrival = arrivals::uniform;
-  bursts pulse{};
+  bursts on_off{};
   think_time think{};
   std::uint64_t seed = 1;
 };

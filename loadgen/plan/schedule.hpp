@@ -23,7 +23,7 @@ struct schedule_share {
   std::uint64_t rate = 1;  // requests per second, of the whole target
   share connections;
   std::uint64_t seed = 0;  // poisson only
-  bursts pulse{};
+  bursts on_off{};
 };
 
 // Each connection has a stream of its own, which does not depend on how connections are divided over workers.
@@ -112,7 +112,7 @@ private:
 
   // What is due in a period is due in the part of it that is on.
   nanoseconds stretched(nanoseconds due) const noexcept {
-    const auto& [on, off] = share_.pulse;
+    const auto& [on, off] = share_.on_off;
     if (off == nanoseconds(0)) return due;
     const auto within = static_cast<double>((due % (on + off)).count());
     const double share = static_cast<double>(on.count()) / static_cast<double>((on + off).count());

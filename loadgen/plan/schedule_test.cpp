@@ -20,11 +20,11 @@ using std::chrono::nanoseconds;
 // The due times below `end`, of all workers, in order; `connections` gets how many each connection has.
 std::vector<nanoseconds> due_times(arrivals kind, std::uint64_t rate, std::size_t connections,
                                    std::size_t workers, nanoseconds end, std::vector<int>& per_connection,
-                                   const bursts& pulse = {}) {
+                                   const bursts& on_off = {}) {
   per_connection.assign(connections, 0);
   std::vector<nanoseconds> all;
   for (std::size_t worker = 0; worker < workers; ++worker) {
-    schedule own(kind, {.rate = rate, .connections = {connections, worker, workers}, .pulse = pulse});
+    schedule own(kind, {.rate = rate, .connections = {connections, worker, workers}, .on_off = on_off});
     for (nanoseconds last{0}; own.next().due < end; own.release()) {
       EXPECT_GE(own.next().due, last);
       last = own.next().due;

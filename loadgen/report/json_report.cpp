@@ -124,8 +124,8 @@ json config(const options& asked, const measurement& measured) {
     found["think_ns"] = think.mean.count();
     found["think"] = think.exponential ? "exponential" : "constant";
   }
-  if (const auto& pulse = load.pace.pulse; pulse.off.count() > 0) {
-    found["bursts"] = {{"on_ns", pulse.on.count()}, {"off_ns", pulse.off.count()}};
+  if (const auto& on_off = load.pace.on_off; on_off.off.count() > 0) {
+    found["bursts"] = {{"on_ns", on_off.on.count()}, {"off_ns", on_off.off.count()}};
   }
   if (load.connect_rate != 0) found["connect_rate_per_s"] = load.connect_rate;
   if (!asked.cpus.empty()) found["cpus"] = format_cpu_list(asked.cpus);
