@@ -30,7 +30,7 @@ TEST(echo_load, measures_a_good_server_and_says_so) {
   EXPECT_THAT(run.out(), AllOf(HasSubstr("good"), HasSubstr("7/7/7"), HasSubstr("requests/s")));
 
   const json result = run.result();
-  EXPECT_EQ(result["schema_version"], 1);
+  EXPECT_EQ(result["schema_version"], 2);
   EXPECT_EQ(result["interrupted"], false);
   EXPECT_EQ(result["config"]["seed"], 1);
   EXPECT_EQ(result["config"]["connections"], 7);
