@@ -1,13 +1,17 @@
 // echo-microbench: what the primitives under the models cost. The command line is Google Benchmark's.
 #include "bench/support.hpp"
 #include "common/build_info.hpp"
+#include "common/process.hpp"
 
 #include <boost/version.hpp>
 #include <fmt/format.h>
 #include <malloc.h>
 #include <sys/utsname.h>
 
+#include <cstdio>
+#include <exception>
 #include <fstream>
+#include <iostream>
 #include <string>
 #include <thread>
 
@@ -35,8 +39,9 @@ void settle_heap() {
 
 }  // namespace
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
   using namespace echobench;
+  open_standard_streams();
   using benchmark::AddCustomContext;
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
@@ -58,4 +63,10 @@ int main(int argc, char** argv) {
   std::thread([] {}).join();
   benchmark::RunSpecifiedBenchmarks();
   benchmark::Shutdown();
+  if (std::fflush(stdout) == 0 && std::cout) return exit_ok;
+  std::fprintf(stderr, "echo-microbench: cannot write to standard output: results are missing\n");
+  return exit_failed;
+} catch (const std::exception& error) {
+  std::fprintf(stderr, "echo-microbench: %s\n", error.what());
+  return echobench::exit_failed;
 }

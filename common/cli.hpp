@@ -13,6 +13,7 @@
 #include <concepts>
 #include <iostream>
 #include <limits>
+#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -87,9 +88,15 @@ CLI::Option* add_choice(CLI::App& app, const std::string& name, Value& value,
   return app.add_option_function<std::string>(name, parse, help)->type_name(words)->default_str(word);
 }
 
-// Prints what CLI11 has to say (help on stdout, mistakes on stderr) and returns our exit status for it.
+// Prints help or version on stdout and mistakes on stderr, and returns our exit status. Throws as
+// print_output().
 inline int report(const CLI::App& app, const CLI::ParseError& error) {
-  if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) return app.exit(error);
+  if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) {
+    std::ostringstream text;
+    app.exit(error, text, text);
+    print_output(text.str());
+    return exit_ok;
+  }
   std::cerr << app.get_name() << ": " << error.what() << " (--help shows the options)\n";
   return exit_usage;
 }

@@ -1,7 +1,13 @@
 #include "common/process.hpp"
 
+#include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sys/resource.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <stdexcept>
 
 namespace echobench {
 
@@ -22,6 +28,43 @@ sigset_t block_stop_signals() noexcept {
   sigaddset(&stop, SIGTERM);
   ::pthread_sigmask(SIG_BLOCK, &stop, nullptr);
   return stop;
+}
+
+void open_standard_streams() {
+  const auto is_open = [](int fd) { return ::fcntl(fd, F_GETFD) >= 0; };
+  const bool prints = is_open(STDOUT_FILENO);
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    // The lowest number that is free is taken, open(2).
+    if (!is_open(fd) && ::open("/dev/null", O_RDWR) != fd) {
+      throw std::system_error(errno, std::system_category(),
+                              "cannot open /dev/null in place of a standard stream that is closed");
+    }
+  }
+  if (!prints) {
+    throw std::runtime_error(
+        "standard output is closed: open it, or redirect it to /dev/null to discard what is printed");
+  }
+}
+
+std::error_code write_all(int fd, std::string_view text) noexcept {
+  while (!text.empty()) {
+    const auto n = ::write(fd, text.data(), text.size());
+    if (n >= 0) {
+      text.remove_prefix(static_cast<std::size_t>(n));
+    } else if (errno == EAGAIN) {
+      pollfd writable{.fd = fd, .events = POLLOUT, .revents = 0};
+      ::poll(&writable, 1, -1);
+    } else if (errno != EINTR) {
+      return {errno, std::system_category()};
+    }
+  }
+  return {};
+}
+
+void print_output(std::string_view text) {
+  const std::error_code error = write_all(STDOUT_FILENO, text);
+  if (error && error != std::errc::broken_pipe)
+    throw std::system_error(error, "cannot write to standard output");
 }
 
 }  // namespace echobench

@@ -1,8 +1,11 @@
-// What a program agrees with the system and the shell that started it: exit status, limits, signals.
+// What a program agrees with the system and the shell that started it: exit status, limits, signals, standard
+// streams.
 #pragma once
 
 #include <csignal>
 #include <cstdint>
+#include <string_view>
+#include <system_error>
 
 namespace echobench {
 
@@ -22,5 +25,19 @@ std::uint64_t raise_descriptor_limit() noexcept;
 // Blocks SIGINT and SIGTERM in this thread and those it starts later, and ignores SIGPIPE; returns the
 // blocked set, for sigwait(3) or signalfd(2).
 sigset_t block_stop_signals() noexcept;
+
+// To be called first in every program: opens /dev/null in place of each standard stream that is closed
+// (`<&-`), since the next socket or file would take its number and be written to in its place. Standard input
+// is then empty, and what goes to standard error is discarded. Throws std::runtime_error when standard output
+// was closed: every program has something to print.
+void open_standard_streams();
+
+// Writes the whole text, waiting where the descriptor is non-blocking; returns what went wrong, if anything
+// did.
+std::error_code write_all(int fd, std::string_view text) noexcept;
+
+// Writes to standard output, past the buffer of stdio. Throws std::system_error when that cannot be done, but
+// not when its reader has gone: `| head -1` has read all that it wanted.
+void print_output(std::string_view text);
 
 }  // namespace echobench

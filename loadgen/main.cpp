@@ -12,6 +12,7 @@
 
 int main(int argc, char** argv) try {
   using namespace echobench;
+  open_standard_streams();
   const auto parsed = parse_options(argc, argv);
   if (const int* status = std::get_if<int>(&parsed)) return *status;
   const auto& asked = std::get<options>(parsed);

@@ -1,6 +1,7 @@
 #include "servers/events.hpp"
 
 #include "common/build_info.hpp"
+#include "common/process.hpp"
 #include "servers/serving/listener.hpp"
 #include "servers/variants.hpp"
 
@@ -8,7 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <unistd.h>
 
-#include <cstdio>
+#include <string>
 
 namespace echobench {
 namespace {
@@ -19,27 +20,27 @@ std::string_view to_string(clients holds) {
   return holds == clients::one ? "one" : holds == clients::threads ? "threads" : "any";
 }
 
-void print_line(const json& line) {
-  fmt::print("{}\n", line.dump());
-  std::fflush(stdout);
-}
+void print_line(const json& line) { print_output(line.dump() + '\n'); }
 
 }  // namespace
 
 void print_list(server_command::action how) {
   json rows = json::array();
+  std::string text;
   for (const variant* v : variants::all) {
     const auto reason = v->unavailable_reason();
-    if (how == server_command::action::list_text) {
-      fmt::print("{:<24}{}{}\n", v->name, v->summary,
-                 reason.empty() ? "" : fmt::format(" [unavailable: {}]", reason));
-    }
+    text += fmt::format("{:<24}{}{}\n", v->name, v->summary,
+                        reason.empty() ? "" : fmt::format(" [unavailable: {}]", reason));
     rows.push_back({{"name", v->name},
                     {"summary", v->summary},
                     {"holds", to_string(v->holds)},
                     {"unavailable_reason", reason}});
   }
-  if (how == server_command::action::list_json) print_line(rows);
+  if (how == server_command::action::list_json) {
+    print_line(rows);
+  } else {
+    print_output(text);
+  }
 }
 
 void print_listening(const variant& chosen, const any_server& server) {

@@ -1,4 +1,5 @@
-// What echo-server prints on stdout: one JSON line for each event, or the list of variants.
+// What echo-server prints on stdout: one JSON line for each event, or the list of variants. Throws
+// std::system_error when that cannot be written.
 #pragma once
 
 #include "servers/options.hpp"

@@ -56,6 +56,7 @@ int run(int argc, char** argv, const sigset_t& stop_signals) {
 }  // namespace echobench
 
 int main(int argc, char** argv) try {
+  echobench::open_standard_streams();                                  // before any socket
   return echobench::run(argc, argv, echobench::block_stop_signals());  // before any thread
 } catch (const echobench::usage_error& error) {
   return echobench::fail(echobench::exit_usage, error.what());

@@ -7,6 +7,7 @@
 // hypervisor divides fewer CPUs than it shows, a server that polls takes them from the client.
 #include "common/cli.hpp"
 #include "common/frame.hpp"
+#include "common/process.hpp"
 #include "common/socket.hpp"
 
 #include <fmt/format.h>
@@ -217,9 +218,9 @@ void tell(const std::vector<nanoseconds>& took) {
       truth += fmt::format(R"(, "p{:g}": {})", percent, percentile(took, percent).count());
     }
   }
-  fmt::print(R"({{"event": "stopped", "requests": {}, "took_ns": {{"count": {}{}}}}})"
-             "\n",
-             took.size(), took.size(), truth);
+  print_output(fmt::format(R"({{"event": "stopped", "requests": {}, "took_ns": {{"count": {}{}}}}})"
+                           "\n",
+                           took.size(), took.size(), truth));
 }
 
 int run(int argc, char** argv) {
@@ -248,10 +249,9 @@ int run(int argc, char** argv) {
   const sigset_t stop = block_stop_signals();
   const unique_fd signals(::signalfd(-1, &stop, SFD_CLOEXEC));
   server serving(kind, seed, signals.get());
-  fmt::print(R"({{"event": "listening", "addresses": ["{}"], "loops": 1}})"
-             "\n",
-             serving.address());
-  std::fflush(stdout);
+  print_output(fmt::format(R"({{"event": "listening", "addresses": ["{}"], "loops": 1}})"
+                           "\n",
+                           serving.address()));
   tell(serving.run());
   return exit_ok;
 }
@@ -260,6 +260,7 @@ int run(int argc, char** argv) {
 }  // namespace echobench
 
 int main(int argc, char** argv) try {
+  echobench::open_standard_streams();
   return echobench::run(argc, argv);
 } catch (const std::exception& error) {
   std::fprintf(stderr, "echo-scheduled-server: %s\n", error.what());

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <spawn.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -126,6 +127,9 @@ private:
 class client : public program {
 public:
   explicit client(const std::string& server) : program({ECHO_CLIENT, server}) {}
+  // With streams that the shell redirects or closes: ">&-".
+  client(const std::string& server, const std::string& redirections)
+      : program({"/bin/sh", "-c", "exec \"$0\" \"$@\" " + redirections, ECHO_CLIENT, server}) {}
 };
 
 class echo_client : public testing::Test {
@@ -238,6 +242,57 @@ TEST_F(echo_client, an_output_that_is_closed_ends_it) {
   run.close_output();  // nothing was to be printed
   EXPECT_EQ(run.wait(), exit_failed);
   EXPECT_THAT(run.err(), HasSubstr("nobody reads the output"));
+}
+
+// Notes what it receives, and answers it, after a line of its own.
+fixture_server::behaviour greeting_and_noting(std::atomic<std::size_t>& received) {
+  return [&received](fixture_server::connection& peer) {
+    peer.write(fixture_server::message(1, std::byte{'\n'}));
+    for (auto bytes = peer.read_some(); !bytes.empty(); bytes = peer.read_some()) {
+      received += bytes.size();
+      peer.write(bytes);
+    }
+  };
+}
+
+// A stream that is closed must not become the connection, whose replies would be sent back for ever.
+TEST_F(echo_client, an_input_that_is_closed_is_empty) {
+  std::atomic<std::size_t> received = 0;
+  fixture_server server(greeting_and_noting(received));
+  client run(server.address(), "<&-");
+  EXPECT_EQ(run.wait(), exit_ok) << run.err();
+  EXPECT_EQ(run.read_some(), "\n");
+  EXPECT_EQ(received, 0U);
+}
+
+TEST_F(echo_client, an_output_that_is_closed_from_the_start_is_an_error) {
+  std::atomic<std::size_t> received = 0;
+  fixture_server server(greeting_and_noting(received));
+  for (const std::string closed : {">&-", "<&- >&-"}) {
+    client run(server.address(), closed);
+    run.write("hello\n");
+    run.end_input();
+    EXPECT_EQ(run.wait(), exit_failed) << closed;
+    EXPECT_THAT(run.err(), HasSubstr("standard output is closed")) << closed;
+    EXPECT_EQ(received, 0U) << closed;
+  }
+}
+
+TEST_F(echo_client, errors_that_nobody_wants_do_not_go_to_the_server) {
+  std::atomic<std::size_t> received = 0;
+  std::atomic<bool> ended = false;
+  fixture_server server([&](auto& peer) {
+    received += peer.read_some().size();
+    ::shutdown(peer.fd(), SHUT_WR);  // before the input ends, which is an error
+    for (auto bytes = peer.read_some(); !bytes.empty(); bytes = peer.read_some()) received += bytes.size();
+    ended = true;
+  });
+  client run(server.address(), "2>&-");
+  run.write("hello\n");
+  EXPECT_EQ(run.wait(), exit_failed);
+  for (int i = 0; i < 5000 && !ended; ++i) std::this_thread::sleep_for(1ms);
+  EXPECT_TRUE(ended);
+  EXPECT_EQ(received, 6U);
 }
 
 TEST_F(echo_client, a_signal_ends_it_and_says_what_was_not_sent) {

@@ -60,6 +60,7 @@ int say(const std::string& peer, const relay_result& result) {
 }  // namespace
 
 int main(int argc, char** argv) try {
+  open_standard_streams();
   CLI::App app(
       "Sends what stands on standard input to a server and prints what it replies, both at once.\n"
       "For people, with servers that talk lines or plain bytes: echo-server --framing line, or raw.\n"

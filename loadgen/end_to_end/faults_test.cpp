@@ -5,6 +5,8 @@
 
 #include <gmock/gmock.h>
 
+#include <atomic>
+#include <cstdlib>
 #include <memory>
 #include <string>
 #include <thread>
@@ -175,6 +177,37 @@ TEST(echo_load, a_result_file_that_cannot_be_written_is_named_before_the_run) {
   program run({"-d", "10m", "--json", "/no/such/folder/x.json", "127.0.0.1:1"});
   EXPECT_EQ(run.wait(), exit_failed);
   EXPECT_THAT(run.err(), HasSubstr("/no/such/folder/x.json"));
+}
+
+// Standard streams.
+
+TEST(echo_load, a_standard_output_that_is_closed_is_refused_before_the_run) {
+  std::atomic<int> accepted = 0;
+  fixture_server server([&](auto& peer) {
+    ++accepted;
+    behaviours::echo_frames(peer);
+  });
+  for (const std::string closed : {"exec >&-;", "exec <&- >&-;"}) {
+    program run({"-d", "10m", server.address()}, closed);
+    EXPECT_EQ(run.wait(), exit_failed);
+    EXPECT_THAT(run.err(), HasSubstr("standard output is closed"));
+  }
+  EXPECT_EQ(accepted, 0);
+}
+
+TEST(echo_load, other_standard_streams_that_are_closed_are_not_missed) {
+  fixture_server server(behaviours::echo_frames);
+  program run(briefly({server.address()}), "exec <&- 2>&-;");
+  EXPECT_EQ(run.wait(), exit_ok);
+  EXPECT_EQ(run.cell()["errors"], json::object());
+  EXPECT_THAT(run.out(), HasSubstr("requests/s"));
+}
+
+TEST(standard_output, that_is_full_fails_every_program) {
+  for (const std::string command : {ECHO_LOAD " --help", ECHO_LOAD " --version", ECHO_SCHEDULED_SERVER}) {
+    const int status = std::system(("timeout 20 " + command + " >/dev/full 2>/dev/null").c_str());
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == exit_failed) << command << ' ' << status;
+  }
 }
 
 // What was due after the last connection was lost is dropped; it was not sent on time, nor early.

@@ -11,12 +11,13 @@
 #include "loadgen/plan/options.hpp"
 #include "loadgen/report/deliver.hpp"
 
+#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <exception>
-#include <iostream>
 #include <stdexcept>
 #include <string>
 #include <variant>
@@ -45,15 +46,14 @@ std::vector<ranks::clock_difference> agreeing_clocks(const ranks& all) {
   return found;
 }
 
-// All read the same command line, and rank 0 alone says what is wrong with it.
-std::variant<options, int> parse_quietly(const ranks& all, int argc, char** argv) {
+// All read the same command line, and rank 0 alone prints its help or what is wrong with it.
+std::variant<options, int> parse_once(const ranks& all, int argc, char** argv) {
   if (all.is_first()) return parse_options(argc, argv);
-  std::cout.setstate(std::ios::failbit);
-  std::cerr.setstate(std::ios::failbit);
-  auto parsed = parse_options(argc, argv);
-  std::cout.clear();
-  std::cerr.clear();
-  return parsed;
+  try {
+    return command_line().parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return error.get_exit_code();
+  }
 }
 
 // Each thread of each rank has a connection, or it would have nothing to do.
@@ -90,11 +90,12 @@ void follow(const ranks& all, const options& asked) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  block_stop_signals();  // MPI's threads are not to be ended by what ends the run early
+int main(int argc, char** argv) try {
+  open_standard_streams();  // before MPI opens its sockets
+  block_stop_signals();     // MPI's threads are not to be ended by what ends the run early
   const ranks all(&argc, &argv);
   try {
-    const auto parsed = parse_quietly(all, argc, argv);
+    const auto parsed = parse_once(all, argc, argv);
     if (const int* status = std::get_if<int>(&parsed)) return all.is_first() ? *status : exit_ok;
     const auto& asked = std::get<options>(parsed);
     if (asked.targets.size() > mpi_workers::most_targets)
@@ -107,4 +108,7 @@ int main(int argc, char** argv) {
   } catch (const std::exception& error) {
     all.give_up(error.what());
   }
+} catch (const std::exception& error) {
+  std::fprintf(stderr, "echo-load-mpi: %s\n", error.what());
+  return exit_failed;
 }
