@@ -244,6 +244,14 @@ TEST_F(echo_client, an_output_that_is_closed_ends_it) {
   EXPECT_THAT(run.err(), HasSubstr("nobody reads the output"));
 }
 
+TEST_F(echo_client, an_output_that_cannot_be_written_is_reported_as_such) {
+  fixture_server server(behaviours::echo_bytes);
+  client run(server.address(), ">/dev/full");
+  run.write("hello\n");
+  EXPECT_EQ(run.wait(), exit_failed);
+  EXPECT_THAT(run.err(), HasSubstr("cannot write to standard output: No space left on device"));
+}
+
 // Notes what it receives, and answers it, after a line of its own.
 fixture_server::behaviour greeting_and_noting(std::atomic<std::size_t>& received) {
   return [&received](fixture_server::connection& peer) {

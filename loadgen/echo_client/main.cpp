@@ -50,6 +50,8 @@ int say(const std::string& peer, const relay_result& result) {
     case relay_end::server_broke:
       return report("the connection to " + peer + " broke: " + std::strerror(result.error));
     case relay_end::output_closed: return report("nobody reads the output any more");
+    case relay_end::output_failed:
+      return report(std::string("cannot write to standard output: ") + std::strerror(result.error));
     case relay_end::input_failed:
       return report(std::string("cannot read the input: ") + std::strerror(result.error));
     case relay_end::stopped: return report("stopped by a signal");

@@ -110,7 +110,9 @@ private:
     }
     const auto n = ::write(output_, held.data(), std::min(held.size(), sure_write));
     if (n >= 0) return down_.take(static_cast<std::size_t>(n));
-    if (!again(errno)) end(relay_end::output_closed, errno);
+    if (again(errno)) return;
+    if (errno == EPIPE) return end(relay_end::output_closed);
+    end(relay_end::output_failed, errno);
   }
 
   void finish_what_ended() {

@@ -10,13 +10,14 @@ enum class relay_end : std::uint8_t {
   server_closed,  // the server ended the connection before the input ended
   server_broke,   // a reset or another failure of the connection
   output_closed,  // nobody reads our output any more
+  output_failed,  // the output could not be written
   input_failed,   // the input could not be read
   stopped,        // `stop` became readable
 };
 
 struct relay_result {
   relay_end how = relay_end::finished;
-  int error = 0;                   // errno of server_broke and input_failed, else 0
+  int error = 0;                   // errno of server_broke, output_failed and input_failed, else 0
   std::uint64_t unsent_bytes = 0;  // read from the input and not taken by the connection
 };
 
