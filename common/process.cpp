@@ -7,9 +7,21 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <ctime>
 #include <stdexcept>
 
 namespace echobench {
+namespace {
+
+sigset_t stop_signals() noexcept {
+  sigset_t stop;
+  sigemptyset(&stop);
+  sigaddset(&stop, SIGINT);
+  sigaddset(&stop, SIGTERM);
+  return stop;
+}
+
+}  // namespace
 
 std::uint64_t raise_descriptor_limit() noexcept {
   rlimit limit{};
@@ -22,13 +34,25 @@ std::uint64_t raise_descriptor_limit() noexcept {
 
 sigset_t block_stop_signals() noexcept {
   std::signal(SIGPIPE, SIG_IGN);
-  sigset_t stop;
-  sigemptyset(&stop);
-  sigaddset(&stop, SIGINT);
-  sigaddset(&stop, SIGTERM);
+  std::signal(SIGXFSZ, SIG_IGN);
+  const sigset_t stop = stop_signals();
   ::pthread_sigmask(SIG_BLOCK, &stop, nullptr);
   return stop;
 }
+
+void forget_stop_signals() noexcept {
+  const sigset_t stop = stop_signals();
+  const timespec at_once{};
+  while (::sigtimedwait(&stop, nullptr, &at_once) > 0) {
+  }
+}
+
+stop_signals_allowed::stop_signals_allowed() noexcept {
+  const sigset_t stop = stop_signals();
+  ::pthread_sigmask(SIG_UNBLOCK, &stop, &before_);
+}
+
+stop_signals_allowed::~stop_signals_allowed() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
 
 void open_standard_streams() {
   const auto is_open = [](int fd) { return ::fcntl(fd, F_GETFD) >= 0; };
@@ -46,7 +70,7 @@ void open_standard_streams() {
   }
 }
 
-std::error_code write_all(int fd, std::string_view text) noexcept {
+std::error_code write_all(int fd, std::string_view& text) noexcept {
   while (!text.empty()) {
     const auto n = ::write(fd, text.data(), text.size());
     if (n >= 0) {

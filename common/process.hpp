@@ -12,7 +12,7 @@ namespace echobench {
 // The exit statuses of every echobench program; 3 and 4 are echo-load's.
 enum exit_status : int {
   exit_ok = 0,
-  exit_failed = 1,         // could not run; one line on stderr says what was attempted, on what, and why
+  exit_failed = 1,         // could not run or report; a line on stderr says what was attempted, and why not
   exit_usage = 2,          // the command line is wrong
   exit_not_valid = 3,      // measured, but not valid, with --strict
   exit_wrong_replies = 4,  // a reply was wrong
@@ -22,9 +22,25 @@ enum exit_status : int {
 // Raises RLIMIT_NOFILE's soft limit to the hard one and returns it.
 std::uint64_t raise_descriptor_limit() noexcept;
 
-// Blocks SIGINT and SIGTERM in this thread and those it starts later, and ignores SIGPIPE; returns the
-// blocked set, for sigwait(3) or signalfd(2).
+// Blocks SIGINT and SIGTERM in this thread and those it starts later, and ignores SIGPIPE and SIGXFSZ, so
+// that a write fails instead; returns the blocked set, for sigwait(3) or signalfd(2).
 sigset_t block_stop_signals() noexcept;
+
+// Drops those that have come and are blocked: what they were to stop has ended.
+void forget_stop_signals() noexcept;
+
+// While it lives they end the process, as they do by default: for a call of this thread that may wait for
+// ever.
+class stop_signals_allowed {
+public:
+  stop_signals_allowed() noexcept;
+  stop_signals_allowed(const stop_signals_allowed&) = delete;
+  stop_signals_allowed& operator=(const stop_signals_allowed&) = delete;
+  ~stop_signals_allowed();
+
+private:
+  sigset_t before_;
+};
 
 // To be called first in every program: opens /dev/null in place of each standard stream that is closed
 // (`<&-`), since the next socket or file would take its number and be written to in its place. Standard input
@@ -32,9 +48,9 @@ sigset_t block_stop_signals() noexcept;
 // was closed: every program has something to print.
 void open_standard_streams();
 
-// Writes the whole text, waiting where the descriptor is non-blocking; returns what went wrong, if anything
-// did.
-std::error_code write_all(int fd, std::string_view text) noexcept;
+// Writes the text, waiting where the descriptor is non-blocking, and takes from it what was written: nothing
+// is left unless an error is returned.
+std::error_code write_all(int fd, std::string_view& text) noexcept;
 
 // Writes to standard output, past the buffer of stdio. Throws std::system_error when that cannot be done, but
 // not when its reader has gone: `| head -1` has read all that it wanted.

@@ -7,9 +7,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdlib>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <thread>
 
 namespace echobench {
@@ -72,7 +74,8 @@ TEST(standard_streams, that_are_open_stay_as_they_are) {
 TEST(write_all, writes_more_than_a_descriptor_takes_at_once) {
   auto [reader, writer] = make_pipe(O_NONBLOCK);
   set_blocking(reader.get(), true);
-  const std::string text(1U << 20, 'x');
+  const std::string written(1U << 20, 'x');
+  std::string_view text = written;
   std::size_t received = 0;
   std::jthread reading([&, from = reader.get()] {
     std::string part(64U << 10, '\0');
@@ -83,13 +86,30 @@ TEST(write_all, writes_more_than_a_descriptor_takes_at_once) {
   EXPECT_FALSE(write_all(writer.get(), text));
   writer.reset();
   reading.join();
-  EXPECT_EQ(received, text.size());
+  EXPECT_EQ(text, "");
+  EXPECT_EQ(received, written.size());
 }
 
-TEST(write_all, returns_what_went_wrong) {
+TEST(write_all, returns_what_went_wrong_and_leaves_what_was_not_written) {
   const unique_fd full(::open("/dev/full", O_WRONLY | O_CLOEXEC));
-  EXPECT_EQ(write_all(full.get(), "text"), std::errc::no_space_on_device);
-  EXPECT_EQ(write_all(-1, "text"), std::errc::bad_file_descriptor);
+  std::string_view text = "text";
+  EXPECT_EQ(write_all(full.get(), text), std::errc::no_space_on_device);
+  EXPECT_EQ(write_all(-1, text), std::errc::bad_file_descriptor);
+  EXPECT_EQ(text, "text");
+}
+
+TEST(stop_signals, end_a_process_only_while_they_are_allowed) {
+  const auto interrupted = [](bool allowed) {
+    block_stop_signals();
+    ::raise(SIGINT);
+    forget_stop_signals();
+    { const stop_signals_allowed forgotten; }
+    ::raise(SIGINT);
+    if (allowed) const stop_signals_allowed end;
+    std::_Exit(0);
+  };
+  EXPECT_EXIT(interrupted(false), ExitedWithCode(0), "");
+  EXPECT_EXIT(interrupted(true), testing::KilledBySignal(SIGINT), "");
 }
 
 // Runs print_output() in a process of its own, whose standard output that is.

@@ -282,6 +282,7 @@ void coordinator::forget_undriven() {
 measurement coordinator::finish() {
   result_.interrupted = stopped();
   result_.finished = std::chrono::system_clock::now();
+  result_.intervals_missing = intervals_.finish();
   return std::move(result_);
 }
 

@@ -159,8 +159,9 @@ command_line::command_line()
   app.get_formatter()->column_width(34);
   app.footer(
       "Sizes and counts take k, M, G, Ki, Mi, Gi; times need ns, us, ms, s, m or h.\n"
-      "Exit status: 0 measured; 1 could not run, or not one verified reply from a target; 2 usage;\n"
-      "3 measured but not valid, with --strict; 4 wrong replies.");
+      "Exit status: 0 measured; 1 could not run, not one verified reply from a target, or a result could "
+      "not\n"
+      "be written; 2 usage; 3 measured but not valid, with --strict; 4 wrong replies.");
 
   app.add_option("TARGET", texts_->targets, "Server to drive, NAME labels it in results; repeats")
       ->type_name("[NAME=]HOST:PORT")

@@ -16,6 +16,7 @@
 #include <chrono>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 namespace echobench {
@@ -124,7 +125,8 @@ struct measurement {
   bool interrupted = false;
   std::vector<cell> cells;                  // in the order of the targets
   std::vector<interval> intervals;          // in the order of their ends, where they were wanted
-  std::vector<maximum_rate> maximum_rates;  // likewise; where objectives were given
+  std::string intervals_missing;            // why lines of --intervals were not written; empty: all were
+  std::vector<maximum_rate> maximum_rates;  // where objectives were given
 };
 
 }  // namespace echobench

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include <cstdio>
+#include <exception>
 #include <set>
 #include <string>
 #include <vector>
@@ -16,27 +17,28 @@
 namespace echobench {
 namespace {
 
-void write_files(const measurement& measured, const options& asked, std::span<const std::string> argv) {
+std::string json_text(const measurement& measured, const options& asked, std::span<const std::string> argv) {
   constexpr auto any_bytes = nlohmann::json::error_handler_t::replace;  // an argument need not be UTF-8
-  if (!asked.json_file.empty())
-    write_file(asked.json_file, to_json(measured, asked, argv).dump(1, ' ', false, any_bytes) + '\n');
-  if (asked.hdr_file.empty()) return;
+  return to_json(measured, asked, argv).dump(1, ' ', false, any_bytes) + '\n';
+}
+
+std::string hdr_text(const measurement& measured) {
   std::vector<hdr_log_line> lines;
-  for (const interval& each : measured.intervals) {
-    const std::string tag = measured.cells[each.cell].driven.label();
+  for (const interval& part : measured.intervals) {
+    const std::string tag = measured.cells[part.cell].driven.label();
     hdr_log_line line{.tag = tag + "/service",
-                      .start = each.start,
-                      .length = each.length,
-                      .max = each.service_max,
-                      .encoded = &each.service};
+                      .start = part.start,
+                      .length = part.length,
+                      .max = part.service_max,
+                      .encoded = &part.service};
     lines.push_back(line);
-    if (each.response.empty()) continue;
+    if (part.response.empty()) continue;
     line.tag = tag + "/response";
-    line.max = each.max;
-    line.encoded = &each.response;
+    line.max = part.max;
+    line.encoded = &part.response;
     lines.push_back(line);
   }
-  write_file(asked.hdr_file, format_hdr_log(lines, measured.started));
+  return format_hdr_log(lines, measured.started);
 }
 
 }  // namespace
@@ -48,14 +50,32 @@ void require_writable_files(const options& asked) {
 }
 
 exit_status deliver(const measurement& measured, const options& asked, std::span<const std::string> argv) {
-  write_files(measured, asked, argv);
-  std::fputs(summary(measured, asked).c_str(), stdout);
+  forget_stop_signals();  // the run has ended; another is to end a wait for whoever reads the result
+  bool complete = true;
+  const auto report = [&](const char* what, const std::string& why) {
+    complete = false;
+    std::fprintf(stderr, "echo-load: %s%s\n", what, why.c_str());
+  };
+  // Whatever fails, the rest is delivered.
+  const auto attempt = [&](const char* what, auto&& write) {
+    try {
+      write();
+    } catch (const std::exception& error) {
+      report(what, error.what());
+    }
+  };
+  attempt("", [&] { print_output(summary(measured, asked)); });
   std::set<std::string> explained;
-  for (const cell& each : measured.cells) {
-    if (each.verified() > 0 || !explained.insert(each.driven.label()).second) continue;
-    std::fprintf(stderr, "echo-load: %s\n", explain_silence(each, asked, measured.interrupted).c_str());
+  for (const cell& of : measured.cells) {
+    if (of.verified() > 0 || !explained.insert(of.driven.label()).second) continue;
+    std::fprintf(stderr, "echo-load: %s\n", explain_silence(of, asked, measured.interrupted).c_str());
   }
-  return exit_status_of(measured, asked.strict);
+  if (!asked.json_file.empty())
+    attempt("--json: ", [&] { write_file(asked.json_file, json_text(measured, asked, argv)); });
+  if (!asked.hdr_file.empty()) attempt("--hdr: ", [&] { write_file(asked.hdr_file, hdr_text(measured)); });
+  if (!measured.intervals_missing.empty()) report("--intervals: ", measured.intervals_missing);
+  const exit_status status = exit_status_of(measured, asked.strict);
+  return complete || status == exit_wrong_replies ? status : exit_failed;
 }
 
 }  // namespace echobench

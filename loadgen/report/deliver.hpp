@@ -1,4 +1,4 @@
-// Everything that is said of a measurement, wherever it is to be said.
+// Everything that is reported of a measurement, wherever it is to be reported.
 #pragma once
 
 #include "common/process.hpp"
@@ -13,7 +13,9 @@ namespace echobench {
 // Throws std::system_error that names a file which could not be written: before a run rather than after it.
 void require_writable_files(const options& asked);
 
-// Writes the files, prints the summary on stdout and what is wrong on stderr; returns the exit status.
+// Prints the summary on stdout, then writes the files; stderr says what is wrong. What cannot be written is
+// named there, the rest is delivered, and the status is exit_failed, or exit_wrong_replies where replies were
+// wrong. Returns the exit status.
 exit_status deliver(const measurement& measured, const options& asked, std::span<const std::string> argv);
 
 }  // namespace echobench

@@ -1,6 +1,8 @@
 // Where results are written to.
 #pragma once
 
+#include "common/socket.hpp"
+
 #include <string>
 #include <string_view>
 
@@ -10,9 +12,13 @@ namespace echobench {
 // it.
 void require_writable(const std::string& path);
 
-// A file is there whole or not at all (temporary file beside it, then rename); a symbolic link to it stays
-// one. A pipe or a device is written to as it is, and so is a descriptor by its name (/dev/stdout). Throws
-// std::system_error that names it.
+// Opens a file to be written bit by bit; an open descriptor goes on where it is. Throws std::system_error
+// that names it.
+unique_fd open_file(const std::string& path);
+
+// A file is there whole or not at all (temporary file next to it, then rename); a symbolic link to it stays
+// one. What cannot be replaced is written in place: a pipe, a device, a descriptor by its name (/dev/stdout),
+// a file that is mounted alone, or whose folder takes no other. Throws std::system_error that names it.
 void write_file(const std::string& path, std::string_view text);
 
 }  // namespace echobench

@@ -3,10 +3,14 @@
 #include "common/socket.hpp"
 
 #include <fcntl.h>
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
+#include <spawn.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -16,6 +20,8 @@ namespace echobench {
 namespace {
 
 namespace fs = std::filesystem;
+using testing::AllOf;
+using testing::HasSubstr;
 
 class result_file : public testing::Test {
 protected:
@@ -84,15 +90,78 @@ TEST_F(result_file, a_link_to_a_file_stays_a_link) {
   EXPECT_EQ(files(), 3);
 }
 
-TEST_F(result_file, what_cannot_be_written_is_named) {
-  for (const auto& path : {folder_, folder_ / "none" / "x.json"}) {
-    try {
-      require_writable(path);
-      FAIL() << path << " was accepted";
-    } catch (const std::system_error& error) {
-      EXPECT_NE(std::string(error.what()).find(path), std::string::npos) << error.what();
-    }
+// What stands before it in the file that standard output is redirected to must not be lost.
+TEST_F(result_file, a_descriptor_goes_on_where_it_is) {
+  const auto path = folder_ / "out";
+  const unique_fd out(::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+  const auto name = "/dev/fd/" + std::to_string(out.get());
+  ASSERT_EQ(::write(out.get(), "one ", 4), 4);
+  write_file(name, "two ");
+  ASSERT_EQ(::write(out.get(), "three", 5), 5);
+  EXPECT_EQ(read(path), "one two three");
+}
+
+// With a name so long the folder takes no temporary file next to it, as it takes none when it is read-only; a
+// file that is mounted alone cannot be replaced either.
+TEST_F(result_file, that_cannot_be_replaced_is_written_in_place) {
+  const auto path = folder_ / std::string(250, 'x');
+  for (const char* text : {"a longer text", "short"}) {
+    require_writable(path);
+    write_file(path, text);
+    EXPECT_EQ(read(path), text);
   }
+  EXPECT_EQ(files(), 1);
+}
+
+std::string failure_of(const auto& attempt) {
+  try {
+    attempt();
+    return "";
+  } catch (const std::system_error& error) {
+    return error.what();
+  }
+}
+
+TEST_F(result_file, that_can_neither_be_replaced_nor_written_in_place_is_named_with_both_reasons) {
+  const auto path = folder_ / std::string(250, 'x');
+  fs::copy_file("/bin/sleep", path);
+  char name[] = "sleep";
+  char time[] = "600";
+  char* const argv[] = {name, time, nullptr};
+  pid_t sleeping = -1;
+  ASSERT_EQ(::posix_spawn(&sleeping, path.c_str(), nullptr, nullptr, argv, environ), 0);
+  const auto failure = failure_of([&] { write_file(path, "text"); });
+  ::kill(sleeping, SIGKILL);
+  ::waitpid(sleeping, nullptr, 0);
+  EXPECT_THAT(failure, AllOf(HasSubstr(path), HasSubstr("File name too long"), HasSubstr("Text file busy")));
+}
+
+TEST_F(result_file, without_room_for_it_the_old_one_stays) {
+  const auto path = folder_ / "x.json";
+  write_file(path, "old");
+  std::signal(SIGXFSZ, SIG_IGN);
+  rlimit before{};
+  ::getrlimit(RLIMIT_FSIZE, &before);
+  const rlimit small{.rlim_cur = 1000, .rlim_max = before.rlim_max};
+  ::setrlimit(RLIMIT_FSIZE, &small);
+  const auto failure = failure_of([&] { write_file(path, std::string(2000, 'x')); });
+  ::setrlimit(RLIMIT_FSIZE, &before);
+  EXPECT_EQ(failure, "cannot write " + path.string() + ": File too large");
+  EXPECT_EQ(read(path), "old");
+  EXPECT_EQ(files(), 1);
+}
+
+TEST_F(result_file, what_cannot_be_written_is_named) {
+  for (const std::string& path : {folder_.string(), (folder_ / "none" / "x.json").string(),
+                                 std::string("/proc/self/fd/999"), std::string("/proc/self/x.json")}) {
+    EXPECT_THAT(failure_of([&] { require_writable(path); }), HasSubstr("cannot write " + path + ": "));
+    EXPECT_THAT(failure_of([&] { write_file(path, "text"); }), HasSubstr("cannot write " + path));
+    EXPECT_THAT(failure_of([&] { open_file(path); }), HasSubstr("cannot write " + path + ": "));
+  }
+  EXPECT_EQ(failure_of([&] { write_file("/dev/full", "text"); }),
+            "cannot write /dev/full: No space left on device");
+  EXPECT_EQ(failure_of([&] { write_file(folder_ / "none" / "x.json", "text"); }),
+            "cannot write " + (folder_ / "none" / "x.json").string() + ": No such file or directory");
 }
 
 }  // namespace
