@@ -143,6 +143,50 @@ TEST_F(delivery, replies_that_are_wrong_are_worse_than_a_file_that_cannot_be_wri
   EXPECT_THAT(run.err(), HasSubstr("/dev/full"));
 }
 
+TEST_F(delivery, two_results_in_one_file_are_refused) {
+  fs::create_symlink(path("x"), path("link"));
+  const struct {
+    std::vector<std::string> arguments;
+    std::vector<const char*> named;
+  } table[] = {{{"--json", path("x"), "--hdr", path("x")}, {"--json", "--hdr"}},
+               {{"--json", path("x"), "--hdr", folder_ / "." / "x"}, {"--json", "--hdr"}},
+               {{"--json", path("x"), "--intervals", path("link")}, {"--json", "--intervals"}},
+               {{"--hdr", path("link"), "--intervals", path("x")}, {"--hdr", "--intervals"}}};
+  for (const auto& row : table) {
+    for (const bool exists : {false, true}) {
+      fs::remove(path("x"));
+      if (exists) std::ofstream(path("x")) << "old";
+      program run(with(row.arguments));
+      EXPECT_EQ(run.wait(), exit_usage);
+      for (const char* option : row.named) EXPECT_THAT(run.err(), HasSubstr(option));
+      EXPECT_EQ(read(path("x")), exists ? "old" : "");
+    }
+  }
+  EXPECT_EQ(replies_, 0);
+  program nowhere(with({"--json", "/dev/null", "--hdr", "/dev/null"}));
+  EXPECT_EQ(nowhere.wait(), exit_ok) << nowhere.err();
+}
+
+TEST_F(delivery, a_result_in_the_file_of_a_standard_stream_is_refused_unless_it_is_the_stream) {
+  for (const auto& [redirection, named] :
+       {std::pair(">", "standard output"), std::pair("2>", "standard error")}) {
+    const std::string out = path("out");
+    std::string prefix = "exec ";
+    prefix += redirection + out + ';';
+    program run(with({"--json", out}), prefix);
+    EXPECT_EQ(run.wait(), exit_usage);
+    const std::string message = redirection == std::string(">") ? run.err() : read(out);
+    EXPECT_THAT(message, AllOf(HasSubstr("--json " + out), HasSubstr(named)));
+  }
+  program run(with({"--json", "/dev/stdout"}));
+  EXPECT_EQ(run.wait(), exit_ok) << run.err();
+  const std::string out = run.out();
+  const auto begin = out.find("\n{\n");
+  ASSERT_NE(begin, std::string::npos) << out;
+  EXPECT_THAT(out.substr(0, begin), HasSubstr("requests/s"));
+  EXPECT_GT(json::parse(out.substr(begin))["cells"][0]["requests"], 0);
+}
+
 TEST_F(delivery, a_result_that_nobody_reads_can_be_interrupted) {
   ASSERT_EQ(::mkfifo(path("pipe").c_str(), 0600), 0);
   program run(with({"-d", "10m", "--json", path("pipe")}));

@@ -6,16 +6,33 @@
 #include "loadgen/report/text_report.hpp"
 #include "loadgen/verdict/exit_status.hpp"
 
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include <cstdio>
 #include <exception>
 #include <set>
+#include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace echobench {
 namespace {
+
+struct file_option {
+  const char* name;
+  std::string path;
+};
+
+std::vector<file_option> file_options(const options& asked) {
+  std::vector<file_option> given;
+  for (const auto& option : {file_option{"--json", asked.json_file}, file_option{"--hdr", asked.hdr_file},
+                             file_option{"--intervals", asked.interval_file}}) {
+    if (!option.path.empty()) given.push_back(option);
+  }
+  return given;
+}
 
 std::string json_text(const measurement& measured, const options& asked, std::span<const std::string> argv) {
   constexpr auto any_bytes = nlohmann::json::error_handler_t::replace;  // an argument need not be UTF-8
@@ -44,8 +61,21 @@ std::string hdr_text(const measurement& measured) {
 }  // namespace
 
 void require_writable_files(const options& asked) {
-  for (const auto& file : {asked.json_file, asked.hdr_file, asked.interval_file}) {
-    if (!file.empty()) require_writable(file);
+  const auto given = file_options(asked);
+  for (std::size_t i = 0; i < given.size(); ++i) {
+    const auto& [name, path] = given[i];
+    require_writable(path);
+    for (std::size_t other = 0; other < i; ++other) {
+      if (!is_same_file(path, given[other].path)) continue;
+      throw std::invalid_argument(fmt::format("{} {} and {} {} are the same file: name one for each",
+                                              given[other].name, given[other].path, name, path));
+    }
+    for (const auto& [stream, link] :
+         {std::pair("standard output", "/proc/self/fd/1"), std::pair("standard error", "/proc/self/fd/2")}) {
+      if (is_descriptor(path) || !is_same_file(path, link)) continue;
+      throw std::invalid_argument(
+          fmt::format("{} {} is the file that {} is redirected to: name another", name, path, stream));
+    }
   }
 }
 

@@ -10,7 +10,8 @@
 
 namespace echobench {
 
-// Throws std::system_error that names a file which could not be written: before a run rather than after it.
+// Before a run rather than after it: throws std::system_error that names a file which could not be written,
+// and std::invalid_argument when two options, or an option and a redirection, name the same file.
 void require_writable_files(const options& asked);
 
 // Prints the summary on stdout, then writes the files; stderr says what is wrong. What cannot be written is

@@ -13,6 +13,7 @@
 #include <filesystem>
 #include <optional>
 #include <system_error>
+#include <tuple>
 
 namespace echobench {
 namespace {
@@ -108,6 +109,23 @@ void require_writable(const std::string& path) {
   if (exists && is_writable(file.path)) return;
   if (file.in_place || !is_writable(folder_of(file.path))) refuse(path, last_error());
 }
+
+bool is_same_file(const std::string& one, const std::string& other) {
+  // Of a file that is not there yet, its name in its folder.
+  const auto identity = [](const std::string& path) {
+    const auto file = resolve_links(path);
+    struct stat status {};
+    const bool exists = ::stat(file.path.c_str(), &status) == 0;
+    if (!exists) ::stat(folder_of(file.path).c_str(), &status);
+    return std::tuple(exists && S_ISCHR(status.st_mode), status.st_dev, status.st_ino,
+                      exists ? std::string() : file.path.filename().string());
+  };
+  const auto first = identity(one);
+  const bool is_device = std::get<0>(first);
+  return !is_device && first == identity(other);
+}
+
+bool is_descriptor(const std::string& path) { return resolve_links(path).opened.has_value(); }
 
 unique_fd open_file(const std::string& path) {
   const stop_signals_allowed while_it_waits;

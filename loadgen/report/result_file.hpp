@@ -12,6 +12,13 @@ namespace echobench {
 // it.
 void require_writable(const std::string& path);
 
+// Whether both names lead to one file, so that writing to one would replace what was written to the other, or
+// be mixed with it. A device, as a terminal is, may be written to under several names.
+bool is_same_file(const std::string& one, const std::string& other);
+
+// Whether the path names an open descriptor of this process: /dev/stdout, /dev/fd/3.
+bool is_descriptor(const std::string& path);
+
 // Opens a file to be written bit by bit; an open descriptor goes on where it is. Throws std::system_error
 // that names it.
 unique_fd open_file(const std::string& path);

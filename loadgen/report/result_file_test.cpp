@@ -164,5 +164,32 @@ TEST_F(result_file, what_cannot_be_written_is_named) {
             "cannot write " + (folder_ / "none" / "x.json").string() + ": No such file or directory");
 }
 
+TEST_F(result_file, has_one_identity_whatever_it_is_called) {
+  const auto there = folder_ / "there";
+  write_file(there, "text");
+  fs::create_directory(folder_ / "below");
+  fs::create_symlink("there", folder_ / "to-there");
+  fs::create_symlink("new", folder_ / "to-new");
+  fs::create_directory_symlink(".", folder_ / "folder");
+  const auto same = [&](const fs::path& one, const fs::path& other) {
+    EXPECT_EQ(is_same_file(one, other), is_same_file(other, one));
+    return is_same_file(one, other);
+  };
+  for (const char* name : {"there", "new"}) {
+    EXPECT_TRUE(same(folder_ / name, folder_ / name));
+    EXPECT_TRUE(same(folder_ / name, folder_ / "below" / ".." / name));
+    EXPECT_TRUE(same(folder_ / name, folder_ / "folder" / name));
+    EXPECT_TRUE(same(folder_ / name, folder_ / (std::string("to-") + name)));
+    EXPECT_FALSE(same(folder_ / name, folder_ / "other"));
+    EXPECT_FALSE(same(folder_ / name, folder_ / "below" / name));
+  }
+  const unique_fd opened(::open(there.c_str(), O_WRONLY | O_CLOEXEC));
+  const auto descriptor = "/dev/fd/" + std::to_string(opened.get());
+  EXPECT_TRUE(same(there, descriptor));
+  EXPECT_TRUE(is_descriptor(descriptor));
+  EXPECT_FALSE(is_descriptor(there));
+  EXPECT_FALSE(same("/dev/null", "/dev/null")) << "there is nothing to lose";
+}
+
 }  // namespace
 }  // namespace echobench
