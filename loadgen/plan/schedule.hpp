@@ -43,26 +43,32 @@ public:
   };
 
   schedule(arrivals kind, const schedule_share& of) : kind_(kind), share_(of) {
-    const auto own = of.connections.size();
-    released_.resize(own);
-    for (std::size_t i = 0; i < own; ++i) {
+    const auto connections = of.connections.size();
+    released_.resize(connections);
+    for (std::size_t i = 0; i < connections; ++i) {
       if (kind_ == arrivals::poisson) released_[i].waited = gap(i, 0);
       upcoming_.push_back({due_of(i, released_[i]), i});
     }
     issued_ = released_;
-    std::ranges::make_heap(upcoming_, later);
+    last_due_.resize(connections);
+    if (kind_ == arrivals::poisson) std::ranges::make_heap(upcoming_, later);
   }
 
   // The next request to be due, of all connections.
-  const arrival& next() const noexcept { return upcoming_.front(); }
+  const arrival& next() const noexcept { return upcoming_[first_]; }
 
   // It is due: it joins its connection's backlog.
   void release() noexcept {
-    std::ranges::pop_heap(upcoming_, later);
-    arrival& last = upcoming_.back();
-    step(last.connection, released_[last.connection]);
-    last.due = due_of(last.connection, released_[last.connection]);
-    std::ranges::push_heap(upcoming_, later);
+    arrival& upcoming = upcoming_[first_];
+    const std::size_t connection = upcoming.connection;
+    last_due_[connection] = upcoming.due;
+    step(connection, released_[connection]);
+    upcoming.due = due_of(connection, released_[connection]);
+    if (kind_ == arrivals::poisson) {
+      sink_first();
+    } else {  // connections are due in turn
+      first_ = first_ + 1 < upcoming_.size() ? first_ + 1 : 0;
+    }
     ++backlog_;
   }
 
@@ -74,9 +80,13 @@ public:
 
   // Takes the earliest of a connection's backlog, which must not be empty; returns when it was due.
   nanoseconds issue(std::size_t connection) noexcept {
+    --backlog_;
+    if (backlog(connection) == 1) {  // mostly: nothing to compute again
+      issued_[connection] = released_[connection];
+      return last_due_[connection];
+    }
     const auto due = due_of(connection, issued_[connection]);
     step(connection, issued_[connection]);
-    --backlog_;
     return due;
   }
 
@@ -100,6 +110,19 @@ private:
   // Order of a heap whose front is due first.
   static bool later(const arrival& a, const arrival& b) noexcept {
     return a.due != b.due ? a.due > b.due : a.connection > b.connection;
+  }
+
+  // The front of the heap has become later: it sinks to its place.
+  void sink_first() noexcept {
+    const arrival sinking = upcoming_.front();
+    std::size_t at = 0;
+    for (std::size_t child = 1; child < upcoming_.size(); child = 2 * at + 1) {
+      if (child + 1 < upcoming_.size() && later(upcoming_[child], upcoming_[child + 1])) ++child;
+      if (!later(sinking, upcoming_[child])) break;
+      upcoming_[at] = upcoming_[child];
+      at = child;
+    }
+    upcoming_[at] = sinking;
   }
 
   nanoseconds due_of(std::size_t connection, const position& at) const noexcept {
@@ -126,8 +149,7 @@ private:
 
   // ns between requests index - 1 and index.
   double gap(std::size_t connection, std::uint64_t index) const noexcept {
-    return exponential(seeded_bits(share_.seed, number_of(connection), index)) *
-           static_cast<double>(share_.connections.whole) / static_cast<double>(share_.rate) * 1e9;
+    return exponential(seeded_bits(share_.seed, number_of(connection), index)) * mean_gap_;
   }
 
   std::uint64_t number_of(std::size_t connection) const noexcept {
@@ -136,9 +158,15 @@ private:
 
   arrivals kind_;
   schedule_share share_;
-  std::vector<position> released_;  // of each connection: the first that is not due yet
-  std::vector<position> issued_;    // the first that has not been issued; never beyond `released_`
-  std::vector<arrival> upcoming_;   // a heap of the first of each connection that is not due yet
+  double mean_gap_ = static_cast<double>(share_.connections.whole) / static_cast<double>(share_.rate) *
+                     static_cast<double>(ns_per_second);  // of a connection
+  std::vector<position> released_;                        // of each connection: the first that is not due yet
+  std::vector<position> issued_;       // the first that has not been issued; never beyond `released_`
+  std::vector<nanoseconds> last_due_;  // of each connection: when the one before `released_` was due
+  // The first of each connection that is not due yet; poisson: a heap, uniform: a ring that begins at
+  // `first_`.
+  std::vector<arrival> upcoming_;
+  std::size_t first_ = 0;
   std::uint64_t backlog_ = 0;
 };
 
