@@ -234,7 +234,8 @@ TEST(echo_load, busy_polling_never_sleeps_and_says_so) {
 TEST(echo_load, open_loop_sends_what_the_schedule_holds) {
   fixture_server server(behaviours::echo_frames);
   for (const char* workers : {"1", "3"}) {
-    program run({"-c", "7", "-t", workers, "-R", "501", "-d", "1s", "--warmup", "100ms", server.address()});
+    program run({"-c", "7", "-t", workers, "-R", "501", "--arrivals", "uniform", "-d", "1s", "--warmup",
+                 "100ms", server.address()});
     ASSERT_EQ(run.wait(), exit_ok) << run.err();
     const json cell = run.cell();
     // The warm-up held an uneven part of the schedule, so that the measured part may hold one more or less.
@@ -249,7 +250,8 @@ TEST(echo_load, open_loop_sends_what_the_schedule_holds) {
 
 TEST(echo_load, open_loop_counts_the_wait_that_a_stall_causes) {
   fixture_server server(behaviours::stalling(100ms, 400ms));
-  program run({"-c", "10", "-R", "500", "-d", "4s", "--warmup", "0", server.address()});
+  program run(
+      {"-c", "10", "-R", "500", "--arrivals", "uniform", "-d", "4s", "--warmup", "0", server.address()});
   ASSERT_EQ(run.wait(), exit_ok) << run.err();
   const json cell = run.cell();
   EXPECT_EQ(cell["errors"], json::object());
@@ -270,7 +272,8 @@ TEST(echo_load, a_backlog_takes_no_memory) {
   fixture_server server(slow);
   std::vector<std::int64_t> peaks;
   for (const char* rate : {"1k", "4M"}) {
-    program run({"-c", "2", "-R", rate, "-d", "1s", "--warmup", "0", "--timeout", "1s", server.address()});
+    program run({"-c", "2", "-R", rate, "--arrivals", "uniform", "-d", "1s", "--warmup", "0", "--timeout",
+                 "1s", server.address()});
     ASSERT_EQ(run.wait(), exit_ok) << run.err();
     const json cell = run.cell();
     EXPECT_GT(cell["requests_dropped"], 0);
@@ -344,8 +347,8 @@ TEST(echo_load, targets_take_turns_in_rounds) {
 TEST(echo_load, targets_take_turns_in_the_open_loop_too) {
   fixture_server one(behaviours::echo_frames);
   fixture_server two(behaviours::echo_frames);
-  program run({"-c", "4", "-R", "200", "-d", "2s", "--slice", "1s", "--warmup", "100ms", one.address(),
-               two.address()});
+  program run({"-c", "4", "-R", "200", "--arrivals", "uniform", "-d", "2s", "--slice", "1s", "--warmup",
+               "100ms", one.address(), two.address()});
   ASSERT_EQ(run.wait(), exit_ok) << run.err();
   const json cells = run.result()["cells"];
   ASSERT_EQ(cells.size(), 2U);

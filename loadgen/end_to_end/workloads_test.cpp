@@ -58,7 +58,7 @@ TEST(workloads, operations_of_a_mix_are_told_apart) {
     }
   });
   for (const char* rate : {"closed", "2k"}) {
-    auto arguments = briefly({"--op", "mix:echo@9,sleep:3ms@1", "-d", "1s", server.address()});
+    auto arguments = briefly({"--op", "mix:echo@9,sleep:3ms@1", "-d", "2s", server.address()});
     if (rate != std::string("closed")) arguments.insert(arguments.end(), {"-R", rate});
     program run(arguments);
     ASSERT_EQ(run.wait(), exit_ok) << run.err();
@@ -109,8 +109,8 @@ TEST(workloads, bursts_leave_the_rest_of_the_time_free) {
     const std::lock_guard lock(mutex);
     times.push_back(std::chrono::steady_clock::now());
   }));
-  program run(
-      {"-c", "5", "-R", "1k", "-d", "2s", "--warmup", "0", "--bursts", "100ms/400ms", server.address()});
+  program run({"-c", "5", "-R", "1k", "--arrivals", "uniform", "-d", "2s", "--warmup", "0", "--bursts",
+               "100ms/400ms", server.address()});
   ASSERT_EQ(run.wait(), exit_ok) << run.err();
   EXPECT_EQ(run.cell()["requests_total"], 2000);
   // Between four bursts; a client that is kept from its CPU for as long as one lasts misses it.
@@ -156,7 +156,8 @@ TEST(workloads, several_requests_of_a_connection_are_in_flight_when_they_are_due
       if (!peer.write(frame_reply(std::move(second)))) return;
     }
   });
-  program run({"-c", "1", "-R", "400", "--pipeline", "2", "-d", "1s", "--warmup", "0", server.address()});
+  program run({"-c", "1", "-R", "400", "--arrivals", "uniform", "--pipeline", "2", "-d", "1s", "--warmup",
+               "0", server.address()});
   ASSERT_EQ(run.wait(), exit_ok) << run.err();
   EXPECT_EQ(run.cell()["requests_total"], 400);
   program alone(
@@ -170,7 +171,8 @@ TEST(workloads, requests_due_while_the_pipeline_is_full_are_counted) {
     std::this_thread::sleep_for(4ms);
     return reply;
   }));
-  program run({"-c", "1", "-R", "500", "-d", "500ms", "--warmup", "0", server.address()});
+  program run(
+      {"-c", "1", "-R", "500", "--arrivals", "uniform", "-d", "500ms", "--warmup", "0", server.address()});
   ASSERT_EQ(run.wait(), exit_ok) << run.err();
   const json cell = run.cell();
   EXPECT_GT(cell["requests_waiting_for_pipeline"], 200);

@@ -24,7 +24,7 @@ struct think_time {
 };
 
 struct pacing {
-  arrivals arrival = arrivals::uniform;
+  arrivals arrival = arrivals::poisson;
   bursts on_off{};
   think_time think{};
   std::uint64_t seed = 1;
