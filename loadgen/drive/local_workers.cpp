@@ -56,7 +56,7 @@ target_outcome local_workers::take_outcome(std::size_t target) {
   auto last = connect_started_;
   for (const auto& each : workers_) {
     const connection_table& table = each->table();
-    found.connections.resize(table.own(role::active).whole);
+    found.connections.resize(table.part(role::active).whole);
     for (const role its : {role::active, role::idle, role::slow}) {
       for (std::size_t i = 0; i < table.count(its); ++i) {
         const std::size_t slot = table.slot(its, target, i);

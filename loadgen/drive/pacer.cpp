@@ -15,8 +15,8 @@ using namespace std::chrono_literals;
 
 class closed_pacer final : public pacer {
 public:
-  closed_pacer(const pacing& how, const share& own, std::size_t pipeline)
-      : how_(how), own_(own), pipeline_(pipeline), ready_(own.size()) {}
+  closed_pacer(const pacing& how, const share& part, std::size_t pipeline)
+      : how_(how), part_(part), pipeline_(pipeline), ready_(part.size()) {}
 
   void begin(const drive_plan& plan) override {
     origin_ = plan.start - driven_;
@@ -30,7 +30,7 @@ public:
     std::ranges::fill(ready_, 0U);
     for (std::size_t i = 0; i < ready_.size(); ++i) {  // spread, as they will be later
       for (std::size_t k = 0; k < pipeline_; ++k)
-        later(i, plan.start + how_.think.mean * own_.number_of(i) / own_.whole);
+        later(i, plan.start + how_.think.mean * part_.number_of(i) / part_.whole);
     }
   }
   void end(clock::time_point stopped) override { driven_ += stopped - started_; }
@@ -79,7 +79,7 @@ private:
 
   nanoseconds think() noexcept {
     if (!how_.think.exponential) return how_.think.mean;
-    const double times = exponential(seeded_bits(how_.seed, own_.first, thought_++));
+    const double times = exponential(seeded_bits(how_.seed, part_.first, thought_++));
     return nanoseconds(static_cast<std::int64_t>(times * static_cast<double>(how_.think.mean.count())));
   }
 
@@ -92,7 +92,7 @@ private:
   }
 
   const pacing how_;
-  const share own_;
+  const share part_;
   const std::size_t pipeline_;
   std::vector<std::uint32_t> ready_;  // of each connection: requests that may go
   std::vector<arrival> thinking_;     // a heap
@@ -105,13 +105,13 @@ private:
 
 class open_pacer final : public pacer {
 public:
-  open_pacer(const pacing& how, const share& own) : how_(how), own_(own) {}
+  open_pacer(const pacing& how, const share& part) : how_(how), part_(part) {}
 
   void begin(const drive_plan& plan) override {
     if (!due_ || plan.rate != rate_) {
       due_.emplace(
           how_.arrival,
-          schedule_share{.rate = plan.rate, .connections = own_, .seed = how_.seed, .on_off = how_.on_off});
+          schedule_share{.rate = plan.rate, .connections = part_, .seed = how_.seed, .on_off = how_.on_off});
       rate_ = plan.rate;
       driven_ = 0ns;
     }
@@ -136,7 +136,7 @@ public:
 
 private:
   const pacing how_;
-  const share own_;
+  const share part_;
   std::optional<schedule> due_;
   std::uint64_t rate_ = 0;
   nanoseconds driven_{0};
@@ -146,12 +146,12 @@ private:
 
 }  // namespace
 
-std::unique_ptr<pacer> make_closed_pacer(const pacing& how, const share& own, std::size_t pipeline) {
-  return std::make_unique<closed_pacer>(how, own, pipeline);
+std::unique_ptr<pacer> make_closed_pacer(const pacing& how, const share& part, std::size_t pipeline) {
+  return std::make_unique<closed_pacer>(how, part, pipeline);
 }
 
-std::unique_ptr<pacer> make_open_pacer(const pacing& how, const share& own) {
-  return std::make_unique<open_pacer>(how, own);
+std::unique_ptr<pacer> make_open_pacer(const pacing& how, const share& part) {
+  return std::make_unique<open_pacer>(how, part);
 }
 
 }  // namespace echobench

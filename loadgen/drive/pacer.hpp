@@ -36,17 +36,17 @@ public:
   virtual clock::time_point issue(std::size_t connection, clock::time_point now) noexcept = 0;
   virtual void answered(std::size_t connection, clock::time_point now) noexcept = 0;
 
-  // What waits and must be sent however late: of all connections.
+  // Requests that wait and must be sent however late: of all connections.
   virtual std::uint64_t backlog() const noexcept = 0;
-  // Forgets what waits for a connection; returns how much of it was backlog.
+  // Forgets what waits for a connection; returns how many of the backlog that were.
   virtual std::uint64_t drop(std::size_t connection) noexcept = 0;
 };
 
 // Requests are due when the last was answered and thought about: up to `pipeline` at a time on a connection.
-std::unique_ptr<pacer> make_closed_pacer(const pacing& how, const share& own, std::size_t pipeline);
+std::unique_ptr<pacer> make_closed_pacer(const pacing& how, const share& part, std::size_t pipeline);
 
 // Requests are due by a schedule at the rate of the drive, whatever the replies. A drive at another rate
 // begins a schedule anew. All targets have the same arrivals.
-std::unique_ptr<pacer> make_open_pacer(const pacing& how, const share& own);
+std::unique_ptr<pacer> make_open_pacer(const pacing& how, const share& part);
 
 }  // namespace echobench

@@ -11,11 +11,11 @@ recorder::recorder(std::size_t targets, std::size_t operations, bool kernel_time
 }
 
 void recorder::failed(std::size_t target, const fault& what) {
-  target_record& own = *records_[target];
+  target_record& record = *records_[target];
   const auto kind = static_cast<std::size_t>(what.kind);
-  ++own.errors[kind];
-  if (own.first_errno[kind] == 0) own.first_errno[kind] = what.error;
-  if (own.faults.size() < faults_told) own.faults.push_back(what);
+  ++record.errors[kind];
+  if (record.first_errno[kind] == 0) record.first_errno[kind] = what.error;
+  if (record.faults.size() < faults_told) record.faults.push_back(what);
 }
 
 std::unique_ptr<target_record> recorder::exchange(std::size_t target,
@@ -27,16 +27,16 @@ std::unique_ptr<target_record> recorder::exchange_driven(std::unique_ptr<target_
                                                          std::chrono::nanoseconds patience) {
   offered_.store(cleared.release(), std::memory_order_release);
   const auto end = clock::now() + patience;
-  target_record* found = nullptr;
-  while ((found = returned_.exchange(nullptr, std::memory_order_acquire)) == nullptr && clock::now() < end) {
+  target_record* filled = nullptr;
+  while ((filled = returned_.exchange(nullptr, std::memory_order_acquire)) == nullptr && clock::now() < end) {
     std::this_thread::sleep_for(std::chrono::microseconds(200));
   }
-  if (found != nullptr) return std::unique_ptr<target_record>(found);
+  if (filled != nullptr) return std::unique_ptr<target_record>(filled);
   const std::unique_ptr<target_record> withdrawn(offered_.exchange(nullptr, std::memory_order_acquire));
   if (withdrawn) return nullptr;
-  while ((found = returned_.exchange(nullptr, std::memory_order_acquire)) == nullptr)
+  while ((filled = returned_.exchange(nullptr, std::memory_order_acquire)) == nullptr)
     std::this_thread::yield();
-  return std::unique_ptr<target_record>(found);
+  return std::unique_ptr<target_record>(filled);
 }
 
 std::unique_ptr<target_record> recorder::make_record() const {

@@ -1,6 +1,7 @@
 // What one worker records of the requests that it makes.
 #pragma once
 
+#include "loadgen/drive/request_log.hpp"
 #include "loadgen/plan/drive_plan.hpp"
 #include "loadgen/record/target_record.hpp"
 
@@ -14,15 +15,10 @@
 
 namespace echobench {
 
-struct request_times {
-  clock::time_point intended;
-  clock::time_point sent;
-};
-
 class recorder {
 public:
-  // `operations`: of the mix; 1: they are not told apart.
-  // `kernel_times`: timed() will be told.
+  // `operations`: of the mix; 1: they are not distinguished.
+  // `kernel_times`: timed() will be called.
   recorder(std::size_t targets, std::size_t operations, bool kernel_times);
 
   void begin(const drive_plan& plan) { plan_ = plan; }
@@ -32,13 +28,19 @@ public:
     return plan_.recorded && intended >= plan_.measure_from && intended < plan_.stop;
   }
 
-  // A request that became due at `intended` was taken in hand; its connection's pipeline may be full.
-  void released(clock::time_point intended, clock::time_point now, bool pipeline_full) noexcept {
-    if (!is_measured(intended)) return;
-    target_record& own = *records_[plan_.target];
-    own.send_delay.record(now - intended);
-    own.on_schedule += now - intended <= schedule_tolerance;
-    own.waiting_for_pipeline += pipeline_full;
+  // Open loop: a request that was due at `intended` waits, because its connection's pipeline is full.
+  void waits_for_pipeline(clock::time_point intended) noexcept {
+    if (is_measured(intended)) ++records_[plan_.target]->waiting_for_pipeline;
+  }
+
+  // Open loop: a request was handed to the kernel. What it waited for the pipeline is the server's, the rest
+  // is the client's.
+  void handed_over(const request_times& of) noexcept {
+    if (!is_measured(of.intended)) return;
+    const auto delay = of.sent - of.ready;
+    target_record& record = *records_[plan_.target];
+    record.send_delay.record(delay);
+    record.on_schedule += delay <= schedule_tolerance;
   }
 
   // Returns the time that counts: from the intended send in the open loop, else from the actual one.
@@ -46,10 +48,10 @@ public:
                                    clock::time_point now) noexcept {
     const auto counts = now - (plan_.open_loop() ? of.intended : of.sent);
     if (!is_measured(of.intended)) return counts;
-    target_record& own = *records_[plan_.target];
-    own.service.record(now - of.sent);
-    if (plan_.open_loop()) own.response.record(counts);
-    if (!own.by_operation.empty()) own.by_operation[operation].record(counts);
+    target_record& record = *records_[plan_.target];
+    record.service.record(now - of.sent);
+    if (plan_.open_loop()) record.response.record(counts);
+    if (!record.by_operation.empty()) record.by_operation[operation].record(counts);
     return counts;
   }
 
@@ -58,11 +60,11 @@ public:
              clock::time_point now) noexcept {
     const bool plausible = of.sent <= sent && sent <= received && received <= now;
     if (!plausible || !is_measured(of.intended)) return;
-    kernel_times& own = *records_[plan_.target]->kernel;
-    own.sending.record(sent - of.sent);
-    own.outside.record(received - sent);
-    own.receiving.record(now - received);
-    own.client.record(now - of.sent - (received - sent));
+    kernel_times& times = *records_[plan_.target]->kernel;
+    times.sending.record(sent - of.sent);
+    times.outside.record(received - sent);
+    times.receiving.record(now - received);
+    times.client.record(now - of.sent - (received - sent));
   }
   void shook_hands(std::size_t target, std::chrono::microseconds took) noexcept {
     if (took.count() > 0 && records_[target]->kernel) records_[target]->kernel->handshake.record(took);

@@ -3,13 +3,19 @@
 // two jobs (except progress()).
 //
 // A worker brings together what can be looked at alone: a transport that moves bytes, sessions that know the
-// protocol, pacers that say when a request is due, a recorder, and a clock that says where the time went.
+// protocol, pacers that say when a request is due, a log of those in flight, a recorder, a clock that says
+// where the time went, and when to connect, to read slowly, to look for time-outs and to wake up.
 #pragma once
 
+#include "loadgen/drive/connect_order.hpp"
 #include "loadgen/drive/connection_table.hpp"
 #include "loadgen/drive/pacer.hpp"
 #include "loadgen/drive/part_clock.hpp"
 #include "loadgen/drive/recorder.hpp"
+#include "loadgen/drive/request_log.hpp"
+#include "loadgen/drive/sleep_margin.hpp"
+#include "loadgen/drive/throttled_reads.hpp"
+#include "loadgen/drive/timeout_checks.hpp"
 #include "loadgen/plan/load_spec.hpp"
 #include "loadgen/record/connection_counts.hpp"
 #include "loadgen/session/client_session.hpp"
@@ -64,47 +70,48 @@ private:
   struct connection {
     client_session session;
     std::uint32_t target;
-    std::uint32_t own;  // among those of its role, target and worker
-    role its;
+    std::uint32_t index;  // among those of its role, target and worker
+    role kind;
     state status = state::closed;
     clock::time_point connect_started{};
+    clock::time_point room_since{};  // when a reply made room in its full pipeline
+    std::uint64_t handed_over = 0;   // requests of which the kernel has been given a byte at least
     connection_counts counted{};
   };
 
   // For the transport.
   std::span<const std::byte> pending(std::size_t slot, std::span<std::byte> scratch) noexcept override;
   void taken(std::size_t slot, std::size_t n) noexcept override;
+  void handed_over(std::size_t slot, std::size_t n, clock::time_point when) noexcept override;
+  void given_back(std::size_t slot, std::size_t n) noexcept override;
   void on_connected(std::size_t slot) override;
   void on_kernel_times(std::size_t slot, clock::time_point sent, clock::time_point received) override;
-  void on_bytes(std::size_t slot, std::span<const std::byte> bytes) override;
+  void on_bytes(std::size_t slot, std::span<const std::byte> bytes, clock::time_point arrived) override;
   void on_end(std::size_t slot) override;
   void on_error(std::size_t slot, int error) override;
 
   // Opened before the warm-up; in crr those that carry requests are opened for each.
-  bool is_kept(const connection& of) const noexcept { return !reconnects_ || of.its != role::active; }
-  request_times& times_of(std::size_t slot, std::uint64_t sequence) noexcept {
-    return times_[slot * times_per_slot_ + (sequence & (times_per_slot_ - 1))];
-  }
-  bool pipeline_full(const connection& of) const noexcept {
-    return of.session.outstanding() >= load_.pipeline;
+  bool is_kept(const connection& conn) const noexcept { return !reconnects_ || conn.kind != role::active; }
+  bool pipeline_full(const connection& conn) const noexcept {
+    return conn.session.outstanding() >= load_.pipeline;
   }
   // Its bytes count: neither a slow reader's, nor those that come late from another target.
-  bool is_measured(const connection& of) const noexcept {
-    return time_.driving() && of.its == role::active && of.target == plan_.target;
+  bool is_measured(const connection& conn) const noexcept {
+    return time_.driving() && conn.kind == role::active && conn.target == plan_.target;
   }
-  pacer& pace() noexcept { return *(plan_.open_loop() ? open_ : closed_)[plan_.target]; }
+  pacer& pace() noexcept { return *pace_; }
 
-  std::size_t slot_to_connect(std::size_t index) const noexcept;
   void start_connect(std::size_t slot, clock::time_point now);
   void issue(std::size_t slot, clock::time_point now);
   void refill(std::size_t slot, clock::time_point now);
-  void release_due(clock::time_point now);
-  void complete(connection& own, const request_times& request, std::uint32_t operation,
+  void release_due(clock::time_point by, clock::time_point now);
+  void gather(clock::time_point& now);
+  void complete(connection& conn, const request_times& request, std::uint32_t operation,
                 clock::time_point now);
   void fail(std::size_t slot, load_error kind, int error = 0);
-  std::uint64_t drop(connection& own) noexcept;
-  void give_up(clock::time_point sent_before);
-  void throttled_read(clock::time_point now);
+  std::uint64_t drop(connection& conn) noexcept;
+  void check_timeouts(clock::time_point now);
+  void read_slowly(clock::time_point now);
   void wait_until(clock::time_point until);
   void drain();
   void abandon();
@@ -112,16 +119,15 @@ private:
   const load_spec& load_;
   const message_plan& messages_;
   const connection_table table_;
-  const bool reconnects_;             // crr
-  const std::size_t times_per_slot_;  // pipeline rounded up to a power of two
+  const bool reconnects_;  // crr
   const clock::time_point origin_;
 
   std::unique_ptr<transport> transport_;
   std::vector<connection> connections_;         // by slot
-  std::vector<request_times> times_;            // of active slots
+  request_log requests_;                        // of active slots
   std::vector<endpoint> sources_;               // empty: the system chooses
   std::vector<std::unique_ptr<pacer>> closed_;  // one per target
-  std::vector<std::unique_ptr<pacer>> open_;    // likewise
+  std::vector<std::unique_ptr<pacer>> open_;    // one per target
   std::vector<std::size_t> live_;               // of those that carry requests
   std::vector<clock::time_point> last_connected_;
   recorder recorder_;
@@ -130,11 +136,12 @@ private:
   drive_plan plan_;
   std::size_t first_ = 0;  // slots of the driven target that carry requests
   std::size_t last_ = 0;
-  clock::time_point next_sweep_;
-  clock::time_point next_throttled_read_;
-  std::chrono::nanoseconds margin_ =
-      std::chrono::microseconds(50);  // a sleep ends so much before a due time, for it may last longer
-  clock::time_point kernel_sent_;     // of the bytes that come next
+  pacer* pace_ = nullptr;  // of the driven target and loop
+  timeout_checks timeouts_;
+  throttled_reads slow_reads_;
+  sleep_margin margin_;
+  clock::time_point gathering_since_ = clock::time_point::max();  // the first of the sends that wait
+  clock::time_point kernel_sent_;                                 // of the bytes that come next
   clock::time_point kernel_received_;
   std::size_t in_flight_ = 0;  // requests without reply; while connecting, connections
   std::atomic<std::uint64_t> progress_{0};

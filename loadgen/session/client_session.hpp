@@ -28,6 +28,8 @@ public:
 
   std::uint64_t requested() const noexcept { return requested_; }
   std::uint64_t replied() const noexcept { return receiving_.at.sequence; }
+  // Requests of which a byte at least was handed to the transport.
+  std::uint64_t begun() const noexcept { return sending_.at.sequence + (sending_.offset > 0); }
   std::uint64_t outstanding() const noexcept { return requested_ - replied(); }
   bool has_pending() const noexcept { return sending_.at.sequence < requested_; }
   std::uint32_t connection() const noexcept { return receiving_.at.connection; }

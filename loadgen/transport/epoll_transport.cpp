@@ -54,12 +54,16 @@ void epoll_transport::flush(std::size_t slot) {
   while (!full) {
     const auto bytes = handler_.pending(slot, scratch_);
     if (bytes.empty()) break;
+    const auto when = std::chrono::steady_clock::now();
     const auto n = ::send(state.fd.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
     if (n < 0 && errno != EAGAIN) {
       state.send_error = errno;  // the dead socket is readable: its last bytes, then the error
       return;
     }
-    if (n > 0) handler_.taken(slot, static_cast<std::size_t>(n));
+    if (n > 0) {
+      handler_.taken(slot, static_cast<std::size_t>(n));
+      handler_.handed_over(slot, static_cast<std::size_t>(n), when);
+    }
     full = n < static_cast<std::ptrdiff_t>(bytes.size());
   }
   if (std::exchange(state.write_wanted, full) != full) watch(slot);
@@ -146,13 +150,14 @@ void epoll_transport::read(std::size_t slot) {
   std::chrono::steady_clock::time_point arrived;
   const auto n = timestamps_ ? timestamps_->receive(state.fd.get(), room, arrived)
                              : ::recv(state.fd.get(), room.data(), room.size(), 0);
+  const auto now = n > 0 ? std::chrono::steady_clock::now() : std::chrono::steady_clock::time_point();
   if (n > 0 && timestamps_) {
     if (const auto sent = timestamps_->take_sent(state.fd.get())) state.kernel_sent = *sent;
     handler_.on_kernel_times(slot, state.kernel_sent, arrived);
   }
   if (n > 0) {
     if (state.how == reading::on_demand) receive(slot, 0);
-    handler_.on_bytes(slot, std::span(received_).first(static_cast<std::size_t>(n)));
+    handler_.on_bytes(slot, std::span(received_).first(static_cast<std::size_t>(n)), now);
   } else if (n == 0 && state.send_error == 0) {
     handler_.on_end(slot);
   } else if (n == 0 || errno != EAGAIN) {
@@ -160,7 +165,7 @@ void epoll_transport::read(std::size_t slot) {
   }
 }
 
-// Errors and hang-ups are told whatever is asked for.
+// Errors and hang-ups are reported whatever is asked for.
 void epoll_transport::watch(std::size_t slot) noexcept {
   const slot_state& state = slots_[slot];
   const std::uint32_t in = state.receive_most > 0 ? EPOLLIN : 0U;

@@ -19,6 +19,9 @@ public:
   void flush(std::size_t slot) override;
   void receive(std::size_t slot, std::size_t most) override;
   std::chrono::microseconds handshake(std::size_t slot) const noexcept override;
+  bool has_news(std::size_t slot) const noexcept override {
+    return is_readable(slots_[slot].fd.get(), slots_[slot].connecting);
+  }
   void close(std::size_t slot) noexcept override { slots_[slot].fd.reset(); }
   void abort(std::size_t slot) noexcept override;
   bool poll() override;

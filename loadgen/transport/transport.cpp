@@ -5,6 +5,8 @@
 #include "loadgen/transport/io_uring_transport.hpp"
 #endif
 
+#include <poll.h>
+
 #include <stdexcept>
 
 namespace echobench {
@@ -12,6 +14,11 @@ namespace echobench {
 #ifndef ECHOBENCH_HAS_LIBURING
 std::string io_uring_unavailable_reason() { return "built without liburing"; }
 #endif
+
+bool transport::is_readable(int fd, bool connecting) noexcept {
+  pollfd socket{.fd = fd, .events = static_cast<short>(connecting ? POLLOUT : POLLIN), .revents = 0};
+  return ::poll(&socket, 1, 0) > 0;
+}
 
 std::unique_ptr<transport> make_transport(engine which, const transport_settings& settings,
                                           transport_events& events) {

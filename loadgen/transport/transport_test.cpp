@@ -36,15 +36,27 @@ public:
   }
   void taken(std::size_t slot, std::size_t n) noexcept override {
     gone_[slot] += n;
+    taken_[slot] += n;
     if (gone_[slot] < to_send[slot].size()) return;
     to_send[slot].clear();
     gone_[slot] = 0;
+  }
+  void handed_over(std::size_t slot, std::size_t n, time_point when) noexcept override {
+    EXPECT_GE(when, flushed);
+    EXPECT_LE(when, steady_clock::now());
+    sent[slot] += n;
+    EXPECT_LE(sent[slot], taken_[slot]);
+  }
+  void given_back(std::size_t slot, std::size_t n) noexcept override {
+    EXPECT_LE(n, sent[slot]);
+    sent[slot] -= n;
   }
   void on_connected(std::size_t slot) override {
     connected[slot] = true;
     own->flush(slot);
   }
-  void on_bytes(std::size_t slot, std::span<const std::byte> piece) override {
+  void on_bytes(std::size_t slot, std::span<const std::byte> piece, time_point arrived) override {
+    EXPECT_LE(arrived, steady_clock::now());
     received[slot].append(reinterpret_cast<const char*>(piece.data()), piece.size());
     largest_piece = std::max(largest_piece, piece.size());
     if (then) then(slot);
@@ -65,10 +77,13 @@ public:
   bool ended[slots]{};
   int errors[slots]{};
   std::size_t largest_piece = 0;
+  std::size_t sent[slots]{};  // bytes that the kernel has
+  time_point flushed{};       // nothing was handed over before
   std::function<void(std::size_t)> then;
 
 private:
-  std::size_t gone_[slots]{};  // of to_send
+  std::size_t gone_[slots]{};   // of to_send
+  std::size_t taken_[slots]{};  // in all
 };
 
 class every_transport : public testing::TestWithParam<engine> {
@@ -143,6 +158,31 @@ TEST_P(every_transport, sends_what_is_pending_and_tells_what_comes) {
   EXPECT_TRUE(until([&] { return handler_.received[1] == "reply"; }));
 }
 
+// Also where it was asked to send long before it could.
+TEST_P(every_transport, a_send_is_stamped_when_the_kernel_gets_it) {
+  std::vector<unique_fd> peers;
+  for (std::size_t slot = 0; slot < slots; ++slot) peers.push_back(connect(slot));
+  for (std::size_t slot = 0; slot < slots; ++slot) {
+    handler_.to_send[slot] = "request";
+    if (GetParam() == engine::io_uring) own_->flush(slot);
+  }
+  std::this_thread::sleep_for(1ms);
+  handler_.flushed = steady_clock::now();
+  for (std::size_t slot = 0; slot < slots; ++slot) own_->flush(slot);
+  while (own_->poll()) {
+  }
+  for (std::size_t slot = 0; slot < slots; ++slot) EXPECT_EQ(handler_.sent[slot], 7U) << slot;
+}
+
+TEST_P(every_transport, has_news_until_they_are_reported) {
+  const auto peer = connect(0);
+  EXPECT_FALSE(own_->has_news(0));
+  write(peer, "reply");
+  EXPECT_TRUE(own_->has_news(0));
+  EXPECT_TRUE(until([&] { return handler_.received[0] == "reply"; }));
+  EXPECT_FALSE(own_->has_news(0));
+}
+
 TEST_P(every_transport, connections_do_not_mix) {
   constexpr std::size_t some = 4;
   std::vector<unique_fd> peers;
@@ -170,13 +210,18 @@ TEST_P(every_transport, goes_on_sending_to_a_peer_that_reads_late) {
   own_->flush(0);
   for (int i = 0; i < 100; ++i) own_->wait(1ms);
   EXPECT_FALSE(handler_.to_send[0].empty()) << "more than the system takes";
-  std::string all;
+  const std::size_t sent = handler_.sent[0];
+  std::string all = read(peer, sent);
+  EXPECT_EQ(all.size(), sent);
+  char more = 0;
+  EXPECT_EQ(::recv(peer.get(), &more, 1, MSG_DONTWAIT), -1) << "what the kernel did not take is not counted";
   std::atomic<bool> read_all = false;
   std::thread reader([&] {
-    all = read(peer, text.size());
+    all += read(peer, text.size() - sent);
     read_all = true;
   });
   EXPECT_TRUE(until([&] { return handler_.to_send[0].empty() && read_all; }));
+  EXPECT_EQ(handler_.sent[0], text.size());
   reader.join();
   EXPECT_EQ(all, text);
 }
