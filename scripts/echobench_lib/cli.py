@@ -164,7 +164,7 @@ def parser():
     seen.add_argument("--margin", type=percentage, default=gate.MARGIN, metavar="PERCENT", help="as of gate (default: "
                       f"{100 * gate.MARGIN:g}%%)")
     seen.add_argument("--budget", type=positive_seconds, default=gate.BUDGET_S, metavar="SECONDS", help="as of gate: of a cell of two servers and "
-                      f"a twin (default: {gate.BUDGET_S})")
+                      f"a control (default: {gate.BUDGET_S})")
     seen.add_argument("--seed", type=whole_number, default=1, metavar="N", help="of the order of slices (default: 1)")
     seen.add_argument("--out", type=Path, metavar="DIR", help="folder for power.json and charts/; must not hold one yet (default: "
                       "runs/<time>-power/)")

@@ -22,7 +22,7 @@ from echobench_lib import cli  # noqa: E402
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SMALL = {
-    "summary": "three models, two sizes", "variants": ["asio-callback", "thread-pool", "epoll"], "twins": [],
+    "summary": "three models, two sizes", "variants": ["asio-callback", "thread-pool", "epoll"], "controls": [],
     "loads": [{"load": "closed", "connections": [10, 1000], "duration": "1s"}], "restarts": 3, "warmup": "100ms"}
 
 

@@ -139,7 +139,7 @@ def compare(first, second):
                 result.skipped.append(f"{where}: {groups[0].rate_per_s:,.0f} requests/s in A, {groups[1].rate_per_s:,.0f} in B")
             elif doubt := _doubt(variant, groups):
                 result.skipped.append(f"{where}: {doubt}")
-            elif variant != reference and rows[0].twin_of is None:
+            elif variant != reference and rows[0].control_of is None:
                 _add_line(result, variant, workload, groups, rows)
     return result
 

@@ -1,6 +1,6 @@
 """Gain: what a figure shows of a known slow-down.
 
-Beside a variant stands its twin, which burns a little for each request and says how much that was.  What the figure
+Beside a variant stands its control, which burns a little for each request and says how much that was.  What the figure
 rose by, divided by that, is the gain.  A figure that hides a slow-down (gain below 1) or exaggerates it is no measure
 of a server's cost, however narrow its interval: it bends.
 """
@@ -12,16 +12,16 @@ from .statistics import Interval, difference, over_restarts, paired
 
 LEAST, MOST = 0.8, 1.25  # a gain whose interval lies outside: the figure bends
 WIDEST = 0.4             # half of the interval; wider, and the gain is not shown
-BENDS, NOT_SHOWN, NO_TWIN = "bends", "not shown", "no twin"
+BENDS, NOT_SHOWN, NO_CONTROL = "bends", "not shown", "no control"
 
 
 @dataclass(frozen=True)
 class Gain:
-    """Of one figure, by one twin.  `known_ns` a request is what the twin burnt more, by its own account; `shown_ns` what
+    """Of one figure, by one control.  `known_ns` a request is what the control burnt more, by its own account; `shown_ns` what
     the figure rose by."""
 
     of: str
-    twin: str
+    control: str
     known_ns: float
     shown_ns: Interval
     gain: Interval
@@ -43,18 +43,18 @@ def burnt_ns_per_request(cell):
 
 
 def gains(cells, time_of_slice):
-    """A Gain for every twin among the cells of a workload, the smallest burn first.  `time_of_slice` is the figure as
+    """A Gain for every control among the cells of a workload, the smallest burn first.  `time_of_slice` is the figure as
     nanoseconds a request: of CPU, or of one CPU's time; 0 where it is not known."""
     by_place = {(cell["block"], cell["restart"], cell["variant"]): cell for cell in cells}
-    twins = {}
+    controls = {}
     for cell in cells:
-        if "twin" in cell:
-            twins.setdefault(cell["variant"], []).append(cell)
+        if "control" in cell:
+            controls.setdefault(cell["variant"], []).append(cell)
     found = []
-    for twin, own in twins.items():
+    for control, own in controls.items():
         known, shown, relative = [], [], []
         for cell in own:
-            base = by_place.get((cell["block"], cell["restart"], cell["twin"]["of"]))
+            base = by_place.get((cell["block"], cell["restart"], cell["control"]["of"]))
             burnt = [burnt_ns_per_request(each) for each in (cell, base)] if base else [None]
             if None in burnt or burnt[0] <= burnt[1]:
                 continue
@@ -64,11 +64,11 @@ def gains(cells, time_of_slice):
                 shown.append(rises)
                 relative.append([rise / known[-1] for rise in rises])
         if known:
-            found.append(Gain(own[0]["twin"]["of"], twin, median(known), over_restarts(shown), over_restarts(relative)))
+            found.append(Gain(own[0]["control"]["of"], control, median(known), over_restarts(shown), over_restarts(relative)))
     return sorted(found, key=lambda gain: (gain.of, gain.known_ns))
 
 
 def doubt(found, reference):
-    """Of a figure, by the gains of the reference's twins: the narrowest of them decides."""
+    """Of a figure, by the gains of the reference's controls: the narrowest of them decides."""
     own = [gain for gain in found if gain.of == reference]
-    return min(own, key=lambda gain: gain.gain.half_width).doubt if own else NO_TWIN
+    return min(own, key=lambda gain: gain.gain.half_width).doubt if own else NO_CONTROL

@@ -25,11 +25,11 @@ class Step:
 
 
 def steps(group):
-    """Every step of the ladders in a group, in the order of the experiment; twins are left out."""
+    """Every step of the ladders in a group, in the order of the experiment; controls are left out."""
     cells = [cell for row in group.rows for cell in row.cells]
     ladders = {}
     for row in group.rows:
-        if "scaled" in row.cells[0] and row.twin_of is None:
+        if "scaled" in row.cells[0] and row.control_of is None:
             scaled = row.cells[0]["scaled"]
             ladders.setdefault(scaled["of"], []).append((scaled["threads"], row))
     found = []

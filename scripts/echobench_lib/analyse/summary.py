@@ -28,7 +28,7 @@ class Row:
     cells: list
     verdict: str
     reasons: list
-    twin_of: str | None = None
+    control_of: str | None = None
     throughput: float | None = None
     cost_ns: float | None = None
     cost_log_ratios: dict = field(default_factory=dict)  # {restart: of its rounds, to the reference}
@@ -68,7 +68,7 @@ class Row:
 
 @dataclass
 class Group:
-    """One table: every variant under one workload.  `gains` holds what each figure shows of the twins' burning."""
+    """One table: every variant under one workload.  `gains` holds what each figure shows of the controls' burning."""
 
     workload: object
     rate_per_s: float | None
@@ -91,9 +91,9 @@ class Group:
         return gain.doubt(self.gains.get(figure, []), self.reference)
 
     def unranked(self, figure):
-        """The same, but that a result without twins is ranked all the same: that its gain is not known stands below it."""
+        """The same, but that a result without controls is ranked all the same: that its gain is not known stands below it."""
         doubt = self.doubt(figure)
-        return "" if doubt == gain.NO_TWIN else doubt
+        return "" if doubt == gain.NO_CONTROL else doubt
 
 
 def summarise(document, reference):
@@ -116,8 +116,8 @@ def _arrange(document, by_workload):
     places = {entry if isinstance(entry, str) else entry["name"]: place for place, entry in enumerate(entries)}
 
     def place(cell):
-        twin, scaled = cell.get("twin", {}).get("of", cell["variant"]), cell.get("scaled", {}).get("of")
-        return places.get(scaled or twin, len(places))
+        control, scaled = cell.get("control", {}).get("of", cell["variant"]), cell.get("scaled", {}).get("of")
+        return places.get(scaled or control, len(places))
     for cells in by_workload.values():
         cells.sort(key=place)
 
@@ -147,7 +147,7 @@ def _group(workload, cells, reference, threads):
 
 
 def _order(group):
-    """The cheapest first, the twins last.  By cost where its gain is shown; in the order of the experiment where not.
+    """The cheapest first, the controls last.  By cost where its gain is shown; in the order of the experiment where not.
     A plain closed loop is ranked by nothing: where the client was the bottleneck its throughput is a bound."""
     ranked = group.is_ranked  # the rows cannot be asked while they are sorted
 
@@ -155,7 +155,7 @@ def _order(group):
         if not ranked:
             return 0
         return row.cost_ratio.estimate if row.cost_ratio else 1 if row.variant == group.reference else math.inf
-    group.rows.sort(key=lambda row: (row.twin_of is not None, place(row)))
+    group.rows.sort(key=lambda row: (row.control_of is not None, place(row)))
 
 
 def _rank(group):
@@ -163,7 +163,7 @@ def _rank(group):
     if not group.is_ranked:
         return
     relative = {row.variant: {restart: trimmed_mean(rounds) for restart, rounds in row.cost_log_ratios.items()}
-                for row in group.rows if row.twin_of is None and row.cost_ratio}
+                for row in group.rows if row.control_of is None and row.cost_ratio}
     if group.row(group.reference) is not None:
         relative[group.reference] = dict.fromkeys((restart for of in relative.values() for restart in of), 0.0)
 
@@ -214,7 +214,7 @@ def _row(variant, cells, reference):
     verdict = min(map(verdict_of, own), key=PRECEDENCE.index)
     reasons = dict.fromkeys(f"restart {cell['restart'] + 1}: {reason}" if len(own) > 1 else reason
                             for cell in own for reason in reasons_of(cell))
-    row = Row(variant, own, verdict, list(reasons), own[0].get("twin", {}).get("of"))
+    row = Row(variant, own, verdict, list(reasons), own[0].get("control", {}).get("of"))
     if verdict == "wrong-replies":
         return row  # a wrong answer yields no figure
     sound = [cell for cell in own if is_sound(cell)]
@@ -263,12 +263,12 @@ def cost_of(cell):
 
 
 def ballast_ns_per_request(cell):
-    """What was really burnt for the ballast: the server's account, and of a twin's the part that is not its own."""
+    """What was really burnt for the ballast: the server's account, and of a control's the part that is not its own."""
     asked = cell["workload"].get("ballast_ns", 0)
     if not asked:
         return 0
     burnt = gain.burnt_ns_per_request(cell)
-    return None if burnt is None else burnt * asked / (asked + cell.get("twin", {}).get("burn_ns", 0))
+    return None if burnt is None else burnt * asked / (asked + cell.get("control", {}).get("burn_ns", 0))
 
 
 def slice_cpu(piece):

@@ -1,4 +1,4 @@
-"""echobench power: what the timed tier sees on this host.  Servers of two builds of one revision, and twins of the base that burn
+"""echobench power: what the timed tier sees on this host.  Servers of two builds of one revision, and controls of the base that burn
 a known share more for each request, are judged as a head is, many times over; and so they are by two rules in common use."""
 
 import statistics
@@ -141,7 +141,7 @@ def _costs(found, side):
 
 
 def _burnt(found, side):
-    """What a twin burnt for a request more than the base, ns; 0 of what is no twin."""
+    """What a control burnt for a request more than the base, ns; 0 of what is no control."""
     burnt = {name: [value for document in found for cell in document["cells"] if cell["variant"] == name
                     and (value := burnt_ns_per_request(cell)) is not None] for name in ("base", side)}
     return statistics.median(burnt[side]) - statistics.median(burnt["base"]) if "+" in side and all(burnt.values()) else 0

@@ -1,4 +1,4 @@
-"""The timed tier: servers of both revisions, and the burnt twin of the base, driven in turn by one load generator, slice by
+"""The timed tier: servers of both revisions, and the burnt control of the base, driven in turn by one load generator, slice by
 slice; anew in each restart.  Each round is an experiment, whose result is kept."""
 
 import re
@@ -22,7 +22,7 @@ LEAST_RESTARTS = 4   # of a round
 FIRST = 1 / 3        # of the budget: the first round only screens
 SEEDS = 1_000_000    # from those of one round to those of the next
 BURN = "1us"
-TWIN = f"base+{BURN}"
+CONTROL = f"base+{BURN}"
 STOLEN_LIMIT = 0.05  # of one CPU's time, by the hypervisor
 LEAST_GROWTH = 1 << 20  # bytes of a server's memory by its connections: of less, pages are too large a part
 # Within a restart slices scatter several times as much as restarts do, with heavy tails where the hypervisor takes the CPU for
@@ -111,10 +111,10 @@ def figures_of(cell, rounds, margins):
 
 
 def _doubt(cell, documents):
-    """Why CPU per request says nothing there, by the twins of all rounds; empty where it does."""
+    """Why CPU per request says nothing there, by the controls of all rounds; empty where it does."""
     cells = [{**each, "restart": 1000 * number + each["restart"], "workload": {**each["workload"], "rate": cell.load}}
              for number, document in enumerate(documents) for each in document["cells"]
-             if each["load"] == LOADS[cell.load]["load"] and each["variant"] in ("base", TWIN)]
+             if each["load"] == LOADS[cell.load]["load"] and each["variant"] in ("base", CONTROL)]
     [group] = summarise({**documents[0], "cells": cells}, "base")
     return group.doubt(COST)
 
@@ -161,7 +161,7 @@ def read(document, cells, head="head"):
     for cell in cells:
         load = LOADS[cell.load]["load"]
         every = [each for each in document["cells"] if each["load"] == load]
-        own = [each for each in every if each["variant"] in ("base", TWIN, head)]
+        own = [each for each in every if each["variant"] in ("base", CONTROL, head)]
         if refusal := _refusal(own, document["runs"], load, head) or _stolen(every):
             refusals[cell] = refusal
             continue

@@ -1,7 +1,7 @@
 """Blocks: an experiment's loads, divided into runs of echo-load.
 
 A block is one run of echo-load: the targets that it drives in turn, slice by slice.  Every block holds the
-reference, because ratios are taken within a block, and the reference's twin, because what the block's figures show
+reference, because ratios are taken within a block, and the reference's control, because what the block's figures show
 of a known slow-down is measured in it.
 """
 
@@ -91,7 +91,7 @@ def blocks_of(name, document, variants, load, connections, payload, placement):
     alone = load["load"] in ALONE or beside is not None or not load["sliced"]
     ops = [load["op"], *([beside.op] if beside else [])]
     refused = {v.name: v.refuses(load["load"], connections + (beside.connections if beside else 0), placement.server_threads, ops, load.get("framing"))
-               for v in variants.values() if not (alone and v.twin_of)}
+               for v in variants.values() if not (alone and v.control_of)}
     able = [variants[v] for v, reason in refused.items() if not reason]
     unserved = [(variants[v], load["load"], connections, reason) for v, reason in refused.items() if reason]
     by_framing = {}
@@ -111,7 +111,7 @@ def blocks_of(name, document, variants, load, connections, payload, placement):
         if alone:
             blocks += [block(part=0, parts=1, variants=(variant.name,), rate=rate) for variant in group for rate in rates]
             continue
-        families = {}  # a variant, its twins and its steps stand in one block
+        families = {}  # a variant, its controls and its steps stand in one block
         for variant in group:
             families.setdefault(variant.family, []).append(variant.name)
         # echo-server speaks every framing: the reference joins the foreign servers in theirs
@@ -174,6 +174,6 @@ def sentences(unserved):
     """What is left out, one sentence per variant, load and reason."""
     sizes = {}
     for variant, load, connections, reason in unserved:
-        if variant.twin_of is None:
+        if variant.control_of is None:
             sizes.setdefault((variant.name, load, reason), {})[f"{connections:,}"] = None
     return tuple(f"{name} {reason}: not measured over {', '.join(at)} connections, {load}" for (name, load, reason), at in sizes.items())

@@ -59,7 +59,7 @@ def completed(document, where):
     schema = json.loads(SCHEMA_FILE.read_text())
     document.pop("$schema", None)
     fill_defaults(document, schema, schema)
-    document.setdefault("twins", [document["reference"]])
+    document.setdefault("controls", [document["reference"]])
     return document
 
 

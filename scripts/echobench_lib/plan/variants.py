@@ -18,7 +18,7 @@ NEED_S = 60  # a command that tells whether a server can run here has ended by t
 @dataclass(frozen=True)
 class Variant:
     """A server that an experiment names: one of our programs' `variant` with `options`, or any program's `command`.
-    A twin burns `burn_ns` for each request more than the variant that it is the twin of."""
+    A control burns `burn_ns` for each request more than the variant that it is the control of."""
 
     name: str
     variant: str = ""
@@ -33,20 +33,20 @@ class Variant:
     threads: int | None = None     # instead of the placement's
     cores: int | None = None       # of the servers' cores; None: all
     scaled_of: str | None = None   # the variant that this is with so many threads, on as many cores
-    twin_of: str | None = None
+    control_of: str | None = None
     burn_ns: int = 0
 
     @property
     def family(self):
-        """Whose twin, and whose step of a ladder, this is; its own name otherwise."""
-        return self.scaled_of or self.twin_of or self.name
+        """Whose control, and whose step of a ladder, this is; its own name otherwise."""
+        return self.scaled_of or self.control_of or self.name
 
     @property
     def is_foreign(self):
         return self.command is not None
 
-    def twin(self, burn):
-        return replace(self, name=f"{self.name}+{burn}", twin_of=self.name, burn_ns=parse_time_ns(burn))
+    def control(self, burn):
+        return replace(self, name=f"{self.name}+{burn}", control_of=self.name, burn_ns=parse_time_ns(burn))
 
     def refuses(self, load, connections, threads, ops=(), framing=None):
         """Why the server cannot be given so many clients that ask for `ops`, in that framing where the load names one; empty where it
@@ -92,7 +92,7 @@ def _not_built(variant):
 
 
 def available(name, document, listed, cores):
-    """{name: Variant} of the document's resolved entries with each twin behind its own, and {name: why it cannot be
+    """{name: Variant} of the document's resolved entries with each control behind its own, and {name: why it cannot be
     measured here}.  The servers have so many cores, which is what a ladder of threads goes up to."""
     variants, unavailable = {}, {}
     for entry in document["variants"]:
@@ -100,13 +100,13 @@ def available(name, document, listed, cores):
             unavailable[entry["name"]] = reason
         else:
             variants |= {variant.name: variant for variant in _scaled(_variant(entry, listed), entry.get("threads"), cores)}
-    for of in document["twins"]:
+    for of in document["controls"]:
         if of not in variants and of not in unavailable:
-            raise Usage(f"experiment {name}: a twin of '{of}': it is not among the variants")
+            raise Usage(f"experiment {name}: a control of '{of}': it is not among the variants")
         if of in variants and variants[of].is_foreign:
-            raise Usage(f"experiment {name}: a twin of '{of}': a server that is not ours cannot burn a known time")
+            raise Usage(f"experiment {name}: a control of '{of}': a server that is not ours cannot burn a known time")
     return {each.name: each for variant in variants.values() for each in
-            (variant, *(variant.twin(burn) for burn in document["burns"] if variant.name in document["twins"]))}, unavailable
+            (variant, *(variant.control(burn) for burn in document["burns"] if variant.name in document["controls"]))}, unavailable
 
 
 def _variant(entry, listed):

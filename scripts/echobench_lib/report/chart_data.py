@@ -47,10 +47,10 @@ def _over(group, groups):
 
 
 def _points(groups, loads=tuple(LOADS)):
-    """Of every row that is no twin: a twin is the same server made slower."""
+    """Of every row that is no control: a control is the same server made slower."""
     for order, group in enumerate(groups):
         for row in group.rows if group.workload.load in loads else ():
-            if row.twin_of is None:
+            if row.control_of is None:
                 yield group, row, {"variant": row.variant, "panel": _panel(group, groups), "order": order,
                                    "connections": group.workload.connections, "verdict": row.verdict}
 
@@ -168,9 +168,9 @@ def _curve_data(groups):
 
 
 def _gain_data(groups):
-    """Where several burns, or several variants, have twins: otherwise the tables say it."""
-    twins = {gain.twin for group in groups for gain in group.gains.get(COST, [])}
-    if len(twins) < 2:
+    """Where several burns, or several variants, have controls: otherwise the tables say it."""
+    controls = {gain.control for group in groups for gain in group.gains.get(COST, [])}
+    if len(controls) < 2:
         return []
     data = []
     for order, group in enumerate(groups):
@@ -179,7 +179,7 @@ def _gain_data(groups):
             interval = gain.gain
             data.append({"panel": f"{gain.of}, {_over(group, groups)}", "order": f"{gain.of} {workload.connections:09}",
                          "load": " ".join(filter(None, (LOADS[workload.load], workload.rate))), "load_order": order,
-                         "connections": workload.connections, "burn": gain.twin.rsplit("+", 1)[-1], "known_us": gain.known_ns / 1000, "gain": interval.estimate,
+                         "connections": workload.connections, "burn": gain.control.rsplit("+", 1)[-1], "known_us": gain.known_ns / 1000, "gain": interval.estimate,
                          "low": interval.low, "high": interval.high, "doubt": gain.doubt or "shown"})
     return data
 

@@ -64,7 +64,7 @@ def of_result(document, reference):
     for group in summarise(document, reference):
         workload = group.workload
         for row in group.rows:
-            if row.verdict != "valid" or row.twin_of:
+            if row.verdict != "valid" or row.control_of:
                 continue
             name = f"{row.variant}/{workload.name}"
             if workload.load != "closed" and not group.doubt(COST):

@@ -16,7 +16,7 @@ def notes(groups, document):
         lines.append(f"ratio: server CPU per request against {reference}, paired slice by slice within a run; "
                      "absolute figures are medians over restarts, without interval.")
     if any(group.gains for group in groups):
-        lines.append("gain: what a figure shows of a known slow-down, which the twin NAME+TIME burns for each request; ranked "
+        lines.append("gain: what a figure shows of a known slow-down, which the control NAME+TIME burns for each request; ranked "
                      "is only what has its gain near 1. bends: it has not. not shown: its interval is too wide to tell.")
     if any(row.rank for row in rows):
         lines.append("rank: 1 and how many cost less beyond doubt, of each pair by the 95 % interval of its difference over restarts; those "

@@ -6,7 +6,7 @@ connections stand side by side in one table.
 
 from statistics import median
 
-from ..analyse.gain import NO_TWIN
+from ..analyse.gain import NO_CONTROL
 from ..analyse.summary import COST, FIGURES, TIME
 from ..result import LOADS
 from . import blocking
@@ -86,33 +86,33 @@ def remarks(group, prefix=""):
         for gain in group.gains.get(figure, []):
             lines.append(f"{prefix}{gain_text(gain, what[figure])}" + (f": {gain.doubt}" if gain.doubt else ""))
         if not group.gains.get(figure) and figure == COST and any(row.cost_ratio for row in group.rows):
-            lines.append(f"{prefix}gain of {figure} not known: {NO_TWIN} of {group.reference} was measured")
+            lines.append(f"{prefix}gain of {figure} not known: {NO_CONTROL} of {group.reference} was measured")
     return lines
 
 
 def gains(groups):
-    """Where twins burn several times, or several variants have twins: a table for each variant, of what CPU per request
+    """Where controls burn several times, or several variants have controls: a table for each variant, of what CPU per request
     shows of each burn."""
     found = {}
     for group in groups:
         for gain in group.gains.get(COST, []):
-            found.setdefault(gain.of, {}).setdefault(gain.twin, {})[group.workload.name] = gain
+            found.setdefault(gain.of, {}).setdefault(gain.control, {})[group.workload.name] = gain
     if sum(map(len, found.values())) < 2:
         return []
     made = []
-    for of, twins in found.items():
-        known = [median(gain.known_ns for gain in by_load.values()) / 1000 for by_load in twins.values()]
-        columns = [("load", "left"), *((f"{twin.removeprefix(of)}: {us:.2f} µs", "left") for twin, us in zip(twins, known))]
-        loads = [group.workload.name for group in groups if any(group.workload.name in by_load for by_load in twins.values())]
+    for of, controls in found.items():
+        known = [median(gain.known_ns for gain in by_load.values()) / 1000 for by_load in controls.values()]
+        columns = [("load", "left"), *((f"{control.removeprefix(of)}: {us:.2f} µs", "left") for control, us in zip(controls, known))]
+        loads = [group.workload.name for group in groups if any(group.workload.name in by_load for by_load in controls.values())]
         rows = [(None, [load, *(f"{plus_minus(gain.gain)} {gain.doubt}".rstrip() if (gain := by_load.get(load)) else ABSENT
-                                for by_load in twins.values())]) for load in loads]
-        made.append(Table(f"gain of CPU per request, {of}: what it shows of what a twin has really burnt", columns, rows))
+                                for by_load in controls.values())]) for load in loads]
+        made.append(Table(f"gain of CPU per request, {of}: what it shows of what a control has really burnt", columns, rows))
     return made
 
 
 def gain_text(gain, what="of CPU"):
     """`gain 1.11 ± 0.14: a known 1.05 µs (epoll+1us) shows as 1.17 ± 0.15 µs of CPU`."""
-    return (f"gain {plus_minus(gain.gain)}: a known {gain.known_ns / 1000:.2f} µs ({gain.twin}) shows as "
+    return (f"gain {plus_minus(gain.gain)}: a known {gain.known_ns / 1000:.2f} µs ({gain.control}) shows as "
             f"{plus_minus(gain.shown_ns.scaled(1e-3))} µs {what}")
 
 

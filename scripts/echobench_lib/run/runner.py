@@ -175,7 +175,7 @@ class Runner:
 
     def _is_unavailable(self, name):
         variant, known = self._experiment.variants[name], self.document["unavailable"]
-        return not {name, variant.twin_of, variant.scaled_of}.isdisjoint(known)
+        return not {name, variant.control_of, variant.scaled_of}.isdisjoint(known)
 
     def _complete(self, cell, block, restart, rate, server, end):
         """Adds to echo-load's cell what only we know."""
@@ -192,8 +192,8 @@ class Runner:
         if block.pattern:
             workload["pattern"] = dict(block.pattern)
         cell.update(block=block.name, restart=restart, load=block.load, workload=workload)
-        if server.variant.twin_of:
-            cell["twin"] = {"of": server.variant.twin_of, "burn_ns": server.variant.burn_ns}
+        if server.variant.control_of:
+            cell["control"] = {"of": server.variant.control_of, "burn_ns": server.variant.burn_ns}
         if server.variant.scaled_of:
             cell["scaled"] = {"of": server.variant.scaled_of, "threads": server.variant.threads}
         cell.setdefault("server", {}).update(command=server.command, stopped=server.stopped)

@@ -5,12 +5,12 @@ import json
 import pytest
 from conftest import SMALL, run_experiment
 
-FOUR = {**SMALL, "restarts": 4, "twins": ["epoll"], "loads": [{"load": "crr", "connections": [10, 1000]}]}
+FOUR = {**SMALL, "restarts": 4, "controls": ["epoll"], "loads": [{"load": "crr", "connections": [10, 1000]}]}
 
 
 @pytest.fixture(autouse=True)
 def straight(monkeypatch):
-    """The fake shows the twin's slow-down in every load."""
+    """The fake shows the control's slow-down in every load."""
     monkeypatch.setenv("FAKE_STRAIGHT", "1")
 
 
@@ -190,10 +190,10 @@ def test_a_figure_whose_gain_is_not_shown_judges_nothing(echobench, measure, mon
     assert "CPU per request not judged in 4 of 4 cells: bends in A" in done.stdout
 
 
-def test_without_a_twin_nothing_is_judged(echobench, measure):
-    experiment = {**FOUR, "twins": []}
+def test_without_a_control_nothing_is_judged(echobench, measure):
+    experiment = {**FOUR, "controls": []}
     done = echobench("compare", measure("a", experiment), measure("b", experiment), "--fail-over", "10%")
-    assert done.returncode == 2 and "CPU per request not judged in 4 of 4 cells: no twin in A" in done.stdout
+    assert done.returncode == 2 and "CPU per request not judged in 4 of 4 cells: no control in A" in done.stdout
 
 
 def test_costs_at_equal_load_and_at_saturation_are_judged(echobench, measure):

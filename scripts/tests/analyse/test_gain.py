@@ -28,20 +28,20 @@ def test_without_an_interval_nothing_is_shown():
 
 def test_the_narrowest_gain_of_the_reference_decides():
     found = [of(0.2, 1.9, known=200), of(0.95, 1.05, known=2000), of(0.1, 0.2, base="thread-pool")]
-    assert doubt(found, "epoll") == "" and doubt(found, "thread-pool") == "bends" and doubt(found, "fiber") == "no twin"
+    assert doubt(found, "epoll") == "" and doubt(found, "thread-pool") == "bends" and doubt(found, "fiber") == "no control"
 
 
-def cell(variant, cpu_us, burnt_ns=0, restart=0, twin=None, **more):
+def cell(variant, cpu_us, burnt_ns=0, restart=0, control=None, **more):
     return {"block": "b", "restart": restart, "variant": variant, "load": "equal-load", "verdict": "valid", "workload": {},
             "server": {"stopped": {"burnt_ns": burnt_ns * 500, "requests": 500}},
             "slices": [{"index": index, "requests": 100, "requests_total": 100, "elapsed_ns": 1_000_000,
                         "server_cpu_ns": round(100 * 1000 * us)} for index, us in enumerate(cpu_us)],
-            **({"twin": {"of": twin, "burn_ns": 1000}} if twin else {}), **more}
+            **({"control": {"of": control, "burn_ns": 1000}} if control else {}), **more}
 
 
 def test_gain_is_the_rise_by_what_was_really_burnt():
-    cells = [cell("epoll", [8, 9, 10]), cell("epoll+1us", [9.05, 10.1, 11.0], 1050, twin="epoll"),
-             cell("epoll", [7, 7, 7], restart=1), cell("epoll+1us", [8, 8, 8], 1000, restart=1, twin="epoll")]
+    cells = [cell("epoll", [8, 9, 10]), cell("epoll+1us", [9.05, 10.1, 11.0], 1050, control="epoll"),
+             cell("epoll", [7, 7, 7], restart=1), cell("epoll+1us", [8, 8, 8], 1000, restart=1, control="epoll")]
     found, = gain.gains(cells, summary.slice_cpu)
     assert found.known_ns == 1025
     assert found.gain.units == 2 and found.gain.unit == "restart"
@@ -50,29 +50,29 @@ def test_gain_is_the_rise_by_what_was_really_burnt():
 
 
 def test_with_one_restart_the_interval_is_over_its_rounds():
-    found, = gain.gains([cell("epoll", [8, 9, 10]), cell("epoll+1us", [9, 10, 11.3], 1000, twin="epoll")], summary.slice_cpu)
+    found, = gain.gains([cell("epoll", [8, 9, 10]), cell("epoll+1us", [9, 10, 11.3], 1000, control="epoll")], summary.slice_cpu)
     assert (found.gain.unit, found.gain.units) == ("round", 3)
 
 
 def test_what_both_burn_is_no_known_slow_down():
-    cells = [cell("epoll", [16, 16], 8000), cell("epoll+1us", [17, 17], 9000, twin="epoll")]
+    cells = [cell("epoll", [16, 16], 8000), cell("epoll+1us", [17, 17], 9000, control="epoll")]
     found, = gain.gains(cells, summary.slice_cpu)
     assert found.known_ns == 1000 and found.gain.estimate == pytest.approx(1)
 
 
-def test_a_twin_that_says_nothing_of_its_burning_shows_nothing():
-    twin = cell("epoll+1us", [9, 9], twin="epoll")
-    assert gain.gains([cell("epoll", [8, 8]), twin], summary.slice_cpu) == [], "it burnt no more than the other"
-    del twin["server"]["stopped"]["burnt_ns"]
-    assert gain.gains([cell("epoll", [8, 8]), twin], summary.slice_cpu) == []
+def test_a_control_that_says_nothing_of_its_burning_shows_nothing():
+    control = cell("epoll+1us", [9, 9], control="epoll")
+    assert gain.gains([cell("epoll", [8, 8]), control], summary.slice_cpu) == [], "it burnt no more than the other"
+    del control["server"]["stopped"]["burnt_ns"]
+    assert gain.gains([cell("epoll", [8, 8]), control], summary.slice_cpu) == []
     assert burnt_ns_per_request({"server": {"stopped": None}}) is None and burnt_ns_per_request({}) is None
 
 
 def test_the_ballast_that_was_burnt_is_taken_off():
     plain = cell("epoll", [18, 18], 8100, load="saturation", workload={"ballast_ns": 8000})
-    twin = cell("epoll+1us", [19, 19], 9000, twin="epoll", workload={"ballast_ns": 8000})
+    control = cell("epoll+1us", [19, 19], 9000, control="epoll", workload={"ballast_ns": 8000})
     assert summary.cost_of(plain) == pytest.approx(9900)
-    assert summary.cost_of(twin) == pytest.approx(19_000 - 8000), "its own burn is part of its cost"
+    assert summary.cost_of(control) == pytest.approx(19_000 - 8000), "its own burn is part of its cost"
     plain["server"]["stopped"] = None
     assert summary.cost_of(plain) is None
 

@@ -22,7 +22,7 @@ def expand_document(name, document, listed=LISTED, cores=2):
 
 
 def expand(write, loads, variants=("iterative", "epoll", "thread-pool"), **more):
-    path = write({"summary": "s", "variants": list(variants), "loads": loads, "twins": [], **more})
+    path = write({"summary": "s", "variants": list(variants), "loads": loads, "controls": [], **more})
     return expand_document(*experiment.load_document(path))
 
 
@@ -58,7 +58,7 @@ def test_quick_is_the_matrix_that_it_should_be(quick):
     assert all(block.payload_bytes == 64 and block.framing == "frame" for block in quick.blocks)
 
 
-def test_every_block_holds_the_reference_and_its_twin_and_fits_one_process(quick):
+def test_every_block_holds_the_reference_and_its_control_and_fits_one_process(quick):
     for block in quick.blocks:
         assert {"epoll", "epoll+1us"} <= set(block.variants)
         assert block.load == "crr" or block.connections * len(block.variants) <= 15_000
@@ -93,18 +93,18 @@ def test_a_share_of_a_capacity_that_nobody_measures_is_refused(write):
         (5000, None, "equal-load/5000/c50/64B/frame"), (100, None, "equal-load/100/c50/64B/frame")]
 
 
-def test_a_variant_and_its_twins_stand_in_one_block(write):
-    made = expand(write, closed(2500), ("thread-pool", "asio-callback", "epoll"), twins=["epoll", "thread-pool"],
+def test_a_variant_and_its_controls_stand_in_one_block(write):
+    made = expand(write, closed(2500), ("thread-pool", "asio-callback", "epoll"), controls=["epoll", "thread-pool"],
                   burns=["1us", "2us"])
     assert [block.variants for block in made.blocks] == [
         ("thread-pool", "thread-pool+1us", "thread-pool+2us", "epoll", "epoll+1us", "epoll+2us"),
         ("asio-callback", "epoll", "epoll+1us", "epoll+2us")]
-    assert made.variants["thread-pool+2us"].burn_ns == 2000 and made.variants["thread-pool+2us"].twin_of == "thread-pool"
+    assert made.variants["thread-pool+2us"].burn_ns == 2000 and made.variants["thread-pool+2us"].control_of == "thread-pool"
 
 
-def test_what_a_server_burns_is_the_ballast_and_what_its_twin_burns(write):
+def test_what_a_server_burns_is_the_ballast_and_what_its_control_burns(write):
     made = expand(write, [{"load": "saturation", "connections": [5], "ballast": "6us"}, {"load": "saturation", "connections": [6]}],
-                  ("epoll", {"name": "other", "variant": "epoll", "options": ["--backlog", "7"]}), twins=["epoll"])
+                  ("epoll", {"name": "other", "variant": "epoll", "options": ["--backlog", "7"]}), controls=["epoll"])
     first, second = made.blocks
     options = {name: blocks.server_options(variant, first) for name, variant in made.variants.items()}
     assert options == {"epoll": ["--burn", "6us"], "epoll+1us": ["--burn", "7us"], "other": ["--backlog", "7", "--burn", "6us"]}
@@ -117,7 +117,7 @@ def test_a_foreign_server_is_left_out_where_it_would_have_to_burn(write):
     assert all("mine" not in block.variants for block in made.blocks)
     assert made.unserved == ("mine cannot burn a ballast: not measured over 5 connections, saturation",)
     with pytest.raises(Usage, match="a server that is not ours cannot burn"):
-        expand(write, closed(5), ("epoll", mine), twins=["mine"])
+        expand(write, closed(5), ("epoll", mine), controls=["mine"])
 
 
 def test_a_variant_gets_only_what_it_holds(write):
@@ -190,7 +190,7 @@ SLOW = {"op": "work:10ms", "connections": 2, "rate": 20}
 
 def test_beside_another_load_one_server_is_measured_at_a_time(write):
     loads = [{"load": "open", "connections": [50], "rates": [1000], **more} for more in ({"sliced": False}, {"beside": SLOW}, {})]
-    made = expand(write, loads, twins=["epoll"])
+    made = expand(write, loads, controls=["epoll"])
     assert [(block.name, block.variants) for block in made.blocks] == [
         ("open/1000/c50/64B/frame/epoll", ("epoll",)), ("open/1000/c50/64B/frame/thread-pool", ("thread-pool",)),
         ("open/1000/c50/64B/frame/beside-work:10ms+c2+20/epoll", ("epoll",)),
@@ -277,7 +277,7 @@ def test_defaults_are_filled_in(write):
     _, document = experiment.load_document(write({"summary": "s", "variants": ["epoll"], "loads": closed(1)}))
     assert document["framing"] == "frame" and document["payloads"] == [64] and document["reference"] == "epoll"
     assert document["placement"] == {"server_threads": 1, "server_cpus": "auto", "client_cpus": "auto"}
-    assert document["loads"][0]["rounds"] == 5 and document["twins"] == ["epoll"] and document["burns"] == ["1us"]
+    assert document["loads"][0]["rounds"] == 5 and document["controls"] == ["epoll"] and document["burns"] == ["1us"]
 
 
 def test_every_stored_experiment_is_valid():

@@ -7,7 +7,7 @@ import pytest
 from conftest import SMALL, run_echobench
 
 
-EXPERIMENT = {**SMALL, "variants": ["thread-pool", "epoll"], "twins": ["epoll"], "restarts": 4, "loads": [
+EXPERIMENT = {**SMALL, "variants": ["thread-pool", "epoll"], "controls": ["epoll"], "restarts": 4, "loads": [
     {"load": "closed", "connections": [100], "duration": "1s"}, {"load": "equal-load", "connections": [100], "rates": ["half"]}]}
 
 
@@ -37,7 +37,7 @@ def test_what_cannot_be_believed_is_not_exported(result, measure):
     assert "throughput" not in bent["thread-pool/closed/c100/64B/frame"], "a slow-down does not show in it"
     found = json.loads(exported(result, "bmf"))
     assert "epoll/closed/c100/64B/frame" not in found, "its client was the bottleneck"
-    assert not any("+1us" in name for name in found), "a twin is made slower on purpose"
+    assert not any("+1us" in name for name in found), "a control is made slower on purpose"
 
 
 def test_github_gets_what_is_better_when_it_is_less(result):

@@ -12,7 +12,7 @@ from conftest import SMALL, run_echobench, run_experiment
 
 from echobench_lib import documents
 
-EXPERIMENT = {**SMALL, "restarts": 2, "variants": ["asio-callback", "thread-per-connection", "epoll"], "twins": ["epoll"],
+EXPERIMENT = {**SMALL, "restarts": 2, "variants": ["asio-callback", "thread-per-connection", "epoll"], "controls": ["epoll"],
               "loads": [{"load": "equal-load", "connections": [100], "rates": ["half"]}, {"load": "saturation", "connections": [100]}, {"load": "closed", "connections": [100, 1000], "duration": "1s"}]}
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 in_browser = pytest.mark.skipif(not CHROMIUM, reason="no chromium here")
@@ -125,10 +125,10 @@ def test_a_chart_speaks_to_a_keyboard_and_is_a_table_too(folder, tmp_path):
       place.focus();
       const said = [];
       for (const key of ['ArrowRight', 'ArrowRight', 'ArrowLeft', 'x']) { press(key); said.push(figure.querySelector('.said').textContent); }
-      const twin = figure.querySelector('details');
-      twin.open = true;
+      const table = figure.querySelector('details');
+      table.open = true;
       await new Promise(done => setTimeout(done, 100));
-      return {said, role: place.getAttribute('aria-label'), table: twin.querySelector('table').innerText, file: await (await fetch(
+      return {said, role: place.getAttribute('aria-label'), table: table.querySelector('table').innerText, file: await (await fetch(
         figure.querySelector('a[download]').href)).text(), name: figure.querySelector('a[download]').download};""")
     first, second, back, other = found["said"]
     assert "variant: " in first and "variant: " in second and first != second and back == first == other

@@ -14,7 +14,7 @@ from echobench_lib.report import chart_data, charts, columns, page, tables
 from echobench_lib.report.notes import notes as notes_on
 
 EVERYTHING = {**SMALL, "restarts": 2, "variants": ["iterative", "asio-callback", "thread-per-connection", "epoll"],
-              "twins": ["epoll", "asio-callback"], "loads": [
+              "controls": ["epoll", "asio-callback"], "loads": [
     {"load": "equal-load", "connections": [100], "rates": ["light", "half", "heavy"]},
     {"load": "saturation", "connections": [100]},
     {"load": "closed", "connections": [1, 100, 1000], "duration": "1s"},
@@ -179,7 +179,7 @@ def test_gains_stand_below_each_table(reported):
     assert re.search(r"^gain 0\.\d\d|1\.\d\d ± \d+\.\d\d: a known 1\.05 µs \(epoll\+1us\) shows as", table, re.M)
 
 
-def test_gains_of_several_twins_stand_in_tables_of_their_own(reported):
+def test_gains_of_several_controls_stand_in_tables_of_their_own(reported):
     folder, output = reported
     _, groups = groups_of(folder)
     made = tables.gains(groups)
@@ -278,7 +278,7 @@ def test_plain_echo_load_output_is_reported_too(echobench, reported, tmp_path):
     document = json.loads((reported[0] / "result.json").read_text())
     cells = [cell for cell in document["cells"] if cell["restart"] == 0 and cell["block"] == "closed/c1000/64B/frame"]
     for cell in cells:
-        for key in ("restart", "block", "load", "workload", "checks", "twin"):
+        for key in ("restart", "block", "load", "workload", "checks", "control"):
             cell.pop(key, None)
     plain = {key: document[key] for key in ("schema_version", "tool", "host", "argv")}
     plain.update(config={"payload_bytes": 64, "framing": "frame", "pipeline": 1, "rate_per_s": 5000, "busy_poll": True}, cells=cells)

@@ -28,10 +28,10 @@ class Chart {
     delete spec.title;
     this.said = element('p', {className: 'said soft'});
     this.said.setAttribute('aria-live', 'polite');
-    const twin = this.twin = element('details', {}, element('summary', {textContent: 'its figures as a table'}));
-    twin.addEventListener('toggle', () => twin.open && this.tell(twin));
+    const table = this.table = element('details', {}, element('summary', {textContent: 'its figures as a table'}));
+    table.addEventListener('toggle', () => table.open && this.fill(table));
     this.figure.prepend(element('figcaption', {}, element('b', {textContent: text}), ...[subtitle].flat().map(line => element('span', {textContent: line}))));
-    this.figure.append(this.said, element('div', {className: 'tools'}, this.link(name), twin));
+    this.figure.append(this.said, element('div', {className: 'tools'}, this.link(name), table));
     this.place.tabIndex = 0;
     spec.description = `${text}: a chart; arrow keys go through its marks`;
     this.place.addEventListener('keydown', event => this.key(event));
@@ -54,7 +54,7 @@ class Chart {
   async draw() {
     const {spec, place} = this, unit = unitOf(spec), facet = spec.facet || {}, values = spec.data.values;
     this.figure.hidden = !values.length;
-    if (this.twin.open) this.tell(this.twin);
+    if (this.table.open) this.fill(this.table);
     if (!values.length) return;
     const room = place.clientWidth;
     if (this.columns) spec.columns = Math.max(1, Math.min(this.columns, Math.floor(room / PHONE)));
@@ -87,15 +87,15 @@ class Chart {
   }
 
   // The points, with the names that their tooltips give them; where there are many, those that the spec names.
-  tell(twin) {
-    const {facet = {}, data, usermeta = {}} = this.spec, only = usermeta.twin;
+  fill(place) {
+    const {facet = {}, data, usermeta = {}} = this.spec, only = usermeta.table;
     const panels = [facet, facet.row, facet.column].filter(each => each && each.field).map(({field}) => ({field, title: ''}));
     const fields = fieldsOf(this.spec), columns = [...panels.filter(panel => !fields.some(({field}) => field === panel.field)), ...fields];
     const rows = data.values.filter(point => !only || only.values.includes(point[only.field]));
     const table = element('table', {}, element('thead', {}, element('tr', {}, ...columns.map(({title}) => element('th', {textContent: title, scope: 'col'})))),
       element('tbody', {}, ...rows.map(point => element('tr', {}, ...columns.map(({field}) =>
         element('td', {textContent: written(point[field]), className: typeof point[field] === 'number' ? 'right' : ''}))))));
-    twin.replaceChildren(twin.firstChild, element('div', {className: 'scroll'}, table));
+    place.replaceChildren(place.firstChild, element('div', {className: 'scroll'}, table));
   }
 }
 
