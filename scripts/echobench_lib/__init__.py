@@ -5,7 +5,7 @@ Knows the programs echo-server and echo-load only by their command lines and the
     plan        what to measure: an experiment expanded into blocks of variants, and which CPUs they get
     run         starts servers, drives them, stores every cell
     result      a result file: schema, access, what a cell's identity is
-    analyse     statistics, the rows of a table, gains, two results side by side
+    analyse     statistics, the rows of a table, recoveries, two results side by side
     report      tables, charts, index.html
     count       another kind of result: instructions, system calls, allocations, exact on a busy host, too
     micro       another kind of result: what the primitives under the models cost

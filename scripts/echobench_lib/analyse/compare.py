@@ -1,7 +1,7 @@
 """Two result files side by side, by each cell's ratio to its own file's reference.
 
 That ratio was paired slice by slice within a run, so that a slower day or another machine cancels out.  Restarts are
-the unit; absolute figures are shown, without interval.  A figure whose gain is not shown in both files judges nothing."""
+the unit; absolute figures are shown, without interval.  A figure is judged only if its control passed in both files."""
 
 import math
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from .statistics import change, trimmed_mean
 from .summary import COST, FIGURES, TIME, cell_log_ratios, log_ratios, slice_cost, slice_rate, sound_verdicts, summarise
 
 RATE_TOLERANCE = 0.25  # loads at rates further apart were not asked the same
-LATENCY = "p50"        # response time, where arrivals are the same for all: it has no gain to be shown
+LATENCY = "p50"        # response time, where arrivals are the same for all: it has no control
 SEEN = 1 + norm.ppf(0.9) / norm.ppf(0.975)  # half widths of a 95 % interval: what nine of ten such intervals would tell from no difference
 WORDS = {COST: ("cheaper", "dearer"), TIME: ("slower", "faster"), LATENCY: ("faster", "slower")}  # below 1, above it
 
@@ -176,7 +176,7 @@ def _why_unjudged(figure, workload, groups, rows):
     if figure == LATENCY:
         return ""
     if figure == COST and workload.load == "closed":
-        return "bends by its nature"
+        return "biased by the closed loop"
     if figure == TIME and any(row.is_bound or group.row(group.reference).is_bound for row, group in zip(rows, groups)):
         return "client-bound"
     return next((f"{doubt} in {side}" for side, group in zip("AB", groups) if (doubt := group.doubt(figure))), "")

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 
 from ..result import workload_of
 from ..result.histogram import Histogram, decode, merge
-from . import connections, gain
+from . import connections, recovery
 from .statistics import Interval, log_ratio, over_restarts, paired, trimmed_mean, trimmed_mean_interval
 
 PRECEDENCE = ("wrong-replies", "errors", "client-bound", "starved", "unsaturated", "valid")
 PERCENTILES = ("p50", "p99", "p99.9")
 LEAST_CPU_NS_FOR_SHARES = 400_000_000  # 100 ticks of 250 Hz
-COST, TIME = "CPU per request", "throughput"  # figures that have a gain
+COST, TIME = "CPU per request", "throughput"  # figures that have a recovery
 FIGURES = {"equal-load": (COST,), "saturation": (COST,), "ping-pong": (COST,), "open": (), "closed": (COST, TIME),
            "stream": (),
            "crr": (COST, TIME), "idle": ()}
@@ -68,14 +68,14 @@ class Row:
 
 @dataclass
 class Group:
-    """One table: every variant under one workload.  `gains` holds what each figure shows of the controls' burning."""
+    """One table: every variant under one workload.  `recoveries` {figure: a Recovery for each control}."""
 
     workload: object
     rate_per_s: float | None
     reference: str
     rows: list
     restarts: int
-    gains: dict
+    recoveries: dict
     unavailable: dict = field(default_factory=dict)  # {variant: why it could not run there}
 
     def row(self, variant):
@@ -88,12 +88,12 @@ class Group:
 
     def doubt(self, figure):
         """Why `figure` must be neither ranked nor judged; empty where it may be."""
-        return gain.doubt(self.gains.get(figure, []), self.reference)
+        return recovery.doubt(self.recoveries.get(figure, []), self.reference)
 
     def unranked(self, figure):
-        """The same, but that a result without controls is ranked all the same: that its gain is not known stands below it."""
+        """The same, but a result without controls is ranked all the same: a line below its table says that it had none."""
         doubt = self.doubt(figure)
-        return "" if doubt == gain.NO_CONTROL else doubt
+        return "" if doubt == recovery.NO_CONTROL else doubt
 
 
 def summarise(document, reference):
@@ -137,7 +137,7 @@ def _group(workload, cells, reference, threads):
     sound = [cell for cell in cells if is_sound(cell)]
     threads = next((cell["scaled"]["threads"] for cell in cells if cell["variant"] == reference and "scaled" in cell), threads)
     figures = {COST: slice_cpu, TIME: lambda piece: threads / rate if (rate := slice_rate(piece)) else 0}
-    found = {figure: gain.gains(sound, figures[figure]) for figure in FIGURES[workload.load]}
+    found = {figure: recovery.recoveries(sound, figures[figure]) for figure in FIGURES[workload.load]}
     rows = [_row(variant, cells, reference) for variant in dict.fromkeys(cell["variant"] for cell in cells)]
     rates = [cell["workload"]["rate_per_s"] for cell in cells if "rate_per_s" in cell["workload"]]
     group = Group(workload, rates[0] if rates else None, reference, rows, len({cell["restart"] for cell in cells}), found)
@@ -147,7 +147,7 @@ def _group(workload, cells, reference, threads):
 
 
 def _order(group):
-    """The cheapest first, the controls last.  By cost where its gain is shown; in the order of the experiment where not.
+    """The cheapest first, the controls last.  By cost if its control passed, else in the order of the experiment.
     A plain closed loop is ranked by nothing: where the client was the bottleneck its throughput is a bound."""
     ranked = group.is_ranked  # the rows cannot be asked while they are sorted
 
@@ -179,7 +179,7 @@ def _rank(group):
 
 
 def is_sound(cell):
-    """Whether a cell's figures may enter ratios, gains and medians of cost: not where replies or connections were lost,
+    """Whether a cell's figures may enter ratios, recoveries and medians of cost: not where replies or connections were lost,
     nor where a load that was to be equal, or a server that was to be saturated, was not."""
     return cell["verdict"] in sound_verdicts(cell["load"]) and (cell["load"] != "saturation" or is_saturated(cell))
 
@@ -267,7 +267,7 @@ def ballast_ns_per_request(cell):
     asked = cell["workload"].get("ballast_ns", 0)
     if not asked:
         return 0
-    burnt = gain.burnt_ns_per_request(cell)
+    burnt = recovery.burnt_ns_per_request(cell)
     return None if burnt is None else burnt * asked / (asked + cell.get("control", {}).get("burn_ns", 0))
 
 

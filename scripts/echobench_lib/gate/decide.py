@@ -95,7 +95,7 @@ class Figure:
     def why(self, found):
         """A sentence to that verdict."""
         if found == UNMEASURED:
-            return f"{self.name}: what it shows of a known slow-down {self.doubt}: it cannot tell of this one"
+            return f"{self.name}: {self.doubt}: it did not show a known slow-down, so it cannot show this one"
         told = f"{self.name} {self.text}"
         if found == REGRESSED:
             return f"{told}: above the margin of {100 * self.margin:g} %, and again in an independent second round"

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from scipy import stats
 
 from .. import Failure, Usage, doctor, documents
-from ..analyse.gain import burnt_ns_per_request
+from ..analyse.recovery import burnt_ns_per_request
 from ..analyse.summary import cost_of, is_sound, summarise
 from ..report import charts
 from ..report.terminal import plain_table

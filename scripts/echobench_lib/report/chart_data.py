@@ -28,7 +28,7 @@ def of_groups(groups):
 def _of_groups(groups):
     closed = _closed_data(groups)
     return {"ladder": _ladder_data(groups), "cost-ratio": _ratio_data(groups), "cost-curve": _curve_data(groups),
-            "cpu-split": _split_data(groups), "gain": _gain_data(groups), "throughput": closed,
+            "cpu-split": _split_data(groups), "recovery": _recovery_data(groups), "throughput": closed,
             "latency-by-load": _load_data(groups), "latency": _latency_data(groups), "fairness": _fairness_data(groups), "memory": _memory_data(groups),
             "connecting": _connecting_data(groups), "bent-cost": [point for point in closed if point["cpu_us"] is not None],
             "blocking": _blocking_data(groups), "scaling": _scaling_data(groups)}
@@ -93,7 +93,7 @@ def _ladder_data(groups):
 
 
 def _why_hatched(row, group):
-    why = row.verdict if row.verdict != "valid" else f"gain {doubt}" if (doubt := group.unranked(COST)) else ""
+    why = row.verdict if row.verdict != "valid" else group.unranked(COST)
     return f"  {why}" if why else ""
 
 
@@ -167,20 +167,20 @@ def _curve_data(groups):
     return data
 
 
-def _gain_data(groups):
+def _recovery_data(groups):
     """Where several burns, or several variants, have controls: otherwise the tables say it."""
-    controls = {gain.control for group in groups for gain in group.gains.get(COST, [])}
+    controls = {recovery.control for group in groups for recovery in group.recoveries.get(COST, [])}
     if len(controls) < 2:
         return []
     data = []
     for order, group in enumerate(groups):
         workload = group.workload
-        for gain in group.gains.get(COST, []):
-            interval = gain.gain
-            data.append({"panel": f"{gain.of}, {_over(group, groups)}", "order": f"{gain.of} {workload.connections:09}",
+        for recovery in group.recoveries.get(COST, []):
+            interval = recovery.ratio
+            data.append({"panel": f"{recovery.of}, {_over(group, groups)}", "order": f"{recovery.of} {workload.connections:09}",
                          "load": " ".join(filter(None, (LOADS[workload.load], workload.rate))), "load_order": order,
-                         "connections": workload.connections, "burn": gain.control.rsplit("+", 1)[-1], "known_us": gain.known_ns / 1000, "gain": interval.estimate,
-                         "low": interval.low, "high": interval.high, "doubt": gain.doubt or "shown"})
+                         "connections": workload.connections, "burn": recovery.control.rsplit("+", 1)[-1], "known_us": recovery.known_ns / 1000, "recovery": interval.estimate,
+                         "low": interval.low, "high": interval.high, "outcome": recovery.outcome})
     return data
 
 

@@ -69,6 +69,11 @@ def verdict_of_all(rows):
     return worst + (f" ({spoilt} of {len(cells)})" if 0 < spoilt < len(cells) else "")
 
 
+def plus_minus_percent(interval):
+    """`86 ± 29 %`, of a ratio."""
+    return f"{100 * interval.estimate:.0f}" + (f" ± {100 * interval.half_width:.0f} %" if interval.has_bounds else " % (no interval)")
+
+
 def plus_minus(interval):
     return f"{interval.estimate:.2f}" + (f" ± {interval.half_width:.2f}" if interval.has_bounds else " (no interval)")
 

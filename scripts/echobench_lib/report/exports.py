@@ -1,5 +1,5 @@
-"""A result in the form that other tools track over time, of what can be believed in it: rows that are valid, costs whose gain is
-shown; counts, which are exact.
+"""A result in the form that other tools track over time, of what can be believed in it: rows that are valid, costs whose control
+passed; counts, which are exact.
 
     bmf     Bencher Metric Format: {benchmark: {measure: {value, lower_value, upper_value}}}
     github  github-action-benchmark's customSmallerIsBetter: [{name, unit, value, range}]

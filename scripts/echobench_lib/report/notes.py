@@ -15,9 +15,9 @@ def notes(groups, document):
     if any(row.cost_ratio for row in rows):
         lines.append(f"ratio: server CPU per request against {reference}, paired slice by slice within a run; "
                      "absolute figures are medians over restarts, without interval.")
-    if any(group.gains for group in groups):
-        lines.append("gain: what a figure shows of a known slow-down, which the control NAME+TIME burns for each request; ranked "
-                     "is only what has its gain near 1. bends: it has not. not shown: its interval is too wide to tell.")
+    if any(group.recoveries for group in groups):
+        lines.append("recovery: how much of a known slow-down a figure shows; the control NAME+TIME burns that time for each request. A figure is "
+                     "ranked only if its control passed. biased: the interval lies outside 80 to 125 %. inconclusive: it is wider than ± 40 %.")
     if any(row.rank for row in rows):
         lines.append("rank: 1 and how many cost less beyond doubt, of each pair by the 95 % interval of its difference over restarts; those "
                      "that cannot be told apart share one.")

@@ -8,7 +8,7 @@ import jinja2
 from markupsafe import Markup
 
 from .. import documents
-from ..analyse import gain
+from ..analyse import recovery
 from ..analyse.summary import COST
 from ..result import LOADS
 from . import blocking, charts, companions, scaling, tables
@@ -84,7 +84,7 @@ def render(document, groups, drawn, specs, libraries, beside=None, held=None):
                  document=document, held=held["result"], reference=reference,
                  drawn=dict.fromkeys(drawn, _WITHOUT_SCRIPT) if document.get("lean") else drawn, companions=parts,
                  own=[chart["name"] for chart in specs if chart["name"] not in of_parts],
-                 failed=[run for run in runs if "error" in run], tables=_tables(groups), gains=tables.gains(groups),
+                 failed=[run for run in runs if "error" in run], tables=_tables(groups), recoveries=tables.recoveries(groups),
                  scaling=[replace(each, rows=[(None, texts) for _, texts in each.rows]) for each in scaling.tables(groups)],
                  families={variant: charts.family_of(variant) for variant in dict.fromkeys(
                      [*(row.variant for row in rows), *charts.shown(specs), *(name for group in groups for name in group.unavailable),
@@ -92,7 +92,7 @@ def render(document, groups, drawn, specs, libraries, beside=None, held=None):
                  connections=sorted({group.workload.connections for group in groups}),
                  palette=charts.colours(dict.fromkeys(row.variant for row in rows)),
                  notes=notes(groups, document), doubts=tables.doubts(groups), verdicts=VERDICTS,
-                 settings=json.dumps(settings, indent=1) if settings else "", least=gain.LEAST, most=gain.MOST, widest=gain.WIDEST,
+                 settings=json.dumps(settings, indent=1) if settings else "", least=f"{100 * recovery.LEAST:g}", most=f"{100 * recovery.MOST:g}", widest=f"{100 * recovery.WIDEST:g}",
                  commands=[*servers, *([" ".join(run["argv"]) for run in runs if run["argv"]] or [" ".join(document["argv"])])])
 
 
@@ -123,7 +123,7 @@ def _tables(groups):
 
 
 def _cells(table, row, texts):
-    """Those with a figure that must not be relied on, for its row is not valid or its column's gain is not shown, are marked to be
+    """Those with a figure that must not be relied on, for its row is not valid or its column's control did not pass, are marked to be
     hatched; the verdict or the heading says why."""
     of_cost = _OF_COST if any(group.unranked(COST) for group in table.groups) and len(table.groups) == 1 else set()
     cells = []
@@ -131,8 +131,8 @@ def _cells(table, row, texts):
         if name == VERDICT[0] or row is None and number == len(texts) - 1:
             cells.append((text, row.verdict if row else "unavailable"))
             continue
-        bends = name == BENT_COST[0] or name.endswith((f"({gain.NOT_SHOWN})", f"({gain.BENDS})"))
-        is_doubtful = number and row and text != ABSENT and (row.verdict != "valid" or name in of_cost or bends)
+        is_biased = name == BENT_COST[0] or name.endswith((f"control {recovery.BIASED})", f"control {recovery.INCONCLUSIVE})"))
+        is_doubtful = number and row and text != ABSENT and (row.verdict != "valid" or name in of_cost or is_biased)
         cells.append((text, f"{justify} doubt") if is_doubtful else text)
     return cells
 

@@ -6,13 +6,13 @@ connections stand side by side in one table.
 
 from statistics import median
 
-from ..analyse.gain import NO_CONTROL
+from ..analyse.recovery import NO_CONTROL
 from ..analyse.summary import COST, FIGURES, TIME
 from ..result import LOADS
 from . import blocking
 from ..units import format_time_ns
 from .columns import (ABSENT, COLUMNS, INTERVAL, RANK, RATIO, USER, VARIANT, VERDICT, WAKEUPS, cost_text, optional, plus_minus,
-                      verdict_of_all)
+                      plus_minus_percent, verdict_of_all)
 from .chart_data import MAIN_RATES
 from .table import Table, unavailable_rows
 
@@ -83,37 +83,37 @@ def remarks(group, prefix=""):
     what = {COST: "of CPU", TIME: "of a CPU's time, by throughput"}
     lines = []
     for figure in FIGURES[group.workload.load]:
-        for gain in group.gains.get(figure, []):
-            lines.append(f"{prefix}{gain_text(gain, what[figure])}" + (f": {gain.doubt}" if gain.doubt else ""))
-        if not group.gains.get(figure) and figure == COST and any(row.cost_ratio for row in group.rows):
-            lines.append(f"{prefix}gain of {figure} not known: {NO_CONTROL} of {group.reference} was measured")
+        for recovery in group.recoveries.get(figure, []):
+            lines.append(f"{prefix}{recovery_text(recovery, what[figure])}" + f": control {recovery.outcome}")
+        if not group.recoveries.get(figure) and figure == COST and any(row.cost_ratio for row in group.rows):
+            lines.append(f"{prefix}recovery of {figure} not known: {NO_CONTROL} for {group.reference}")
     return lines
 
 
-def gains(groups):
+def recoveries(groups):
     """Where controls burn several times, or several variants have controls: a table for each variant, of what CPU per request
     shows of each burn."""
     found = {}
     for group in groups:
-        for gain in group.gains.get(COST, []):
-            found.setdefault(gain.of, {}).setdefault(gain.control, {})[group.workload.name] = gain
+        for recovery in group.recoveries.get(COST, []):
+            found.setdefault(recovery.of, {}).setdefault(recovery.control, {})[group.workload.name] = recovery
     if sum(map(len, found.values())) < 2:
         return []
     made = []
     for of, controls in found.items():
-        known = [median(gain.known_ns for gain in by_load.values()) / 1000 for by_load in controls.values()]
+        known = [median(recovery.known_ns for recovery in by_load.values()) / 1000 for by_load in controls.values()]
         columns = [("load", "left"), *((f"{control.removeprefix(of)}: {us:.2f} µs", "left") for control, us in zip(controls, known))]
         loads = [group.workload.name for group in groups if any(group.workload.name in by_load for by_load in controls.values())]
-        rows = [(None, [load, *(f"{plus_minus(gain.gain)} {gain.doubt}".rstrip() if (gain := by_load.get(load)) else ABSENT
+        rows = [(None, [load, *(f"{plus_minus_percent(recovery.ratio)} {recovery.outcome}" if (recovery := by_load.get(load)) else ABSENT
                                 for by_load in controls.values())]) for load in loads]
-        made.append(Table(f"gain of CPU per request, {of}: what it shows of what a control has really burnt", columns, rows))
+        made.append(Table(f"recovery of CPU per request, {of}: how much of the time that its controls burnt the figure shows", columns, rows))
     return made
 
 
-def gain_text(gain, what="of CPU"):
-    """`gain 1.11 ± 0.14: a known 1.05 µs (epoll+1us) shows as 1.17 ± 0.15 µs of CPU`."""
-    return (f"gain {plus_minus(gain.gain)}: a known {gain.known_ns / 1000:.2f} µs ({gain.control}) shows as "
-            f"{plus_minus(gain.shown_ns.scaled(1e-3))} µs {what}")
+def recovery_text(recovery, what="of CPU"):
+    """`recovery 111 ± 14 %: a known 1.05 µs (epoll+1us) shows as 1.17 ± 0.15 µs of CPU`."""
+    return (f"recovery {plus_minus_percent(recovery.ratio)}: a known {recovery.known_ns / 1000:.2f} µs ({recovery.control}) shows as "
+            f"{plus_minus(recovery.shown_ns.scaled(1e-3))} µs {what}")
 
 
 def title(group):

@@ -34,7 +34,7 @@ def for_terminal(table):
 def show(document, reference, console):
     """Prints one table per workload, then what the reader must know.  Returns the groups."""
     groups = summarise(document, reference)
-    for table in [*tables.build(groups), *scaling.tables(groups), *tables.gains(groups)]:
+    for table in [*tables.build(groups), *scaling.tables(groups), *tables.recoveries(groups)]:
         console.print(table.title, style="bold", highlight=False, soft_wrap=True)
         console.print(for_terminal(table))
         for remark in table.remarks:

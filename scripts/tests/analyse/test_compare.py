@@ -179,15 +179,15 @@ def test_a_plain_closed_loop_judges_no_cost(echobench, measure):
     experiment = {**FOUR, "loads": [{"load": "closed", "connections": [10], "duration": "1s"}]}
     after = measure("b", experiment, FAKE_SLOWER="thread-pool=2")
     done = echobench("compare", measure("a", experiment), after, "--fail-over", "10%")
-    assert done.returncode == 1 and "CPU per request not judged in 2 of 2 cells: bends by its nature" in done.stdout
+    assert done.returncode == 1 and "CPU per request not judged in 2 of 2 cells: biased by the closed loop" in done.stdout
     assert [line for line in done.stdout.splitlines() if line.startswith("regression")][0].count("throughput slower 0.5") == 1
 
 
-def test_a_figure_whose_gain_is_not_shown_judges_nothing(echobench, measure, monkeypatch):
+def test_a_figure_whose_control_did_not_pass_judges_nothing(echobench, measure, monkeypatch):
     monkeypatch.delenv("FAKE_STRAIGHT")
     done = echobench("compare", measure("a", FOUR), measure("b", FOUR, FAKE_SLOWER="thread-pool=2"), "--fail-over", "10%")
     assert done.returncode == 2 and "undecided: CPU per request and throughput could not be judged in any cell" in done.stdout
-    assert "CPU per request not judged in 4 of 4 cells: bends in A" in done.stdout
+    assert "CPU per request not judged in 4 of 4 cells: control biased in A" in done.stdout
 
 
 def test_without_a_control_nothing_is_judged(echobench, measure):

@@ -106,9 +106,9 @@ def test_what_is_found_of_a_figure(rounds, sure, found):
 
 
 def test_a_figure_that_shows_nothing_of_a_known_slow_down_decides_nothing():
-    bent = figure(MUCH, MUCH, doubt="bends")
-    assert bent.found(False) == UNMEASURED and not confirmed({"it": bent})
-    assert "bends" in bent.why(UNMEASURED)
+    biased = figure(MUCH, MUCH, doubt="control biased")
+    assert biased.found(False) == UNMEASURED and not confirmed({"it": biased})
+    assert "control biased" in biased.why(UNMEASURED)
 
 
 def test_an_advisory_figure_is_no_candidate():

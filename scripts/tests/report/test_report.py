@@ -28,7 +28,7 @@ def reported(tmp_path_factory):
     return run_experiment(tmp_path_factory.mktemp("reported"), EVERYTHING)
 
 
-DRAWN = ("ladder", "cost-ratio", "cost-curve", "cpu-split", "gain", "throughput", "latency-by-load", "latency", "fairness", "memory",
+DRAWN = ("ladder", "cost-ratio", "cost-curve", "cpu-split", "recovery", "throughput", "latency-by-load", "latency", "fairness", "memory",
          "connecting", "bent-cost")  # the others have experiments of their own
 
 
@@ -42,7 +42,7 @@ def test_every_chart_is_drawn_and_shows_every_variant(reported):
     for name in DRAWN:
         svg = (folder / "charts" / f"{name}.svg").read_text()
         ElementTree.fromstring(svg)
-        without = {"ladder": {"iterative"}, "latency-by-load": {"iterative"}, "memory": {"iterative"}, "fairness": {"iterative"}, "cpu-split": {"iterative"}, "cost-ratio": {"iterative"}, "cost-curve": {"iterative"}, "gain": {"iterative", "thread-per-connection"}}
+        without = {"ladder": {"iterative"}, "latency-by-load": {"iterative"}, "memory": {"iterative"}, "fairness": {"iterative"}, "cpu-split": {"iterative"}, "cost-ratio": {"iterative"}, "cost-curve": {"iterative"}, "recovery": {"iterative", "thread-per-connection"}}
         for variant in set(EVERYTHING["variants"]) - without.get(name, set()):
             assert variant in svg, f"{variant} is not in {name}"
 
@@ -80,7 +80,7 @@ def test_a_variant_has_one_colour_everywhere(reported):
                 collect(child)
 
     collect(charts.build(groups))
-    assert len(scales) >= len(DRAWN) - 3, "all but gains, and what shows parts: their colours are those"
+    assert len(scales) >= len(DRAWN) - 3, "all but recovery, and what shows parts: their colours are those"
     for variant in EVERYTHING["variants"]:
         assert {scale[variant] for scale in scales if variant in scale} == {charts.COLOURS[variant]}
     assert len(set(charts.COLOURS.values())) == len(charts.COLOURS)
@@ -117,7 +117,7 @@ def test_the_page_has_tables_charts_reasons_and_host(reported):
     for variant in EVERYTHING["variants"]:
         assert f"</span>{variant}</td>" in text
     assert "</span>epoll+1us</td>" in text
-    for expected in ("Latency at equal load", "Connect, request, close", "The headline. The same arrivals", "gain 1.0", "the client was busy for 99 % of the time", "Placement",
+    for expected in ("Latency at equal load", "Connect, request, close", "The headline. The same arrivals", "recovery 10", "the client was busy for 99 % of the time", "Placement",
                      "How to read this", "echo-load", "≥ "):
         assert expected in text
     for name in DRAWN:
@@ -168,36 +168,35 @@ def test_ratios_come_from_the_slices_of_one_block(reported):
         assert [row.variant for row in group.rows] == ["epoll", "asio-callback", "thread-per-connection", "epoll+1us", "asio-callback+1us"]
 
 
-def test_gains_stand_below_each_table(reported):
+def test_recoveries_stand_below_each_table(reported):
     folder, output = reported
     _, groups = groups_of(folder)
     for name in ("equal-load/half/c100/64B/frame", "saturation/c100/64B/frame"):
-        found = {gain.of: gain for gain in named(groups, name).gains[summary.COST]}
+        found = {recovery.of: recovery for recovery in named(groups, name).recoveries[summary.COST]}
         assert set(found) == {"epoll", "asio-callback"}
-        assert all(gain.gain.estimate == pytest.approx(1, abs=0.2) and gain.known_ns == 1050 for gain in found.values())
+        assert all(recovery.ratio.estimate == pytest.approx(1, abs=0.2) and recovery.known_ns == 1050 for recovery in found.values())
     table = output.split("cost at saturation, 100")[1].split("latency at equal load")[0]
-    assert re.search(r"^gain 0\.\d\d|1\.\d\d ± \d+\.\d\d: a known 1\.05 µs \(epoll\+1us\) shows as", table, re.M)
+    assert re.search(r"^recovery (9\d|1[01]\d) ± \d+ %: a known 1\.05 µs \(epoll\+1us\) shows as .*: control \w+$", table, re.M)
 
 
-def test_gains_of_several_controls_stand_in_tables_of_their_own(reported):
+def test_recoveries_of_several_controls_stand_in_tables_of_their_own(reported):
     folder, output = reported
     _, groups = groups_of(folder)
-    made = tables.gains(groups)
-    assert [table.title.split(":")[0] for table in made] == ["gain of CPU per request, asio-callback", "gain of CPU per request, epoll"]
+    made = tables.recoveries(groups)
+    assert [table.title.split(":")[0] for table in made] == ["recovery of CPU per request, asio-callback", "recovery of CPU per request, epoll"]
     row = next(texts for _, texts in made[1].rows if texts[0] == "closed/c1000/64B/frame")
-    assert row[1].startswith("0.1") or row[1].startswith("0.0")
-    assert row[1].endswith("bends") and made[1].title in output and made[1].columns[1] == ("+1us: 1.05 µs", "left")
+    assert re.match(r"\d\d? ± \d+ % biased$", row[1]) and made[1].title in output and made[1].columns[1] == ("+1us: 1.05 µs", "left")
     assert made[1].title in (folder / "index.html").read_text()
 
 
-def test_a_figure_that_bends_is_neither_ranked_nor_given_a_ratio(reported):
+def test_a_figure_that_is_biased_is_neither_ranked_nor_given_a_ratio(reported):
     folder, output = reported
     _, groups = groups_of(folder)
     group = named(groups, "crr/c100/64B/frame")
-    assert group.doubt(summary.COST) == "bends"
+    assert group.doubt(summary.COST) == "control biased"
     assert [row.variant for row in group.rows] == [*EVERYTHING["variants"], "asio-callback+1us", "epoll+1us"], "as the experiment has them"
     line = next(line for line in output.split("connect, request, close, 100")[1].splitlines() if line.startswith("asio-callback "))
-    assert re.match(r"asio-callback +\d+\.\d\d +bends ", line)
+    assert re.match(r"asio-callback +\d+\.\d\d +control biased ", line)
 
 
 def test_a_cell_that_does_not_saturate_its_server_has_no_cost(measure):
@@ -212,7 +211,7 @@ def test_rates_stand_side_by_side_on_the_terminal(reported):
     folder, output = reported
     heading = next(line for line in output.splitlines() if line.startswith("cost at equal load, 100 connections, 64-byte frame: "))
     assert re.search(r"light \S+/s, half \S+/s, heavy \S+/s each; ratio at half", heading)
-    assert "light: µs/req" in output and "heavy: gain" in output
+    assert "light: µs/req" in output and "heavy: recovery" in output
 
 
 def test_memory_per_connection_counts_what_it_says(reported):

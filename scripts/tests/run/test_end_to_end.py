@@ -72,7 +72,7 @@ def test_work_is_in_the_cost_of_a_request(measured):
 
 def test_the_report_opens(measured):
     folder, output = measured
-    assert "cost at equal load, 4 connections, 64-byte frame" in output and "gain " in output
+    assert "cost at equal load, 4 connections, 64-byte frame" in output and "recovery " in output
 
     class Counter(html.parser.HTMLParser):
         def __init__(self):
@@ -84,7 +84,7 @@ def test_the_report_opens(measured):
     page = Counter()
     page.feed((folder / "index.html").read_text())
     assert page.tags["table"] == len({(cell["block"]) for cell in result.load(folder)["cells"]})
-    assert page.tags["svg"] >= 2, "throughput and latency, and what else has its gain shown"
+    assert page.tags["svg"] >= 2, "throughput and latency, and what else has a control that passed"
 
 
 def test_the_example_of_a_foreign_server_is_measured(tmp_path):

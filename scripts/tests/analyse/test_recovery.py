@@ -1,9 +1,9 @@
-"""What a figure shows of a known slow-down, and what follows for ranking it."""
+"""How much of a known slow-down a figure shows, and what follows for ranking it."""
 
 import pytest
 
-from echobench_lib.analyse import gain, summary
-from echobench_lib.analyse.gain import Gain, burnt_ns_per_request, doubt
+from echobench_lib.analyse import recovery, summary
+from echobench_lib.analyse.recovery import Recovery, burnt_ns_per_request, doubt
 from echobench_lib.analyse.statistics import Interval
 
 
@@ -12,23 +12,24 @@ def interval(low, high):
 
 
 def of(low, high, base="epoll", known=1000):
-    return Gain(base, f"{base}+1us", known, interval(low * known, high * known), interval(low, high))
+    return Recovery(base, f"{base}+1us", known, interval(low * known, high * known), interval(low, high))
 
 
-@pytest.mark.parametrize("low, high, said", [
-    (0.9, 1.1, ""), (0.7, 1.2, ""), (0.75, 0.85, ""), (0.5, 0.79, "bends"), (1.26, 1.4, "bends"), (0.5, 1.31, "not shown"),
-    (-3, 0.7, "bends"), (0.61, 1.39, ""), (1.2, 1.5, "")])
-def test_a_gain_near_one_may_be_ranked(low, high, said):
-    assert of(low, high).doubt == said
+@pytest.mark.parametrize("low, high, outcome", [
+    (0.9, 1.1, "passed"), (0.7, 1.2, "passed"), (0.75, 0.85, "passed"), (0.5, 0.79, "biased"), (1.26, 1.4, "biased"), (0.5, 1.31, "inconclusive"),
+    (-3, 0.7, "biased"), (0.61, 1.39, "passed"), (1.2, 1.5, "passed")])
+def test_only_a_control_that_passed_leaves_no_doubt(low, high, outcome):
+    assert of(low, high).outcome == outcome
+    assert of(low, high).doubt == ("" if outcome == "passed" else f"control {outcome}")
 
 
 def test_without_an_interval_nothing_is_shown():
-    assert Gain("epoll", "epoll+1us", 1000, Interval(1000, None, None, 1), Interval(1, None, None, 1)).doubt == "not shown"
+    assert Recovery("epoll", "epoll+1us", 1000, Interval(1000, None, None, 1), Interval(1, None, None, 1)).outcome == "inconclusive"
 
 
-def test_the_narrowest_gain_of_the_reference_decides():
+def test_the_narrowest_recovery_of_the_reference_decides():
     found = [of(0.2, 1.9, known=200), of(0.95, 1.05, known=2000), of(0.1, 0.2, base="thread-pool")]
-    assert doubt(found, "epoll") == "" and doubt(found, "thread-pool") == "bends" and doubt(found, "fiber") == "no control"
+    assert doubt(found, "epoll") == "" and doubt(found, "thread-pool") == "control biased" and doubt(found, "fiber") == "no control"
 
 
 def cell(variant, cpu_us, burnt_ns=0, restart=0, control=None, **more):
@@ -39,32 +40,32 @@ def cell(variant, cpu_us, burnt_ns=0, restart=0, control=None, **more):
             **({"control": {"of": control, "burn_ns": 1000}} if control else {}), **more}
 
 
-def test_gain_is_the_rise_by_what_was_really_burnt():
+def test_recovery_is_the_rise_divided_by_what_was_really_burnt():
     cells = [cell("epoll", [8, 9, 10]), cell("epoll+1us", [9.05, 10.1, 11.0], 1050, control="epoll"),
              cell("epoll", [7, 7, 7], restart=1), cell("epoll+1us", [8, 8, 8], 1000, restart=1, control="epoll")]
-    found, = gain.gains(cells, summary.slice_cpu)
+    found, = recovery.recoveries(cells, summary.slice_cpu)
     assert found.known_ns == 1025
-    assert found.gain.units == 2 and found.gain.unit == "restart"
-    assert found.gain.estimate == pytest.approx((1.05 / 1.05 + 1.0) / 2)
+    assert found.ratio.units == 2 and found.ratio.unit == "restart"
+    assert found.ratio.estimate == pytest.approx((1.05 / 1.05 + 1.0) / 2)
     assert found.shown_ns.estimate == pytest.approx(1025)
 
 
 def test_with_one_restart_the_interval_is_over_its_rounds():
-    found, = gain.gains([cell("epoll", [8, 9, 10]), cell("epoll+1us", [9, 10, 11.3], 1000, control="epoll")], summary.slice_cpu)
-    assert (found.gain.unit, found.gain.units) == ("round", 3)
+    found, = recovery.recoveries([cell("epoll", [8, 9, 10]), cell("epoll+1us", [9, 10, 11.3], 1000, control="epoll")], summary.slice_cpu)
+    assert (found.ratio.unit, found.ratio.units) == ("round", 3)
 
 
 def test_what_both_burn_is_no_known_slow_down():
     cells = [cell("epoll", [16, 16], 8000), cell("epoll+1us", [17, 17], 9000, control="epoll")]
-    found, = gain.gains(cells, summary.slice_cpu)
-    assert found.known_ns == 1000 and found.gain.estimate == pytest.approx(1)
+    found, = recovery.recoveries(cells, summary.slice_cpu)
+    assert found.known_ns == 1000 and found.ratio.estimate == pytest.approx(1)
 
 
 def test_a_control_that_says_nothing_of_its_burning_shows_nothing():
     control = cell("epoll+1us", [9, 9], control="epoll")
-    assert gain.gains([cell("epoll", [8, 8]), control], summary.slice_cpu) == [], "it burnt no more than the other"
+    assert recovery.recoveries([cell("epoll", [8, 8]), control], summary.slice_cpu) == [], "it burnt no more than the other"
     del control["server"]["stopped"]["burnt_ns"]
-    assert gain.gains([cell("epoll", [8, 8]), control], summary.slice_cpu) == []
+    assert recovery.recoveries([cell("epoll", [8, 8]), control], summary.slice_cpu) == []
     assert burnt_ns_per_request({"server": {"stopped": None}}) is None and burnt_ns_per_request({}) is None
 
 
