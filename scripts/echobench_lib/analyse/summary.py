@@ -22,7 +22,7 @@ SATURATED_SERVER, SATURATED_CLIENT = 0.95, 0.90  # busy at least, and less than 
 @dataclass
 class Row:
     """One variant under one workload.  Absent figures are None; absolute ones are medians over restarts.  Costs are
-    server CPU nanoseconds a request, the ballast taken off."""
+    server CPU nanoseconds a request, the added work subtracted."""
 
     variant: str
     cells: list
@@ -205,7 +205,7 @@ def reasons_of(cell):
     reasons = cell["reasons"] + cell.get("checks", [])
     if verdict_of(cell) == "unsaturated":
         reasons = [*reasons, f"not saturated: the server was busy {100 * cell.get('server', {}).get('busy', 0):.0f} % of the "
-                   f"time and the client {100 * cell.get('client_busy', 1):.0f} %: raise the ballast"]
+                   f"time and the client {100 * cell.get('client_busy', 1):.0f} %: raise added_work in the experiment"]
     return reasons
 
 
@@ -253,18 +253,18 @@ def exp(interval):
 
 
 def cost_of(cell):
-    """Server CPU nanoseconds of all slices, guard and drain included, by the requests in them, less the ballast that was
+    """Server CPU nanoseconds of all slices, guard and drain included, by the requests in them, less the added work that was
     burnt; None where it cannot be told."""
     requests = sum(piece["requests_total"] for piece in cell["slices"])
-    ballast = ballast_ns_per_request(cell)
-    if not requests or ballast is None or any("server_cpu_ns" not in piece for piece in cell["slices"]):
+    added = added_work_ns_per_request(cell)
+    if not requests or added is None or any("server_cpu_ns" not in piece for piece in cell["slices"]):
         return None
-    return sum(piece["server_cpu_ns"] for piece in cell["slices"]) / requests - ballast
+    return sum(piece["server_cpu_ns"] for piece in cell["slices"]) / requests - added
 
 
-def ballast_ns_per_request(cell):
-    """What was really burnt for the ballast: the server's account, and of a control's the part that is not its own."""
-    asked = cell["workload"].get("ballast_ns", 0)
+def added_work_ns_per_request(cell):
+    """What was really burnt as added work: the server's account, and of a control's the part that is not its own."""
+    asked = cell["workload"].get("added_work_ns", 0)
     if not asked:
         return 0
     burnt = recovery.burnt_ns_per_request(cell)
@@ -277,9 +277,9 @@ def slice_cpu(piece):
 
 
 def slice_cost(cell):
-    """The same less the ballast, as a function of a slice of this cell."""
-    ballast = ballast_ns_per_request(cell)
-    return lambda piece: slice_cpu(piece) - ballast if ballast is not None else 0
+    """The same less the added work, as a function of a slice of this cell."""
+    added = added_work_ns_per_request(cell)
+    return lambda piece: slice_cpu(piece) - added if added is not None else 0
 
 
 def slice_rate(piece):
@@ -314,9 +314,9 @@ def cell_log_ratios(cells, variant, reference, figure_of):
 
 def user_share(cells):
     """Of the server's CPU time in all restarts, how much was spent outside the kernel: 0 to 1.  The kernel samples that at
-    its ticks; None with too little time for about a hundred of them, and where a ballast is most of it."""
+    its ticks; None with too little time for about a hundred of them, and where added work is most of it."""
     user, system = (sum(cell.get("server", {}).get(f"cpu_{kind}_ns", 0) for cell in cells) for kind in ("user", "system"))
-    if any(cell["workload"].get("ballast_ns") for cell in cells) or user + system < LEAST_CPU_NS_FOR_SHARES:
+    if any(cell["workload"].get("added_work_ns") for cell in cells) or user + system < LEAST_CPU_NS_FOR_SHARES:
         return None
     return user / (user + system)
 

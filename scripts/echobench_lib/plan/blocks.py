@@ -13,7 +13,7 @@ from ..units import format_time_option, parse_count, parse_share, parse_time_ns
 
 MAX_CONNECTIONS = 15_000  # of one sliced run, all targets together: a process has 20,000 descriptors
 SHARES = {"light": 0.1, "half": 0.5, "heavy": 0.8}  # of the lowest capacity
-BALLAST_NS = 8_000       # more than a round of the slowest client takes, so that it has time to spare
+ADDED_WORK_NS = 8_000       # more than a round of the slowest client takes, so that it has time to spare
 COST_SLICE_NS = 100_000_000
 ALONE = ("idle",)         # loads that are never sliced: what a server holds is to be its own
 POLLING = ("equal-load", "saturation", "ping-pong", "open")  # loads whose client never sleeps while it measures
@@ -56,7 +56,7 @@ class Block:
     rounds: int
     warmup_ns: int
     slice_ns: int | None
-    ballast_ns: int
+    added_work_ns: int
     rate: str | int | None
     beside: Beside | None = None
     alone: bool = False       # one server at a time: nothing of the others falls into its slices
@@ -104,7 +104,7 @@ def blocks_of(name, document, variants, load, connections, payload, placement):
                 load=load["load"], connections=connections, payload_bytes=payload, framing=framing, op=load["op"],
                 restarts=load.get("restarts", document["restarts"]), duration_ns=parse_time_ns(load["duration"]),
                 rounds=load["rounds"], warmup_ns=parse_time_ns(load.get("warmup", document["warmup"])),
-                slice_ns=_slice_ns(load), ballast_ns=_ballast_ns(load), beside=beside, alone=alone,
+                slice_ns=_slice_ns(load), added_work_ns=_added_work_ns(load), beside=beside, alone=alone,
                 pattern=pattern.items(load.get("pattern", {})),
                 active=max(1, round(connections * parse_share(load["active"]))) if load["load"] == "idle" else 0, **more)
         rates = [_rate(rate) for rate in load.get("rates", [None])]
@@ -158,15 +158,15 @@ def _slice_ns(load):
     return COST_SLICE_NS if load["load"] == "equal-load" else None
 
 
-def _ballast_ns(load):
+def _added_work_ns(load):
     if load["load"] != "saturation":
         return 0
-    return parse_time_ns(load["ballast"]) if "ballast" in load else BALLAST_NS
+    return parse_time_ns(load["added_work"]) if "added_work" in load else ADDED_WORK_NS
 
 
 def server_options(variant, block):
     """What echo-server is told beside its variant: the experiment's options, and what it burns for each request."""
-    burn_ns = block.ballast_ns + variant.burn_ns
+    burn_ns = block.added_work_ns + variant.burn_ns
     return [*variant.options, *(["--burn", format_time_option(burn_ns)] if burn_ns else [])]
 
 

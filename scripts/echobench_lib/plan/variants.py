@@ -56,7 +56,7 @@ class Variant:
         if framing and self.framing not in (None, framing):
             return f"speaks {self.framing}, and here {framing} is spoken"
         if load == "saturation" and self.is_foreign:
-            return "cannot burn a ballast"
+            return "cannot burn added work"
         limit = {"one": 1, "threads": self.threads or threads, "any": math.inf}[self.holds]
         return f"holds {self.holds}" if load != "crr" and connections > limit else ""
 

@@ -28,9 +28,9 @@ def notes(groups, document):
     if few := sorted({count for unit, count in units if unit == "restart" and count < 5}):
         lines.append(f"intervals are over restarts; some have only {', '.join(map(str, few))}, hence their width.")
     if "saturation" in loads:
-        ballast = sorted({group.workload.ballast_ns for group in groups if group.workload.ballast_ns})
-        lines.append(f"saturation: every server burns {' or '.join(format_time_ns(ns) for ns in ballast)} for each request, so "
-                     "that it is the bottleneck; what it really burnt is taken off.")
+        added = sorted({group.workload.added_work_ns for group in groups if group.workload.added_work_ns})
+        lines.append(f"saturation: every server burns {' or '.join(format_time_ns(ns) for ns in added)} for each request, so "
+                     "that it is the bottleneck; what it really burnt is subtracted.")
     if "closed" in loads:
         lines.append("bent CPU µs/req: in a plain closed loop a server that outruns its client pays for waking up; stored, "
                      "shown, and never ranked.")

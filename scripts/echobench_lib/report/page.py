@@ -29,7 +29,7 @@ VERDICTS = {
 }
 MEANINGS = {
     "equal-load": "The headline. The same arrivals for every server, at a rate that all carry.",
-    "saturation": "Every server burns the same ballast, so that it is the bottleneck; what it really burnt is taken off.",
+    "saturation": "Every server burns the same added work, so that it is the bottleneck; what it really burnt is subtracted.",
     "ping-pong": "One request at a time: nothing is saturated, and every request wakes the server.",
     "open": "Slices of a second and more, so that queues can build.",
     "closed": "Sends when it was answered. For throughput where the server was the bottleneck, and for memory. Its CPU per request bends: it "

@@ -24,7 +24,7 @@ class Workload:
     pipeline: int = 1
     offload: bool = False  # work is done on another thread of the server
     rate: str = ""
-    ballast_ns: int = 0    # that every server burnt for each request
+    added_work_ns: int = 0    # that every server burnt for each request
     pattern: tuple = ()    # of its requests, as pattern.items() gives it
     beside: str = ""       # what a second load asked of the same server: `2 × work:10ms, 20/s together`
 
@@ -36,7 +36,7 @@ class Workload:
     def ladder_order(self):
         """Of workloads that differ in their rate only, the same."""
         return (list(LOADS).index(self.load), self.framing, self.payload_bytes, self.op, self.offload,
-                self.pipeline, self.ballast_ns, self.connections, self.pattern, self.beside)
+                self.pipeline, self.added_work_ns, self.connections, self.pattern, self.beside)
 
     @property
     def _rate_order(self):
@@ -96,7 +96,7 @@ def workload_of(cell):
     return Workload(cell["load"], workload.get("held_connections", cell["connections"]["asked"]), workload["payload_bytes"], workload["framing"],
                     workload.get("op", "echo"), workload["pipeline"], workload.get("offload", False),
                     workload.get("rate", f"{workload['rate_per_s']:.0f}" if "rate_per_s" in workload else ""),
-                    workload.get("ballast_ns", 0), patterns.items(workload.get("pattern", {})), _beside_text(workload.get("beside")))
+                    workload.get("added_work_ns", 0), patterns.items(workload.get("pattern", {})), _beside_text(workload.get("beside")))
 
 
 def _beside_text(beside):

@@ -187,8 +187,8 @@ class Runner:
             workload["beside"] = block.beside.as_json()
         if block.active:
             workload["held_connections"] = block.connections
-        if block.ballast_ns:
-            workload["ballast_ns"] = block.ballast_ns
+        if block.added_work_ns:
+            workload["added_work_ns"] = block.added_work_ns
         if block.pattern:
             workload["pattern"] = dict(block.pattern)
         cell.update(block=block.name, restart=restart, load=block.load, workload=workload)

@@ -69,9 +69,9 @@ def test_a_control_that_says_nothing_of_its_burning_shows_nothing():
     assert burnt_ns_per_request({"server": {"stopped": None}}) is None and burnt_ns_per_request({}) is None
 
 
-def test_the_ballast_that_was_burnt_is_taken_off():
-    plain = cell("epoll", [18, 18], 8100, load="saturation", workload={"ballast_ns": 8000})
-    control = cell("epoll+1us", [19, 19], 9000, control="epoll", workload={"ballast_ns": 8000})
+def test_the_added_work_that_was_burnt_is_subtracted():
+    plain = cell("epoll", [18, 18], 8100, load="saturation", workload={"added_work_ns": 8000})
+    control = cell("epoll+1us", [19, 19], 9000, control="epoll", workload={"added_work_ns": 8000})
     assert summary.cost_of(plain) == pytest.approx(9900)
     assert summary.cost_of(control) == pytest.approx(19_000 - 8000), "its own burn is part of its cost"
     plain["server"]["stopped"] = None

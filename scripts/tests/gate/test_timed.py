@@ -72,7 +72,7 @@ def result(ratio, stolen=0, restarts=4):
     return {"runs": [], "cells": [
         {"variant": variant, "load": "saturation", "block": "saturation", "restart": restart, "verdict": "valid", "reasons": [], "client_busy": 0.5,
          "connections": {"asked": 100, "opened": 100}, "system": {"steal_ns": stolen}, "workload": {"connections": 100, "payload_bytes": 64, "framing": "frame",
-         "ballast_ns": 8000, "pipeline": 1, "op": "echo"}, **({"control": {"of": "base", "burn_ns": 1000}} if "+" in variant else {}),
+         "added_work_ns": 8000, "pipeline": 1, "op": "echo"}, **({"control": {"of": "base", "burn_ns": 1000}} if "+" in variant else {}),
          "throughput_per_s": 1.0, "server": {"busy": 0.99, "stopped": {"requests": 1, "burnt_ns": 8000 + (1000 if "+" in variant else 0)}},
          "slices": [piece(index, cost + restart + index) for index in range(8)]} for variant, cost in costs.items() for restart in range(restarts)]}
 

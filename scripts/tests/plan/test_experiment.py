@@ -102,20 +102,20 @@ def test_a_variant_and_its_controls_stand_in_one_block(write):
     assert made.variants["thread-pool+2us"].burn_ns == 2000 and made.variants["thread-pool+2us"].control_of == "thread-pool"
 
 
-def test_what_a_server_burns_is_the_ballast_and_what_its_control_burns(write):
-    made = expand(write, [{"load": "saturation", "connections": [5], "ballast": "6us"}, {"load": "saturation", "connections": [6]}],
+def test_what_a_server_burns_is_the_added_work_and_what_its_control_burns(write):
+    made = expand(write, [{"load": "saturation", "connections": [5], "added_work": "6us"}, {"load": "saturation", "connections": [6]}],
                   ("epoll", {"name": "other", "variant": "epoll", "options": ["--backlog", "7"]}), controls=["epoll"])
     first, second = made.blocks
     options = {name: blocks.server_options(variant, first) for name, variant in made.variants.items()}
     assert options == {"epoll": ["--burn", "6us"], "epoll+1us": ["--burn", "7us"], "other": ["--backlog", "7", "--burn", "6us"]}
-    assert second.ballast_ns == blocks.BALLAST_NS
+    assert second.added_work_ns == blocks.ADDED_WORK_NS
 
 
 def test_a_foreign_server_is_left_out_where_it_would_have_to_burn(write):
     mine = {"name": "mine", "command": ["./mine", "{port}"], "framing": "raw"}
     made = expand(write, [{"load": "saturation", "connections": [5]}], ("epoll", mine))
     assert all("mine" not in block.variants for block in made.blocks)
-    assert made.unserved == ("mine cannot burn a ballast: not measured over 5 connections, saturation",)
+    assert made.unserved == ("mine cannot burn added work: not measured over 5 connections, saturation",)
     with pytest.raises(Usage, match="a server that is not ours cannot burn"):
         expand(write, closed(5), ("epoll", mine), controls=["mine"])
 
@@ -241,7 +241,7 @@ def test_slices_are_echo_loads_affair_but_for_costs_at_equal_load(write):
     ({"loads": [{"load": "closed", "connections": ["many"]}]}, "loads/0/connections/0", "many"),
     ({"loads": [{"load": "open", "connections": [1]}]}, "loads/0", "rate"),
     ({"loads": [{"load": "closed", "connections": [1], "rates": [5]}]}, "loads/0", "rate"),
-    ({"loads": [{"load": "closed", "connections": [1], "ballast": "6us"}]}, "loads/0", "ballast"),
+    ({"loads": [{"load": "closed", "connections": [1], "added_work": "6us"}]}, "loads/0", "added_work"),
     ({"loads": [{"load": "open", "connections": [1], "rates": ["most"]}]}, "loads/0/rates/0", "most"),
     ({"variants": [{"name": "mine", "variant": "epoll", "options": ["--burn", "1us"]}]}, "variants/0/options", "burn"),
     ({"loads": [{"load": "closed", "connections": [1], "beside": {"op": "sleep:1ms", "connections": 1}}]}, "loads/0", "beside"),

@@ -204,7 +204,7 @@ def test_a_cell_that_does_not_saturate_its_server_has_no_cost(measure):
     document, groups = groups_of(measure("busy", experiment, FAKE_CLIENT_BUSY="0.92"))
     row = groups[0].row("asio-callback")
     assert row.verdict == "unsaturated" and row.cost_ns is None and row.cost_ratio is None
-    assert "the client 92 %: raise the ballast" in row.reasons[0]
+    assert "the client 92 %: raise added_work in the experiment" in row.reasons[0]
 
 
 def test_rates_stand_side_by_side_on_the_terminal(reported):

@@ -59,7 +59,7 @@ def test_the_result_is_whole_and_no_reply_was_lost(measured):
 def test_a_server_says_what_it_has_burnt(measured):
     for cell in result.load(measured[0])["cells"]:
         burnt = cell["server"]["stopped"]["burnt_ns"] / cell["server"]["stopped"]["requests"]
-        asked = cell["workload"].get("ballast_ns", 0) + cell.get("control", {}).get("burn_ns", 0)
+        asked = cell["workload"].get("added_work_ns", 0) + cell.get("control", {}).get("burn_ns", 0)
         assert burnt == 0 if asked == 0 else asked <= burnt < 1.5 * asked
 
 

@@ -116,9 +116,9 @@ def test_a_client_polls_where_a_cost_is_told(measure):
     assert {cell["load"] for cell in document["cells"] if cell["busy_poll"]} == {"equal-load", "saturation", "ping-pong", "open"}
 
 
-def test_servers_burn_the_ballast_and_controls_more(measure):
+def test_servers_burn_the_added_work_and_controls_more(measure):
     experiment = {**SMALL, "restarts": 1, "controls": ["epoll", "thread-pool"], "burns": ["500ns", "2us"],
-                  "loads": [{"load": "saturation", "connections": [10], "ballast": "6us"}, {"load": "closed", "connections": [10]}]}
+                  "loads": [{"load": "saturation", "connections": [10], "added_work": "6us"}, {"load": "closed", "connections": [10]}]}
     burns = {(cell["load"], cell["variant"]): _after(cell["server"]["command"], "--burn") if "--burn" in cell["server"]["command"] else None
              for cell in load(measure("burning", experiment))["cells"]}
     assert burns == {("saturation", "asio-callback"): "6us", ("saturation", "thread-pool"): "6us", ("saturation", "epoll"): "6us",
