@@ -1,4 +1,4 @@
-"""How a server's throughput grows with its threads: the steps of a ladder, each against the first."""
+"""How a server's throughput grows with its threads: a variant with more and more threads, each step relative to the first."""
 
 from dataclasses import dataclass
 
@@ -25,15 +25,15 @@ class Step:
 
 
 def steps(group):
-    """Every step of the ladders in a group, in the order of the experiment; controls are left out."""
+    """Every step in a group, in the order of the experiment; controls are left out."""
     cells = [cell for row in group.rows for cell in row.cells]
-    ladders = {}
+    variants = {}
     for row in group.rows:
         if "scaled" in row.cells[0] and row.control_of is None:
             scaled = row.cells[0]["scaled"]
-            ladders.setdefault(scaled["of"], []).append((scaled["threads"], row))
+            variants.setdefault(scaled["of"], []).append((scaled["threads"], row))
     found = []
-    for of, rows in ladders.items():
+    for of, rows in variants.items():
         rows.sort(key=lambda item: item[0])
         for threads, row in rows:
             ratios = log_ratios(cells, row.variant, rows[0][1].variant, lambda _: slice_rate)

@@ -107,13 +107,13 @@ def expand(name, document, listed, placement):
             raise Usage(f"experiment {name}: {block.name}: a share of what capacity? Add a closed load over "
                         f"{block.connections:,} connections, or give the rate as a number")
     return Experiment(name, document, reference, variants, tuple(blocks), unavailable,
-                      (*_ends_of_ladders(document, cores), *dividing.sentences(unserved)))
+                      (*_limited_scaling(document, cores), *dividing.sentences(unserved)))
 
 
-def _ends_of_ladders(document, cores):
+def _limited_scaling(document, cores):
     """A sentence where the servers have too few cores for what is asked."""
-    ladders = [entry for entry in document["variants"] if isinstance(entry.get("threads"), str)]
-    short = [entry["name"] for entry in ladders if (last := entry["threads"].split("..")[1]) and int(last) > cores or cores == 1]
+    scaled = [entry for entry in document["variants"] if isinstance(entry.get("threads"), str)]
+    short = [entry["name"] for entry in scaled if (last := entry["threads"].split("..")[1]) and int(last) > cores or cores == 1]
     if not short:
         return []
     have = "1 core" if cores == 1 else f"{cores} cores"

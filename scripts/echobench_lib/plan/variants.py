@@ -38,7 +38,7 @@ class Variant:
 
     @property
     def family(self):
-        """Whose control, and whose step of a ladder, this is; its own name otherwise."""
+        """The name of the variant that this is a control or a scaling step of; its own otherwise."""
         return self.scaled_of or self.control_of or self.name
 
     @property
@@ -93,7 +93,7 @@ def _not_built(variant):
 
 def available(name, document, listed, cores):
     """{name: Variant} of the document's resolved entries with each control behind its own, and {name: why it cannot be
-    measured here}.  The servers have so many cores, which is what a ladder of threads goes up to."""
+    measured here}.  The servers have so many cores, which limits how many threads one is scaled to."""
     variants, unavailable = {}, {}
     for entry in document["variants"]:
         if reason := unmet(entry) if "command" in entry else listed[entry["variant"]]["unavailable_reason"]:
@@ -119,15 +119,15 @@ def _variant(entry, listed):
 
 
 def _scaled(variant, threads, cores):
-    """The variant; with a ladder of threads (`1..`, `2..16`) one for each step, NAME@THREADS, on as many cores."""
+    """The variant; under thread scaling (`1..`, `2..16`) one for each step, NAME@THREADS, on as many cores."""
     if not isinstance(threads, str):
         return [replace(variant, threads=threads)]
     first, last = threads.split("..")
     return [replace(variant, name=f"{variant.name}@{step}", threads=step, cores=step, scaled_of=variant.name)
-            for step in ladder(int(first), min(cores, int(last or cores)))]
+            for step in thread_counts(int(first), min(cores, int(last or cores)))]
 
 
-def ladder(first, last):
+def thread_counts(first, last):
     """Doubling from the first up to the last, and the last: 1, 2, 4, 6."""
     steps = [first]
     while 2 * steps[-1] < last:

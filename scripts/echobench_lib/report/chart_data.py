@@ -27,7 +27,7 @@ def of_groups(groups):
 
 def _of_groups(groups):
     closed = _closed_data(groups)
-    return {"ladder": _ladder_data(groups), "cost-ratio": _ratio_data(groups), "cost-curve": _curve_data(groups),
+    return {"cost-by-model": _model_data(groups), "cost-ratio": _ratio_data(groups), "cost-curve": _curve_data(groups),
             "cpu-split": _split_data(groups), "recovery": _recovery_data(groups), "throughput": closed,
             "latency-by-load": _load_data(groups), "latency": _latency_data(groups), "fairness": _fairness_data(groups), "memory": _memory_data(groups),
             "connecting": _connecting_data(groups), "bent-cost": [point for point in closed if point["cpu_us"] is not None],
@@ -79,7 +79,7 @@ def _ratio_data(groups):
     return data
 
 
-def _ladder_data(groups):
+def _model_data(groups):
     """At the main rate, in the order of the table: by the ratio, where it is shown; the number beside a bar is the rank, where there is one."""
     data = []
     for group, row, point in _points(groups, ("equal-load",)):
@@ -114,8 +114,8 @@ def _several_rates(groups, loads, least=3):
     rates = {}
     for group in groups:
         if group.workload.load in loads and group.rate_per_s:
-            rates.setdefault(group.workload.ladder_order, set()).add(group.rate_per_s)
-    return [group for group in groups if len(rates.get(group.workload.ladder_order, ())) >= least]
+            rates.setdefault(group.workload.order_without_rate, set()).add(group.rate_per_s)
+    return [group for group in groups if len(rates.get(group.workload.order_without_rate, ())) >= least]
 
 
 def _load_data(groups):
@@ -257,7 +257,7 @@ def _blocking_data(groups):
 
 
 def _scaling_data(groups):
-    """Ladders of more than one step."""
+    """Variants that were measured with more than one number of threads."""
     data = []
     for order, group in enumerate(groups):
         for step in steps(group):

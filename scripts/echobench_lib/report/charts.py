@@ -29,7 +29,7 @@ _OTHERS = ("#00838f", "#c62828", "#5d7a00", "#37618e", "#8e24aa", "#00695c")
 
 
 def colours(variants):
-    """{variant: colour}; the steps of a ladder have their variant's; those that are not ours take further colours in turn."""
+    """{variant: colour}; NAME@THREADS has the colour of NAME; those that are not ours take further colours in turn."""
     chosen, others = {}, 0
     for variant in variants:
         of = variant.split("@")[0]
@@ -79,11 +79,11 @@ def coloured(name, values, palette=None):
     """{name, spec}: the chart NAME, in which each of its variants has its colour."""
     spec, own = complete(name, values), _variants(values)
     palette = palette or colours(own)
-    _set_colours(spec, {variant: palette[variant] for variant in sorted(own, key=_ladder_place)})
+    _set_colours(spec, {variant: palette[variant] for variant in sorted(own, key=_place)})
     return {"name": name, "spec": spec}
 
 
-def _ladder_place(variant):
+def _place(variant):
     return list(COLOURS).index(variant) if variant in COLOURS else len(COLOURS)
 
 

@@ -1,4 +1,4 @@
-"""Throughput by threads: a table for each workload that ladders of threads were measured under."""
+"""Throughput by threads: a table for each workload under which variants were scaled."""
 
 from ..analyse.scaling import steps
 from .columns import ABSENT, VERDICT, cost_text, interval_text, percent, throughput_text, verdict_text

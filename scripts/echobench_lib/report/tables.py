@@ -21,18 +21,18 @@ def build(groups, side_by_side=True):
     """The tables of a result, in the order of its workloads.  `side_by_side` puts rates into one table; what stood beside a
     load is always told in one."""
     blocked = {group.workload.without_beside for group in groups if group.workload.beside}
-    ladders = {}
+    gathered = {}
     for group in groups:
         alone = group.workload.without_beside
-        together = group.workload.ladder_order if side_by_side and group.workload.load == "equal-load" else group.workload.order
-        ladders.setdefault(alone.order if alone in blocked else together, []).append(group)
+        key = group.workload.order_without_rate if side_by_side and group.workload.load == "equal-load" else group.workload.order
+        gathered.setdefault(alone.order if alone in blocked else key, []).append(group)
     made = []
-    for ladder in ladders.values():
-        if any(group.workload.beside for group in ladder):
-            made.append(blocking.table(ladder))
+    for together in gathered.values():
+        if any(group.workload.beside for group in together):
+            made.append(blocking.table(together))
             continue
-        made.append(_by_rate(ladder) if len(ladder) > 1 else _single(ladder[0]))
-        made += [_by_operation(group) for group in ladder if any(row.by_operation_ns for row in group.rows)]
+        made.append(_by_rate(together) if len(together) > 1 else _single(together[0]))
+        made += [_by_operation(group) for group in together if any(row.by_operation_ns for row in group.rows)]
     return made
 
 
@@ -54,11 +54,11 @@ def _by_operation(group):
     return Table(f"by operation: {title(group)}", columns, rows, groups=[group], kind=group.workload.load)
 
 
-def _by_rate(ladder):
+def _by_rate(groups):
     """Costs at each rate; the ratio, its interval and the rest at the main one."""
-    main = next((group for rate in MAIN_RATES for group in ladder if group.workload.rate == rate), ladder[len(ladder) // 2])
+    main = next((group for rate in MAIN_RATES for group in groups if group.workload.rate == rate), groups[len(groups) // 2])
     columns, texts = [VARIANT[:2]], {row.variant: [row.variant] for row in main.rows}
-    for group in ladder:
+    for group in groups:
         label = f"{group.workload.rate_text}: µs/req" + (f" ({doubt})" if (doubt := group.unranked(COST)) else "")
         columns.append((label, "right"))
         for variant, cells in texts.items():
@@ -71,11 +71,11 @@ def _by_rate(ladder):
                     texts[row.variant].append(column[2](row, main))
     columns.append(VERDICT[:2])
     for row in main.rows:
-        texts[row.variant].append(verdict_of_all([other for group in ladder if (other := group.row(row.variant))]))
-    rates = ", ".join(group.workload.rate_text + ("" if group.workload.is_number else f" {group.rate_per_s:,.0f}/s") for group in ladder)
+        texts[row.variant].append(verdict_of_all([other for group in groups if (other := group.row(row.variant))]))
+    rates = ", ".join(group.workload.rate_text + ("" if group.workload.is_number else f" {group.rate_per_s:,.0f}/s") for group in groups)
     return Table(f"{LOADS['equal-load']}, {main.workload.shape}: {rates} each; ratio at {main.workload.rate_text}", columns,
                  [(row, texts[row.variant]) for row in main.rows] + unavailable_rows(main, len(columns)),
-                 [text for group in ladder for text in remarks(group, f"{group.workload.rate_text}: ")], ladder, "equal-load")
+                 [text for group in groups for text in remarks(group, f"{group.workload.rate_text}: ")], groups, "equal-load")
 
 
 def remarks(group, prefix=""):

@@ -30,10 +30,10 @@ class Workload:
 
     @property
     def order(self):
-        return (*self.ladder_order, self._rate_order)
+        return (*self.order_without_rate, self._rate_order)
 
     @property
-    def ladder_order(self):
+    def order_without_rate(self):
         """Of workloads that differ in their rate only, the same."""
         return (list(LOADS).index(self.load), self.framing, self.payload_bytes, self.op, self.offload,
                 self.pipeline, self.added_work_ns, self.connections, self.pattern, self.beside)

@@ -165,9 +165,9 @@ def test_a_variant_of_the_second_program_joins_where_it_was_built(write):
         expand_document(*document)
 
 
-def test_a_ladder_of_threads_goes_up_to_the_servers_cores(write):
-    ladder = {"name": "epoll", "variant": "epoll", "threads": "1.."}
-    document = {"summary": "s", "variants": [ladder, {"name": "four", "variant": "epoll", "threads": 4}], "loads": closed(8),
+def test_threads_are_scaled_up_to_the_servers_cores(write):
+    scaled = {"name": "epoll", "variant": "epoll", "threads": "1.."}
+    document = {"summary": "s", "variants": [scaled, {"name": "four", "variant": "epoll", "threads": 4}], "loads": closed(8),
                 "reference": "epoll@1", "placement": {"server_threads": "all"}}
     made = expand_document(*experiment.load_document(write(document)), cores=21)
     assert [(v.name, v.threads, v.cores, v.scaled_of) for v in made.variants.values()] == [
@@ -177,10 +177,10 @@ def test_a_ladder_of_threads_goes_up_to_the_servers_cores(write):
     made = expand_document(*experiment.load_document(write(document)), cores=2)
     assert list(made.variants) == ["epoll@1", "epoll@1+1us", "four"]
     assert made.unserved == ("the servers have 1 core here: epoll measured with no more threads than that",)
-    assert variants.ladder(1, 1) == [1] and variants.ladder(1, 64) == [1, 2, 4, 8, 16, 32, 64] and variants.ladder(3, 7) == [3, 6, 7]
+    assert variants.thread_counts(1, 1) == [1] and variants.thread_counts(1, 64) == [1, 2, 4, 8, 16, 32, 64] and variants.thread_counts(3, 7) == [3, 6, 7]
 
 
-def test_a_ladder_gives_each_step_as_many_clients_as_it_holds(write):
+def test_threads_of_its_own_give_a_server_as_many_clients_as_it_holds(write):
     document = {"summary": "s", "variants": ["epoll", {"name": "prethreaded", "variant": "prethreaded", "threads": 64}], "loads": closed(50)}
     assert "prethreaded" in expand_document(*experiment.load_document(write(document))).blocks[0].variants
 

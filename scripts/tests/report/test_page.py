@@ -119,7 +119,7 @@ def test_charts_fill_the_width_and_nothing_is_wider(folder, tmp_path, width):
 @in_browser
 def test_a_chart_speaks_to_a_keyboard_and_is_a_table_too(folder, tmp_path):
     found = asked(folder, tmp_path, """
-      const place = document.getElementById('chart-ladder'), figure = place.closest('figure');
+      const place = document.getElementById('chart-cost-by-model'), figure = place.closest('figure');
       const press = key => (document.activeElement === document.body ? place : document.activeElement).dispatchEvent(
         new KeyboardEvent('keydown', {key, bubbles: true}));
       place.focus();
@@ -132,28 +132,28 @@ def test_a_chart_speaks_to_a_keyboard_and_is_a_table_too(folder, tmp_path):
         figure.querySelector('a[download]').href)).text(), name: figure.querySelector('a[download]').download};""")
     first, second, back, other = found["said"]
     assert "variant: " in first and "variant: " in second and first != second and back == first == other
-    assert found["role"].startswith("The ladder") and "epoll" in found["table"] and "µs/request" in found["table"]
-    assert found["name"] == "ladder.svg" and found["file"].startswith("<svg") and "The ladder: what a request costs" in found["file"]
+    assert found["role"].startswith("Cost by model") and "epoll" in found["table"] and "µs/request" in found["table"]
+    assert found["name"] == "cost-by-model.svg" and found["file"].startswith("<svg") and "Cost by model: server CPU per request" in found["file"]
 
 
 @in_browser
 def test_a_lean_page_draws_what_it_gives_as_svg(folder, tmp_path):
     assert run_echobench("report", folder, "--lean", "--out", tmp_path / "lean").returncode == 0
-    assert 'id="chart-ladder"><p>' in (tmp_path / "lean" / "index.html").read_text()
+    assert 'id="chart-cost-by-model"><p>' in (tmp_path / "lean" / "index.html").read_text()
     found = asked(tmp_path / "lean", tmp_path, """
-      const link = document.getElementById('chart-ladder').closest('figure').querySelector('a[download]');
+      const link = document.getElementById('chart-cost-by-model').closest('figure').querySelector('a[download]');
       link.click();
       while (!link.href.startsWith('blob:')) await new Promise(done => setTimeout(done, 50));
-      return {file: await (await fetch(link.href)).text(), name: link.download, drawn: !!document.querySelector('#chart-ladder svg')};""")
-    assert found["name"] == "ladder.svg" and found["drawn"]
-    told = [re.findall(r"<t(?:ext|span)[^>]*>([^<]*)", svg) for svg in (found["file"], (tmp_path / "lean" / "charts" / "ladder.svg").read_text())]
+      return {file: await (await fetch(link.href)).text(), name: link.download, drawn: !!document.querySelector('#chart-cost-by-model svg')};""")
+    assert found["name"] == "cost-by-model.svg" and found["drawn"]
+    told = [re.findall(r"<t(?:ext|span)[^>]*>([^<]*)", svg) for svg in (found["file"], (tmp_path / "lean" / "charts" / "cost-by-model.svg").read_text())]
     assert told[0] == told[1] and any("commit fake" in text for text in told[0]), "with its title and where it is from"
 
 
 @in_browser
 def test_a_tooltip_tells_the_figures_of_a_mark(folder, tmp_path):
     found = asked(folder, tmp_path, """
-      const mark = document.querySelector('#chart-ladder .mark-rect.role-mark path'), at = mark.getBoundingClientRect();
+      const mark = document.querySelector('#chart-cost-by-model .mark-rect.role-mark path'), at = mark.getBoundingClientRect();
       for (const type of ['pointerover', 'mouseover', 'pointermove', 'mousemove'])
         mark.dispatchEvent(new PointerEvent(type, {bubbles: true, clientX: at.x + 3, clientY: at.y + 3}));
       await new Promise(done => setTimeout(done, 300));
@@ -173,7 +173,7 @@ def test_what_must_not_be_relied_on_is_hatched_and_labelled(folder):
 def test_a_folder_may_be_named_from_where_one_stands(folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     done = run_echobench("report", folder, "--out", "here")
-    assert done.returncode == 0 and (tmp_path / "here" / "charts" / "ladder.svg").exists(), done.stderr
+    assert done.returncode == 0 and (tmp_path / "here" / "charts" / "cost-by-model.svg").exists(), done.stderr
 
 
 # ---- verify ----

@@ -28,7 +28,7 @@ def reported(tmp_path_factory):
     return run_experiment(tmp_path_factory.mktemp("reported"), EVERYTHING)
 
 
-DRAWN = ("ladder", "cost-ratio", "cost-curve", "cpu-split", "recovery", "throughput", "latency-by-load", "latency", "fairness", "memory",
+DRAWN = ("cost-by-model", "cost-ratio", "cost-curve", "cpu-split", "recovery", "throughput", "latency-by-load", "latency", "fairness", "memory",
          "connecting", "bent-cost")  # the others have experiments of their own
 
 
@@ -42,7 +42,7 @@ def test_every_chart_is_drawn_and_shows_every_variant(reported):
     for name in DRAWN:
         svg = (folder / "charts" / f"{name}.svg").read_text()
         ElementTree.fromstring(svg)
-        without = {"ladder": {"iterative"}, "latency-by-load": {"iterative"}, "memory": {"iterative"}, "fairness": {"iterative"}, "cpu-split": {"iterative"}, "cost-ratio": {"iterative"}, "cost-curve": {"iterative"}, "recovery": {"iterative", "thread-per-connection"}}
+        without = {"cost-by-model": {"iterative"}, "latency-by-load": {"iterative"}, "memory": {"iterative"}, "fairness": {"iterative"}, "cpu-split": {"iterative"}, "cost-ratio": {"iterative"}, "cost-curve": {"iterative"}, "recovery": {"iterative", "thread-per-connection"}}
         for variant in set(EVERYTHING["variants"]) - without.get(name, set()):
             assert variant in svg, f"{variant} is not in {name}"
 
@@ -54,7 +54,7 @@ def test_panels_beside_one_another_share_the_width_of_a_chart():
     others = [{**one, "panel": panel} for panel in ("1,000 connections", "5,000 connections")]
     assert width("cost-curve", one) == 2 * width("cost-curve", one, others[0]) == width("cost-curve", one, {**one, "figure": "of it user"})
     assert width("memory", one) == 2 * width("memory", one, *others), "a third is in the next row"
-    assert width("ladder", one) == width("ladder", one, *others), "one below the other"
+    assert width("cost-by-model", one) == width("cost-by-model", one, *others), "one below the other"
 
 
 def test_a_chart_is_the_same_each_time():

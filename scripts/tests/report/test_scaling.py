@@ -1,4 +1,4 @@
-"""Ladders of threads, as if this machine had cores for them; and what an idle connection costs."""
+"""Thread scaling, as if this machine had cores for them; and what an idle connection costs."""
 
 import pytest
 from conftest import SMALL
@@ -11,7 +11,7 @@ from echobench_lib.report.notes import notes
 from echobench_lib.report.scaling import tables as scaling_tables
 from echobench_lib.run import servers, verb
 
-LADDERS = {**SMALL, "restarts": 2, "reference": "epoll@1", "placement": {"server_threads": "all"},
+SCALING = {**SMALL, "restarts": 2, "reference": "epoll@1", "placement": {"server_threads": "all"},
            "variants": [{"name": name, "variant": name, "threads": "1.."} for name in ("asio-callback", "epoll")],
            "loads": [{"load": "closed", "connections": [10]}, {"load": "saturation", "connections": [4000]}]}
 
@@ -23,7 +23,7 @@ def many_cores(monkeypatch):
 
 
 def test_every_step_is_measured_on_as_many_cores_and_set_against_the_first(measure, many_cores):
-    document = result.load(measure("ladders", {**LADDERS, "loads": LADDERS["loads"][:1]}))
+    document = result.load(measure("scaling", {**SCALING, "loads": SCALING["loads"][:1]}))
     commands = {cell["variant"]: cell["server"]["command"] for cell in document["cells"]}
     assert set(commands) == {f"{name}@{threads}" for name in ("asio-callback", "epoll") for threads in (1, 2, 4)}
     assert {name: (command[command.index("--threads") + 1], command[command.index("--cpus") + 1]) for name, command in commands.items()
@@ -40,7 +40,7 @@ def test_every_step_is_measured_on_as_many_cores_and_set_against_the_first(measu
 
 
 def test_a_step_that_cannot_be_told_is_not_the_first(measure, many_cores):
-    document = result.load(measure("ladders", {**LADDERS, "loads": LADDERS["loads"][:1]}))
+    document = result.load(measure("scaling", {**SCALING, "loads": SCALING["loads"][:1]}))
     for cell in document["cells"]:
         if cell["variant"] == "epoll@4":
             cell["verdict"] = "starved"
@@ -51,8 +51,8 @@ def test_a_step_that_cannot_be_told_is_not_the_first(measure, many_cores):
     assert ("epoll", 4) not in {(point["variant"], point["threads"]) for point in points}
 
 
-def test_a_ladder_stands_in_one_block_however_many_there_must_be(measure, many_cores):
-    document = result.load(measure("large", {**LADDERS, "restarts": 1, "loads": [{"load": "closed", "connections": [2500]}]}))
+def test_all_steps_of_a_variant_are_in_one_block_however_many_blocks_there_are(measure, many_cores):
+    document = result.load(measure("large", {**SCALING, "restarts": 1, "loads": [{"load": "closed", "connections": [2500]}]}))
     blocks = {}
     for cell in document["cells"]:
         blocks.setdefault(cell["block"], []).append(cell["variant"])
@@ -61,7 +61,7 @@ def test_a_ladder_stands_in_one_block_however_many_there_must_be(measure, many_c
 
 def test_one_core_has_one_step_and_says_so(measure, monkeypatch):
     monkeypatch.setattr(verb, "read_topology", lambda: Topology(((0,), (1,))))
-    document = result.load(measure("one", {**LADDERS, "loads": LADDERS["loads"][:1]}))
+    document = result.load(measure("one", {**SCALING, "loads": SCALING["loads"][:1]}))
     groups = summary.summarise(document, "epoll@1")
     assert [texts[3:5] for _, texts in scaling_tables(groups)[0].rows] == [["1", "its first step"]] * 2
     assert any("nothing to scale to" in note for note in notes(groups, document))
