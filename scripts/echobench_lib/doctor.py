@@ -45,7 +45,7 @@ def _cpus():
                       "use a machine with two cores or more; no figure from here can be believed")
     elif len(cores) < 4:
         yield Finding("note", "cores", f"{len(cores)} cores: one each for client and server, none for the system",
-                      "read the cost of a request at equal load and at saturation, not requests/s nor CPU per request in a plain closed "
+                      "read the cost of a request at equal load and at saturation, not requests/s nor CPU per request in a closed "
                       "loop: the fastest servers outrun the client here, and both follow its speed then")
     else:
         yield Finding("ok", "cores", f"{len(cores)} cores, {allowed} hardware threads")

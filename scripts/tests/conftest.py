@@ -23,7 +23,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SMALL = {
     "summary": "three models, two sizes", "variants": ["asio-callback", "thread-pool", "epoll"], "controls": [],
-    "loads": [{"load": "closed", "connections": [10, 1000], "duration": "1s"}], "restarts": 3, "warmup": "100ms"}
+    "loads": [{"load": "closed-loop", "connections": [10, 1000], "duration": "1s"}], "restarts": 3, "warmup": "100ms"}
 
 
 def run_echobench(*arguments, **environment):

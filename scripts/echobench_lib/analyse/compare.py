@@ -164,7 +164,7 @@ def _add_line(result, variant, workload, groups, rows):
 
 def figures_of(workload):
     """What is judged under a workload."""
-    return (*FIGURES[workload.load], *((LATENCY,) if workload.load in ("equal-load", "open") else ()))
+    return (*FIGURES[workload.load], *((LATENCY,) if workload.load in ("equal-load", "open-loop") else ()))
 
 
 def _latency(cell):
@@ -175,7 +175,7 @@ def _why_unjudged(figure, workload, groups, rows):
     """Why a figure says nothing of the server; empty where it does."""
     if figure == LATENCY:
         return ""
-    if figure == COST and workload.load == "closed":
+    if figure == COST and workload.load == "closed-loop":
         return "biased by the closed loop"
     if figure == TIME and any(row.is_bound or group.row(group.reference).is_bound for row, group in zip(rows, groups)):
         return "client-bound"

@@ -13,7 +13,7 @@ PRECEDENCE = ("wrong-replies", "errors", "client-bound", "starved", "unsaturated
 PERCENTILES = ("p50", "p99", "p99.9")
 LEAST_CPU_NS_FOR_SHARES = 400_000_000  # 100 ticks of 250 Hz
 COST, TIME = "CPU per request", "throughput"  # figures that have a recovery
-FIGURES = {"equal-load": (COST,), "saturation": (COST,), "ping-pong": (COST,), "open": (), "closed": (COST, TIME),
+FIGURES = {"equal-load": (COST,), "saturation": (COST,), "ping-pong": (COST,), "open-loop": (), "closed-loop": (COST, TIME),
            "stream": (),
            "crr": (COST, TIME), "idle": ()}
 SATURATED_SERVER, SATURATED_CLIENT = 0.95, 0.90  # busy at least, and less than that
@@ -84,7 +84,7 @@ class Group:
     @property
     def is_ranked(self):
         """By cost."""
-        return self.workload.load != "closed" and not self.unranked(COST) and any(row.cost_ratio for row in self.rows)
+        return self.workload.load != "closed-loop" and not self.unranked(COST) and any(row.cost_ratio for row in self.rows)
 
     def doubt(self, figure):
         """Why `figure` must be neither ranked nor judged; empty where it may be."""
@@ -148,7 +148,7 @@ def _group(workload, cells, reference, threads):
 
 def _order(group):
     """The cheapest first, the controls last.  By cost if its control passed, else in the order of the experiment.
-    A plain closed loop is ranked by nothing: where the client was the bottleneck its throughput is a bound."""
+    A closed loop is ranked by nothing: where the client was the bottleneck its throughput is a bound."""
     ranked = group.is_ranked  # the rows cannot be asked while they are sorted
 
     def place(row):
@@ -186,7 +186,7 @@ def is_sound(cell):
 
 def sound_verdicts(load):
     """A client that is the bottleneck spoils what was to be equal or saturated, and bounds the throughput of the others."""
-    return ("valid",) if load in ("equal-load", "open", "saturation") else ("valid", "client-bound")
+    return ("valid",) if load in ("equal-load", "open-loop", "saturation") else ("valid", "client-bound")
 
 
 def is_saturated(cell):
@@ -331,7 +331,7 @@ def wakeups_per_request(cell):
 def _add_latency(row, cells):
     """Percentiles of the merged histogram of all restarts, medians over restarts where a histogram is missing; and their
     intervals over restarts."""
-    row.latency_kind = "response" if cells[0]["load"] in ("open", "equal-load") else "service"
+    row.latency_kind = "response" if cells[0]["load"] in ("open-loop", "equal-load") else "service"
     encoded = [cell.get("histograms", {}).get(row.latency_kind) for cell in cells]
     for name in PERCENTILES:
         values = [cell.get(f"{row.latency_kind}_ns", {}).get(name) for cell in cells]

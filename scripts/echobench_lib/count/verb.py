@@ -86,7 +86,7 @@ def plan(options):
             continue
         variant = Variant(name, name, holds=listed[name]["holds"])
         for count in connections:
-            if reason := variant.refuses("closed", count, threads=1):
+            if reason := variant.refuses("closed-loop", count, threads=1):
                 unserved.append(f"{name} {reason}: not counted over {format_connections(count)}")
             else:
                 cells.append(Cell(name, count, listed[name]["program"]))

@@ -131,7 +131,7 @@ def measure(base, head, driver, variant, clients, number, asked, console, folder
 def loads_of(clients, names, rate=None):
     """An experiment's loads; without a `rate` the capacity that half is of is measured first."""
     loads = [{**LOADS[name], "connections": [clients], **({"rates": [rate or name]} if name == "half" else {})} for name in names]
-    capacity = {"load": "closed", "connections": [clients], "duration": "500ms", "rounds": 2, "restarts": 1}
+    capacity = {"load": "closed-loop", "connections": [clients], "duration": "500ms", "rounds": 2, "restarts": 1}
     return [capacity, *loads] if "half" in names and not rate else loads
 
 

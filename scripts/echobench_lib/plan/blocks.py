@@ -16,7 +16,7 @@ SHARES = {"light": 0.1, "half": 0.5, "heavy": 0.8}  # of the lowest capacity
 ADDED_WORK_NS = 8_000       # more than a round of the slowest client takes, so that it has time to spare
 COST_SLICE_NS = 100_000_000
 ALONE = ("idle",)         # loads that are never sliced: what a server holds is to be its own
-POLLING = ("equal-load", "saturation", "ping-pong", "open")  # loads whose client never sleeps while it measures
+POLLING = ("equal-load", "saturation", "ping-pong", "open-loop")  # loads whose client never sleeps while it measures
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Block:
 
     @property
     def name(self):
-        """`closed/c5000/64B/frame/part2`: an identity, the same in every run of the experiment."""
+        """`closed-loop/c5000/64B/frame/part2`: an identity, the same in every run of the experiment."""
         name = "/".join([self.load, *([str(self.rate)] if self.rate else []), f"c{self.connections}",
                          f"{self.payload_bytes}B", self.framing, *([self.op] if self.op != "echo" else []),
                          *pattern.name(self.pattern), *([self.beside.name] if self.beside else []), *(self.variants if self.alone else [])])

@@ -101,10 +101,10 @@ def expand(name, document, listed, placement):
         raise Usage(f"experiment {name}: no variant can serve any of its cells")
     if len({block.name for block in blocks}) < len(blocks):
         raise Usage(f"experiment {name}: two loads describe the same cells")
-    measured = {block.setting for block in blocks if block.load == "closed"}
+    measured = {block.setting for block in blocks if block.load == "closed-loop"}
     for block in blocks:
         if block.share is not None and block.setting not in measured:
-            raise Usage(f"experiment {name}: {block.name}: a share of what capacity? Add a closed load over "
+            raise Usage(f"experiment {name}: {block.name}: a share of what capacity? Add a closed-loop load over "
                         f"{block.connections:,} connections, or give the rate as a number")
     return Experiment(name, document, reference, variants, tuple(blocks), unavailable,
                       (*_limited_scaling(document, cores), *dividing.sentences(unserved)))

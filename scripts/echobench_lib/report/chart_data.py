@@ -26,11 +26,11 @@ def of_groups(groups):
 
 
 def _of_groups(groups):
-    closed = _closed_data(groups)
+    closed = _closed_loop_data(groups)
     return {"cost-by-model": _model_data(groups), "cost-ratio": _ratio_data(groups), "cost-curve": _curve_data(groups),
             "cpu-split": _split_data(groups), "recovery": _recovery_data(groups), "throughput": closed,
             "latency-by-load": _load_data(groups), "latency": _latency_data(groups), "fairness": _fairness_data(groups), "memory": _memory_data(groups),
-            "connecting": _connecting_data(groups), "bent-cost": [point for point in closed if point["cpu_us"] is not None],
+            "connecting": _connecting_data(groups), "closed-loop-cost": [point for point in closed if point["cpu_us"] is not None],
             "blocking": _blocking_data(groups), "scaling": _scaling_data(groups)}
 
 
@@ -119,7 +119,7 @@ def _several_rates(groups, loads, least=3):
 
 
 def _load_data(groups):
-    loads = ("equal-load", "open")
+    loads = ("equal-load", "open-loop")
     data = [{**point, "panel": _over(group, groups), "rate": group.rate_per_s, "percentile": name, "us": row.latency_ns[name] / 1000,
              "text": format_time_ns(row.latency_ns[name])}
             for group, row, point in _points(_several_rates(groups, loads), loads) for name in ("p50", "p99") if name in row.latency_ns]
@@ -184,18 +184,18 @@ def _recovery_data(groups):
     return data
 
 
-def _closed_data(groups):
+def _closed_loop_data(groups):
     """Closed loop only: there the connections are what drives the server."""
     return [{**point, "panel": "closed loop" + _beside(group, groups), "throughput": row.throughput,
              "throughput_text": throughput_text(row),
              "cpu_us": row.cost_ns / 1000 if row.cost_ns is not None else None, "bound": row.is_bound}
-            for group, row, point in _points(groups, ("closed",)) if row.throughput is not None]
+            for group, row, point in _points(groups, ("closed-loop",)) if row.throughput is not None]
 
 
 def _latency_data(groups):
     """Where arrivals were scheduled both kinds: from the intended send, and, uncorrected, from the actual one."""
     data = []
-    for group, row, point in _points(groups, ("open", "closed", "crr", "ping-pong")):
+    for group, row, point in _points(groups, ("open-loop", "closed-loop", "crr", "ping-pong")):
         if row.histogram is None or not row.histogram.total or row.cells[0]["workload"].get("beside"):
             continue
         shown = {name: point[name] for name in ("variant", "panel", "order", "connections")}
@@ -226,7 +226,7 @@ def _most_nines(histogram):
 def _fairness_data(groups):
     """Over a hundred connections and more; the median of the restarts, and what the worst connection got."""
     data = []
-    for group, row, point in _points(groups, ("saturation", "closed")):
+    for group, row, point in _points(groups, ("saturation", "closed-loop")):
         known = [cell["fairness"]["jain_index"] for cell in row.cells if "jain_index" in cell.get("fairness", {})]
         if known and row.verdict != "wrong-replies" and group.workload.connections >= connections.LEAST:
             data.append({**point, "jain": statistics.median(known), "least": min(known)})
@@ -276,7 +276,7 @@ def _scaling_data(groups):
 def _memory_data(groups):
     """Where each server was alone the socket buffers, too: the kernel tells them of the whole system only."""
     data = []
-    for group, row, point in _points(groups, ("closed", *IDLE)):
+    for group, row, point in _points(groups, ("closed-loop", *IDLE)):
         if row.memory_bytes is None or row.user_memory_bytes is None:
             continue
         parts = {"user": row.user_memory_bytes, "kernel stacks, page tables": max(0, row.memory_bytes - row.user_memory_bytes)}

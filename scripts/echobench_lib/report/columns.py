@@ -93,7 +93,7 @@ SENT, RECEIVED = ((f"MB/s {way}", "right", lambda row, _, of=of: optional(getatt
                   for way, of in (("to the server", "bytes_out_per_s"), ("from it", "bytes_in_per_s")))
 MEMORY = ("mem/conn", "right", lambda row, _: optional(row.memory_bytes, format_bytes))
 THREADS = ("threads", "right", lambda row, _: optional(row.threads, "{:,}".format))
-BENT_COST = ("bent CPU µs/req", "right", lambda row, _: cost_text(row))
+CLOSED_LOOP_COST = ("CPU µs/req (closed loop)", "right", lambda row, _: cost_text(row))
 VERDICT = ("verdict", "left", lambda row, _: verdict_text(row))
 P50, P99, P999 = ((name, "right", percentile(name)) for name in ("p50", "p99", "p99.9"))
 USER_MEMORY = ("user mem/conn", "right", lambda row, _: optional(row.user_memory_bytes, format_bytes))
@@ -106,8 +106,8 @@ COLUMNS = {
     "equal-load": (VARIANT, COST_COLUMN, RATIO, INTERVAL, RANK, USER, WAKEUPS, CLIENT_BUSY, P50, P99, VERDICT),
     "saturation": (VARIANT, COST_COLUMN, RATIO, INTERVAL, RANK, CAPACITY, USER, WAKEUPS, SERVER_BUSY, CLIENT_BUSY, VERDICT),
     "ping-pong": (VARIANT, COST_COLUMN, RATIO, INTERVAL, RANK, USER, WAKEUPS, P50, P99, P999, VERDICT),
-    "open": (VARIANT, *((name, "left", percentile(name, True)) for name in ("p50", "p99")), P999, VERDICT),
-    "closed": (VARIANT, THROUGHPUT, P50, P99, P999, MEMORY, THREADS, BENT_COST, VERDICT),
+    "open-loop": (VARIANT, *((name, "left", percentile(name, True)) for name in ("p50", "p99")), P999, VERDICT),
+    "closed-loop": (VARIANT, THROUGHPUT, P50, P99, P999, MEMORY, THREADS, CLOSED_LOOP_COST, VERDICT),
     "stream": (VARIANT, SENT, RECEIVED, THROUGHPUT, SERVER_BUSY, CLIENT_BUSY, VERDICT),
     "idle": (VARIANT, USER_MEMORY, KERNEL_MEMORY, THREADS_EACH, CONNECTS, CONNECT_P50, CONNECT_P99, P50, P99, VERDICT),
     "crr": (VARIANT, COST_COLUMN, RATIO, INTERVAL, RANK, THROUGHPUT, P50, P99, P999, VERDICT)}

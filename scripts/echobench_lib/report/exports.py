@@ -67,17 +67,17 @@ def of_result(document, reference):
             if row.verdict != "valid" or row.control_of:
                 continue
             name = f"{row.variant}/{workload.name}"
-            if workload.load != "closed" and not group.doubt(COST):
+            if workload.load != "closed-loop" and not group.doubt(COST):
                 if row.cost_ns is not None:
                     found.append(_with_bounds(name, "cpu-per-request", "ns", row.cost_interval))
                 if row.cost_ratio:
                     found.append(_with_bounds(name, f"cpu-per-request-to-{reference}", "ratio", row.cost_ratio))
-            for percentile in PERCENTILES if workload.load in ("open", "equal-load") else ():
+            for percentile in PERCENTILES if workload.load in ("open-loop", "equal-load") else ():
                 if percentile in row.latency_ns:
                     interval = row.latency_intervals.get(percentile)
                     bounds = (interval.low, interval.high) if interval else ()
                     found.append(Figure(name, percentile, "ns", row.latency_ns[percentile], *bounds))
-            if workload.load == "closed" and not group.doubt(TIME):
+            if workload.load == "closed-loop" and not group.doubt(TIME):
                 found.append(Figure(name, "throughput", "requests/s", row.throughput, less_is_better=False))
             if row.memory_bytes is not None:
                 found.append(Figure(name, "memory-per-connection", "bytes", row.memory_bytes))

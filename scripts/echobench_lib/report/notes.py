@@ -31,12 +31,12 @@ def notes(groups, document):
         added = sorted({group.workload.added_work_ns for group in groups if group.workload.added_work_ns})
         lines.append(f"saturation: every server burns {' or '.join(format_time_ns(ns) for ns in added)} for each request, so "
                      "that it is the bottleneck; what it really burnt is subtracted.")
-    if "closed" in loads:
-        lines.append("bent CPU µs/req: in a plain closed loop a server that outruns its client pays for waking up; stored, "
+    if "closed-loop" in loads:
+        lines.append("CPU µs/req (closed loop): a server that outruns its client pays for waking up, so that this is biased; stored, "
                      "shown, and never ranked.")
-    if loads & {"equal-load", "saturation", "ping-pong", "open"}:
+    if loads & {"equal-load", "saturation", "ping-pong", "open-loop"}:
         lines.append("there the client polls and never sleeps; client busy is the time it spent in work.")
-    if any(row.is_bound for group in groups if group.workload.load in ("closed", "crr") for row in group.rows):
+    if any(row.is_bound for group in groups if group.workload.load in ("closed-loop", "crr") for row in group.rows):
         lines.append("≥: the client was the bottleneck; the server could do at least this. Not for ranking.")
     if any(row.latency_ns for row in rows):
         how = {"merged": "of all restarts merged", "median": "medians over restarts"}

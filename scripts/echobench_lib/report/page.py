@@ -12,7 +12,7 @@ from ..analyse import recovery
 from ..analyse.summary import COST
 from ..result import LOADS
 from . import blocking, charts, companions, scaling, tables
-from .columns import ABSENT, BENT_COST, COST_COLUMN, INTERVAL, RATIO, VERDICT, verdict_text
+from .columns import ABSENT, CLOSED_LOOP_COST, COST_COLUMN, INTERVAL, RATIO, VERDICT, verdict_text
 from .notes import notes
 
 VERDICTS = {
@@ -31,8 +31,8 @@ MEANINGS = {
     "equal-load": "The headline. The same arrivals for every server, at a rate that all carry.",
     "saturation": "Every server burns the same added work, so that it is the bottleneck; what it really burnt is subtracted.",
     "ping-pong": "One request at a time: nothing is saturated, and every request wakes the server.",
-    "open": "Slices of a second and more, so that queues can build.",
-    "closed": "Sends when it was answered. For throughput where the server was the bottleneck, and for memory. Its CPU per request bends: it "
+    "open-loop": "Slices of a second and more, so that queues can build.",
+    "closed-loop": "Sends when it was answered. For throughput where the server was the bottleneck, and for memory. Its CPU per request is biased: it "
               "follows the client's speed.",
     "stream": "Connections that are kept full; megabytes (10^6) each way, headers included.",
     "blocking": "The same requests, one server at a time, with and without a second load on the same server that asks for what takes long.",
@@ -131,7 +131,7 @@ def _cells(table, row, texts):
         if name == VERDICT[0] or row is None and number == len(texts) - 1:
             cells.append((text, row.verdict if row else "unavailable"))
             continue
-        is_biased = name == BENT_COST[0] or name.endswith((f"control {recovery.BIASED})", f"control {recovery.INCONCLUSIVE})"))
+        is_biased = name == CLOSED_LOOP_COST[0] or name.endswith((f"control {recovery.BIASED})", f"control {recovery.INCONCLUSIVE})"))
         is_doubtful = number and row and text != ABSENT and (row.verdict != "valid" or name in of_cost or is_biased)
         cells.append((text, f"{justify} doubt") if is_doubtful else text)
     return cells

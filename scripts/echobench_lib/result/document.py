@@ -56,10 +56,10 @@ def _complete(cell, config):
     rate = config.get("rate_per_s")
     cell.setdefault("restart", 0)
     cell.setdefault("block", "")
-    open_loop = "equal-load" if config.get("busy_poll") else "open"
+    open_loop = "equal-load" if config.get("busy_poll") else "open-loop"
     kind = config.get("workload")
     rate = cell.get("offered_per_s", rate)  # of a sweep's or a search's cell
-    cell.setdefault("load", kind if kind in ("crr", "stream") else open_loop if rate else "closed")
+    cell.setdefault("load", kind if kind in ("crr", "stream") else open_loop if rate else "closed-loop")
     workload = cell.setdefault("workload", {"payload_bytes": config.get("payload_bytes", 0),
                                             "framing": config.get("framing", "frame"),
                                             "pipeline": config.get("pipeline", 1), "op": _operation(config)})

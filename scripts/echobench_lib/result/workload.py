@@ -7,7 +7,7 @@ from ..units import format_connections
 
 LOADS = {  # in the order of a report; what stands in a title
     "equal-load": "cost at equal load", "saturation": "cost at saturation", "ping-pong": "cost of a ping-pong",
-    "open": "latency at equal load", "closed": "plain closed loop", "stream": "bytes each way", "crr": "connect, request, close", "idle": "idle connections"}
+    "open-loop": "open loop", "closed-loop": "closed loop", "stream": "bytes each way", "crr": "connect, request, close", "idle": "idle connections"}
 _RATE_ORDER = {"light": 10, "half": 50, "heavy": 80}
 
 

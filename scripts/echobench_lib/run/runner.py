@@ -101,7 +101,7 @@ class Runner:
         run["config"] = document["config"]
         run["host"] = {key: value for key, value in document["host"].items() if value != self.document["host"][key]}
         self.document["cells"] += document["cells"]
-        if block.load == "closed":
+        if block.load == "closed-loop":
             measured = [cell["throughput_per_s"] for cell in document["cells"] if cell["verdict"] in SOUND]
             if block.setting in self._capacities:
                 measured.append(self._capacities[block.setting])

@@ -84,7 +84,7 @@ def test_a_regression_outranks_a_missing_cell(echobench, before, measure):
 
 @pytest.mark.parametrize("change, reason", [
     ({"payloads": [1024]}, "no workload is in both"),
-    ({"loads": [{"load": "closed", "connections": [7], "duration": "1s"}]}, "no workload is in both"),
+    ({"loads": [{"load": "closed-loop", "connections": [7], "duration": "1s"}]}, "no workload is in both"),
     ({"reference": "thread-pool"}, "ratios are to epoll in one and to thread-pool in the other")])
 def test_what_was_asked_differently_is_not_comparable(echobench, before, measure, change, reason):
     done = echobench("compare", before, measure("after", {**FOUR, **change}))
@@ -176,7 +176,7 @@ def test_throughput_of_a_bottlenecked_client_is_not_compared(echobench, measure)
 
 
 def test_a_plain_closed_loop_judges_no_cost(echobench, measure):
-    experiment = {**FOUR, "loads": [{"load": "closed", "connections": [10], "duration": "1s"}]}
+    experiment = {**FOUR, "loads": [{"load": "closed-loop", "connections": [10], "duration": "1s"}]}
     after = measure("b", experiment, FAKE_SLOWER="thread-pool=2")
     done = echobench("compare", measure("a", experiment), after, "--fail-over", "10%")
     assert done.returncode == 1 and "CPU per request not judged in 2 of 2 cells: biased by the closed loop" in done.stdout
@@ -246,7 +246,7 @@ def test_a_cell_with_errors_cannot_pass_a_gate(echobench, before, tmp_path, vari
 
 
 def test_equal_loads_at_other_rates_are_not_compared(echobench, measure, tmp_path):
-    a = measure("a", {**FOUR, "loads": [{"load": "closed", "connections": [10]},
+    a = measure("a", {**FOUR, "loads": [{"load": "closed-loop", "connections": [10]},
                                         {"load": "equal-load", "connections": [10], "rates": ["half"]}]})
 
     def faster(factor):
@@ -276,7 +276,7 @@ def test_a_damaged_histogram_is_refused_with_the_file_and_the_place(echobench, b
 
 
 def test_latency_at_equal_load_is_judged_too(echobench, measure):
-    equal = {**FOUR, "loads": [{"load": "closed", "connections": [10], "duration": "1s", "restarts": 1},
+    equal = {**FOUR, "loads": [{"load": "closed-loop", "connections": [10], "duration": "1s", "restarts": 1},
                                {"load": "equal-load", "connections": [10], "rates": ["half"]}]}
     before = measure("equal", equal)
 

@@ -26,8 +26,8 @@ def expand(write, loads, variants=("iterative", "epoll", "thread-pool"), **more)
     return expand_document(*experiment.load_document(path))
 
 
-def closed(*connections, **more):
-    return [{"load": "closed", "connections": list(connections), **more}]
+def closed_loop(*connections, **more):
+    return [{"load": "closed-loop", "connections": list(connections), **more}]
 
 
 @pytest.fixture
@@ -51,9 +51,9 @@ def test_quick_is_the_matrix_that_it_should_be(quick):
     holders = {"thread-per-connection", "thread-pool", "asio-callback", "asio-coroutine", "epoll", "epoll+1us"}
     expected = {("equal-load", rate, c, v) for rate in ("light", "half", "heavy") for c in (100, 1000) for v in holders}
     expected |= {("saturation", None, c, v) for c in (100, 1000, 5000) for v in holders}
-    expected |= {("closed", None, c, v) for c in (1, 100, 1000, 5000) for v in holders}
+    expected |= {("closed-loop", None, c, v) for c in (1, 100, 1000, 5000) for v in holders}
     expected |= {(load, None, c, v) for load, c in (("ping-pong", 1), ("crr", 100)) for v in holders | {"iterative"}}
-    expected |= {("open", "half", 1000, v) for v in holders} | {("closed", None, 1, "iterative")}
+    expected |= {("open-loop", "half", 1000, v) for v in holders} | {("closed-loop", None, 1, "iterative")}
     assert cells == expected
     assert all(block.payload_bytes == 64 and block.framing == "frame" for block in quick.blocks)
 
@@ -86,15 +86,15 @@ def test_a_rate_that_is_a_share_of_a_capacity_waits_for_the_capacity(quick):
 
 
 def test_a_share_of_a_capacity_that_nobody_measures_is_refused(write):
-    with pytest.raises(Usage, match="a share of what capacity. Add a closed load over 50 connections"):
-        expand(write, closed(10) + [{"load": "equal-load", "connections": [50], "rates": ["23%"]}])
+    with pytest.raises(Usage, match="a share of what capacity. Add a closed-loop load over 50 connections"):
+        expand(write, closed_loop(10) + [{"load": "equal-load", "connections": [50], "rates": ["23%"]}])
     made = expand(write, [{"load": "equal-load", "connections": [50], "rates": ["5k", 100]}])
     assert [(block.rate, block.share, block.name) for block in made.blocks] == [
         (5000, None, "equal-load/5000/c50/64B/frame"), (100, None, "equal-load/100/c50/64B/frame")]
 
 
 def test_a_variant_and_its_controls_stand_in_one_block(write):
-    made = expand(write, closed(2500), ("thread-pool", "asio-callback", "epoll"), controls=["epoll", "thread-pool"],
+    made = expand(write, closed_loop(2500), ("thread-pool", "asio-callback", "epoll"), controls=["epoll", "thread-pool"],
                   burns=["1us", "2us"])
     assert [block.variants for block in made.blocks] == [
         ("thread-pool", "thread-pool+1us", "thread-pool+2us", "epoll", "epoll+1us", "epoll+2us"),
@@ -117,49 +117,49 @@ def test_a_foreign_server_is_left_out_where_it_would_have_to_burn(write):
     assert all("mine" not in block.variants for block in made.blocks)
     assert made.unserved == ("mine cannot burn added work: not measured over 5 connections, saturation",)
     with pytest.raises(Usage, match="a server that is not ours cannot burn"):
-        expand(write, closed(5), ("epoll", mine), controls=["mine"])
+        expand(write, closed_loop(5), ("epoll", mine), controls=["mine"])
 
 
 def test_a_variant_gets_only_what_it_holds(write):
-    made = expand(write, closed(1, 2, 100), ("iterative", "prethreaded", "epoll"), placement={"server_threads": 2})
+    made = expand(write, closed_loop(1, 2, 100), ("iterative", "prethreaded", "epoll"), placement={"server_threads": 2})
     assert [block.variants for block in made.blocks] == [
         ("iterative", "prethreaded", "epoll"), ("prethreaded", "epoll"), ("epoll",)]
     assert any("iterative" in text and "100" in text for text in made.unserved)
 
 
 def test_an_unavailable_variant_is_told_not_measured(write):
-    made = expand(write, closed(1), ("io-uring", "epoll"))
+    made = expand(write, closed_loop(1), ("io-uring", "epoll"))
     assert made.unavailable == {"io-uring": "the kernel forbids it"}
     assert made.blocks[0].variants == ("epoll",)
 
 
 def test_a_foreign_server_meets_the_reference_in_its_own_framing(write):
     mine = {"name": "mine", "command": ["./mine", "{port}"], "framing": "raw"}
-    made = expand(write, closed(10), ("thread-pool", "epoll", mine))
+    made = expand(write, closed_loop(10), ("thread-pool", "epoll", mine))
     assert {(block.framing, block.variants) for block in made.blocks} == {
         ("frame", ("thread-pool", "epoll")), ("raw", ("epoll", "mine"))}
 
 
 def test_a_baseline_joins_by_its_name(write, known_baselines):
-    made = expand(write, closed(10), ("epoll", "python-streams", "python-uvloop"))
+    made = expand(write, closed_loop(10), ("epoll", "python-streams", "python-uvloop"))
     assert made.variants["python-streams"].command == tuple(known_baselines[0]["command"])
     assert {block.framing: block.variants for block in made.blocks} == {"raw": ("epoll", "python-streams"), "frame": ("epoll",)}
     assert made.unavailable == {"python-uvloop": "python3-uvloop is not installed"}
     assert made.document["variants"][1:] == known_baselines, "a result is whole without the file"
     with pytest.raises(Usage, match="there are .*io-uring; baselines python-streams, python-uvloop"):
-        expand(write, closed(10), ("epoll", "python-stream"))
+        expand(write, closed_loop(10), ("epoll", "python-stream"))
 
 
 def test_a_mistake_in_the_baselines_is_named_with_its_place(write, known_baselines):
     del known_baselines[1]["framing"]
     variants.BASELINES_FILE.write_text(json.dumps(known_baselines))
     with pytest.raises(Usage, match=r"baselines.json: at 1: 'framing' is a required"):
-        expand(write, closed(10), ("epoll", "python-uvloop"))
+        expand(write, closed_loop(10), ("epoll", "python-uvloop"))
 
 
 def test_a_variant_of_the_second_program_joins_where_it_was_built(write):
     ring = {"name": "asio-callback-uring", "summary": "", "holds": "any", "unavailable_reason": "", "program": "echo-server-uring"}
-    document = experiment.load_document(write({"summary": "s", "variants": ["epoll", "asio-callback-uring"], "loads": closed(1)}))
+    document = experiment.load_document(write({"summary": "s", "variants": ["epoll", "asio-callback-uring"], "loads": closed_loop(1)}))
     assert expand_document(*document, [*LISTED, ring]).variants["asio-callback-uring"].program == "echo-server-uring"
     with pytest.raises(Usage, match="no variant 'asio-callback-uring'.*echo-server-uring is not in this build"):
         expand_document(*document)
@@ -167,7 +167,7 @@ def test_a_variant_of_the_second_program_joins_where_it_was_built(write):
 
 def test_threads_are_scaled_up_to_the_servers_cores(write):
     scaled = {"name": "epoll", "variant": "epoll", "threads": "1.."}
-    document = {"summary": "s", "variants": [scaled, {"name": "four", "variant": "epoll", "threads": 4}], "loads": closed(8),
+    document = {"summary": "s", "variants": [scaled, {"name": "four", "variant": "epoll", "threads": 4}], "loads": closed_loop(8),
                 "reference": "epoll@1", "placement": {"server_threads": "all"}}
     made = expand_document(*experiment.load_document(write(document)), cores=21)
     assert [(v.name, v.threads, v.cores, v.scaled_of) for v in made.variants.values()] == [
@@ -181,7 +181,7 @@ def test_threads_are_scaled_up_to_the_servers_cores(write):
 
 
 def test_threads_of_its_own_give_a_server_as_many_clients_as_it_holds(write):
-    document = {"summary": "s", "variants": ["epoll", {"name": "prethreaded", "variant": "prethreaded", "threads": 64}], "loads": closed(50)}
+    document = {"summary": "s", "variants": ["epoll", {"name": "prethreaded", "variant": "prethreaded", "threads": 64}], "loads": closed_loop(50)}
     assert "prethreaded" in expand_document(*experiment.load_document(write(document))).blocks[0].variants
 
 
@@ -189,37 +189,37 @@ SLOW = {"op": "work:10ms", "connections": 2, "rate": 20}
 
 
 def test_beside_another_load_one_server_is_measured_at_a_time(write):
-    loads = [{"load": "open", "connections": [50], "rates": [1000], **more} for more in ({"sliced": False}, {"beside": SLOW}, {})]
+    loads = [{"load": "open-loop", "connections": [50], "rates": [1000], **more} for more in ({"sliced": False}, {"beside": SLOW}, {})]
     made = expand(write, loads, controls=["epoll"])
     assert [(block.name, block.variants) for block in made.blocks] == [
-        ("open/1000/c50/64B/frame/epoll", ("epoll",)), ("open/1000/c50/64B/frame/thread-pool", ("thread-pool",)),
-        ("open/1000/c50/64B/frame/beside-work:10ms+c2+20/epoll", ("epoll",)),
-        ("open/1000/c50/64B/frame/beside-work:10ms+c2+20/thread-pool", ("thread-pool",)),
-        ("open/1000/c50/64B/frame", ("epoll", "epoll+1us", "thread-pool"))]
+        ("open-loop/1000/c50/64B/frame/epoll", ("epoll",)), ("open-loop/1000/c50/64B/frame/thread-pool", ("thread-pool",)),
+        ("open-loop/1000/c50/64B/frame/beside-work:10ms+c2+20/epoll", ("epoll",)),
+        ("open-loop/1000/c50/64B/frame/beside-work:10ms+c2+20/thread-pool", ("thread-pool",)),
+        ("open-loop/1000/c50/64B/frame", ("epoll", "epoll+1us", "thread-pool"))]
 
 
 def test_who_speaks_no_frames_cannot_be_asked_for_work(write):
     mine = {"name": "mine", "command": ["./mine", "{port}"], "framing": "raw"}
-    made = expand(write, [{"load": "open", "connections": [5], "rates": [10], "beside": SLOW}], ("epoll", mine))
+    made = expand(write, [{"load": "open-loop", "connections": [5], "rates": [10], "beside": SLOW}], ("epoll", mine))
     assert {block.framing for block in made.blocks} == {"frame"}
-    assert made.unserved == ("mine speaks raw, in which nobody can ask for work or sleep: not measured over 5 connections, open",)
+    assert made.unserved == ("mine speaks raw, in which nobody can ask for work or sleep: not measured over 5 connections, open-loop",)
 
 
 def test_a_load_has_a_framing_of_its_own_if_it_names_one(write):
     mine = {"name": "mine", "command": ["./mine", "{port}"], "framing": "raw"}
-    made = expand(write, closed(1) + closed(5, framing="frame"), ("epoll", mine), framing="raw")
+    made = expand(write, closed_loop(1) + closed_loop(5, framing="frame"), ("epoll", mine), framing="raw")
     assert [(block.name, block.variants) for block in made.blocks] == [
-        ("closed/c1/64B/raw", ("epoll", "mine")), ("closed/c5/64B/frame", ("epoll",))]
-    assert made.unserved == ("mine speaks raw, and here frame is spoken: not measured over 5 connections, closed",)
+        ("closed-loop/c1/64B/raw", ("epoll", "mine")), ("closed-loop/c5/64B/frame", ("epoll",))]
+    assert made.unserved == ("mine speaks raw, and here frame is spoken: not measured over 5 connections, closed-loop",)
 
 
 def test_patterns_tell_cells_apart_and_become_options(write):
-    loads = [{"load": "closed", "connections": [5], **more} for more in (
+    loads = [{"load": "closed-loop", "connections": [5], **more} for more in (
         {}, {"pattern": {"think": "5ms", "payload": "uniform:16-4k"}}, {"op": "mix:echo@99,work:1ms@1"}, {"pattern": {"slow_readers": 2}})]
     made = expand(write, loads, ("epoll",))
     assert [block.name for block in made.blocks] == [
-        "closed/c5/64B/frame", "closed/c5/64B/frame/payload=uniform:16-4k/think=5ms", "closed/c5/64B/frame/mix:echo@99,work:1ms@1",
-        "closed/c5/64B/frame/slow-readers=2"]
+        "closed-loop/c5/64B/frame", "closed-loop/c5/64B/frame/payload=uniform:16-4k/think=5ms", "closed-loop/c5/64B/frame/mix:echo@99,work:1ms@1",
+        "closed-loop/c5/64B/frame/slow-readers=2"]
     assert len({block.setting for block in made.blocks}) == 4
     assert pattern.arguments(made.blocks[1].pattern) == ["--payload", "uniform:16-4k", "--think", "5ms"]
 
@@ -232,32 +232,32 @@ def test_the_idle_are_driven_by_one_in_a_hundred(write):
 def test_slices_are_echo_loads_affair_but_for_costs_at_equal_load(write):
     def slice_ns(load, **more):
         return expand(write, [{"load": load, "connections": [10], **more}], ("epoll",)).blocks[0].slice_ns
-    assert slice_ns("closed") is None and slice_ns("open", rates=[10]) is None
+    assert slice_ns("closed-loop") is None and slice_ns("open-loop", rates=[10]) is None
     assert slice_ns("equal-load", rates=[10]) == 100_000_000
-    assert slice_ns("equal-load", rates=[10], slice="1s") == slice_ns("closed", slice="1s") == 1_000_000_000
+    assert slice_ns("equal-load", rates=[10], slice="1s") == slice_ns("closed-loop", slice="1s") == 1_000_000_000
 
 
 @pytest.mark.parametrize("change, place_in_file, complaint", [
-    ({"loads": [{"load": "closed", "connections": ["many"]}]}, "loads/0/connections/0", "many"),
-    ({"loads": [{"load": "open", "connections": [1]}]}, "loads/0", "rate"),
-    ({"loads": [{"load": "closed", "connections": [1], "rates": [5]}]}, "loads/0", "rate"),
-    ({"loads": [{"load": "closed", "connections": [1], "added_work": "6us"}]}, "loads/0", "added_work"),
-    ({"loads": [{"load": "open", "connections": [1], "rates": ["most"]}]}, "loads/0/rates/0", "most"),
+    ({"loads": [{"load": "closed-loop", "connections": ["many"]}]}, "loads/0/connections/0", "many"),
+    ({"loads": [{"load": "open-loop", "connections": [1]}]}, "loads/0", "rate"),
+    ({"loads": [{"load": "closed-loop", "connections": [1], "rates": [5]}]}, "loads/0", "rate"),
+    ({"loads": [{"load": "closed-loop", "connections": [1], "added_work": "6us"}]}, "loads/0", "added_work"),
+    ({"loads": [{"load": "open-loop", "connections": [1], "rates": ["most"]}]}, "loads/0/rates/0", "most"),
     ({"variants": [{"name": "mine", "variant": "epoll", "options": ["--burn", "1us"]}]}, "variants/0/options", "burn"),
-    ({"loads": [{"load": "closed", "connections": [1], "beside": {"op": "sleep:1ms", "connections": 1}}]}, "loads/0", "beside"),
-    ({"loads": [{"load": "open", "connections": [1], "rates": [1], "beside": {"op": "sleep", "connections": 1}}]}, "loads/0/beside/op", "sleep"),
+    ({"loads": [{"load": "closed-loop", "connections": [1], "beside": {"op": "sleep:1ms", "connections": 1}}]}, "loads/0", "beside"),
+    ({"loads": [{"load": "open-loop", "connections": [1], "rates": [1], "beside": {"op": "sleep", "connections": 1}}]}, "loads/0/beside/op", "sleep"),
     ({"variants": [{"name": "e", "variant": "epoll", "threads": "1-4"}]}, "variants/0/threads", "1-4"),
     ({"loads": [{"load": "saturation", "connections": [1], "pattern": {"pipeline": 2}}]}, "loads/0", "pattern"),
     ({"loads": [{"load": "stream", "connections": [1], "pattern": {"think": "1ms"}}]}, "loads/0/pattern", "think"),
-    ({"loads": [{"load": "closed", "connections": [1], "pattern": {"arrivals": "poisson"}}]}, "loads/0/pattern", "arrivals"),
-    ({"loads": [{"load": "closed", "connections": [1], "pattern": {"bursts": "often"}}]}, "loads/0/pattern/bursts", "often"),
+    ({"loads": [{"load": "closed-loop", "connections": [1], "pattern": {"arrivals": "poisson"}}]}, "loads/0/pattern", "arrivals"),
+    ({"loads": [{"load": "closed-loop", "connections": [1], "pattern": {"bursts": "often"}}]}, "loads/0/pattern/bursts", "often"),
     ({"engine": "kqueue"}, "engine", "kqueue"),
     ({"restarts": 0}, "restarts", "minimum"),
     ({"colour": 1}, "top level", "colour"),
     ({"warmup": "soon"}, "warmup", "soon"),
     ({"variants": [{"name": "mine", "command": ["./mine"], "framing": "raw"}]}, "variants/0/command", "port")])
 def test_a_mistake_is_named_with_its_place(write, change, place_in_file, complaint):
-    path = write({"summary": "s", "variants": ["epoll"], "loads": closed(1), **change})
+    path = write({"summary": "s", "variants": ["epoll"], "loads": closed_loop(1), **change})
     with pytest.raises(Usage) as error:
         experiment.load_document(path)
     assert str(path) in str(error.value) and f"at {place_in_file}:" in str(error.value)
@@ -265,16 +265,16 @@ def test_a_mistake_is_named_with_its_place(write, change, place_in_file, complai
 
 
 @pytest.mark.parametrize("variants, loads, complaint", [
-    (("epol", "epoll"), closed(1), "no variant 'epol'"), (("thread-pool",), closed(1), "reference 'epoll'"),
-    (("epoll", "epoll"), closed(1), "named twice"), (("thread-pool", "epoll"), closed(10_000), "at most 7,500"),
-    (("epoll",), closed(5) + closed(5), "same cells"), (("epoll",), closed(0), "1 or more")])
+    (("epol", "epoll"), closed_loop(1), "no variant 'epol'"), (("thread-pool",), closed_loop(1), "reference 'epoll'"),
+    (("epoll", "epoll"), closed_loop(1), "named twice"), (("thread-pool", "epoll"), closed_loop(10_000), "at most 7,500"),
+    (("epoll",), closed_loop(5) + closed_loop(5), "same cells"), (("epoll",), closed_loop(0), "1 or more")])
 def test_what_cannot_be_measured_is_refused(write, variants, loads, complaint):
     with pytest.raises(Usage, match=complaint):
         expand(write, loads, variants)
 
 
 def test_defaults_are_filled_in(write):
-    _, document = experiment.load_document(write({"summary": "s", "variants": ["epoll"], "loads": closed(1)}))
+    _, document = experiment.load_document(write({"summary": "s", "variants": ["epoll"], "loads": closed_loop(1)}))
     assert document["framing"] == "frame" and document["payloads"] == [64] and document["reference"] == "epoll"
     assert document["placement"] == {"server_threads": 1, "server_cpus": "auto", "client_cpus": "auto"}
     assert document["loads"][0]["rounds"] == 5 and document["controls"] == ["epoll"] and document["burns"] == ["1us"]

@@ -11,7 +11,7 @@ from echobench_lib.report import charts, page, tables
 
 WORK = {"op": "work:10ms", "connections": 2, "rate": 20}
 BLOCKING = {**SMALL, "restarts": 2, "loads": [
-    {"load": "open", "connections": [50], "rates": [1000], "duration": "1s", **more} for more in (
+    {"load": "open-loop", "connections": [50], "rates": [1000], "duration": "1s", **more} for more in (
         {"sliced": False}, {"beside": WORK}, {"beside": {**WORK, "offload": True}}, {"beside": {"op": "sleep:10ms", "connections": 4}})]}
 
 
@@ -29,9 +29,9 @@ def test_each_server_is_measured_by_itself_beside_the_slow_load(document):
                for run in document["runs"])
     beside = {cell["block"]: cell["beside"] for cell in document["cells"] if "beside" in cell}
     assert len(beside) == 9 and all(each["requests"] == 20 for each in beside.values())
-    command = beside["open/1000/c50/64B/frame/beside-work:10ms+c2+20+offload/epoll"]["command"]
+    command = beside["open-loop/1000/c50/64B/frame/beside-work:10ms+c2+20+offload/epoll"]["command"]
     assert command[-1].startswith("127.0.0.1:") and "--offload" in command and command[command.index("-R") + 1] == "20"
-    assert "-R" not in beside["open/1000/c50/64B/frame/beside-sleep:10ms+c4/epoll"]["command"], "always all of them"
+    assert "-R" not in beside["open-loop/1000/c50/64B/frame/beside-sleep:10ms+c4/epoll"]["command"], "always all of them"
 
 
 def test_one_table_holds_them_side_by_side_in_the_order_of_the_experiment(document):
@@ -40,7 +40,7 @@ def test_one_table_holds_them_side_by_side_in_the_order_of_the_experiment(docume
     assert [name for name, _ in table.columns] == ["variant", "alone", "2 × work:10ms", "2 × work:10ms offloaded", "4 × sleep:10ms", "verdict"]
     assert [texts[0] for _, texts in table.rows] == SMALL["variants"]
     assert all(" / " in text for _, texts in table.rows for text in texts[1:-1])
-    assert table.title == "the price of blocking, p50 / p99: latency at equal load, 1,000/s each, 50 connections, 64-byte frame"
+    assert table.title == "the price of blocking, p50 / p99: open loop, 1,000/s each, 50 connections, 64-byte frame"
     assert "4 × sleep:10ms, always all of them" in table.remarks[0]
 
 
@@ -57,7 +57,7 @@ def test_the_page_says_what_the_textbook_says_and_what_one_cpu_does_to_it(docume
 def test_a_slow_load_that_fails_spoils_its_run(echobench, write, tmp_path):
     done = echobench("run", write(BLOCKING), "--out", tmp_path / "r", "--no-report", FAKE_BESIDE="errors")
     assert done.returncode == 1 and "the load beside had errors: made to" in done.stderr
-    assert {cell["block"].rsplit("/", 1)[0] for cell in result.load(tmp_path / "r")["cells"]} == {"open/1000/c50/64B/frame"}
+    assert {cell["block"].rsplit("/", 1)[0] for cell in result.load(tmp_path / "r")["cells"]} == {"open-loop/1000/c50/64B/frame"}
 
 
 def test_a_server_that_is_unavailable_leaves_no_failed_run(echobench, write, tmp_path):

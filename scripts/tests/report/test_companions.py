@@ -43,7 +43,7 @@ def folder(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         (base / "questions.json").write_text(json.dumps(QUESTIONS))
         patch.setattr(questions, "FILE", base / "questions.json")
-        made, _ = run_experiment(base, {**SMALL, "loads": [{"load": "closed", "connections": [100], "duration": "1s"}]}, "--no-report")
+        made, _ = run_experiment(base, {**SMALL, "loads": [{"load": "closed-loop", "connections": [100], "duration": "1s"}]}, "--no-report")
         (made / "count.json").write_text(json.dumps(COUNTS))
         (made / "power.json").write_text(json.dumps(POWER))
         done = run_echobench("micro", "--out", made, "--no-report", "--rounds", "2", FAKE_PROCESSES=str(base / "processes"))
@@ -107,7 +107,7 @@ def test_a_lean_report_says_the_same_but_for_a_percent_of_latency(folder, tmp_pa
     again = run_echobench("report", tmp_path / "lean", "--lean", "--out", tmp_path / "again")
     assert again.returncode == 0 and (tmp_path / "again" / "index.html").read_text() == (tmp_path / "lean" / "index.html").read_text()
     some = next(text for cell in result.load(folder)["cells"] for text in cell.get("histograms", {}).values())
-    cells = [{"load": load, "histograms": dict.fromkeys(("response", "service", "send_lag", "connect"), some)} for load in ("equal-load", "open", "crr")]
+    cells = [{"load": load, "histograms": dict.fromkeys(("response", "service", "send_lag", "connect"), some)} for load in ("equal-load", "open-loop", "crr")]
     assert [list(cell["histograms"]) for cell in result.lean({"cells": [*cells, {"load": "idle"}]})["cells"][:-1]] == [
         ["response"], ["response", "service"], ["response", "service"]]
     done = run_echobench("report", tmp_path / "lean" / "index.html", "--lean")

@@ -8,7 +8,7 @@ from conftest import SMALL, run_echobench
 
 
 EXPERIMENT = {**SMALL, "variants": ["thread-pool", "epoll"], "controls": ["epoll"], "restarts": 4, "loads": [
-    {"load": "closed", "connections": [100], "duration": "1s"}, {"load": "equal-load", "connections": [100], "rates": ["half"]}]}
+    {"load": "closed-loop", "connections": [100], "duration": "1s"}, {"load": "equal-load", "connections": [100], "rates": ["half"]}]}
 
 
 @pytest.fixture
@@ -29,14 +29,14 @@ def test_bencher_gets_benchmarks_with_measures_and_bounds(result):
     assert cost["lower_value"] < cost["value"] < cost["upper_value"]
     ratio = found["thread-pool/equal-load/half/c100/64B/frame"]["cpu-per-request-to-epoll"]["value"]
     assert 2.2 < ratio < 2.8
-    assert found["thread-pool/closed/c100/64B/frame"]["throughput"]["value"] > 0
+    assert found["thread-pool/closed-loop/c100/64B/frame"]["throughput"]["value"] > 0
 
 
 def test_what_cannot_be_believed_is_not_exported(result, measure):
     biased = json.loads(exported(measure("biased", EXPERIMENT), "bmf"))
-    assert "throughput" not in biased["thread-pool/closed/c100/64B/frame"], "a slow-down does not show in it"
+    assert "throughput" not in biased["thread-pool/closed-loop/c100/64B/frame"], "a slow-down does not show in it"
     found = json.loads(exported(result, "bmf"))
-    assert "epoll/closed/c100/64B/frame" not in found, "its client was the bottleneck"
+    assert "epoll/closed-loop/c100/64B/frame" not in found, "its client was the bottleneck"
     assert not any("+1us" in name for name in found), "a control is made slower on purpose"
 
 
@@ -60,7 +60,7 @@ def test_otava_gets_a_row_for_each_result_and_a_column_for_each_figure(result, t
     history.write_text("time,commit,old\n2026-01-01T00:00:00+00:00,abc,3\n")
     exported(result, "otava", "--append", history)
     old, new = csv.DictReader(history.open())
-    assert (old["old"], new["old"]) == ("3", "nan") and old["thread-pool/closed/c100/64B/frame throughput"] == "nan"
+    assert (old["old"], new["old"]) == ("3", "nan") and old["thread-pool/closed-loop/c100/64B/frame throughput"] == "nan"
 
 
 def test_a_history_is_of_one_host(result, tmp_path):

@@ -13,7 +13,7 @@ from conftest import SMALL, run_echobench, run_experiment
 from echobench_lib import documents
 
 EXPERIMENT = {**SMALL, "restarts": 2, "variants": ["asio-callback", "thread-per-connection", "epoll"], "controls": ["epoll"],
-              "loads": [{"load": "equal-load", "connections": [100], "rates": ["half"]}, {"load": "saturation", "connections": [100]}, {"load": "closed", "connections": [100, 1000], "duration": "1s"}]}
+              "loads": [{"load": "equal-load", "connections": [100], "rates": ["half"]}, {"load": "saturation", "connections": [100]}, {"load": "closed-loop", "connections": [100, 1000], "duration": "1s"}]}
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 in_browser = pytest.mark.skipif(not CHROMIUM, reason="no chromium here")
 
@@ -225,7 +225,7 @@ def test_another_compression_of_the_same_result_says_nothing_wrong(folder, tmp_p
 
 
 def test_a_reference_of_any_name(tmp_path):
-    made, _ = run_experiment(tmp_path, {**SMALL, "loads": [{"load": "closed", "connections": [10], "duration": "1s"}]}, "--no-report")
+    made, _ = run_experiment(tmp_path, {**SMALL, "loads": [{"load": "closed-loop", "connections": [10], "duration": "1s"}]}, "--no-report")
     stored = json.loads((made / "result.json").read_text())
     stored.pop("experiment")
     for cell in stored["cells"]:

@@ -17,8 +17,8 @@ EVERYTHING = {**SMALL, "restarts": 2, "variants": ["iterative", "asio-callback",
               "controls": ["epoll", "asio-callback"], "loads": [
     {"load": "equal-load", "connections": [100], "rates": ["light", "half", "heavy"]},
     {"load": "saturation", "connections": [100]},
-    {"load": "closed", "connections": [1, 100, 1000], "duration": "1s"},
-    {"load": "open", "connections": [1000], "rates": ["half"], "duration": "1s"},
+    {"load": "closed-loop", "connections": [1, 100, 1000], "duration": "1s"},
+    {"load": "open-loop", "connections": [1000], "rates": ["half"], "duration": "1s"},
     {"load": "crr", "connections": [100], "duration": "1s"}]}
 
 
@@ -29,7 +29,7 @@ def reported(tmp_path_factory):
 
 
 DRAWN = ("cost-by-model", "cost-ratio", "cost-curve", "cpu-split", "recovery", "throughput", "latency-by-load", "latency", "fairness", "memory",
-         "connecting", "bent-cost")  # the others have experiments of their own
+         "connecting", "closed-loop-cost")  # the others have experiments of their own
 
 
 def groups_of(folder):
@@ -117,7 +117,7 @@ def test_the_page_has_tables_charts_reasons_and_host(reported):
     for variant in EVERYTHING["variants"]:
         assert f"</span>{variant}</td>" in text
     assert "</span>epoll+1us</td>" in text
-    for expected in ("Latency at equal load", "Connect, request, close", "The headline. The same arrivals", "recovery 10", "the client was busy for 99 % of the time", "Placement",
+    for expected in ("Open loop", "Connect, request, close", "The headline. The same arrivals", "recovery 10", "the client was busy for 99 % of the time", "Placement",
                      "How to read this", "echo-load", "≥ "):
         assert expected in text
     for name in DRAWN:
@@ -128,7 +128,7 @@ def test_the_page_has_tables_charts_reasons_and_host(reported):
 
 def test_a_lower_bound_is_marked_wherever_it_stands(reported):
     folder, output = reported
-    epoll = next(line for line in output.split("plain closed loop, 100 connections, 64")[1].splitlines() if line.startswith("epoll"))
+    epoll = next(line for line in output.split("closed loop, 100 connections, 64")[1].splitlines() if line.startswith("epoll"))
     assert "≥ " in epoll and "client-bound" in epoll
     _, groups = groups_of(folder)
     throughput = next(chart for chart in charts.build(groups) if chart["name"] == "throughput")
@@ -143,7 +143,7 @@ def test_open_loop_latency_is_shown_corrected_and_not(reported):
     for point in latency["spec"]["data"]["values"]:
         kinds.setdefault(point["panel"].split(",")[0], set()).add(point["kind"])
         assert point.get("low", point["us"]) <= point["us"] * 1.001 <= point.get("high", point["us"]) * 1.002
-    assert kinds["latency at equal load"] == {"corrected", "uncorrected"} and kinds["plain closed loop"] == {"service time"}
+    assert kinds["open loop"] == {"corrected", "uncorrected"} and kinds["closed loop"] == {"service time"}
 
 
 @pytest.mark.parametrize("latencies, knee", [
@@ -175,7 +175,7 @@ def test_recoveries_stand_below_each_table(reported):
         found = {recovery.of: recovery for recovery in named(groups, name).recoveries[summary.COST]}
         assert set(found) == {"epoll", "asio-callback"}
         assert all(recovery.ratio.estimate == pytest.approx(1, abs=0.2) and recovery.known_ns == 1050 for recovery in found.values())
-    table = output.split("cost at saturation, 100")[1].split("latency at equal load")[0]
+    table = output.split("cost at saturation, 100")[1].split("open loop")[0]
     assert re.search(r"^recovery (9\d|1[01]\d) ± \d+ %: a known 1\.05 µs \(epoll\+1us\) shows as .*: control \w+$", table, re.M)
 
 
@@ -184,7 +184,7 @@ def test_recoveries_of_several_controls_stand_in_tables_of_their_own(reported):
     _, groups = groups_of(folder)
     made = tables.recoveries(groups)
     assert [table.title.split(":")[0] for table in made] == ["recovery of CPU per request, asio-callback", "recovery of CPU per request, epoll"]
-    row = next(texts for _, texts in made[1].rows if texts[0] == "closed/c1000/64B/frame")
+    row = next(texts for _, texts in made[1].rows if texts[0] == "closed-loop/c1000/64B/frame")
     assert re.match(r"\d\d? ± \d+ % biased$", row[1]) and made[1].title in output and made[1].columns[1] == ("+1us: 1.05 µs", "left")
     assert made[1].title in (folder / "index.html").read_text()
 
@@ -218,10 +218,10 @@ def test_memory_per_connection_counts_what_it_says(reported):
     folder, _ = reported
     _, groups = groups_of(folder)
     by_load = {(group.workload.load, group.workload.connections): group for group in groups}
-    group = by_load["closed", 1000]
+    group = by_load["closed-loop", 1000]
     assert group.row("epoll").memory_bytes == 700
     assert group.row("thread-per-connection").memory_bytes == 700 + 16 * 1024
-    assert by_load["closed", 1].row("epoll").memory_bytes is None
+    assert by_load["closed-loop", 1].row("epoll").memory_bytes is None
     assert by_load["crr", 100].row("epoll").memory_bytes is None
 
 
@@ -236,7 +236,7 @@ def test_restarts_are_merged_in_latency(reported):
 def test_latency_is_response_time_in_open_loop_only(reported):
     _, groups = groups_of(reported[0])
     assert {(group.workload.load, row.latency_kind) for group in groups for row in group.rows} == {
-        ("closed", "service"), ("open", "response"), ("crr", "service"), ("equal-load", "response"), ("saturation", "service")}
+        ("closed-loop", "service"), ("open-loop", "response"), ("crr", "service"), ("equal-load", "response"), ("saturation", "service")}
 
 
 def test_percentiles_without_histogram_are_medians_and_absent_where_one_is(reported):
@@ -275,7 +275,7 @@ def test_the_verdict_of_a_row_is_the_worst_of_its_restarts(reported):
 def test_plain_echo_load_output_is_reported_too(echobench, reported, tmp_path):
     """What echo-load writes itself: no restarts, no experiment, workload in its config only."""
     document = json.loads((reported[0] / "result.json").read_text())
-    cells = [cell for cell in document["cells"] if cell["restart"] == 0 and cell["block"] == "closed/c1000/64B/frame"]
+    cells = [cell for cell in document["cells"] if cell["restart"] == 0 and cell["block"] == "closed-loop/c1000/64B/frame"]
     for cell in cells:
         for key in ("restart", "block", "load", "workload", "checks", "control"):
             cell.pop(key, None)

@@ -13,7 +13,7 @@ from echobench_lib.run import servers, verb
 
 SCALING = {**SMALL, "restarts": 2, "reference": "epoll@1", "placement": {"server_threads": "all"},
            "variants": [{"name": name, "variant": name, "threads": "1.."} for name in ("asio-callback", "epoll")],
-           "loads": [{"load": "closed", "connections": [10]}, {"load": "saturation", "connections": [4000]}]}
+           "loads": [{"load": "closed-loop", "connections": [10]}, {"load": "saturation", "connections": [4000]}]}
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_a_step_that_cannot_be_told_is_not_the_first(measure, many_cores):
 
 
 def test_all_steps_of_a_variant_are_in_one_block_however_many_blocks_there_are(measure, many_cores):
-    document = result.load(measure("large", {**SCALING, "restarts": 1, "loads": [{"load": "closed", "connections": [2500]}]}))
+    document = result.load(measure("large", {**SCALING, "restarts": 1, "loads": [{"load": "closed-loop", "connections": [2500]}]}))
     blocks = {}
     for cell in document["cells"]:
         blocks.setdefault(cell["block"], []).append(cell["variant"])

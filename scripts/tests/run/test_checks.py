@@ -7,7 +7,7 @@ import pytest
 from echobench_lib.run.checks import check_totals
 
 
-def checks(load="closed", opened=10, answered=100, command=None, **stopped):
+def checks(load="closed-loop", opened=10, answered=100, command=None, **stopped):
     cell = {"load": load, "connections": {"opened": opened}, "workload": {"framing": "frame"},
             "slices": [{"requests_total": answered}]}
     totals = {"accepted": 10, "requests": 100, "errors": {}, **stopped}
@@ -31,7 +31,7 @@ def test_resets_are_how_crr_ends():
 
 
 def test_a_server_that_died_is_told_and_a_foreign_one_has_no_totals():
-    cell = {"load": "closed", "connections": {"opened": 1}, "workload": {"framing": "frame"}, "slices": []}
+    cell = {"load": "closed-loop", "connections": {"opened": 1}, "workload": {"framing": "frame"}, "slices": []}
     silent = SimpleNamespace(variant=SimpleNamespace(is_foreign=False), stopped=None)
     assert "did not print its totals" in check_totals(cell, silent)[0]
     assert checks(command=("./mine",), requests=0) == []

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(not all(os.access(BUILD / program, os.X_OK) for 
 EXPERIMENT = {
     "summary": "everything, briefly", "variants": ["asio-coroutine", "iterative", "epoll"], "restarts": 2, "warmup": "50ms",
     "loads": [
-        {"load": "closed", "connections": [4], "duration": "200ms", "rounds": 2},
+        {"load": "closed-loop", "connections": [4], "duration": "200ms", "rounds": 2},
         {"load": "equal-load", "connections": [4], "rates": ["light", 1000], "rounds": 4},
         {"load": "equal-load", "connections": [4], "rates": [1000], "op": "work:100us", "rounds": 4},
         {"load": "saturation", "connections": [4], "rounds": 2, "duration": "200ms"},
@@ -47,7 +47,7 @@ def test_the_result_is_whole_and_no_reply_was_lost(measured):
     document = result.load(measured[0])
     assert document["complete"] and not [run for run in document["runs"] if "error" in run]
     loads = {(cell["load"], cell["variant"]) for cell in document["cells"]}
-    for load in ("closed", "equal-load", "saturation", "ping-pong", "crr"):
+    for load in ("closed-loop", "equal-load", "saturation", "ping-pong", "crr"):
         assert {(load, "epoll"), (load, "epoll+1us"), (load, "asio-coroutine")} <= loads
     assert ("ping-pong", "iterative") in loads and ("equal-load", "iterative") not in loads
     for cell in document["cells"]:

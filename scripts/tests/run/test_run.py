@@ -19,7 +19,7 @@ def load(folder):
 def test_a_run_stores_every_cell_with_what_produced_it(measure):
     document = load(measure("a"))
     cells = {(cell["load"], cell["connections"]["asked"], cell["variant"], cell["restart"]) for cell in document["cells"]}
-    assert cells == {("closed", c, v, r) for c in (10, 1000) for v in SMALL["variants"] for r in range(3)}
+    assert cells == {("closed-loop", c, v, r) for c in (10, 1000) for v in SMALL["variants"] for r in range(3)}
     assert document["complete"] and document["finished_at"] >= document["started_at"]
     assert document["experiment"]["name"] == "a-experiment"
     for cell in document["cells"]:
@@ -35,8 +35,8 @@ def test_it_prints_progress_then_tables(echobench, write, tmp_path):
     done = echobench("run", write(SMALL), "--out", tmp_path / "r", "--no-report")
     assert done.returncode == 0
     assert "[1/6]" in done.stdout and "left" in done.stdout
-    assert "plain closed loop, 1,000 connections, 64-byte frame" in done.stdout
-    assert "asio-callback" in done.stdout and "bent CPU" in done.stdout and "mem/conn" in done.stdout
+    assert "closed loop, 1,000 connections, 64-byte frame" in done.stdout
+    assert "asio-callback" in done.stdout and "CPU µs/req (closed loop)" in done.stdout and "mem/conn" in done.stdout
 
 
 def test_servers_are_gone_afterwards(measure):
@@ -46,12 +46,12 @@ def test_servers_are_gone_afterwards(measure):
 
 def test_an_open_loop_gets_half_of_the_lowest_capacity(measure):
     experiment = {**SMALL, "loads": [
-        {"load": "open", "connections": [100], "rates": ["half"], "duration": "1s"},
-        {"load": "closed", "connections": [100], "duration": "1s"}]}
+        {"load": "open-loop", "connections": [100], "rates": ["half"], "duration": "1s"},
+        {"load": "closed-loop", "connections": [100], "duration": "1s"}]}
     document = load(measure("open", experiment))
     slowest = min(cell["throughput_per_s"] for cell in document["cells"]
-                  if cell["load"] == "closed" and cell["restart"] == 0)
-    rates = {cell["workload"]["rate_per_s"] for cell in document["cells"] if cell["load"] == "open"}
+                  if cell["load"] == "closed-loop" and cell["restart"] == 0)
+    rates = {cell["workload"]["rate_per_s"] for cell in document["cells"] if cell["load"] == "open-loop"}
     assert len(rates) == 1, "one rate for all, in every restart"
     assert rates.pop() == pytest.approx(slowest / 2, rel=0.05)
 
@@ -59,20 +59,20 @@ def test_an_open_loop_gets_half_of_the_lowest_capacity(measure):
 @pytest.mark.parametrize("fault", ["FAKE_SILENT", "FAKE_WRONG"])
 def test_a_server_that_failed_does_not_settle_the_rate_of_the_open_loop(echobench, write, tmp_path, fault):
     experiment = {**SMALL, "restarts": 1, "loads": [
-        {"load": "closed", "connections": [100], "duration": "1s"},
-        {"load": "open", "connections": [100], "rates": ["half"], "duration": "1s"}]}
+        {"load": "closed-loop", "connections": [100], "duration": "1s"},
+        {"load": "open-loop", "connections": [100], "rates": ["half"], "duration": "1s"}]}
     echobench("run", write(experiment), "--out", tmp_path / "r", "--no-report", **{fault: "thread-pool"})
     cells = load(tmp_path / "r")["cells"]
     slowest = min(cell["throughput_per_s"] for cell in cells
-                  if cell["load"] == "closed" and cell["variant"] != "thread-pool")
-    rates = {cell["workload"]["rate_per_s"] for cell in cells if cell["load"] == "open"}
+                  if cell["load"] == "closed-loop" and cell["variant"] != "thread-pool")
+    rates = {cell["workload"]["rate_per_s"] for cell in cells if cell["load"] == "open-loop"}
     assert len(rates) == 1 and rates.pop() == pytest.approx(slowest / 2, rel=0.05)
 
 
 def test_a_failed_run_is_told_and_the_others_are_kept(echobench, write, tmp_path):
     done = echobench("run", write(SMALL), "--out", tmp_path / "r", "--no-report", FAKE_LOAD_FAILS_AT="1000")
     assert done.returncode == 1
-    assert "closed/c1000/64B/frame" in done.stderr and "made to fail" in done.stderr
+    assert "closed-loop/c1000/64B/frame" in done.stderr and "made to fail" in done.stderr
     document = load(tmp_path / "r")
     assert {cell["connections"]["asked"] for cell in document["cells"]} == {10}
     assert sum("error" in run for run in document["runs"]) == 3
@@ -85,23 +85,23 @@ def test_one_silent_target_does_not_discard_its_block(echobench, write, tmp_path
     assert {(cell["variant"], cell["verdict"]) for cell in document["cells"]} == {
         ("epoll", "valid"), ("asio-callback", "valid"), ("thread-pool", "errors")}
     assert len(document["cells"]) == 18 and not any("error" in run for run in document["runs"])
-    assert "thread-pool, plain closed loop, 10 connections, 64-byte frame: errors: " in done.stdout
+    assert "thread-pool, closed loop, 10 connections, 64-byte frame: errors: " in done.stdout
 
 
 def test_an_interrupted_measurement_is_no_run(echobench, write, tmp_path):
     done = echobench("run", write(SMALL), "--out", tmp_path / "r", "--no-report", FAKE_INTERRUPTED_AT="1000")
-    assert done.returncode == 1 and "closed/c1000/64B/frame, restart 1: echo-load was interrupted" in done.stderr
+    assert done.returncode == 1 and "closed-loop/c1000/64B/frame, restart 1: echo-load was interrupted" in done.stderr
     document = load(tmp_path / "r")
     assert {cell["connections"]["asked"] for cell in document["cells"]} == {10}
     assert sum("error" in run for run in document["runs"]) == 3
 
 
 def test_the_rule_for_slices_is_left_to_echo_load(measure):
-    loads = [{"load": "closed", "connections": [10], "rounds": 7}, {"load": "equal-load", "connections": [10], "rates": [100]},
+    loads = [{"load": "closed-loop", "connections": [10], "rounds": 7}, {"load": "equal-load", "connections": [10], "rates": [100]},
              {"load": "crr", "connections": [10], "slice": "300ms"}]
     document = load(measure("rounds", {**SMALL, "restarts": 1, "loads": loads}))
     commands = {run["block"].split("/")[0]: run["argv"] for run in document["runs"]}
-    assert _after(commands["closed"], "--rounds") == "7" and "--slice" not in commands["closed"]
+    assert _after(commands["closed-loop"], "--rounds") == "7" and "--slice" not in commands["closed-loop"]
     assert _after(commands["equal-load"], "--slice") == "100ms" and _after(commands["crr"], "--slice") == "300ms"
 
 
@@ -110,23 +110,23 @@ def _after(words, option):
 
 
 def test_a_client_polls_where_a_cost_is_told(measure):
-    loads = [{"load": load, "connections": [10], **({"rates": [100]} if load in ("equal-load", "open") else {})}
-             for load in ("equal-load", "saturation", "ping-pong", "open", "closed", "crr")]
+    loads = [{"load": load, "connections": [10], **({"rates": [100]} if load in ("equal-load", "open-loop") else {})}
+             for load in ("equal-load", "saturation", "ping-pong", "open-loop", "closed-loop", "crr")]
     document = load(measure("polling", {**SMALL, "restarts": 1, "loads": loads}))
-    assert {cell["load"] for cell in document["cells"] if cell["busy_poll"]} == {"equal-load", "saturation", "ping-pong", "open"}
+    assert {cell["load"] for cell in document["cells"] if cell["busy_poll"]} == {"equal-load", "saturation", "ping-pong", "open-loop"}
 
 
 def test_servers_burn_the_added_work_and_controls_more(measure):
     experiment = {**SMALL, "restarts": 1, "controls": ["epoll", "thread-pool"], "burns": ["500ns", "2us"],
-                  "loads": [{"load": "saturation", "connections": [10], "added_work": "6us"}, {"load": "closed", "connections": [10]}]}
+                  "loads": [{"load": "saturation", "connections": [10], "added_work": "6us"}, {"load": "closed-loop", "connections": [10]}]}
     burns = {(cell["load"], cell["variant"]): _after(cell["server"]["command"], "--burn") if "--burn" in cell["server"]["command"] else None
              for cell in load(measure("burning", experiment))["cells"]}
     assert burns == {("saturation", "asio-callback"): "6us", ("saturation", "thread-pool"): "6us", ("saturation", "epoll"): "6us",
                      ("saturation", "thread-pool+500ns"): "6500ns", ("saturation", "thread-pool+2us"): "8us",
                      ("saturation", "epoll+500ns"): "6500ns", ("saturation", "epoll+2us"): "8us",
-                     ("closed", "asio-callback"): None, ("closed", "thread-pool"): None, ("closed", "epoll"): None,
-                     ("closed", "thread-pool+500ns"): "500ns", ("closed", "thread-pool+2us"): "2us",
-                     ("closed", "epoll+500ns"): "500ns", ("closed", "epoll+2us"): "2us"}
+                     ("closed-loop", "asio-callback"): None, ("closed-loop", "thread-pool"): None, ("closed-loop", "epoll"): None,
+                     ("closed-loop", "thread-pool+500ns"): "500ns", ("closed-loop", "thread-pool+2us"): "2us",
+                     ("closed-loop", "epoll+500ns"): "500ns", ("closed-loop", "epoll+2us"): "2us"}
 
 
 def test_a_server_of_another_build_is_warned_of(echobench, write, tmp_path):
@@ -180,14 +180,14 @@ def test_wrong_replies_give_no_figure(echobench, write, tmp_path):
     row = next(line for line in done.stdout.splitlines() if line.startswith("thread-pool "))
     assert "wrong-replies" in row and not any(figure in row for figure in ".,")
     assert done.returncode == 1, "whoever only looks at the status must learn of it"
-    assert "closed/c10/64B/frame, restart 1: wrong replies from thread-pool" in done.stderr
+    assert "closed-loop/c10/64B/frame, restart 1: wrong replies from thread-pool" in done.stderr
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_keeps_its_cells_and_leaves_no_server(write, tmp_path, stop):
     experiment = {**SMALL, "restarts": 1, "loads": [
-        {"load": "closed", "connections": [10], "duration": "1s"},
-        {"load": "open", "connections": [10], "rates": ["half"], "duration": "1s"}]}
+        {"load": "closed-loop", "connections": [10], "duration": "1s"},
+        {"load": "open-loop", "connections": [10], "rates": ["half"], "duration": "1s"}]}
     with subprocess.Popen([SCRIPTS / "echobench", "run", write(experiment), "--out", tmp_path / "r", "--no-report"],
                           env={**os.environ, "ECHOBENCH_BUILD": str(FAKES), "FAKE_LOAD_WAITS": "in open loop"},
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
@@ -204,11 +204,11 @@ def test_an_interrupted_run_keeps_its_cells_and_leaves_no_server(write, tmp_path
     assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
     document = load(tmp_path / "r")
     assert document["complete"] is False
-    assert [cell["load"] for cell in document["cells"]] == ["closed"] * 3
+    assert [cell["load"] for cell in document["cells"]] == ["closed-loop"] * 3
 
 
 def test_a_run_that_is_interrupted_at_once_claims_no_result(write, tmp_path):
-    experiment = {**SMALL, "restarts": 1, "loads": [{"load": "open", "connections": [10], "rates": [9], "duration": "1s"}]}
+    experiment = {**SMALL, "restarts": 1, "loads": [{"load": "open-loop", "connections": [10], "rates": [9], "duration": "1s"}]}
     with subprocess.Popen([SCRIPTS / "echobench", "run", write(experiment), "--out", tmp_path / "r", "--no-report"],
                           env={**os.environ, "ECHOBENCH_BUILD": str(FAKES), "FAKE_LOAD_WAITS": "in open loop"},
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
@@ -276,7 +276,7 @@ def test_an_unavailable_server_is_told_with_its_reason_and_fails_no_run(echobenc
 def test_what_a_server_started_ends_with_it(measure, write, tmp_path):
     script = ("import os, socket, sys, time\ns = socket.create_server(('127.0.0.1', int(sys.argv[1])))\nif os.fork() == 0:\n"
               f"    open('{tmp_path}/child', 'a').write(f'{{os.getpid()}}\\n')\nwhile True: s.accept()\n")
-    measure("left", {**foreign(write, script), "loads": [{"load": "closed", "connections": [10]}]})
+    measure("left", {**foreign(write, script), "loads": [{"load": "closed-loop", "connections": [10]}]})
     children = [int(line) for line in (tmp_path / "child").read_text().splitlines()]
     assert children and not any(psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE for pid in children)
 
