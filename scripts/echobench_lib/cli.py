@@ -140,7 +140,7 @@ def parser():
     gates.add_argument("--repeats", type=whole_number, default=gate.REPEATS, metavar="N", help="how often to count (default: "
                        f"{gate.REPEATS})")
     gates.add_argument("--timed", type=whole_numbers, default=[], metavar="N[,N]", help="the timed tier, too, over so many "
-                       "connections: CPU per request, latency and memory, at half of the capacity and at saturation (default: off)")
+                       "connections: CPU per request, latency and memory, at equal load (50 %% of the capacity) and at saturation (default: off)")
     gates.add_argument("--micro", metavar="REGEX", help="the primitives, too: rows of echo-microbench that match, e.g. '^BM_Session_' or . for "
                        f"all; their margin is {100 * primitives.MARGIN:g} %% (default: off)")
     gates.add_argument("--budget", type=positive_seconds, default=gate.BUDGET_S, metavar="SECONDS", help="of a timed cell, two "

@@ -25,9 +25,14 @@ class Line:
 
     variant: str
     workload: object
+    rate_per_s: float | None  # in A
     changes: dict
     unjudged: dict
     rows: tuple
+
+    @property
+    def where(self):
+        return f"{self.variant}, {self.workload.describe(self.rate_per_s)}"
 
 
 @dataclass
@@ -46,7 +51,7 @@ class Comparison:
         for line in self.lines:
             for figure, interval in line.changes.items():
                 if interval.has_bounds and (interval.high < 1 - limit if figure == TIME else interval.low > 1 + limit):
-                    found.append(f"{line.variant}, {line.workload.describe()}: {figure} {change_text(figure, interval)}")
+                    found.append(f"{line.where}: {figure} {change_text(figure, interval)}")
         return found
 
     @property
@@ -58,7 +63,7 @@ class Comparison:
             without += [f"{what} is missing" for what in figures_of(line.workload)
                         if what not in line.changes and what not in line.unjudged]
             if without:
-                found.append(f"{line.variant}, {line.workload.describe()}: {', '.join(without)}")
+                found.append(f"{line.where}: {', '.join(without)}")
         return found
 
     def judged(self, figure):
@@ -132,7 +137,7 @@ def compare(first, second):
         variants = dict.fromkeys(row.variant for group in groups if group for row in group.rows)
         for variant in variants:
             rows = [group.row(variant) if group else None for group in groups]
-            where = f"{variant}, {workload.describe()}"
+            where = f"{variant}, {workload.describe(next(group.rate_per_s for group in groups if group))}"
             if None in rows:
                 result.missing.append(f"{where}: only in {'A' if rows[0] else 'B'}")
             elif not _same_rate(groups):
@@ -159,7 +164,7 @@ def _add_line(result, variant, workload, groups, rows):
         if all(sides):
             changes[figure] = change(*sides)
     if figures_of(workload):
-        result.lines.append(Line(variant, workload, changes, unjudged, tuple(rows)))
+        result.lines.append(Line(variant, workload, groups[0].rate_per_s, changes, unjudged, tuple(rows)))
 
 
 def figures_of(workload):

@@ -27,8 +27,9 @@ STOLEN_LIMIT = 0.05  # of one CPU's time, by the hypervisor
 LEAST_GROWTH = 1 << 20  # bytes of a server's memory by its connections: of less, pages are too large a part
 # Within a restart slices scatter several times as much as restarts do, with heavy tails where the hypervisor takes the CPU for
 # a while: many short ones, of which the middle half counts.
-LOADS = {"half": {"load": "equal-load", "rounds": 10, "slice": "100ms"},
+LOADS = {"equal-load": {"load": "equal-load", "rounds": 10, "slice": "100ms"},
          "saturation": {"load": "saturation", "rounds": 30, "duration": "500ms"}}
+SHARE = "50%"  # of the lowest capacity, at equal load
 TRIM = 0.25
 WRONG = ("wrong-replies", "errors")
 
@@ -48,7 +49,7 @@ class Cell:
 @dataclass
 class Round:
     """What came of one experiment: `values` {Cell: {figure: log ratios}}, `refusals` {Cell: (what was found, why)}, and the `rate`
-    that was half of the lowest capacity."""
+    that was SHARE of the lowest capacity."""
 
     document: dict
     values: dict
@@ -112,7 +113,7 @@ def figures_of(cell, rounds, margins):
 
 def _doubt(cell, documents):
     """Why CPU per request says nothing there, by the controls of all rounds; empty where it does."""
-    cells = [{**each, "restart": 1000 * number + each["restart"], "workload": {**each["workload"], "rate": cell.load}}
+    cells = [{**each, "restart": 1000 * number + each["restart"], "workload": {**each["workload"], "rate": SHARE}}
              for number, document in enumerate(documents) for each in document["cells"]
              if each["load"] == LOADS[cell.load]["load"] and each["variant"] in ("base", CONTROL)]
     [group] = summarise({**documents[0], "cells": cells}, "base")
@@ -129,10 +130,10 @@ def measure(base, head, driver, variant, clients, number, asked, console, folder
 
 
 def loads_of(clients, names, rate=None):
-    """An experiment's loads; without a `rate` the capacity that half is of is measured first."""
-    loads = [{**LOADS[name], "connections": [clients], **({"rates": [rate or name]} if name == "half" else {})} for name in names]
+    """An experiment's loads; without a `rate` the capacity that SHARE refers to is measured first."""
+    loads = [{**LOADS[name], "connections": [clients], **({"rates": [rate or SHARE]} if name == "equal-load" else {})} for name in names]
     capacity = {"load": "closed-loop", "connections": [clients], "duration": "500ms", "rounds": 2, "restarts": 1}
-    return [capacity, *loads] if "half" in names and not rate else loads
+    return [capacity, *loads] if "equal-load" in names and not rate else loads
 
 
 def experiment_of(summary, sides, burns, loads, budget, number, seed):
@@ -166,7 +167,7 @@ def read(document, cells, head="head"):
             refusals[cell] = refusal
             continue
         values[cell] = {CPU: [trimmed_mean(rounds, TRIM) for rounds in log_ratios(own, head, "base", slice_cost).values()]}
-        if cell.load == "half":
+        if cell.load == "equal-load":
             for name in ("p50", "p99", "p99.9"):
                 values[cell][name] = _per_restart(own, head, lambda each, name=name: each.get("response_ns", {}).get(name))
         else:

@@ -12,7 +12,6 @@ from .. import Usage, pattern
 from ..units import format_time_option, parse_count, parse_share, parse_time_ns
 
 MAX_CONNECTIONS = 15_000  # of one sliced run, all targets together: a process has 20,000 descriptors
-SHARES = {"light": 0.1, "half": 0.5, "heavy": 0.8}  # of the lowest capacity
 ADDED_WORK_NS = 8_000       # more than a round of the slowest client takes, so that it has time to spare
 COST_SLICE_NS = 100_000_000
 ALONE = ("idle",)         # loads that are never sliced: what a server holds is to be its own
@@ -41,7 +40,7 @@ class Beside:
 
 @dataclass(frozen=True)
 class Block:
-    """One run of echo-load.  Times in nanoseconds; `rate` as the experiment says it: a share or a number."""
+    """One run of echo-load.  Times in nanoseconds; `rate` as the experiment gives it: a percentage or a number."""
 
     load: str
     connections: int
@@ -79,9 +78,7 @@ class Block:
     @property
     def share(self):
         """Of the lowest capacity; None where the rate is a number, or there is none."""
-        if not isinstance(self.rate, str):
-            return None
-        return SHARES.get(self.rate) or int(self.rate.removesuffix("%")) / 100
+        return parse_share(self.rate) if isinstance(self.rate, str) else None
 
 
 def blocks_of(name, document, variants, load, connections, payload, placement):
@@ -124,8 +121,8 @@ def blocks_of(name, document, variants, load, connections, payload, placement):
 
 
 def _rate(rate):
-    """As the experiment says it: a share stays a word, a number becomes one."""
-    return rate if rate is None or isinstance(rate, str) and (rate in SHARES or rate.endswith("%")) else parse_count(rate)
+    """As the experiment gives it: a percentage stays text, a number becomes one."""
+    return rate if rate is None or isinstance(rate, str) and rate.endswith("%") else parse_count(rate)
 
 
 def _beside(load):

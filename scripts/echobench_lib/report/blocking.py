@@ -4,7 +4,7 @@ from ..units import format_time_ns
 from .columns import ABSENT, VARIANT, VERDICT, verdict_of_all
 from .table import Table, unavailable_rows
 
-HEADING = "the price of blocking"
+HEADING = "The price of blocking"
 TEXTBOOK = (
     "what the textbook says: a loop that does slow work itself makes all its connections wait; offloaded, it goes on. A pool goes on "
     "until as many slow requests are in it as it has threads. A thread for each connection goes on always.",

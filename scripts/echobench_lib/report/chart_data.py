@@ -13,7 +13,7 @@ from ..units import format_bytes, format_connections, format_time_ns, shortened
 from . import blocking
 from .columns import throughput_text
 
-MAIN_RATES = ("half", "50%")  # whose costs are the headline
+MAIN_RATE = "50%"  # whose costs are the headline
 NINES_STEP, HALF = 0.2, 0.3    # of the axis of percentiles: 1 is 90 %, 2 is 99 %; the median is told, too
 LEAST_FOR_KNEE, LEAST_BEND, MOST_FALL = 4, 0.25, 0.1  # rates; how far, of 1, a curve must lie below its chord, and may fall before it rises
 LEAST_WAKEUPS = 0.01          # a request: who sleeps less polls, and what one wake-up answers says nothing
@@ -37,7 +37,7 @@ def _of_groups(groups):
 def _panel(group, groups):
     """Title of a facet."""
     workload = group.workload
-    where = f"{workload.rate_text}, " if workload.rate else ""
+    where = f"{workload.rate_text(group.rate_per_s)}, " if workload.rate else ""
     return f"{LOADS[workload.load]}, {where}{format_connections(workload.connections)}{_beside(group, groups)}"
 
 
@@ -83,7 +83,7 @@ def _model_data(groups):
     """At the main rate, in the order of the table: by the ratio, where it is shown; the number beside a bar is the rank, where there is one."""
     data = []
     for group, row, point in _points(groups, ("equal-load",)):
-        if group.workload.rate in MAIN_RATES and row.cost_ns is not None:
+        if group.workload.rate == MAIN_RATE and row.cost_ns is not None:
             cost = row.cost_interval.scaled(1e-3)
             told = f"  ({row.rank})" if row.rank else _why_hatched(row, group)
             data.append({**point, "panel": _over(group, groups), "place": group.rows.index(row), "us": row.cost_ns / 1000, "low": cost.low, "high": cost.high,
@@ -101,7 +101,7 @@ def _split_data(groups):
     """At the main rate; where enough ticks of the kernel fell into it."""
     data = []
     for group, row, point in _points(groups, ("equal-load", "ping-pong")):
-        if row.cost_ns is None or row.user_share is None or (group.workload.rate and group.workload.rate not in MAIN_RATES):
+        if row.cost_ns is None or row.user_share is None or group.workload.rate not in ("", MAIN_RATE):
             continue
         shares = {"system": 1 - row.user_share, "user": row.user_share}
         data += [{**point, "part": part, "us": row.cost_ns * share / 1000, "share": f"{100 * share:.0f} %", "whole": row.cost_ns / 1000}
@@ -178,7 +178,7 @@ def _recovery_data(groups):
         for recovery in group.recoveries.get(COST, []):
             interval = recovery.ratio
             data.append({"panel": f"{recovery.of}, {_over(group, groups)}", "order": f"{recovery.of} {workload.connections:09}",
-                         "load": " ".join(filter(None, (LOADS[workload.load], workload.rate))), "load_order": order,
+                         "load": ", ".join(filter(None, (LOADS[workload.load], workload.rate_text(group.rate_per_s)))), "load_order": order,
                          "connections": workload.connections, "burn": recovery.control.rsplit("+", 1)[-1], "known_us": recovery.known_ns / 1000, "recovery": interval.estimate,
                          "low": interval.low, "high": interval.high, "outcome": recovery.outcome})
     return data

@@ -8,8 +8,8 @@ from .terminal import plain_table
 
 def show(comparison, console):
     """Prints one table per workload, then what could not be compared."""
-    for workload in dict.fromkeys(line.workload for line in comparison.lines):
-        table = plain_table(f"{workload.describe()}: B against A",
+    for workload, rate_per_s in {line.workload: line.rate_per_s for line in comparison.lines}.items():
+        table = plain_table(f"Changes from A to B, {workload.describe(rate_per_s)}",
                                    (("variant", "left"), *((figure, "left") for figure in _figures(workload)),
                                     ("A: µs, req/s", "right"), ("B: µs, req/s", "right")))
         for line in comparison.lines:

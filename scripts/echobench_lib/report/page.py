@@ -10,7 +10,7 @@ from markupsafe import Markup
 from .. import documents
 from ..analyse import recovery
 from ..analyse.summary import COST
-from ..result import LOADS
+from ..result import TITLES
 from . import blocking, charts, companions, scaling, tables
 from .columns import ABSENT, CLOSED_LOOP_COST, COST_COLUMN, INTERVAL, RATIO, VERDICT, verdict_text
 from .notes import notes
@@ -112,9 +112,9 @@ def _tables(groups):
     for each in tables.build(groups, side_by_side=False):
         first = each.kind not in seen
         seen.add(each.kind)
-        heading = blocking.HEADING if each.kind == "blocking" else LOADS[each.kind]
+        heading = blocking.HEADING if each.kind == "blocking" else TITLES[each.kind]
         found.append({
-            "heading": heading.capitalize() if first else "", "meaning": MEANINGS[each.kind] if first else "", "title": each.title,
+            "heading": heading if first else "", "meaning": MEANINGS[each.kind] if first else "", "title": each.title,
             "columns": each.columns, "remarks": each.remarks,
             "connections": sorted({group.workload.connections for group in each.groups}),
             "rows": [("reference" if row and row.variant == each.groups[0].reference else "",

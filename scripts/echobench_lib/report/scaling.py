@@ -12,7 +12,7 @@ def tables(groups):
     made = []
     for group in groups:
         if found := steps(group):
-            made.append(Table(f"scaling: {group.workload.describe(group.rate_per_s)}", COLUMNS, [(step.row, _texts(step)) for step in found], groups=[group]))
+            made.append(Table(f"Thread scaling, {group.workload.describe(group.rate_per_s)}", COLUMNS, [(step.row, _texts(step)) for step in found], groups=[group]))
     return made
 
 

@@ -8,12 +8,12 @@ from statistics import median
 
 from ..analyse.recovery import NO_CONTROL
 from ..analyse.summary import COST, FIGURES, TIME
-from ..result import LOADS
+from ..result import TITLES
 from . import blocking
 from ..units import format_time_ns
 from .columns import (ABSENT, COLUMNS, INTERVAL, RANK, RATIO, USER, VARIANT, VERDICT, WAKEUPS, cost_text, optional, plus_minus,
                       plus_minus_percent, verdict_of_all)
-from .chart_data import MAIN_RATES
+from .chart_data import MAIN_RATE
 from .table import Table, unavailable_rows
 
 
@@ -51,15 +51,15 @@ def _by_operation(group):
     columns = [VARIANT[:2], *((f"{op} {name}", "right") for op in operations for name in names)]
     rows = [(row, [row.variant, *(optional(row.by_operation_ns.get(op, {}).get(name), format_time_ns)
                                   for op in operations for name in names)]) for row in group.rows]
-    return Table(f"by operation: {title(group)}", columns, rows, groups=[group], kind=group.workload.load)
+    return Table(f"Latency by operation, {group.workload.describe(group.rate_per_s)}", columns, rows, groups=[group], kind=group.workload.load)
 
 
 def _by_rate(groups):
     """Costs at each rate; the ratio, its interval and the rest at the main one."""
-    main = next((group for rate in MAIN_RATES for group in groups if group.workload.rate == rate), groups[len(groups) // 2])
+    main = next((group for group in groups if group.workload.rate == MAIN_RATE), groups[len(groups) // 2])
     columns, texts = [VARIANT[:2]], {row.variant: [row.variant] for row in main.rows}
     for group in groups:
-        label = f"{group.workload.rate_text}: µs/req" + (f" ({doubt})" if (doubt := group.unranked(COST)) else "")
+        label = f"{_rate(group)}: µs" + (f" ({doubt})" if (doubt := group.unranked(COST)) else "")
         columns.append((label, "right"))
         for variant, cells in texts.items():
             row = group.row(variant)
@@ -72,10 +72,9 @@ def _by_rate(groups):
     columns.append(VERDICT[:2])
     for row in main.rows:
         texts[row.variant].append(verdict_of_all([other for group in groups if (other := group.row(row.variant))]))
-    rates = ", ".join(group.workload.rate_text + ("" if group.workload.is_number else f" {group.rate_per_s:,.0f}/s") for group in groups)
-    return Table(f"{LOADS['equal-load']}, {main.workload.shape}: {rates} each; ratio at {main.workload.rate_text}", columns,
+    return Table(f"{TITLES['equal-load']}, {main.workload.shape}; ratio, rank and wake-ups at {_rate(main)} to each", columns,
                  [(row, texts[row.variant]) for row in main.rows] + unavailable_rows(main, len(columns)),
-                 [text for group in groups for text in remarks(group, f"{group.workload.rate_text}: ")], groups, "equal-load")
+                 [text for group in groups for text in remarks(group, f"{_rate(group)}: ")], groups, "equal-load")
 
 
 def remarks(group, prefix=""):
@@ -117,7 +116,11 @@ def recovery_text(recovery, what="of CPU"):
 
 
 def title(group):
-    return group.workload.describe(group.rate_per_s)
+    return group.workload.title(group.rate_per_s)
+
+
+def _rate(group):
+    return group.workload.rate_text(group.rate_per_s)
 
 
 def doubts(groups):

@@ -8,7 +8,7 @@ from .columns import ABSENT
 from .notes import notes
 
 
-WIDTH = 160  # columns of a terminal that the widest table needs
+WIDTH = 180  # columns of a terminal that the widest table needs
 
 
 def plain_table(heading, columns):
@@ -44,6 +44,6 @@ def show(document, reference, console):
         console.print(note, style="dim", highlight=False, soft_wrap=True)
     for group, row in tables.doubts(groups):
         if row.verdict not in ("valid", "client-bound", "unsaturated"):
-            console.print(f"{row.variant}, {tables.title(group)}: {row.verdict}: {'; '.join(row.reasons[:2])}",
+            console.print(f"{row.variant}, {group.workload.describe(group.rate_per_s)}: {row.verdict}: {'; '.join(row.reasons[:2])}",
                           style="red", highlight=False, soft_wrap=True)
     return groups

@@ -5,16 +5,20 @@ from dataclasses import dataclass, replace
 from .. import pattern as patterns
 from ..units import format_connections
 
-LOADS = {  # in the order of a report; what stands in a title
-    "equal-load": "cost at equal load", "saturation": "cost at saturation", "ping-pong": "cost of a ping-pong",
-    "open-loop": "open loop", "closed-loop": "closed loop", "stream": "bytes each way", "crr": "connect, request, close", "idle": "idle connections"}
-_RATE_ORDER = {"light": 10, "half": 50, "heavy": 80}
+LOADS = {  # in the order of a report, as a sentence names them
+    "equal-load": "equal load", "saturation": "saturation", "ping-pong": "ping-pong", "open-loop": "open loop", "closed-loop": "closed loop",
+    "stream": "stream", "crr": "connect, request, close", "idle": "idle connections"}
+TITLES = {  # what a table of each load measures
+    "equal-load": "Server CPU per request (µs) at equal load", "saturation": "Server CPU per request (µs) at saturation",
+    "ping-pong": "Server CPU per request (µs), ping-pong", "open-loop": "Response time, open loop",
+    "closed-loop": "Throughput and service time, closed loop", "stream": "Bytes per second each way, stream",
+    "crr": "Server CPU per request (µs) and throughput: connect, request, close", "idle": "Memory and connect time of idle connections"}
 
 
 @dataclass(frozen=True)
 class Workload:
-    """What every variant was asked to do in a group of cells.  `rate` is the experiment's word for it, a share of the
-    lowest capacity or a number; how many requests per second that came to stands apart, for it was measured."""
+    """What every variant was asked to do in a group of cells.  `rate` as the experiment gives it: a percentage of the lowest
+    capacity (`50%`), or a number of requests per second.  What a percentage came to was measured, and is not part of the identity."""
 
     load: str
     connections: int
@@ -41,8 +45,7 @@ class Workload:
     @property
     def _rate_order(self):
         digits = self.rate.removesuffix("%")
-        return (not self.rate.endswith("%") and self.rate not in _RATE_ORDER,
-                _RATE_ORDER.get(self.rate, float(digits) if digits.isdigit() else 0))
+        return (not self.rate.endswith("%"), float(digits) if digits.isdigit() else 0)
 
     @property
     def is_number(self):
@@ -59,20 +62,31 @@ class Workload:
         name += "".join(f"/{part}" for part in patterns.name(self.pattern))
         return name + (f"/beside {self.beside}" if self.beside else "")
 
+    def title(self, rate_per_s=None):
+        """Of a table: `Server CPU per request (µs) at equal load, 100 connections, 64-byte frame, 25,000 requests/s to each (50 % of the
+        lowest capacity)`."""
+        return ", ".join([TITLES[self.load], *self._conditions(rate_per_s)])
+
     def describe(self, rate_per_s=None):
-        """For people: `cost at equal load, half (25,000/s each), 100 connections, 64-byte frame`."""
-        rate = self.rate_text
+        """In a sentence: `equal load, 100 connections, 64-byte frame, 25,000 requests/s to each (50 % of the lowest capacity)`."""
+        return ", ".join([LOADS[self.load], *self._conditions(rate_per_s)])
+
+    def _conditions(self, rate_per_s):
+        if not self.rate:
+            return [self.shape]
         if self.is_number:
-            rate += " each"
-        elif rate and rate_per_s:
-            rate += f" ({rate_per_s:,.0f}/s each)"
-        text = LOADS[self.load] + (f", {rate}" if rate else "")
-        return f"{text}, {self.shape}"
+            return [self.shape, f"{int(self.rate):,} requests/s to each"]
+        return [self.shape, f"{rate_per_s:,.0f} requests/s to each ({self._percent} of the lowest capacity)"]
 
     @property
-    def rate_text(self):
-        """`half`, `23%`, `5,000/s`; empty where the client sets the pace."""
-        return f"{int(self.rate):,}/s" if self.is_number else self.rate
+    def _percent(self):
+        return self.rate.replace("%", " %")
+
+    def rate_text(self, rate_per_s):
+        """`50 % (25,000/s)`, `5,000/s`; empty where the client sets the pace."""
+        if self.is_number or not self.rate:
+            return f"{int(self.rate):,}/s" if self.rate else ""
+        return f"{self._percent} ({rate_per_s:,.0f}/s)"
 
     @property
     def without_beside(self):

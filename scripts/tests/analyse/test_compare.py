@@ -1,6 +1,7 @@
 """`compare`: what it says of two results, and its exit statuses."""
 
 import json
+import re
 
 import pytest
 from conftest import SMALL, run_experiment
@@ -111,7 +112,7 @@ def test_another_operation_is_another_workload(echobench, before, tmp_path, chan
     assert echobench("compare", a, a).returncode == 0
     done = echobench("compare", a, b)
     assert done.returncode == 2
-    assert f"no workload is in both: closed/c10/64B/frame/work:100us against closed/c10/64B/frame{name}\n" in done.stdout
+    assert f"no workload is in both: closed-loop/c10/64B/frame/work:100us against closed-loop/c10/64B/frame{name}\n" in done.stdout
 
 
 def test_other_server_threads_are_not_comparable(echobench, before, tmp_path):
@@ -203,7 +204,7 @@ def test_costs_at_equal_load_and_at_saturation_are_judged(echobench, measure):
     done = echobench("compare", measure("a", experiment), after, "--fail-over", "10%")
     regressions = [line for line in done.stdout.splitlines() if line.startswith("regression:")]
     assert done.returncode == 1 and len(regressions) == 2
-    assert "cost at equal load" in regressions[0] and "cost at saturation" in regressions[1]
+    assert "equal load, 10 connections" in regressions[0] and "saturation, 10 connections" in regressions[1]
     assert all("CPU per request dearer 1." in line for line in regressions)
 
 
@@ -247,7 +248,7 @@ def test_a_cell_with_errors_cannot_pass_a_gate(echobench, before, tmp_path, vari
 
 def test_equal_loads_at_other_rates_are_not_compared(echobench, measure, tmp_path):
     a = measure("a", {**FOUR, "loads": [{"load": "closed-loop", "connections": [10]},
-                                        {"load": "equal-load", "connections": [10], "rates": ["half"]}]})
+                                        {"load": "equal-load", "connections": [10], "rates": ["50%"]}]})
 
     def faster(factor):
         def change(document):
@@ -256,7 +257,7 @@ def test_equal_loads_at_other_rates_are_not_compared(echobench, measure, tmp_pat
                     cell["workload"]["rate_per_s"] *= factor
         return change
     done = echobench("compare", a, edited(a, faster(2), tmp_path))
-    assert "cost at equal load, half, 10 connections, 64-byte frame: " in done.stdout and "requests/s in A, " in done.stdout
+    assert re.search(r"equal load, 10 connections, 64-byte frame, \S+ requests/s to each \(50 % of the lowest capacity\): \S+ requests/s in A, ", done.stdout)
     assert "not comparable" not in echobench("compare", a, edited(a, faster(1.1), tmp_path)).stdout
 
 
@@ -277,7 +278,7 @@ def test_a_damaged_histogram_is_refused_with_the_file_and_the_place(echobench, b
 
 def test_latency_at_equal_load_is_judged_too(echobench, measure):
     equal = {**FOUR, "loads": [{"load": "closed-loop", "connections": [10], "duration": "1s", "restarts": 1},
-                               {"load": "equal-load", "connections": [10], "rates": ["half"]}]}
+                               {"load": "equal-load", "connections": [10], "rates": ["50%"]}]}
     before = measure("equal", equal)
 
     def slow(document):
@@ -286,4 +287,4 @@ def test_latency_at_equal_load_is_judged_too(echobench, measure):
                 cell["response_ns"]["p50"] = round(cell["response_ns"]["p50"] * (1.3 + number / 1e4))
     done = echobench("compare", before, edited(before, slow, before), "--fail-over", "10%")
     assert done.returncode == 1
-    assert "regression: thread-pool, cost at equal load, half, 10 connections, 64-byte frame: p50 slower 1.30" in done.stdout
+    assert re.search(r"regression: thread-pool, equal load, 10 connections, 64-byte frame, \S+ requests/s to each .*: p50 slower 1\.30", done.stdout)

@@ -29,7 +29,7 @@ def gate(monkeypatch, tmp_path):
 def test_what_costs_the_same_is_unchanged_after_one_round(gate):
     done, cells, folder = gate()
     assert done.returncode == 0, done.stdout + done.stderr
-    assert [(cell["load"], cell["found"]) for cell in cells] == [("half", "unchanged"), ("saturation", "unchanged")]
+    assert [(cell["load"], cell["found"]) for cell in cells] == [("equal-load", "unchanged"), ("saturation", "unchanged")]
     assert {"CPU per request", "p50", "p99"} <= cells[0]["figures"].keys()
     assert [path.name for path in (folder / "epoll-100").iterdir()] == ["round-1"]
 
@@ -38,7 +38,7 @@ def test_what_costs_more_is_a_regression_once_a_second_round_confirms_it(gate):
     done, cells, folder = gate(FAKE_SLOWER="head=1.15")
     assert done.returncode == 1, done.stdout + done.stderr
     assert [cell["found"] for cell in cells] == ["regressed"] * 2
-    assert "epoll, 100 connections, half: regressed: CPU per request 1.1" in done.stdout and "again in an independent second round" in done.stdout
+    assert "epoll, 100 connections, equal-load: regressed: CPU per request 1.1" in done.stdout and "again in an independent second round" in done.stdout
     assert sorted(path.name for path in (folder / "epoll-100").iterdir()) == ["round-1", "round-2"]
 
 

@@ -49,11 +49,11 @@ def quick():
 def test_quick_is_the_matrix_that_it_should_be(quick):
     cells = {(block.load, block.rate, block.connections, variant) for block in quick.blocks for variant in block.variants}
     holders = {"thread-per-connection", "thread-pool", "asio-callback", "asio-coroutine", "epoll", "epoll+1us"}
-    expected = {("equal-load", rate, c, v) for rate in ("light", "half", "heavy") for c in (100, 1000) for v in holders}
+    expected = {("equal-load", rate, c, v) for rate in ("10%", "50%", "80%") for c in (100, 1000) for v in holders}
     expected |= {("saturation", None, c, v) for c in (100, 1000, 5000) for v in holders}
     expected |= {("closed-loop", None, c, v) for c in (1, 100, 1000, 5000) for v in holders}
     expected |= {(load, None, c, v) for load, c in (("ping-pong", 1), ("crr", 100)) for v in holders | {"iterative"}}
-    expected |= {("open-loop", "half", 1000, v) for v in holders} | {("closed-loop", None, 1, "iterative")}
+    expected |= {("open-loop", "50%", 1000, v) for v in holders} | {("closed-loop", None, 1, "iterative")}
     assert cells == expected
     assert all(block.payload_bytes == 64 and block.framing == "frame" for block in quick.blocks)
 

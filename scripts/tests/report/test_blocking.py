@@ -40,7 +40,7 @@ def test_one_table_holds_them_side_by_side_in_the_order_of_the_experiment(docume
     assert [name for name, _ in table.columns] == ["variant", "alone", "2 × work:10ms", "2 × work:10ms offloaded", "4 × sleep:10ms", "verdict"]
     assert [texts[0] for _, texts in table.rows] == SMALL["variants"]
     assert all(" / " in text for _, texts in table.rows for text in texts[1:-1])
-    assert table.title == "the price of blocking, p50 / p99: open loop, 1,000/s each, 50 connections, 64-byte frame"
+    assert table.title == "The price of blocking, p50 / p99: open loop, 50 connections, 64-byte frame, 1,000 requests/s to each"
     assert "4 × sleep:10ms, always all of them" in table.remarks[0]
 
 

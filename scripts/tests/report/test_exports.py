@@ -8,7 +8,7 @@ from conftest import SMALL, run_echobench
 
 
 EXPERIMENT = {**SMALL, "variants": ["thread-pool", "epoll"], "controls": ["epoll"], "restarts": 4, "loads": [
-    {"load": "closed-loop", "connections": [100], "duration": "1s"}, {"load": "equal-load", "connections": [100], "rates": ["half"]}]}
+    {"load": "closed-loop", "connections": [100], "duration": "1s"}, {"load": "equal-load", "connections": [100], "rates": ["50%"]}]}
 
 
 @pytest.fixture
@@ -25,9 +25,9 @@ def exported(result, form, *more):
 
 def test_bencher_gets_benchmarks_with_measures_and_bounds(result):
     found = json.loads(exported(result, "bmf"))
-    cost = found["thread-pool/equal-load/half/c100/64B/frame"]["cpu-per-request"]
+    cost = found["thread-pool/equal-load/50%/c100/64B/frame"]["cpu-per-request"]
     assert cost["lower_value"] < cost["value"] < cost["upper_value"]
-    ratio = found["thread-pool/equal-load/half/c100/64B/frame"]["cpu-per-request-to-epoll"]["value"]
+    ratio = found["thread-pool/equal-load/50%/c100/64B/frame"]["cpu-per-request-to-epoll"]["value"]
     assert 2.2 < ratio < 2.8
     assert found["thread-pool/closed-loop/c100/64B/frame"]["throughput"]["value"] > 0
 

@@ -13,7 +13,7 @@ from conftest import SMALL, run_echobench, run_experiment
 from echobench_lib import documents
 
 EXPERIMENT = {**SMALL, "restarts": 2, "variants": ["asio-callback", "thread-per-connection", "epoll"], "controls": ["epoll"],
-              "loads": [{"load": "equal-load", "connections": [100], "rates": ["half"]}, {"load": "saturation", "connections": [100]}, {"load": "closed-loop", "connections": [100, 1000], "duration": "1s"}]}
+              "loads": [{"load": "equal-load", "connections": [100], "rates": ["50%"]}, {"load": "saturation", "connections": [100]}, {"load": "closed-loop", "connections": [100, 1000], "duration": "1s"}]}
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 in_browser = pytest.mark.skipif(not CHROMIUM, reason="no chromium here")
 

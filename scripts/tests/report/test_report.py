@@ -15,10 +15,10 @@ from echobench_lib.report.notes import notes as notes_on
 
 EVERYTHING = {**SMALL, "restarts": 2, "variants": ["iterative", "asio-callback", "thread-per-connection", "epoll"],
               "controls": ["epoll", "asio-callback"], "loads": [
-    {"load": "equal-load", "connections": [100], "rates": ["light", "half", "heavy"]},
+    {"load": "equal-load", "connections": [100], "rates": ["10%", "50%", "80%"]},
     {"load": "saturation", "connections": [100]},
     {"load": "closed-loop", "connections": [1, 100, 1000], "duration": "1s"},
-    {"load": "open-loop", "connections": [1000], "rates": ["half"], "duration": "1s"},
+    {"load": "open-loop", "connections": [1000], "rates": ["50%"], "duration": "1s"},
     {"load": "crr", "connections": [100], "duration": "1s"}]}
 
 
@@ -117,7 +117,7 @@ def test_the_page_has_tables_charts_reasons_and_host(reported):
     for variant in EVERYTHING["variants"]:
         assert f"</span>{variant}</td>" in text
     assert "</span>epoll+1us</td>" in text
-    for expected in ("Open loop", "Connect, request, close", "The headline. The same arrivals", "recovery 10", "the client was busy for 99 % of the time", "Placement",
+    for expected in ("Response time, open loop", "Server CPU per request (µs) and throughput: connect, request, close", "The headline. The same arrivals", "recovery 10", "the client was busy for 99 % of the time", "Placement",
                      "How to read this", "echo-load", "≥ "):
         assert expected in text
     for name in DRAWN:
@@ -159,7 +159,7 @@ def named(groups, name):
 def test_ratios_come_from_the_slices_of_one_block(reported):
     folder, _ = reported
     _, groups = groups_of(folder)
-    for name in ("equal-load/half/c100/64B/frame", "saturation/c100/64B/frame"):
+    for name in ("equal-load/50%/c100/64B/frame", "saturation/c100/64B/frame"):
         group = named(groups, name)
         row = group.row("asio-callback")
         assert row.cost_ratio.estimate == pytest.approx(1.1, rel=0.03)
@@ -171,11 +171,11 @@ def test_ratios_come_from_the_slices_of_one_block(reported):
 def test_recoveries_stand_below_each_table(reported):
     folder, output = reported
     _, groups = groups_of(folder)
-    for name in ("equal-load/half/c100/64B/frame", "saturation/c100/64B/frame"):
+    for name in ("equal-load/50%/c100/64B/frame", "saturation/c100/64B/frame"):
         found = {recovery.of: recovery for recovery in named(groups, name).recoveries[summary.COST]}
         assert set(found) == {"epoll", "asio-callback"}
         assert all(recovery.ratio.estimate == pytest.approx(1, abs=0.2) and recovery.known_ns == 1050 for recovery in found.values())
-    table = output.split("cost at saturation, 100")[1].split("open loop")[0]
+    table = output.split("at saturation, 100")[1].split("Response time, open loop")[0]
     assert re.search(r"^recovery (9\d|1[01]\d) ± \d+ %: a known 1\.05 µs \(epoll\+1us\) shows as .*: control \w+$", table, re.M)
 
 
@@ -209,9 +209,9 @@ def test_a_cell_that_does_not_saturate_its_server_has_no_cost(measure):
 
 def test_rates_stand_side_by_side_on_the_terminal(reported):
     folder, output = reported
-    heading = next(line for line in output.splitlines() if line.startswith("cost at equal load, 100 connections, 64-byte frame: "))
-    assert re.search(r"light \S+/s, half \S+/s, heavy \S+/s each; ratio at half", heading)
-    assert "light: µs/req" in output and "heavy: recovery" in output
+    heading = next(line for line in output.splitlines() if line.startswith("Server CPU per request (µs) at equal load, 100 connections, 64-byte frame; "))
+    assert re.search(r"ratio, rank and wake-ups at 50 % \(\S+/s\) to each$", heading)
+    assert all(re.search(rf"{share} % \(\S+/s\): µs .*\n(.*\n)+{share} % \(\S+/s\): recovery ", output) for share in (10, 50, 80))
 
 
 def test_memory_per_connection_counts_what_it_says(reported):
@@ -285,7 +285,7 @@ def test_plain_echo_load_output_is_reported_too(echobench, reported, tmp_path):
     path.write_text(json.dumps(plain))
     done = echobench("report", path, "--reference", "asio-callback")
     assert done.returncode == 0, done.stderr
-    assert "cost at equal load, 5,000/s each, 1,000 connections, 64-byte frame" in done.stdout
+    assert "Server CPU per request (µs) at equal load, 1,000 connections, 64-byte frame, 5,000 requests/s to each" in done.stdout
     assert re.search(r"^asio-callback +\S+ +1 +reference", done.stdout, re.M)
     assert re.search(r"^epoll +\S+ +0\.9\d\d +0\.9\d\d to ", done.stdout, re.M)
     assert "the interval is over the rounds within it" in done.stdout

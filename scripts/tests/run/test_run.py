@@ -44,9 +44,9 @@ def test_servers_are_gone_afterwards(measure):
         assert not psutil.pid_exists(cell["server"]["pid"])
 
 
-def test_an_open_loop_gets_half_of_the_lowest_capacity(measure):
+def test_an_open_loop_gets_its_share_of_the_lowest_capacity(measure):
     experiment = {**SMALL, "loads": [
-        {"load": "open-loop", "connections": [100], "rates": ["half"], "duration": "1s"},
+        {"load": "open-loop", "connections": [100], "rates": ["50%"], "duration": "1s"},
         {"load": "closed-loop", "connections": [100], "duration": "1s"}]}
     document = load(measure("open", experiment))
     slowest = min(cell["throughput_per_s"] for cell in document["cells"]
@@ -60,7 +60,7 @@ def test_an_open_loop_gets_half_of_the_lowest_capacity(measure):
 def test_a_server_that_failed_does_not_settle_the_rate_of_the_open_loop(echobench, write, tmp_path, fault):
     experiment = {**SMALL, "restarts": 1, "loads": [
         {"load": "closed-loop", "connections": [100], "duration": "1s"},
-        {"load": "open-loop", "connections": [100], "rates": ["half"], "duration": "1s"}]}
+        {"load": "open-loop", "connections": [100], "rates": ["50%"], "duration": "1s"}]}
     echobench("run", write(experiment), "--out", tmp_path / "r", "--no-report", **{fault: "thread-pool"})
     cells = load(tmp_path / "r")["cells"]
     slowest = min(cell["throughput_per_s"] for cell in cells
@@ -187,7 +187,7 @@ def test_wrong_replies_give_no_figure(echobench, write, tmp_path):
 def test_an_interrupted_run_keeps_its_cells_and_leaves_no_server(write, tmp_path, stop):
     experiment = {**SMALL, "restarts": 1, "loads": [
         {"load": "closed-loop", "connections": [10], "duration": "1s"},
-        {"load": "open-loop", "connections": [10], "rates": ["half"], "duration": "1s"}]}
+        {"load": "open-loop", "connections": [10], "rates": ["50%"], "duration": "1s"}]}
     with subprocess.Popen([SCRIPTS / "echobench", "run", write(experiment), "--out", tmp_path / "r", "--no-report"],
                           env={**os.environ, "ECHOBENCH_BUILD": str(FAKES), "FAKE_LOAD_WAITS": "in open loop"},
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
