@@ -106,12 +106,12 @@ def write(document, path):
 
 def write_text(text, path):
     """Writes the whole file or leaves the one before: a run that is cut short keeps what it had."""
-    beside = path.with_name(path.name + ".part")
-    with beside.open("w") as file:
+    part = path.with_name(path.name + ".part")
+    with part.open("w") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
-    beside.replace(path)
+    part.replace(path)
 
 
 def now():

@@ -19,9 +19,9 @@ POLLING = ("equal-load", "saturation", "ping-pong", "open-loop")  # loads whose 
 
 
 @dataclass(frozen=True)
-class Beside:
-    """A second load on the same server, which asks for what takes long.  Without a rate a closed loop: every connection always
-    has a request in the server."""
+class Background:
+    """The background load: a second one on the same server, which asks for what takes long.  Without a rate a closed loop: every
+    connection always has a request in the server."""
 
     op: str
     connections: int
@@ -30,7 +30,7 @@ class Beside:
 
     @property
     def name(self):
-        return "+".join([f"beside-{self.op}", f"c{self.connections}", *([str(self.rate_per_s)] if self.rate_per_s else []),
+        return "+".join([f"background-{self.op}", f"c{self.connections}", *([str(self.rate_per_s)] if self.rate_per_s else []),
                          *(["offload"] if self.offload else [])])
 
     def as_json(self):
@@ -57,7 +57,7 @@ class Block:
     slice_ns: int | None
     added_work_ns: int
     rate: str | int | None
-    beside: Beside | None = None
+    background: Background | None = None
     alone: bool = False       # one server at a time: nothing of the others falls into its slices
     active: int = 0           # of `connections` that are driven, the others idle; 0: all
     pattern: tuple = ()       # of its requests, as pattern.items() gives it
@@ -67,7 +67,7 @@ class Block:
         """`closed-loop/c5000/64B/frame/part2`: an identity, the same in every run of the experiment."""
         name = "/".join([self.load, *([str(self.rate)] if self.rate else []), f"c{self.connections}",
                          f"{self.payload_bytes}B", self.framing, *([self.op] if self.op != "echo" else []),
-                         *pattern.name(self.pattern), *([self.beside.name] if self.beside else []), *(self.variants if self.alone else [])])
+                         *pattern.name(self.pattern), *([self.background.name] if self.background else []), *(self.variants if self.alone else [])])
         return name if self.parts == 1 else f"{name}/part{self.part + 1}"
 
     @property
@@ -84,10 +84,10 @@ class Block:
 def blocks_of(name, document, variants, load, connections, payload, placement):
     """The blocks of one load, connection count and payload; and which variants cannot serve it: (variant, load, connections, why)."""
     reference = document["reference"]
-    beside = _beside(load)
-    alone = load["load"] in ALONE or beside is not None or not load["sliced"]
-    ops = [load["op"], *([beside.op] if beside else [])]
-    refused = {v.name: v.refuses(load["load"], connections + (beside.connections if beside else 0), placement.server_threads, ops, load.get("framing"))
+    background = _background(load)
+    alone = load["load"] in ALONE or background is not None or not load["sliced"]
+    ops = [load["op"], *([background.op] if background else [])]
+    refused = {v.name: v.refuses(load["load"], connections + (background.connections if background else 0), placement.server_threads, ops, load.get("framing"))
                for v in variants.values() if not (alone and v.control_of)}
     able = [variants[v] for v, reason in refused.items() if not reason]
     unserved = [(variants[v], load["load"], connections, reason) for v, reason in refused.items() if reason]
@@ -101,7 +101,7 @@ def blocks_of(name, document, variants, load, connections, payload, placement):
                 load=load["load"], connections=connections, payload_bytes=payload, framing=framing, op=load["op"],
                 restarts=load.get("restarts", document["restarts"]), duration_ns=parse_time_ns(load["duration"]),
                 rounds=load["rounds"], warmup_ns=parse_time_ns(load.get("warmup", document["warmup"])),
-                slice_ns=_slice_ns(load), added_work_ns=_added_work_ns(load), beside=beside, alone=alone,
+                slice_ns=_slice_ns(load), added_work_ns=_added_work_ns(load), background=background, alone=alone,
                 pattern=pattern.items(load.get("pattern", {})),
                 active=max(1, round(connections * parse_share(load["active"]))) if load["load"] == "idle" else 0, **more)
         rates = [_rate(rate) for rate in load.get("rates", [None])]
@@ -125,10 +125,10 @@ def _rate(rate):
     return rate if rate is None or isinstance(rate, str) and rate.endswith("%") else parse_count(rate)
 
 
-def _beside(load):
-    beside = load.get("beside")
-    return beside and Beside(beside["op"], parse_count(beside["connections"]),
-                             parse_count(beside["rate"]) if "rate" in beside else None, beside.get("offload", False))
+def _background(load):
+    background = load.get("background")
+    return background and Background(background["op"], parse_count(background["connections"]),
+                                    parse_count(background["rate"]) if "rate" in background else None, background.get("offload", False))
 
 
 def _parts(name, load, connections, families, everywhere):

@@ -1,4 +1,4 @@
-"""The price of blocking: latency with and without slow requests beside, side by side."""
+"""The price of blocking: latency with and without a background load of slow requests, side by side."""
 
 from ..units import format_time_ns
 from .columns import ABSENT, VARIANT, VERDICT, verdict_of_all
@@ -15,7 +15,7 @@ ONE_CPU = ("all threads of a server share one CPU here: while work is done, on w
 
 
 def table(groups):
-    """p50 and p99 of each variant, a column for each of the loads that stood beside; `groups` differ in that only."""
+    """p50 and p99 of each variant, a column for each background load; `groups` differ in that only."""
     groups = in_order(groups)
     labels = short_labels(groups)
     variants = dict.fromkeys(row.variant for group in groups for row in group.rows)
@@ -25,20 +25,20 @@ def table(groups):
         known = [row for row in own if row]
         rows.append((min(known, key=lambda row: row.verdict == "valid"), [variant, *map(_pair, own), verdict_of_all(known)]))
     columns = [VARIANT[:2], *((label, "right") for label in labels), VERDICT[:2]]
-    meant = "; ".join(group.workload.beside for label, group in zip(labels, groups) if label != group.workload.beside != "")
-    return Table(f"{HEADING}, p50 / p99: {groups[0].workload.without_beside.describe(groups[0].rate_per_s)}", columns,
-                 rows + unavailable_rows(groups[0], len(columns)), [f"beside: {meant}"] if meant else [], groups, "blocking")
+    meant = "; ".join(group.workload.background for label, group in zip(labels, groups) if label != group.workload.background != "")
+    return Table(f"{HEADING}, p50 / p99: {groups[0].workload.without_background.describe(groups[0].rate_per_s)}", columns,
+                 rows + unavailable_rows(groups[0], len(columns)), [f"background load: {meant}"] if meant else [], groups, "blocking")
 
 
 def in_order(groups):
-    """What is asked inline before what is offloaded, and nothing beside first."""
-    return sorted(groups, key=lambda group: [group.workload.beside.split(",")[0], group.workload.beside])
+    """No background load first, then what is asked inline before what is offloaded."""
+    return sorted(groups, key=lambda group: [group.workload.background.split(",")[0], group.workload.background])
 
 
 def short_labels(groups):
-    """`alone`, `2 × work:10ms offloaded`; with all that is known of the load beside where that is not enough."""
-    short = [group.workload.beside.split(",")[0] or "alone" for group in groups]
-    return [label if short.count(label) == 1 else group.workload.beside for label, group in zip(short, groups)]
+    """`alone`, `2 × work:10ms offloaded`; with all that is known of the background load where that is not enough."""
+    short = [group.workload.background.split(",")[0] or "alone" for group in groups]
+    return [label if short.count(label) == 1 else group.workload.background for label, group in zip(short, groups)]
 
 
 def _pair(row):
@@ -49,6 +49,6 @@ def _pair(row):
 
 def notes(groups, server_cpus):
     """What the reader must know of such tables, where there are any."""
-    if not any(group.workload.beside for group in groups):
+    if not any(group.workload.background for group in groups):
         return []
     return [*TEXTBOOK, *([ONE_CPU] if server_cpus == 1 else [])]

@@ -38,12 +38,12 @@ def _panel(group, groups):
     """Title of a facet."""
     workload = group.workload
     where = f"{workload.rate_text(group.rate_per_s)}, " if workload.rate else ""
-    return f"{LOADS[workload.load]}, {where}{format_connections(workload.connections)}{_beside(group, groups)}"
+    return f"{LOADS[workload.load]}, {where}{format_connections(workload.connections)}{_details(group, groups)}"
 
 
 def _over(group, groups):
     """Title of a facet whose chart says the load."""
-    return format_connections(group.workload.connections) + _beside(group, groups)
+    return format_connections(group.workload.connections) + _details(group, groups)
 
 
 def _points(groups, loads=tuple(LOADS)):
@@ -55,7 +55,7 @@ def _points(groups, loads=tuple(LOADS)):
                                    "connections": group.workload.connections, "verdict": row.verdict}
 
 
-def _beside(group, groups):
+def _details(group, groups):
     """What tells this workload from others of the same load and connections: payload and framing, where they vary; what is
     asked for, and how, where that is not the plainest."""
     workload = group.workload
@@ -80,7 +80,7 @@ def _ratio_data(groups):
 
 
 def _model_data(groups):
-    """At the main rate, in the order of the table: by the ratio, where it is shown; the number beside a bar is the rank, where there is one."""
+    """At the main rate, in the order of the table: by the ratio, where it is shown; the number after a bar is the rank, where there is one."""
     data = []
     for group, row, point in _points(groups, ("equal-load",)):
         if group.workload.rate == MAIN_RATE and row.cost_ns is not None:
@@ -186,7 +186,7 @@ def _recovery_data(groups):
 
 def _closed_loop_data(groups):
     """Closed loop only: there the connections are what drives the server."""
-    return [{**point, "panel": "closed loop" + _beside(group, groups), "throughput": row.throughput,
+    return [{**point, "panel": "closed loop" + _details(group, groups), "throughput": row.throughput,
              "throughput_text": throughput_text(row),
              "cpu_us": row.cost_ns / 1000 if row.cost_ns is not None else None, "bound": row.is_bound}
             for group, row, point in _points(groups, ("closed-loop",)) if row.throughput is not None]
@@ -196,7 +196,7 @@ def _latency_data(groups):
     """Where arrivals were scheduled both kinds: from the intended send, and, uncorrected, from the actual one."""
     data = []
     for group, row, point in _points(groups, ("open-loop", "closed-loop", "crr", "ping-pong")):
-        if row.histogram is None or not row.histogram.total or row.cells[0]["workload"].get("beside"):
+        if row.histogram is None or not row.histogram.total or row.cells[0]["workload"].get("background"):
             continue
         shown = {name: point[name] for name in ("variant", "panel", "order", "connections")}
         sound = [cell for cell in row.cells if is_sound(cell)] or row.cells
@@ -246,9 +246,9 @@ def _connecting_data(groups):
 
 
 def _blocking_data(groups):
-    """Beside what else was asked of the same server: p50 and p99."""
-    blocked = {group.workload.without_beside for group in groups if group.workload.beside}
-    own = blocking.in_order(group for group in groups if group.workload.without_beside in blocked)
+    """p50 and p99, with and without a background load on the same server."""
+    blocked = {group.workload.without_background for group in groups if group.workload.background}
+    own = blocking.in_order(group for group in groups if group.workload.without_background in blocked)
     labels = blocking.short_labels(own) if len(blocked) == 1 else [group.workload.describe(group.rate_per_s) for group in own]
     return [{**point, "panel": label, "order": order, "percentile": name, "us": row.latency_ns[name] / 1000,
              "text": format_time_ns(row.latency_ns[name])}

@@ -46,31 +46,31 @@ _LINKS = {"tables": "Tables", "verdicts": "Verdicts", "reading": "How to read",
           "host": "Host and commands"}
 
 
-def write(document, groups, folder, beside=None):
-    """Writes charts/*.svg and index.html into `folder` and returns the page's path.  `beside`: documents of companions."""
+def write(document, groups, folder, attached=None):
+    """Writes charts/*.svg and index.html into `folder` and returns the page's path.  `attached`: documents of companions."""
     charts.install()
-    specs = specs_of(document, groups, beside or {})
+    specs = specs_of(document, groups, attached or {})
     drawn = charts.draw(specs, folder / "charts")
     for name in charts.names() - drawn.keys():
         (folder / "charts" / f"{name}.svg").unlink(missing_ok=True)  # of a report that was here before
     path = folder / documents.PAGE
-    documents.write_text(render(document, groups, drawn, specs, charts.libraries(), beside), path)
+    documents.write_text(render(document, groups, drawn, specs, charts.libraries(), attached), path)
     return path
 
 
-def specs_of(document, groups, beside):
+def specs_of(document, groups, attached):
     """Of all charts of the page: [{name, spec, origin}]."""
     origin = charts.origin(document["tool"].get("commit"), document["host"].get("cpu"), document.get("started_at"),
                            document.get("experiment", {}).get("name"))
-    return [{**chart, "origin": origin} for chart in charts.build(groups)] + [companions.chart(name, each) for name, each in beside.items()]
+    return [{**chart, "origin": origin} for chart in charts.build(groups)] + [companions.chart(name, each) for name, each in attached.items()]
 
 
-def render(document, groups, drawn, specs, libraries, beside=None, held=None):
+def render(document, groups, drawn, specs, libraries, attached=None, held=None):
     """The page.  `drawn` maps a chart's name to its SVG: shown until, or instead of, the interactive one; `held` {name: text} is what
     the page holds, by the names of companions and `result`."""
-    beside = beside or {}
-    held = held or {name: documents.embedded(each) for name, each in {"result": document, **beside}.items()}
-    links = {"charts-part": "Charts", **{name: companions.ALL[name].heading for name in beside}, **_LINKS}
+    attached = attached or {}
+    held = held or {name: documents.embedded(each) for name, each in {"result": document, **attached}.items()}
+    links = {"charts-part": "Charts", **{name: companions.ALL[name].heading for name in attached}, **_LINKS}
     experiment = document.get("experiment", {})
     settings = {key: value for key, value in experiment.items() if key != "summary"}
     runs = document.get("runs", [])
@@ -78,7 +78,7 @@ def render(document, groups, drawn, specs, libraries, beside=None, held=None):
                             if "command" in cell.get("server", {}))
     reference = groups[0].reference if groups else ""
     rows = [row for group in groups for row in group.rows]
-    parts = [{"name": name, "about": companions.ALL[name], "origin": companions.origin(name, each), "held": held[name]} for name, each in beside.items()]
+    parts = [{"name": name, "about": companions.ALL[name], "origin": companions.origin(name, each), "held": held[name]} for name, each in attached.items()]
     of_parts = {part["about"].chart for part in parts}
     return whole("report.html", f"echobench: {experiment.get('name', 'echo-load')}", _subtitle(document), links, specs, libraries,
                  document=document, held=held["result"], reference=reference,

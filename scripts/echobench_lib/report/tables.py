@@ -18,17 +18,17 @@ from .table import Table, unavailable_rows
 
 
 def build(groups, side_by_side=True):
-    """The tables of a result, in the order of its workloads.  `side_by_side` puts rates into one table; what stood beside a
-    load is always told in one."""
-    blocked = {group.workload.without_beside for group in groups if group.workload.beside}
+    """The tables of a result, in the order of its workloads.  `side_by_side` puts rates into one table; what was
+    measured with and without a background load is always in one."""
+    blocked = {group.workload.without_background for group in groups if group.workload.background}
     gathered = {}
     for group in groups:
-        alone = group.workload.without_beside
+        alone = group.workload.without_background
         key = group.workload.order_without_rate if side_by_side and group.workload.load == "equal-load" else group.workload.order
         gathered.setdefault(alone.order if alone in blocked else key, []).append(group)
     made = []
     for together in gathered.values():
-        if any(group.workload.beside for group in together):
+        if any(group.workload.background for group in together):
             made.append(blocking.table(together))
             continue
         made.append(_by_rate(together) if len(together) > 1 else _single(together[0]))

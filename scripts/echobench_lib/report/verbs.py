@@ -17,8 +17,8 @@ def report(options, console):
     groups = terminal.show(document, reference, console)
     if not options.no_page:
         folder = options.out or documents.folder_of_report(file, result.FILE_NAME)
-        beside = companions.load(file)
-        path = page.write(document, groups, folder, companions.lean(beside) if options.lean else beside)
+        attached = companions.load(file)
+        path = page.write(document, groups, folder, companions.lean(attached) if options.lean else attached)
         console.print(f"\nreport: {path}", soft_wrap=True)
     return 0
 

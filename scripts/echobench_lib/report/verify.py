@@ -20,15 +20,15 @@ def verify(options, console):
     file = documents.locate(options.report, PAGE)
     text = file.read_text()
     document, reference = documents.held(file, text), _reference(file, text)
-    beside = companions.load(file)
+    attached = companions.load(file)
     groups = summarise(document, reference)
     charts.install()
-    specs = page.specs_of(document, groups, beside)
+    specs = page.specs_of(document, groups, attached)
     with tempfile.TemporaryDirectory() as scratch:
         drawn = charts.draw(specs, Path(scratch))
         separate = _differing_files(file.parent / "charts", drawn)
-    held = {"result": documents.held_text(text, "result"), **{name: documents.held_text(text, f"result-{name}") for name in beside}}
-    computed = page.render(document, groups, drawn, specs, charts.libraries(), beside, held)
+    held = {"result": documents.held_text(text, "result"), **{name: documents.held_text(text, f"result-{name}") for name in attached}}
+    computed = page.render(document, groups, drawn, specs, charts.libraries(), attached, held)
     differences = list(_differences(computed, text))
     for number, computed, found in differences[:SHOWN]:
         console.print(f"{file}:{number}: {_around(found, computed)}, by its result {_around(computed, found)}", soft_wrap=True, markup=False)

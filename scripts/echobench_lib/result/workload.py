@@ -1,4 +1,4 @@
-"""What a cell was asked to do: what identifies it, beside its variant and its restart."""
+"""What a cell was asked to do: what identifies it, together with its variant and its restart."""
 
 from dataclasses import dataclass, replace
 
@@ -30,7 +30,7 @@ class Workload:
     rate: str = ""
     added_work_ns: int = 0    # that every server burnt for each request
     pattern: tuple = ()    # of its requests, as pattern.items() gives it
-    beside: str = ""       # what a second load asked of the same server: `2 × work:10ms, 20/s together`
+    background: str = ""       # what a second load asked of the same server: `2 × work:10ms, 20/s together`
 
     @property
     def order(self):
@@ -40,7 +40,7 @@ class Workload:
     def order_without_rate(self):
         """Of workloads that differ in their rate only, the same."""
         return (list(LOADS).index(self.load), self.framing, self.payload_bytes, self.op, self.offload,
-                self.pipeline, self.added_work_ns, self.connections, self.pattern, self.beside)
+                self.pipeline, self.added_work_ns, self.connections, self.pattern, self.background)
 
     @property
     def _rate_order(self):
@@ -60,7 +60,7 @@ class Workload:
             name += f"/{self.op}" + ("/offload" if self.offload else "")
         name += f"/pipeline{self.pipeline}" if self.pipeline != 1 else ""
         name += "".join(f"/{part}" for part in patterns.name(self.pattern))
-        return name + (f"/beside {self.beside}" if self.beside else "")
+        return name + (f"/background {self.background}" if self.background else "")
 
     def title(self, rate_per_s=None):
         """Of a table: `Server CPU per request (µs) at equal load, 100 connections, 64-byte frame, 25,000 requests/s to each (50 % of the
@@ -89,8 +89,8 @@ class Workload:
         return f"{self._percent} ({rate_per_s:,.0f}/s)"
 
     @property
-    def without_beside(self):
-        return replace(self, beside="")
+    def without_background(self):
+        return replace(self, background="")
 
     @property
     def shape(self):
@@ -102,7 +102,7 @@ class Workload:
             text += f", op {self.op}" + (" offloaded" if self.offload else "")
         text += f", pipeline {self.pipeline}" if self.pipeline != 1 else ""
         text += patterns.text(pattern.items())
-        return text + (f", beside {self.beside}" if self.beside else "")
+        return text + (f", background load {self.background}" if self.background else "")
 
 
 def workload_of(cell):
@@ -110,12 +110,12 @@ def workload_of(cell):
     return Workload(cell["load"], workload.get("held_connections", cell["connections"]["asked"]), workload["payload_bytes"], workload["framing"],
                     workload.get("op", "echo"), workload["pipeline"], workload.get("offload", False),
                     workload.get("rate", f"{workload['rate_per_s']:.0f}" if "rate_per_s" in workload else ""),
-                    workload.get("added_work_ns", 0), patterns.items(workload.get("pattern", {})), _beside_text(workload.get("beside")))
+                    workload.get("added_work_ns", 0), patterns.items(workload.get("pattern", {})), _background_text(workload.get("background")))
 
 
-def _beside_text(beside):
+def _background_text(background):
     """`2 × work:10ms offloaded, 20/s together`; empty where there is none."""
-    if beside is None:
+    if background is None:
         return ""
-    rate = f"{beside['rate_per_s']:,}/s together" if "rate_per_s" in beside else "always all of them"
-    return f"{beside['connections']} × {beside['op']}{' offloaded' if beside['offload'] else ''}, {rate}"
+    rate = f"{background['rate_per_s']:,}/s together" if "rate_per_s" in background else "always all of them"
+    return f"{background['connections']} × {background['op']}{' offloaded' if background['offload'] else ''}, {rate}"

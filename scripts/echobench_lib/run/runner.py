@@ -12,10 +12,10 @@ from ..documents import now
 from ..plan.blocks import POLLING, server_options
 from ..result import FILE_NAME, save, validate
 from ..units import NS_PER_S, parse_time_ns
+from .background_load import BackgroundLoad
 from .checks import check_totals, deaths, other_builds
 from .programs import last_line, program, read_json, require_descriptors, run_to_end
 from .servers import Server, Unavailable
-from .slow_load import SlowLoad
 
 CONNECTS_PER_S = 15_000    # guess until a run was timed: connections set up per second
 START_AND_STOP_S = 0.3     # likewise: starting and stopping one block's programs
@@ -117,12 +117,12 @@ class Runner:
             with contextlib.ExitStack() as stack:
                 servers, lacking = self._start(block, stack)
                 run["argv"] = self._command(block, restart, rate, servers, file)
-                beside = stack.enter_context(SlowLoad(block, self._placement, servers[0])) if block.beside else None
+                background = stack.enter_context(BackgroundLoad(block, self._placement, servers[0])) if block.background else None
                 try:
                     run["exit_status"], said = run_to_end(run["argv"], LEAST_LIMIT_S + 3 * block.duration_ns / NS_PER_S)
                 except Failure as failure:
                     raise Failure("; ".join([str(failure), *deaths(servers)])) from None
-                slow = beside.stop() if beside else None
+                done_meanwhile = background.stop() if background else None
                 ends, died = [server.end() for server in servers], deaths(servers)
             silent = run["exit_status"] == SILENT and file.exists()
             if run["exit_status"] not in MEASURED and not silent:
@@ -145,8 +145,8 @@ class Runner:
             run["warning"] = "; ".join(warnings)
         for server, end, cell in zip(servers, ends, document["cells"], strict=True):
             self._complete(cell, block, restart, rate, server, end)
-            if slow:
-                cell["beside"] = slow
+            if done_meanwhile:
+                cell["background"] = done_meanwhile
         return document
 
     def _start(self, block, stack):
@@ -183,8 +183,8 @@ class Runner:
                     "pipeline": self._experiment.document["pipeline"]}
         if rate:
             workload.update(rate=str(block.rate), rate_per_s=rate)
-        if block.beside:
-            workload["beside"] = block.beside.as_json()
+        if block.background:
+            workload["background"] = block.background.as_json()
         if block.active:
             workload["held_connections"] = block.connections
         if block.added_work_ns:

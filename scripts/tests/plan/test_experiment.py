@@ -188,19 +188,19 @@ def test_threads_of_its_own_give_a_server_as_many_clients_as_it_holds(write):
 SLOW = {"op": "work:10ms", "connections": 2, "rate": 20}
 
 
-def test_beside_another_load_one_server_is_measured_at_a_time(write):
-    loads = [{"load": "open-loop", "connections": [50], "rates": [1000], **more} for more in ({"sliced": False}, {"beside": SLOW}, {})]
+def test_with_a_background_load_one_server_is_measured_at_a_time(write):
+    loads = [{"load": "open-loop", "connections": [50], "rates": [1000], **more} for more in ({"sliced": False}, {"background": SLOW}, {})]
     made = expand(write, loads, controls=["epoll"])
     assert [(block.name, block.variants) for block in made.blocks] == [
         ("open-loop/1000/c50/64B/frame/epoll", ("epoll",)), ("open-loop/1000/c50/64B/frame/thread-pool", ("thread-pool",)),
-        ("open-loop/1000/c50/64B/frame/beside-work:10ms+c2+20/epoll", ("epoll",)),
-        ("open-loop/1000/c50/64B/frame/beside-work:10ms+c2+20/thread-pool", ("thread-pool",)),
+        ("open-loop/1000/c50/64B/frame/background-work:10ms+c2+20/epoll", ("epoll",)),
+        ("open-loop/1000/c50/64B/frame/background-work:10ms+c2+20/thread-pool", ("thread-pool",)),
         ("open-loop/1000/c50/64B/frame", ("epoll", "epoll+1us", "thread-pool"))]
 
 
 def test_who_speaks_no_frames_cannot_be_asked_for_work(write):
     mine = {"name": "mine", "command": ["./mine", "{port}"], "framing": "raw"}
-    made = expand(write, [{"load": "open-loop", "connections": [5], "rates": [10], "beside": SLOW}], ("epoll", mine))
+    made = expand(write, [{"load": "open-loop", "connections": [5], "rates": [10], "background": SLOW}], ("epoll", mine))
     assert {block.framing for block in made.blocks} == {"frame"}
     assert made.unserved == ("mine speaks raw, in which nobody can ask for work or sleep: not measured over 5 connections, open-loop",)
 
@@ -244,8 +244,8 @@ def test_slices_are_echo_loads_affair_but_for_costs_at_equal_load(write):
     ({"loads": [{"load": "closed-loop", "connections": [1], "added_work": "6us"}]}, "loads/0", "added_work"),
     ({"loads": [{"load": "open-loop", "connections": [1], "rates": ["most"]}]}, "loads/0/rates/0", "most"),
     ({"variants": [{"name": "mine", "variant": "epoll", "options": ["--burn", "1us"]}]}, "variants/0/options", "burn"),
-    ({"loads": [{"load": "closed-loop", "connections": [1], "beside": {"op": "sleep:1ms", "connections": 1}}]}, "loads/0", "beside"),
-    ({"loads": [{"load": "open-loop", "connections": [1], "rates": [1], "beside": {"op": "sleep", "connections": 1}}]}, "loads/0/beside/op", "sleep"),
+    ({"loads": [{"load": "closed-loop", "connections": [1], "background": {"op": "sleep:1ms", "connections": 1}}]}, "loads/0", "background"),
+    ({"loads": [{"load": "open-loop", "connections": [1], "rates": [1], "background": {"op": "sleep", "connections": 1}}]}, "loads/0/background/op", "sleep"),
     ({"variants": [{"name": "e", "variant": "epoll", "threads": "1-4"}]}, "variants/0/threads", "1-4"),
     ({"loads": [{"load": "saturation", "connections": [1], "pattern": {"pipeline": 2}}]}, "loads/0", "pattern"),
     ({"loads": [{"load": "stream", "connections": [1], "pattern": {"think": "1ms"}}]}, "loads/0/pattern", "think"),

@@ -1,4 +1,4 @@
-"""The price of blocking: one server at a time, with and without a slow load beside."""
+"""The price of blocking: one server at a time, with and without a background load."""
 
 import json
 
@@ -12,7 +12,7 @@ from echobench_lib.report import charts, page, tables
 WORK = {"op": "work:10ms", "connections": 2, "rate": 20}
 BLOCKING = {**SMALL, "restarts": 2, "loads": [
     {"load": "open-loop", "connections": [50], "rates": [1000], "duration": "1s", **more} for more in (
-        {"sliced": False}, {"beside": WORK}, {"beside": {**WORK, "offload": True}}, {"beside": {"op": "sleep:10ms", "connections": 4}})]}
+        {"sliced": False}, {"background": WORK}, {"background": {**WORK, "offload": True}}, {"background": {"op": "sleep:10ms", "connections": 4}})]}
 
 
 @pytest.fixture(scope="module")
@@ -24,14 +24,14 @@ def document(tmp_path_factory):
     return result.load(folder / "r")
 
 
-def test_each_server_is_measured_by_itself_beside_the_slow_load(document):
+def test_each_server_is_measured_by_itself_with_its_background_load(document):
     assert all(len([cell for cell in document["cells"] if (cell["block"], cell["restart"]) == (run["block"], run["restart"])]) == 1
                for run in document["runs"])
-    beside = {cell["block"]: cell["beside"] for cell in document["cells"] if "beside" in cell}
-    assert len(beside) == 9 and all(each["requests"] == 20 for each in beside.values())
-    command = beside["open-loop/1000/c50/64B/frame/beside-work:10ms+c2+20+offload/epoll"]["command"]
+    background = {cell["block"]: cell["background"] for cell in document["cells"] if "background" in cell}
+    assert len(background) == 9 and all(each["requests"] == 20 for each in background.values())
+    command = background["open-loop/1000/c50/64B/frame/background-work:10ms+c2+20+offload/epoll"]["command"]
     assert command[-1].startswith("127.0.0.1:") and "--offload" in command and command[command.index("-R") + 1] == "20"
-    assert "-R" not in beside["open-loop/1000/c50/64B/frame/beside-sleep:10ms+c4/epoll"]["command"], "always all of them"
+    assert "-R" not in background["open-loop/1000/c50/64B/frame/background-sleep:10ms+c4/epoll"]["command"], "always all of them"
 
 
 def test_one_table_holds_them_side_by_side_in_the_order_of_the_experiment(document):
@@ -54,9 +54,9 @@ def test_the_page_says_what_the_textbook_says_and_what_one_cpu_does_to_it(docume
     assert "share one CPU here" not in page.render(document, groups, {}, [], [])
 
 
-def test_a_slow_load_that_fails_spoils_its_run(echobench, write, tmp_path):
-    done = echobench("run", write(BLOCKING), "--out", tmp_path / "r", "--no-report", FAKE_BESIDE="errors")
-    assert done.returncode == 1 and "the load beside had errors: made to" in done.stderr
+def test_a_background_load_that_fails_fails_its_run(echobench, write, tmp_path):
+    done = echobench("run", write(BLOCKING), "--out", tmp_path / "r", "--no-report", FAKE_BACKGROUND="errors")
+    assert done.returncode == 1 and "the background load had errors: made to" in done.stderr
     assert {cell["block"].rsplit("/", 1)[0] for cell in result.load(tmp_path / "r")["cells"]} == {"open-loop/1000/c50/64B/frame"}
 
 

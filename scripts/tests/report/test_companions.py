@@ -39,7 +39,7 @@ POWER = {"schema_version": 1, "kind": "power", "variant": "epoll", "connections"
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """Of a report that tests may copy, and not change."""
-    base = tmp_path_factory.mktemp("beside")
+    base = tmp_path_factory.mktemp("companions")
     with pytest.MonkeyPatch.context() as patch:
         (base / "questions.json").write_text(json.dumps(QUESTIONS))
         patch.setattr(questions, "FILE", base / "questions.json")

@@ -1,4 +1,4 @@
-"""The load beside the one that is measured: a second echo-load, which asks the same server for what takes long."""
+"""The background load: a second echo-load, which asks the server that is measured for what takes long."""
 
 import signal
 import subprocess
@@ -8,25 +8,24 @@ from pathlib import Path
 from .. import Failure
 from .programs import last_line, program, read_json
 
-FOR_S = 3600   # longer than any measurement that it stands beside
+FOR_S = 3600   # longer than any measurement
 STOP_S = 30    # it awaits its last replies
 SETTLE_S = 0.2  # until its connections are open, and it is as it will be
 
 
-class SlowLoad:
+class BackgroundLoad:
     """Lasts as long as the `with` block, or until it is stopped."""
 
     def __init__(self, block, placement, server):
-        self._beside = block.beside
         self._scratch = tempfile.TemporaryDirectory(prefix="echobench-")
-        self._file = Path(self._scratch.name) / "beside.json"
+        self._file = Path(self._scratch.name) / "background.json"
         self._process = None
-        self.command = [str(program("loadgen", "echo-load")), "-c", str(block.beside.connections), "-d", f"{FOR_S}s",
+        self.command = [str(program("loadgen", "echo-load")), "-c", str(block.background.connections), "-d", f"{FOR_S}s",
                         "--warmup", "0s", "--cpus", placement.client_cpus, "--payload", str(block.payload_bytes),
-                        "--framing", block.framing, "--op", block.beside.op, "--json", str(self._file)]
-        if block.beside.rate_per_s:
-            self.command += ["-R", str(block.beside.rate_per_s)]
-        if block.beside.offload:
+                        "--framing", block.framing, "--op", block.background.op, "--json", str(self._file)]
+        if block.background.rate_per_s:
+            self.command += ["-R", str(block.background.rate_per_s)]
+        if block.background.offload:
             self.command += ["--offload"]
         self.command += [server.address]
 
@@ -38,7 +37,7 @@ class SlowLoad:
         except subprocess.TimeoutExpired:
             return self
         self.__exit__()
-        raise Failure(f"the load beside ended at once: {' '.join(self.command)}: {last_line(said) or 'no message'}")
+        raise Failure(f"the background load ended at once: {' '.join(self.command)}: {last_line(said) or 'no message'}")
 
     def __exit__(self, *_):
         if self._process.poll() is None:
@@ -52,11 +51,11 @@ class SlowLoad:
         try:
             _, said = self._process.communicate(timeout=STOP_S)
         except subprocess.TimeoutExpired:
-            raise Failure(f"the load beside did not stop within {STOP_S} s: {' '.join(self.command)}") from None
+            raise Failure(f"the background load did not stop within {STOP_S} s: {' '.join(self.command)}") from None
         if not self._file.exists():
-            raise Failure(f"the load beside left no result: {' '.join(self.command)}: {last_line(said) or 'no message'}")
+            raise Failure(f"the background load left no result: {' '.join(self.command)}: {last_line(said) or 'no message'}")
         [cell] = read_json(self._file, "echo-load")["cells"]
         if cell["verdict"] in ("wrong-replies", "errors"):
-            raise Failure(f"the load beside had {cell['verdict']}: {'; '.join(cell['reasons'])}")
+            raise Failure(f"the background load had {cell['verdict']}: {'; '.join(cell['reasons'])}")
         return {"command": self.command, "verdict": cell["verdict"], "requests": cell["requests"],
                 "throughput_per_s": cell["throughput_per_s"], "service_ns": cell["service_ns"]}
