@@ -32,7 +32,7 @@ class Reading:
 
     truth: dict
     told: dict
-    lag_ns: int  # 99.9 % of the sends were no later than that
+    send_delay_ns: int  # 99.9 % of the sends were no later than that
     verdict: str
     requests: int
 
@@ -65,9 +65,9 @@ def read(schedule, rate, duration_s, placement):
     cell, stopped = measure(schedule, rate, duration_s, placement)
     if stopped["requests"] != cell["requests_total"]:
         raise Failure(f"schedule {schedule}: {cell['requests_total']:,} replies came of {stopped['requests']:,}")
-    told, lag = (histogram.decode(cell["histograms"][kind]) for kind in ("response", "send_lag"))
+    told, send_delay = (histogram.decode(cell["histograms"][kind]) for kind in ("response", "send_delay"))
     return Reading({percent: stopped["took_ns"][f"p{percent:g}"] for percent in PERCENTS},
-                   {percent: told.at(percent) for percent in PERCENTS}, lag.at(99.9), cell["verdict"], cell["requests_total"])
+                   {percent: told.at(percent) for percent in PERCENTS}, send_delay.at(99.9), cell["verdict"], cell["requests_total"])
 
 
 def run(options, console):
@@ -91,10 +91,10 @@ def run(options, console):
 def table(rows):
     shown = plain_table("told - truth, µs", [
         ("schedule", "left"), ("requests/s", "right"), *((f"p{percent:g}", "right") for percent in PERCENTS),
-        ("send lag p99.9, µs", "right"), ("verdict", "left")])
+        ("send delay p99.9, µs", "right"), ("verdict", "left")])
     for (schedule, rate), readings in rows.items():
         shown.add_row(schedule, f"{rate:,}", *(_off(readings, percent) for percent in PERCENTS),
-                      _spread([reading.lag_ns for reading in readings]),
+                      _spread([reading.send_delay_ns for reading in readings]),
                       ", ".join(sorted({reading.verdict for reading in readings})))
     return shown
 

@@ -253,7 +253,7 @@ def exp(interval):
 
 
 def cost_of(cell):
-    """Server CPU nanoseconds of all slices, guard and drain included, by the requests in them, less the added work that was
+    """Server CPU nanoseconds of all slices, settling time and drain included, by the requests in them, less the added work that was
     burnt; None where it cannot be told."""
     requests = sum(piece["requests_total"] for piece in cell["slices"])
     added = added_work_ns_per_request(cell)

@@ -15,7 +15,7 @@ from .columns import throughput_text
 
 MAIN_RATE = "50%"  # whose costs are the headline
 NINES_STEP, HALF = 0.2, 0.3    # of the axis of percentiles: 1 is 90 %, 2 is 99 %; the median is told, too
-LEAST_FOR_KNEE, LEAST_BEND, MOST_FALL = 4, 0.25, 0.1  # rates; how far, of 1, a curve must lie below its chord, and may fall before it rises
+LEAST_FOR_TURN, LEAST_DIP, MOST_FALL = 4, 0.25, 0.1  # rates; how far, of 1, a curve must lie below its chord, and may fall before it rises
 LEAST_WAKEUPS = 0.01          # a request: who sleeps less polls, and what one wake-up answers says nothing
 IDLE = ("idle",)
 
@@ -128,23 +128,23 @@ def _load_data(groups):
         if point["percentile"] == "p99":
             curves.setdefault((point["variant"], point["panel"]), []).append(point)
     for points in curves.values():
-        if (knee := knee_of([(point["rate"], math.log(point["us"])) for point in points])) is not None:
-            points[knee]["knee"] = "knee"
+        if (turn := turning_point([(point["rate"], math.log(point["us"])) for point in points])) is not None:
+            points[turn]["turning_point"] = "turning point"
     return data
 
 
-def knee_of(points):
-    """Which of the (x, y) points is the knee of a curve that rises ever faster: the one furthest below its chord, both axes scaled
-    to 1 (Satopaa and others, "Finding a Kneedle in a Haystack", 2011, section III).  None where the curve does not bend, falls first, or
+def turning_point(points):
+    """Which of the (x, y) points is where a curve turns up that rises ever faster: the one furthest below its chord, both axes scaled
+    to 1 (Satopaa and others, "Finding a Kneedle in a Haystack", 2011, section III).  None where the curve does not turn, falls first, or
     has too few points to tell."""
     order = sorted(range(len(points)), key=lambda index: points[index][0])
     (x0, y0), (x1, y1) = points[order[0]], points[order[-1]]
-    if len(points) < LEAST_FOR_KNEE or x1 == x0 or y1 <= y0:
+    if len(points) < LEAST_FOR_TURN or x1 == x0 or y1 <= y0:
         return None
     below = {index: (points[index][0] - x0) / (x1 - x0) - (points[index][1] - y0) / (y1 - y0) for index in order}
-    knee = max(below, key=below.get)
-    falls = (y0 - points[knee][1]) / (y1 - y0)
-    return knee if below[knee] >= LEAST_BEND and falls <= MOST_FALL else None
+    turn = max(below, key=below.get)
+    falls = (y0 - points[turn][1]) / (y1 - y0)
+    return turn if below[turn] >= LEAST_DIP and falls <= MOST_FALL else None
 
 
 def _curve_data(groups):

@@ -7,7 +7,7 @@ import re
 import tempfile
 from pathlib import Path
 
-from .. import Usage, documents
+from .. import Usage, documents, result
 from ..analyse.summary import summarise
 from ..documents import PAGE
 from . import charts, companions, page
@@ -20,6 +20,7 @@ def verify(options, console):
     file = documents.locate(options.report, PAGE)
     text = file.read_text()
     document, reference = documents.held(file, text), _reference(file, text)
+    result.validate(document, file)
     attached = companions.load(file)
     groups = summarise(document, reference)
     charts.install()

@@ -5,6 +5,7 @@ from ..units import format_time_option, shortened
 from . import histogram
 
 SCHEMA_FILE = REPOSITORY / "results" / "result.schema.json"
+SCHEMA_VERSION = 2
 FILE_NAME = "result.json"
 LEAN_DIGITS = 2
 
@@ -25,7 +26,12 @@ def load(path):
 
 
 def validate(document, path):
-    """Raises Usage that names the place when the document is not valid by results/result.schema.json."""
+    """Raises Usage that names the place when the document is not valid by results/result.schema.json, and both versions when it is of
+    another version of that schema."""
+    version = document.get("schema_version") if isinstance(document, dict) else None
+    if isinstance(version, int) and version != SCHEMA_VERSION:
+        age, remedy = ("an older", "measure again") if version < SCHEMA_VERSION else ("a newer", "use that echobench")
+        raise Usage(f"{path}: schema version {version}, written by {age} echobench; this one reads version {SCHEMA_VERSION}: {remedy}")
     documents.check(document, SCHEMA_FILE, path)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from .. import Failure, doctor, pattern
 from ..documents import now
 from ..plan.blocks import POLLING, server_options
-from ..result import FILE_NAME, save, validate
+from ..result import FILE_NAME, SCHEMA_VERSION, save, validate
 from ..units import NS_PER_S, parse_time_ns
 from .background_load import BackgroundLoad
 from .checks import check_totals, deaths, other_builds
@@ -37,7 +37,7 @@ class Runner:
         self._chosen_rates = {}  # (Block.setting, share) -> requests/s
         self._took_s = {}        # block name -> seconds of its last run
         self.document = {
-            "schema_version": 1, "tool": {}, "host": doctor.host_facts(),
+            "schema_version": SCHEMA_VERSION, "tool": {}, "host": doctor.host_facts(),
             "config": {"seed": experiment.document["seed"],
                        "warmup_ns": parse_time_ns(experiment.document["warmup"])},
             "argv": sys.argv, "started_at": now(), "complete": False,

@@ -105,7 +105,7 @@ def test_another_operation_is_another_workload(echobench, before, tmp_path, chan
         document = json.loads((before / "result.json").read_text())
         cells = [{key: value for key, value in cell.items() if key not in ("restart", "block", "load", "workload")}
                  for cell in document["cells"] if cell["block"] == "crr/c10/64B/frame" and cell["restart"] == 0]
-        (tmp_path / file).write_text(json.dumps({"schema_version": 1, "tool": {}, "host": {}, "argv": [],
+        (tmp_path / file).write_text(json.dumps({"schema_version": 2, "tool": {}, "host": {}, "argv": [],
                                                  "config": config, "cells": cells}))
         return tmp_path / file
     a, b = plain(config, "a.json"), plain({**config, **change}, "b.json")

@@ -107,7 +107,7 @@ def test_a_lean_report_says_the_same_but_for_a_percent_of_latency(folder, tmp_pa
     again = run_echobench("report", tmp_path / "lean", "--lean", "--out", tmp_path / "again")
     assert again.returncode == 0 and (tmp_path / "again" / "index.html").read_text() == (tmp_path / "lean" / "index.html").read_text()
     some = next(text for cell in result.load(folder)["cells"] for text in cell.get("histograms", {}).values())
-    cells = [{"load": load, "histograms": dict.fromkeys(("response", "service", "send_lag", "connect"), some)} for load in ("equal-load", "open-loop", "crr")]
+    cells = [{"load": load, "histograms": dict.fromkeys(("response", "service", "send_delay", "connect"), some)} for load in ("equal-load", "open-loop", "crr")]
     assert [list(cell["histograms"]) for cell in result.lean({"cells": [*cells, {"load": "idle"}]})["cells"][:-1]] == [
         ["response"], ["response", "service"], ["response", "service"]]
     done = run_echobench("report", tmp_path / "lean" / "index.html", "--lean")

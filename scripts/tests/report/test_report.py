@@ -146,10 +146,10 @@ def test_open_loop_latency_is_shown_corrected_and_not(reported):
     assert kinds["open loop"] == {"corrected", "uncorrected"} and kinds["closed loop"] == {"service time"}
 
 
-@pytest.mark.parametrize("latencies, knee", [
+@pytest.mark.parametrize("latencies, turn", [
     ((1, 1, 1, 1, 4), 3), ((1, 2, 4, 5, 6), None), ((1, 2, 3, 4, 5), None), ((5, 4, 3, 2, 1), None), ((1, 1, 9), None), ((1, 1, 2, 6, 12), 2)])
-def test_the_knee_is_where_a_curve_bends_most(latencies, knee):
-    assert chart_data.knee_of(list(zip((10, 20, 30, 40, 50), latencies))) == knee
+def test_the_turning_point_is_where_a_curve_turns_up_most(latencies, turn):
+    assert chart_data.turning_point(list(zip((10, 20, 30, 40, 50), latencies))) == turn
 
 
 def named(groups, name):
