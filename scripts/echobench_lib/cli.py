@@ -13,7 +13,7 @@ from . import Failure, accuracy, count, doctor, gate, micro
 from .gate import power, primitives, timed
 from .gate import verb as gating
 from .plan import experiment
-from .plan.variants import baselines, unmet
+from .plan.variants import other_runtimes, unmet
 from .report import exports, verify
 from .report import verbs as reporting
 from .report.terminal import WIDTH
@@ -244,8 +244,8 @@ def list_all(_, console):
         reason = entry["unavailable_reason"]
         console.print(f"  {entry['name']:<22}{entry['summary']}; holds {entry['holds']}"
                       + (f" \\[unavailable: {reason}]" if reason else ""), soft_wrap=True)
-    if known := baselines():
-        console.print("baselines", style="bold")
+    if known := other_runtimes():
+        console.print("other runtimes", style="bold")
     for entry in known.values():
         reason = unmet(entry)
         console.print(f"  {entry['name']:<22}{entry['framing']}; holds {entry.get('holds', 'any')}"

@@ -25,13 +25,13 @@ def test_list_tells_why_a_variant_cannot_run(echobench):
     assert next(line for line in done.stdout.splitlines() if "thread-pool" in line).endswith("[unavailable: not here]")
 
 
-def test_list_has_the_baselines_and_what_they_need(echobench, tmp_path, monkeypatch):
+def test_list_has_the_other_runtimes_and_what_they_need(echobench, tmp_path, monkeypatch):
     entries = [{"name": "python-streams", "command": ["python3", "streams.py", "{port}"], "framing": "raw"},
                {"name": "python-uvloop", "command": ["python3", "uvloop.py", "{port}"], "framing": "raw", "needs": ["nosuch-program"]}]
-    monkeypatch.setattr(variants, "BASELINES_FILE", tmp_path / "baselines.json")
-    assert "baselines" not in echobench("list").stdout
-    variants.BASELINES_FILE.write_text(json.dumps(entries))
-    lines = echobench("list").stdout.split("baselines\n")[1].splitlines()
+    monkeypatch.setattr(variants, "OTHER_RUNTIMES_FILE", tmp_path / "other_runtimes.json")
+    assert "\nother runtimes\n" not in echobench("list").stdout
+    variants.OTHER_RUNTIMES_FILE.write_text(json.dumps(entries))
+    lines = echobench("list").stdout.split("\nother runtimes\n")[1].splitlines()
     assert lines[0].split() == ["python-streams", "raw;", "holds", "any"] and lines[1].endswith("[unavailable: nosuch-program is not here]")
 
 
@@ -60,7 +60,7 @@ def test_help_exists_for_every_verb(echobench, verb):
     assert done.returncode == 0 and "usage: echobench" in done.stdout
 
 
-def test_dependencies_of_baselines_are_checked_only_when_asked_for(tmp_path):
+def test_dependencies_of_other_runtimes_are_checked_only_when_asked_for(tmp_path):
     def check(*options):
         done = subprocess.run([SCRIPTS / "dependencies", "--check", *options], capture_output=True, text=True, env={**os.environ, "PATH": path})
         return done.returncode, set(done.stdout.split()) - {"missing:"}, done.stderr
@@ -71,7 +71,7 @@ def test_dependencies_of_baselines_are_checked_only_when_asked_for(tmp_path):
     path = f"{tmp_path}:{path}"
     status, plain, _ = check()
     assert status == 1 and "python3-uvloop" not in plain and everything <= plain
-    status, more, _ = check("--baselines")
+    status, more, _ = check("--other-runtimes")
     assert status == 1 and more - plain <= {"python3-uvloop", "golang-go"} and "python3-uvloop" in more
-    status, _, complaint = check("--baseline")
-    assert status == 2 and "unknown option '--baseline'" in complaint
+    status, _, complaint = check("--other")
+    assert status == 2 and "unknown option '--other'" in complaint

@@ -72,10 +72,11 @@ std::string test_name(const ::testing::TestParamInfo<subject>& info);
   INSTANTIATE_TEST_SUITE_P(variants, suite,                                                    \
                            ::testing::ValuesIn(::echobench::testing::variants({__VA_ARGS__})), \
                            ::echobench::testing::test_name)
-// The same, and every baseline: where no option of echo-server is needed.
-#define FOR_SERVERS(suite, ...)                                                                      \
-  FOR_VARIANTS(suite, __VA_ARGS__);                                                                  \
-  INSTANTIATE_TEST_SUITE_P(baselines, suite, ::testing::ValuesIn(::echobench::testing::baselines()), \
+// The same, and the servers in other runtimes: where no option of echo-server is needed.
+#define FOR_SERVERS(suite, ...)                                                         \
+  FOR_VARIANTS(suite, __VA_ARGS__);                                                     \
+  INSTANTIATE_TEST_SUITE_P(other_runtimes, suite,                                       \
+                           ::testing::ValuesIn(::echobench::testing::other_runtimes()), \
                            ::echobench::testing::test_name)
 
 }  // namespace echobench::testing

@@ -11,7 +11,7 @@ std::vector<subject> of_lines(std::vector<subject> all) {
 
 class lines : public conformance {};
 FOR_VARIANTS(lines, "line");
-INSTANTIATE_TEST_SUITE_P(baselines, lines, ::testing::ValuesIn(of_lines(baselines())), test_name);
+INSTANTIATE_TEST_SUITE_P(other_runtimes, lines, ::testing::ValuesIn(of_lines(other_runtimes())), test_name);
 
 TEST_P(lines, an_unterminated_last_line_is_answered_as_it_is) {
   serve({"--service", "upper"});

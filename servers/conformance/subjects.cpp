@@ -70,10 +70,10 @@ std::vector<subject> variants(const std::vector<std::string>& framings) {
   return all;
 }
 
-std::vector<subject> baselines() {
+std::vector<subject> other_runtimes() {
   std::vector<subject> all;
 #ifdef ECHOBENCH_BUILD
-  const auto rows = nlohmann::json::parse(std::ifstream(ECHOBENCH_ROOT "/servers/baselines/baselines.json"));
+  const auto rows = nlohmann::json::parse(std::ifstream(ECHOBENCH_ROOT "/servers/other_runtimes/other_runtimes.json"));
   for (const auto& row : rows) {
     const std::string framing = row.at("framing");
     const auto& needs = row.at("needs");

@@ -27,7 +27,7 @@ struct subject {
 // Every variant in each of these framings.
 std::vector<subject> variants(const std::vector<std::string>& framings);
 // The servers in other runtimes, each in its own framing; none under sanitizers, which do not see them.
-std::vector<subject> baselines();
+std::vector<subject> other_runtimes();
 // Why it cannot be started here; empty if it can.
 std::string why_unavailable(const subject& who);
 // The variants that cannot run here.

@@ -21,9 +21,9 @@ TEST_P(unavailable, ends_with_the_reason) {
 }
 
 #ifdef ECHOBENCH_BUILD
-TEST(unavailable_baseline, ends_with_the_reason) {
+TEST(unavailable_runtime, ends_with_the_reason) {
   server_process server(
-      {"/usr/bin/python3", "-S", "servers/baselines/uvloop_protocol.py"});  // sees no packages
+      {"/usr/bin/python3", "-S", "servers/other_runtimes/uvloop_protocol.py"});  // sees no packages
   const exit_report report = server.wait();
   EXPECT_EQ(report.status, exit_unavailable);
   EXPECT_NE(report.errors.find("python3-uvloop is not installed"), std::string::npos) << report.errors;

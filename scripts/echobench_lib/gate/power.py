@@ -20,7 +20,7 @@ U_TEST, THRESHOLD = 0.05, 1.25
 OURS = "echobench gate"
 RULES = {OURS: "as a gate of this one cell: two rounds, interleaved slices, restarts as units",
          "U test": f"compare.py of Google Benchmark: Mann-Whitney, p < {U_TEST}, restarts as repetitions, of the same two rounds",
-         "U test, earlier base": "the same, against the base's figures of the try before: a stored baseline",
+         "U test, earlier base": "the same, against the base's figures of the try before, as a stored result would be",
          "threshold 25 %": "the median of the restarts against the median of the base's, of the same two rounds"}
 
 

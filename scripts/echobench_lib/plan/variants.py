@@ -1,4 +1,4 @@
-"""The servers that an experiment names: ours, by the names that they list; baselines, by theirs; any other, by its command line."""
+"""The servers that an experiment names: ours, by the names that they list; those in other runtimes, by theirs; any other, by its command line."""
 
 import math
 import os
@@ -11,7 +11,7 @@ from .. import REPOSITORY, Usage, documents
 from ..units import parse_time_ns
 
 SCHEMA_FILE = REPOSITORY / "scripts" / "experiments" / "experiment.schema.json"
-BASELINES_FILE = REPOSITORY / "servers" / "baselines" / "baselines.json"
+OTHER_RUNTIMES_FILE = REPOSITORY / "servers" / "other_runtimes" / "other_runtimes.json"
 NEED_S = 60  # a command that tells whether a server can run here has ended by then
 
 
@@ -61,19 +61,19 @@ class Variant:
         return f"holds {self.holds}" if load != "crr" and connections > limit else ""
 
 
-def baselines():
+def other_runtimes():
     """{name: entry} of the servers in other runtimes, as an experiment would give them; empty where there are none."""
-    if not BASELINES_FILE.exists():
+    if not OTHER_RUNTIMES_FILE.exists():
         return {}
-    entries = documents.read(BASELINES_FILE)
-    documents.check(entries, SCHEMA_FILE, BASELINES_FILE, "servers")
+    entries = documents.read(OTHER_RUNTIMES_FILE)
+    documents.check(entries, SCHEMA_FILE, OTHER_RUNTIMES_FILE, "servers")
     return {entry["name"]: entry for entry in entries}
 
 
 def resolve(name, entries, listed):
     """The experiment's entries as objects: a plain name is one of `listed`, {name: what our programs say of it}, else of
-    the baselines."""
-    known, resolved = baselines(), []
+    the other runtimes."""
+    known, resolved = other_runtimes(), []
     for entry in entries:
         if isinstance(entry, str):
             entry = {"name": entry, "variant": entry} if entry in listed or entry not in known else known[entry]
@@ -81,7 +81,7 @@ def resolve(name, entries, listed):
             raise Usage(f"experiment {name}: variant '{entry['name']}' is named twice")
         if "variant" in entry and entry["variant"] not in listed:
             raise Usage(f"experiment {name}: no variant '{entry['variant']}': there are {', '.join(listed)}"
-                        + (f"; baselines {', '.join(known)}" if known else "") + _not_built(entry["variant"])
+                        + (f"; other runtimes {', '.join(known)}" if known else "") + _not_built(entry["variant"])
                         + '; or give an object with "name", "command" and "framing"')
         resolved.append(entry)
     return resolved

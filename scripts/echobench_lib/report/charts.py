@@ -22,7 +22,7 @@ COLOURS = {
     "thread-per-connection": "#cf5a00", "thread-pool": "#1a7f37", "prethreaded": "#d4a72c", "prefork": "#7d4e00",
     "iterative": "#b8a100",
 }
-FAMILIES = {"loops": ("epoll", "io-uring", "poll"), "callbacks": ("asio-callback",), "coroutines": ("asio-coroutine",),
+FAMILIES = {"event loops": ("epoll", "io-uring", "poll"), "callbacks": ("asio-callback",), "coroutines": ("asio-coroutine",),
             "fibers": ("asio-stackful", "fiber"),
             "threads": ("thread-per-connection", "thread-pool", "prethreaded", "prefork", "iterative")}
 _OTHERS = ("#00838f", "#c62828", "#5d7a00", "#37618e", "#8e24aa", "#00695c")
@@ -42,10 +42,10 @@ def colours(variants):
 
 
 def family_of(variant):
-    """Of models of one kind, by which a reader may want them apart; what is not ours is a baseline."""
+    """Of models of one kind, by which a reader may want them apart; what is not ours is of other runtimes."""
     model = variant.split("@")[0].split("+")[0]
     return next((family for family, members in FAMILIES.items() if model in members or any(model.startswith(f"{member}-") for member in members)),
-                "baselines")
+                "other runtimes")
 
 
 def build(groups):

@@ -31,13 +31,13 @@ def closed_loop(*connections, **more):
 
 
 @pytest.fixture
-def known_baselines(tmp_path, monkeypatch):
-    """Two baselines, as if servers/baselines had them; one cannot run here."""
-    entries = [{"name": "python-streams", "command": ["python3", "servers/baselines/streams.py", "{port}"], "framing": "raw"},
-               {"name": "python-uvloop", "command": ["python3", "servers/baselines/uvloop_server.py", "{port}"], "framing": "raw",
+def known_runtimes(tmp_path, monkeypatch):
+    """Two servers, as if servers/other_runtimes had them; one cannot run here."""
+    entries = [{"name": "python-streams", "command": ["python3", "servers/other_runtimes/streams.py", "{port}"], "framing": "raw"},
+               {"name": "python-uvloop", "command": ["python3", "servers/other_runtimes/uvloop_server.py", "{port}"], "framing": "raw",
                 "needs": {"command": ["false"], "reason": "python3-uvloop is not installed"}}]
-    monkeypatch.setattr(variants, "BASELINES_FILE", tmp_path / "baselines.json")
-    variants.BASELINES_FILE.write_text(json.dumps(entries))
+    monkeypatch.setattr(variants, "OTHER_RUNTIMES_FILE", tmp_path / "other_runtimes.json")
+    variants.OTHER_RUNTIMES_FILE.write_text(json.dumps(entries))
     return entries
 
 
@@ -140,20 +140,20 @@ def test_a_foreign_server_meets_the_reference_in_its_own_framing(write):
         ("frame", ("thread-pool", "epoll")), ("raw", ("epoll", "mine"))}
 
 
-def test_a_baseline_joins_by_its_name(write, known_baselines):
+def test_a_server_in_another_runtime_joins_by_its_name(write, known_runtimes):
     made = expand(write, closed_loop(10), ("epoll", "python-streams", "python-uvloop"))
-    assert made.variants["python-streams"].command == tuple(known_baselines[0]["command"])
+    assert made.variants["python-streams"].command == tuple(known_runtimes[0]["command"])
     assert {block.framing: block.variants for block in made.blocks} == {"raw": ("epoll", "python-streams"), "frame": ("epoll",)}
     assert made.unavailable == {"python-uvloop": "python3-uvloop is not installed"}
-    assert made.document["variants"][1:] == known_baselines, "a result is whole without the file"
-    with pytest.raises(Usage, match="there are .*io-uring; baselines python-streams, python-uvloop"):
+    assert made.document["variants"][1:] == known_runtimes, "a result is whole without the file"
+    with pytest.raises(Usage, match="there are .*io-uring; other runtimes python-streams, python-uvloop"):
         expand(write, closed_loop(10), ("epoll", "python-stream"))
 
 
-def test_a_mistake_in_the_baselines_is_named_with_its_place(write, known_baselines):
-    del known_baselines[1]["framing"]
-    variants.BASELINES_FILE.write_text(json.dumps(known_baselines))
-    with pytest.raises(Usage, match=r"baselines.json: at 1: 'framing' is a required"):
+def test_a_mistake_in_their_file_is_named_with_its_place(write, known_runtimes):
+    del known_runtimes[1]["framing"]
+    variants.OTHER_RUNTIMES_FILE.write_text(json.dumps(known_runtimes))
+    with pytest.raises(Usage, match=r"other_runtimes.json: at 1: 'framing' is a required"):
         expand(write, closed_loop(10), ("epoll", "python-uvloop"))
 
 

@@ -12,7 +12,7 @@ import contract
 try:
     import uvloop
 except ImportError:
-    print("uvloop_protocol.py: python3-uvloop is not installed; scripts/dependencies --baselines", file=sys.stderr)
+    print("uvloop_protocol.py: python3-uvloop is not installed; scripts/dependencies --other-runtimes", file=sys.stderr)
     sys.exit(77)
 
 totals = contract.Totals("uvloop-protocol")
