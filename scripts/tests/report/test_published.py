@@ -6,12 +6,12 @@ import shutil
 from conftest import SCRIPTS, run_echobench
 
 REPOSITORY = SCRIPTS.parent
-PUBLISHED = REPOSITORY / "results" / "reference"
+PUBLISHED = REPOSITORY / "results" / "published"
 MOST_BYTES = 5_000_000
 
 
 def test_it_says_what_its_results_say():
-    """A change of what reports print changes it: scripts/reference --again"""
+    """A change of what reports print changes it: scripts/publish --again"""
     done = run_echobench("verify", PUBLISHED)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -29,5 +29,5 @@ def test_one_digit_that_is_changed_is_found(tmp_path):
 def test_it_is_small_and_the_readme_shows_its_charts():
     files = [file for file in PUBLISHED.rglob("*") if file.is_file()]
     assert sum(file.stat().st_size for file in files) <= MOST_BYTES
-    shown = set(re.findall(r"!\[[^]]*\]\(results/reference/(charts/[^)]+)\)", (REPOSITORY / "README.md").read_text()))
+    shown = set(re.findall(r"!\[[^]]*\]\(results/published/(charts/[^)]+)\)", (REPOSITORY / "README.md").read_text()))
     assert {str(file.relative_to(PUBLISHED)) for file in files} == {"index.html"} | shown and len(shown) == 2
