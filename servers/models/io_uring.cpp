@@ -56,6 +56,7 @@ private:
   static std::uint64_t tag(of what, const void* who = nullptr) noexcept {
     return reinterpret_cast<std::uintptr_t>(who) | static_cast<std::uint64_t>(what);
   }
+  static std::uint64_t accept_tag(unsigned listener) noexcept { return tag(of::accept) | listener << 8; }
   static connection& connection_of(const io_uring_cqe& done) noexcept {
     return *reinterpret_cast<connection*>(done.user_data & ~std::uint64_t{7});
   }
@@ -74,8 +75,7 @@ private:
     if (full()) return pause_accepting();
     const bool any_number = shared_.options.max_connections == 0;
     const auto prepare = any_number ? ::io_uring_prep_multishot_accept : ::io_uring_prep_accept;
-    prepare(&ring_.next(tag(of::accept) | listener << 8), listeners_[listener].get(), nullptr, nullptr,
-            SOCK_CLOEXEC);
+    prepare(&ring_.next(accept_tag(listener)), listeners_[listener].get(), nullptr, nullptr, SOCK_CLOEXEC);
     accepting_[listener] = true;
   }
 
@@ -228,8 +228,8 @@ private:
   void stop(connection& who) override { stop_receiving(who); }
 
   void end_accepting() override {
-    for (const unique_fd& listener : listeners_) {
-      ::io_uring_prep_cancel_fd(&ring_.next(tag(of::cancel)), listener.get(), IORING_ASYNC_CANCEL_ALL);
+    for (unsigned i = 0; i < listeners_.size(); ++i) {  // not by descriptor, which may be closed before
+      ::io_uring_prep_cancel64(&ring_.next(tag(of::cancel)), accept_tag(i), 0);
     }
     ring_.submit();
   }

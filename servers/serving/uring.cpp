@@ -12,6 +12,7 @@
 #include <new>
 #include <string>
 #include <system_error>
+#include <thread>
 #include <utility>
 
 namespace echobench {
@@ -34,6 +35,7 @@ constexpr unsigned entries = 1024;
 constexpr unsigned completions = 16 * 1024;
 constexpr std::uint16_t small_group = 0;
 constexpr std::uint16_t large_group = 1;
+constexpr std::chrono::milliseconds submit_pause{1};
 
 io_uring started() {
   io_uring ring{};
@@ -51,6 +53,13 @@ void* aligned(std::size_t alignment, std::size_t size) {
 
 void check(int result, const char* what) {
   if (result < 0) throw std::system_error(-result, std::system_category(), what);
+}
+
+// The kernel lacked memory, or room for completions; the entries are still in the ring.
+bool can_be_retried(int result) noexcept { return result == -EAGAIN || result == -EBUSY; }
+
+void check_entering(int result) {
+  if (!can_be_retried(result) && result != -ETIME && result != -EINTR) check(result, "io_uring_enter");
 }
 
 }  // namespace
@@ -104,13 +113,25 @@ void uring::enable() {
 }
 
 io_uring_sqe& uring::next(std::uint64_t user_data) {
-  io_uring_sqe* entry = ::io_uring_get_sqe(&ring_);
-  if (entry == nullptr) {
+  io_uring_sqe* entry = nullptr;
+  if (waiting_.empty()) entry = ::io_uring_get_sqe(&ring_);
+  if (entry == nullptr && waiting_.empty()) {
     submit();
     entry = ::io_uring_get_sqe(&ring_);
   }
+  if (entry == nullptr) entry = &waiting_.emplace_back();
+  ++prepared_;
   ::io_uring_sqe_set_data64(entry, user_data);
   return *entry;
+}
+
+void uring::move_into_ring() noexcept {
+  while (!waiting_.empty()) {
+    io_uring_sqe* const entry = ::io_uring_get_sqe(&ring_);
+    if (entry == nullptr) return;
+    *entry = waiting_.front();
+    waiting_.pop_front();
+  }
 }
 
 void uring::receive_on(int socket, std::uint64_t user_data) {
@@ -130,24 +151,24 @@ void uring::receive_once(int socket, std::uint64_t user_data) {
 // With MSG_DONTWAIT it is done when it has been submitted; with MSG_WAITALL a short send is a failure, so
 // that IOSQE_CQE_SKIP_SUCCESS does not hide it (io_send() in the kernel's io_uring/net.c).
 void uring::send(int socket, std::span<const std::byte> bytes, bool silently, std::uint64_t user_data) {
-  io_uring_sqe& entry = next(silently ? silent | silent_.size() : user_data);
+  io_uring_sqe& entry = next(silently ? silent | (reported_ + silent_.size()) : user_data);
   const int flags = MSG_NOSIGNAL | (silently ? MSG_DONTWAIT | MSG_WAITALL : 0);
   ::io_uring_prep_send(&entry, socket, bytes.data(), bytes.size(), flags);
   if (!silently) return;
   entry.flags |= IOSQE_CQE_SKIP_SUCCESS;
-  io_uring_cqe& sent = silent_.emplace_back();
-  sent.user_data = user_data;
-  sent.res = static_cast<int>(bytes.size());
+  silent_.push_back(
+      {.entry = prepared_ - 1, .user_data = user_data, .result = static_cast<int>(bytes.size())});
 }
 
 void uring::submit() {
-  const int result = ::io_uring_submit(&ring_);
-  if (result != -EBUSY && result != -EINTR && result != -EAGAIN) check(result, "io_uring_submit");
+  move_into_ring();
+  check_entering(::io_uring_submit(&ring_));
 }
 
 void uring::submit_and_wait(clock::time_point until) {
+  move_into_ring();
   int result = 0;
-  if (::io_uring_cq_ready(&ring_) > 0) {  // there is something to do
+  if (::io_uring_cq_ready(&ring_) > 0 || !waiting_.empty()) {  // there is something to do
     result = ::io_uring_submit_and_get_events(&ring_);
   } else if (until == clock::time_point::max()) {
     result = ::io_uring_submit_and_wait(&ring_, 1);
@@ -156,8 +177,9 @@ void uring::submit_and_wait(clock::time_point until) {
     io_uring_cqe* first = nullptr;
     result = ::io_uring_submit_and_wait_timeout(&ring_, &first, 1, &timeout, nullptr);
   }
-  if (result != -ETIME && result != -EINTR && result != -EBUSY && result != -EAGAIN)
-    check(result, "io_uring_enter");
+  check_entering(result);
+  // While memory is lacking and nothing has completed, trying again at once would only burn CPU time.
+  if (can_be_retried(result) && ::io_uring_cq_ready(&ring_) == 0) std::this_thread::sleep_for(submit_pause);
 }
 
 }  // namespace echobench

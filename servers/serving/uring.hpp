@@ -3,10 +3,12 @@
 
 #include <liburing.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <deque>
 #include <memory>
 #include <span>
 #include <string_view>
@@ -65,15 +67,17 @@ public:
   ~uring();
   void enable();
 
-  // An entry to be prepared; its user data, which is below 2^63, is set.
+  // An entry to be prepared before the next call of anything here; its user data, which is below 2^63, is
+  // set. The kernel consumes entries in their order; there may be more of them than it takes at a time.
   io_uring_sqe& next(std::uint64_t user_data);
 
   // recv(2) again and again, each time into one of the ring's small buffers.
   void receive_on(int socket, std::uint64_t user_data);
   // recv(2) once, into one of its large buffers.
   void receive_once(int socket, std::uint64_t user_data);
-  // Silently: never waits for the peer, and wakes nobody when all was sent. What was sent, all of it or less,
-  // or -EAGAIN when the system's buffer is full, is told by the next reap().
+  // The bytes must stay as they are until reap() reports the send. Silently: never waits for the peer, and
+  // wakes nobody when all was sent. How much was sent, or -EAGAIN when the system's buffer is full, is
+  // reported by the first reap() after the kernel has consumed the entry.
   void send(int socket, std::span<const std::byte> bytes, bool silently, std::uint64_t user_data);
 
   // What a receive has brought; valid until reap() returns.
@@ -81,21 +85,26 @@ public:
     return {group_of(done).at(index_of(done)), static_cast<std::size_t>(done.res)};
   }
 
-  // Enters the kernel once: submits, and waits until something has completed beside what completes at once,
-  // or until the time has come. time_point::max(): no such time.
-  void submit_and_wait(clock::time_point until);
+  // Submits what the kernel takes: it may lack memory, or stop at an entry that is wrong. The rest is
+  // submitted by the next call.
   void submit();
+  // Submits, and waits until something has completed, or until the time has come (time_point::max(): no such
+  // time). It does not wait when something has completed already or when not all was submitted.
+  void submit_and_wait(clock::time_point until);
 
   // Calls completed(cqe) for each completion that is there, those of silent sends first.
   template <class Completed>
   void reap(Completed completed) {
-    tell_silent(completed);
+    report_silent(completed);
     unsigned head = 0;
     unsigned seen = 0;
     io_uring_cqe* done = nullptr;
     io_uring_for_each_cqe(&ring_, head, done) {
       ++seen;
-      if ((done->user_data & silent) != 0) continue;
+      if ((done->user_data & silent) != 0) {
+        note_failure(*done);  // of a send that was submitted since
+        continue;
+      }
       completed(*done);
       if ((done->flags & IORING_CQE_F_BUFFER) != 0) group_of(*done).give_back(index_of(*done));
     }
@@ -112,27 +121,57 @@ private:
     return index_of(done) < small_count ? small_ : large_;
   }
 
-  static constexpr std::uint64_t silent = std::uint64_t{1}
-                                          << 63;  // in user data, above an index into silent_
+  // In user data, above the number of a silent send.
+  static constexpr std::uint64_t silent = std::uint64_t{1} << 63;
 
+  // A send that completes only if it fails.
+  struct silent_send {
+    std::uint64_t entry;  // its number, in the order in which they were prepared
+    std::uint64_t user_data;
+    int result;  // as if all had been sent, unless it is known to have failed
+  };
+
+  // The entries before this one have been consumed by the kernel.
+  std::uint64_t consumed() const noexcept {
+    return prepared_ - waiting_.size() - ::io_uring_sq_ready(&ring_);
+  }
+  void move_into_ring() noexcept;
+
+  void note_failure(const io_uring_cqe& done) noexcept {
+    const std::uint64_t number = done.user_data & ~silent;
+    if (number >= reported_) silent_[static_cast<std::size_t>(number - reported_)].result = done.res;
+  }
+
+  // A silent send has been carried out when the kernel has consumed its entry, and if it failed its
+  // completion is in the queue, unless that has overflowed.
   template <class Completed>
-  void tell_silent(Completed completed) {
-    if (silent_.empty()) return;
+  void report_silent(Completed completed) {
+    if (silent_.empty() || (IO_URING_READ_ONCE(*ring_.sq.kflags) & IORING_SQ_CQ_OVERFLOW) != 0) return;
     unsigned head = 0;
     io_uring_cqe* done = nullptr;
     io_uring_for_each_cqe(&ring_, head, done) {
-      if ((done->user_data & silent) != 0) silent_[done->user_data & ~silent].res = done->res;
+      if ((done->user_data & silent) != 0) note_failure(*done);
     }
-    silent_.swap(told_);
-    for (const io_uring_cqe& sent : told_) completed(sent);
-    told_.clear();
+    const auto end = std::ranges::lower_bound(silent_, consumed(), {}, &silent_send::entry);
+    sent_.assign(silent_.begin(), end);
+    silent_.erase(silent_.begin(), end);
+    reported_ += sent_.size();
+    for (const silent_send& send : sent_) {
+      io_uring_cqe done_silently{};
+      done_silently.user_data = send.user_data;
+      done_silently.res = send.result;
+      completed(done_silently);
+    }
   }
 
   io_uring ring_{};
   provided_buffers small_;
   provided_buffers large_;
-  std::vector<io_uring_cqe> silent_;  // submitted, or about to be: as if all had been sent
-  std::vector<io_uring_cqe> told_;
+  std::uint64_t prepared_ = 0;        // entries
+  std::deque<io_uring_sqe> waiting_;  // the last of them, until the ring has room
+  std::vector<silent_send> silent_;   // those that have not been reported
+  std::uint64_t reported_ = 0;        // silent sends: the number of the first in silent_
+  std::vector<silent_send> sent_;     // those that are being reported
 };
 
 }  // namespace echobench

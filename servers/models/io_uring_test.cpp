@@ -1,0 +1,126 @@
+// The server on io_uring, in this process, so that its ring can be looked at.
+#include "common/socket.hpp"
+#include "servers/serving/listener.hpp"
+#include "servers/serving/wrapped_liburing.hpp"
+#include "servers/variants.hpp"
+
+#include <gtest/gtest.h>
+#include <poll.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace echobench::testing {
+namespace {
+
+constexpr std::size_t period = 9973;  // bytes, of what clients send: no power of two divides it
+
+struct clients_load {
+  unsigned connections;
+  std::size_t bytes;    // that each connection sends
+  std::size_t piece;    // bytes that it sends at a time, at most a period
+  std::size_t at_once;  // pieces that have not come back
+};
+
+// Raw framing: every byte comes back.
+class server_on_io_uring : public ::testing::Test {
+protected:
+  void SetUp() override {
+    if (const auto reason = variants::io_uring.unavailable_reason(); !reason.empty()) GTEST_SKIP() << reason;
+    while (text.size() < 2 * period) text += static_cast<char>(text.size() % period * 7 / 3);
+  }
+
+  // Starts the server, lets the clients do so much, compares what comes back, and stops the server.
+  void serve(const clients_load& load) {
+    server_options options;
+    options.connection.session.framing = framing::raw;
+    const auto server = variants::io_uring.make(options);
+    server_outcome outcome;
+    {
+      std::jthread thread([&](const std::stop_token& stop) { outcome = server->run(stop); });
+      drive(server->listeners().endpoints().front(), load);
+    }
+    EXPECT_EQ(outcome.totals.accepted, load.connections);
+    EXPECT_EQ(outcome.totals.bytes_in, load.connections * load.bytes);
+    EXPECT_EQ(outcome.totals.bytes_out, load.connections * load.bytes);
+    EXPECT_EQ(outcome.totals.errors, server_totals().errors);
+  }
+
+  wrapped_liburing wrapped;
+
+private:
+  struct connection {
+    unique_fd socket;
+    std::size_t sent = 0;
+    std::size_t received = 0;
+  };
+
+  std::string_view text_at(std::size_t position) const {
+    return std::string_view(text).substr(position % period, period);
+  }
+
+  void drive(const endpoint& server, const clients_load& load) {
+    std::vector<connection> connections(load.connections);
+    std::vector<pollfd> events(load.connections);
+    for (unsigned i = 0; i < load.connections; ++i) {
+      connections[i].socket = start_connect(server, nullptr);
+      ASSERT_TRUE(connections[i].socket) << errno;
+    }
+    for (std::size_t open = load.connections; open > 0;) {
+      open = 0;
+      for (unsigned i = 0; i < load.connections; ++i) {
+        const connection& conn = connections[i];
+        const bool sends =
+            conn.sent < load.bytes && conn.sent - conn.received <= (load.at_once - 1) * load.piece;
+        const bool done = conn.received == load.bytes;
+        events[i] = {.fd = done ? -1 : conn.socket.get(),
+                     .events = static_cast<short>(POLLIN | (sends ? POLLOUT : 0)),
+                     .revents = 0};
+        if (!done) ++open;
+      }
+      ASSERT_TRUE(open == 0 || ::poll(events.data(), events.size(), 60'000) > 0)
+          << "nothing came for a minute";
+      for (unsigned i = 0; i < load.connections; ++i) {
+        if ((events[i].revents & POLLOUT) != 0) send(connections[i], load);
+        const bool same = (events[i].revents & POLLIN) == 0 || receive(connections[i]);
+        ASSERT_TRUE(same) << "connection " << i << " behind " << connections[i].received << " bytes";
+        ASSERT_EQ(events[i].revents & (POLLERR | POLLHUP), 0) << "connection " << i;
+      }
+    }
+  }
+
+  void send(connection& conn, const clients_load& load) const {
+    const auto part = text_at(conn.sent).substr(0, std::min(load.bytes - conn.sent, load.piece));
+    const ssize_t n = ::send(conn.socket.get(), part.data(), part.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n > 0) conn.sent += static_cast<std::size_t>(n);
+  }
+
+  bool receive(connection& conn) const {
+    std::string got(period, '\0');
+    const ssize_t n = ::recv(conn.socket.get(), got.data(), got.size(), MSG_DONTWAIT);
+    if (n <= 0) return false;
+    got.resize(static_cast<std::size_t>(n));
+    if (!text_at(conn.received).starts_with(got)) return false;
+    conn.received += got.size();
+    return true;
+  }
+
+  std::string text;
+};
+
+TEST_F(server_on_io_uring, answers_with_the_same_bytes_whatever_submissions_fail) {
+  unsigned calls = 0;
+  wrapped.submits = [&](unsigned entries) {
+    ++calls;
+    return calls % 5 == 0 ? 0 : calls % 3 == 0 ? (entries + 1) / 2 : entries;
+  };
+  serve({.connections = 100, .bytes = 30'000, .piece = 900, .at_once = 1});
+  serve({.connections = 100, .bytes = 300'000, .piece = 4096, .at_once = 10});
+  EXPECT_GT(wrapped.incomplete, 20U);
+}
+
+}  // namespace
+}  // namespace echobench::testing
