@@ -2,6 +2,7 @@
 
 #include "common/timespec.hpp"
 
+#include <poll.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -33,8 +34,7 @@ int initialise(io_uring& ring, unsigned entries, unsigned completions) {
 
 constexpr unsigned entries = 1024;
 constexpr unsigned completions = 16 * 1024;
-constexpr std::uint16_t small_group = 0;
-constexpr std::uint16_t large_group = 1;
+constexpr std::uint16_t buffer_group = 0;
 constexpr std::chrono::milliseconds submit_pause{1};
 
 io_uring started() {
@@ -79,9 +79,8 @@ std::string_view uring::unavailable_reason() {
   return reason;
 }
 
-provided_buffers::provided_buffers(io_uring& ring, std::uint16_t group, unsigned first, unsigned count,
-                                   unsigned size)
-    : first_(first), count_(count), size_(size) {
+provided_buffers::provided_buffers(io_uring& ring, std::uint16_t group, unsigned count, unsigned size)
+    : count_(count), size_(size) {
   const std::size_t bytes = std::size_t{count} * size;
   entries_.reset(static_cast<io_uring_buf_ring*>(aligned(4096, count * sizeof(io_uring_buf))));
   memory_.reset(static_cast<std::byte*>(aligned(bytes, bytes)));
@@ -91,15 +90,12 @@ provided_buffers::provided_buffers(io_uring& ring, std::uint16_t group, unsigned
   registration.bgid = group;
   check(::io_uring_register_buf_ring(&ring, &registration, 0), "io_uring_register_buf_ring");
   ::io_uring_buf_ring_init(entries_.get());
-  for (unsigned i = 0; i < count; ++i) give_back(first + i);
-  tell_returned();
+  for (unsigned i = 0; i < count; ++i) give_back(i);
+  publish_returned();
 }
 
-uring::uring()
-    : ring_(started()),
-      small_(ring_, small_group, 0, small_count, small_size),
-      large_(ring_, large_group, small_count, large_count, large_size) {
-  ::madvise(small_.at(0), std::size_t{small_count} * small_size, MADV_HUGEPAGE);
+uring::uring() : ring_(started()), buffers_(ring_, buffer_group, buffer_count, buffer_size) {
+  ::madvise(buffers_.at(0), std::size_t{buffer_count} * buffer_size, MADV_HUGEPAGE);
 }
 
 uring::~uring() { ::io_uring_queue_exit(&ring_); }
@@ -138,14 +134,15 @@ void uring::receive_on(int socket, std::uint64_t user_data) {
   io_uring_sqe& entry = next(user_data);
   ::io_uring_prep_recv_multishot(&entry, socket, nullptr, 0, 0);
   entry.flags |= IOSQE_BUFFER_SELECT;
-  entry.buf_group = small_group;
+  entry.buf_group = buffer_group;
 }
 
-void uring::receive_once(int socket, std::uint64_t user_data) {
-  io_uring_sqe& entry = next(user_data);
-  ::io_uring_prep_recv(&entry, socket, nullptr, large_size, 0);
-  entry.flags |= IOSQE_BUFFER_SELECT;
-  entry.buf_group = large_group;
+void uring::receive_now(int socket, std::span<std::byte> space, std::uint64_t user_data) {
+  ::io_uring_prep_recv(&next(user_data), socket, space.data(), space.size(), MSG_DONTWAIT);
+}
+
+void uring::wait_readable(int socket, std::uint64_t user_data) {
+  ::io_uring_prep_poll_add(&next(user_data), socket, POLLIN);
 }
 
 // With MSG_DONTWAIT it is done when it has been submitted; with MSG_WAITALL a short send is a failure, so

@@ -17,19 +17,18 @@
 
 namespace echobench {
 
-// Buffers of one size, numbered from `first`, which a ring has been told of: the kernel takes one when there
-// is something to put into it.
+// Buffers of one size for a ring: the kernel takes one when there is something to put into it.
 class provided_buffers {
 public:
   // count: a power of two. Throws std::system_error, std::bad_alloc.
-  provided_buffers(io_uring& ring, std::uint16_t group, unsigned first, unsigned count, unsigned size);
+  provided_buffers(io_uring& ring, std::uint16_t group, unsigned count, unsigned size);
 
-  std::byte* at(unsigned number) noexcept { return memory_.get() + (number - first_) * size_; }
+  std::byte* at(unsigned number) noexcept { return memory_.get() + number * size_; }
   void give_back(unsigned number) noexcept {
     ::io_uring_buf_ring_add(entries_.get(), at(number), size_, static_cast<unsigned short>(number),
                             static_cast<int>(count_ - 1), returned_++);
   }
-  void tell_returned() noexcept {
+  void publish_returned() noexcept {
     if (returned_ > 0) ::io_uring_buf_ring_advance(entries_.get(), std::exchange(returned_, 0));
   }
 
@@ -38,24 +37,21 @@ private:
     void operator()(void* memory) const noexcept { std::free(memory); }
   };
 
-  unsigned first_;
   unsigned count_;
   unsigned size_;
   std::unique_ptr<io_uring_buf_ring, release> entries_;
   std::unique_ptr<std::byte, release> memory_;
-  int returned_ = 0;  // which the kernel has not been told of
+  int returned_ = 0;  // that the kernel does not see yet
 };
 
 class uring {
 public:
   using clock = std::chrono::steady_clock;
 
-  // A batch uses one small buffer for each connection at least. They are used in turn, so that all are
-  // touched: together they fill one huge page. The large ones take no memory before a connection streams.
-  static constexpr unsigned small_size = 1024;  // bytes
-  static constexpr unsigned small_count = 2048;
-  static constexpr unsigned large_size = 32 * 1024;
-  static constexpr unsigned large_count = 64;
+  // A batch uses one buffer for each connection at least. They are used in turn, so that all are touched:
+  // together they fill one huge page.
+  static constexpr unsigned buffer_size = 1024;  // bytes
+  static constexpr unsigned buffer_count = 2048;
 
   // Why there is none here; empty: it can be used. What it needs is in Linux 6.1.
   static std::string_view unavailable_reason();
@@ -71,18 +67,21 @@ public:
   // set. The kernel consumes entries in their order; there may be more of them than it takes at a time.
   io_uring_sqe& next(std::uint64_t user_data);
 
-  // recv(2) again and again, each time into one of the ring's small buffers.
+  // recv(2) again and again, each time into one of the ring's buffers; ends with ENOBUFS when they are all in
+  // use.
   void receive_on(int socket, std::uint64_t user_data);
-  // recv(2) once, into one of its large buffers.
-  void receive_once(int socket, std::uint64_t user_data);
+  // recv(2) of what there is, which may be -EAGAIN: completes when it has been submitted.
+  void receive_now(int socket, std::span<std::byte> space, std::uint64_t user_data);
+  // Completes when there is something to receive.
+  void wait_readable(int socket, std::uint64_t user_data);
   // The bytes must stay as they are until reap() reports the send. Silently: never waits for the peer, and
   // wakes nobody when all was sent. How much was sent, or -EAGAIN when the system's buffer is full, is
   // reported by the first reap() after the kernel has consumed the entry.
   void send(int socket, std::span<const std::byte> bytes, bool silently, std::uint64_t user_data);
 
-  // What a receive has brought; valid until reap() returns.
+  // What receive_on() has brought; valid until reap() returns.
   std::span<const std::byte> buffer_of(const io_uring_cqe& done) noexcept {
-    return {group_of(done).at(index_of(done)), static_cast<std::size_t>(done.res)};
+    return {buffers_.at(index_of(done)), static_cast<std::size_t>(done.res)};
   }
 
   // Submits what the kernel takes: it may lack memory, or stop at an entry that is wrong. The rest is
@@ -106,19 +105,15 @@ public:
         continue;
       }
       completed(*done);
-      if ((done->flags & IORING_CQE_F_BUFFER) != 0) group_of(*done).give_back(index_of(*done));
+      if ((done->flags & IORING_CQE_F_BUFFER) != 0) buffers_.give_back(index_of(*done));
     }
-    small_.tell_returned();
-    large_.tell_returned();
+    buffers_.publish_returned();
     ::io_uring_cq_advance(&ring_, seen);
   }
 
 private:
   static unsigned index_of(const io_uring_cqe& done) noexcept {
     return done.flags >> IORING_CQE_BUFFER_SHIFT;
-  }
-  provided_buffers& group_of(const io_uring_cqe& done) noexcept {
-    return index_of(done) < small_count ? small_ : large_;
   }
 
   // In user data, above the number of a silent send.
@@ -165,8 +160,7 @@ private:
   }
 
   io_uring ring_{};
-  provided_buffers small_;
-  provided_buffers large_;
+  provided_buffers buffers_;
   std::uint64_t prepared_ = 0;        // entries
   std::deque<io_uring_sqe> waiting_;  // the last of them, until the ring has room
   std::vector<silent_send> silent_;   // those that have not been reported
