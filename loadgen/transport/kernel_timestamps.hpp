@@ -22,11 +22,12 @@ public:
   // Of the last bytes sent of which one has come; empty: none has come since.
   std::optional<time_point> take_sent(int fd);
 
-  // recv(2); `arrived` is when the last of the bytes did, or time_point() where that is not told.
+  // recv(2); `arrived` is when the last of the bytes did, or time_point() where the kernel does not say.
   ssize_t receive(int fd, std::span<std::byte> into, time_point& arrived);
 
 private:
-  // The kernel tells the time of day. Between two readings of both clocks that differs by what NTP slews.
+  // The kernel's times are of the time of day. NTP slews both clocks alike (CLOCK_MONOTONIC, too), so that what
+  // is between them changes only when the time of day is set, and by what two readings are apart.
   time_point to_steady(const struct timespec& time);
 
   std::chrono::nanoseconds ahead_{0};  // of the time of day over the steady clock
