@@ -1,6 +1,6 @@
 # For scripts that do their work in parts: sourced by quickstart and test.
 
-# part NAME COMMAND...: says what begins, and how long it took; a failure ends the script and is told with its part.
+# part NAME COMMAND...: says what begins, and how long it took; a failure ends the script and names its part.
 part() {
   local name=$1 begun=$SECONDS status=0
   shift

@@ -11,7 +11,7 @@ Knows the programs echo-server and echo-load only by their command lines and the
     micro       another kind of result: what the primitives under the models cost
     gate        judges a change: two revisions, built with one toolchain
     accuracy    how far the load generator's latencies are from the truth on this host
-    doctor      what on this host spoils figures
+    doctor      what on this host distorts figures
 """
 
 from pathlib import Path

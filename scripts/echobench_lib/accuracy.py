@@ -1,5 +1,5 @@
-"""How far the load generator's latencies are from the truth on this host: what it tells of a server that answers at times
-fixed in advance, beside what that server says that its requests took."""
+"""How far the load generator's latencies are from the truth on this host: what it reports of a server that answers at times fixed in
+advance, next to what that server reports that its requests took."""
 
 import tempfile
 from dataclasses import dataclass
@@ -28,16 +28,16 @@ END_S = 60
 
 @dataclass(frozen=True)
 class Reading:
-    """Of one run, in nanoseconds; `truth` and `told` by percentile."""
+    """Of one run, in nanoseconds; `truth` and `reported` by percentile."""
 
     truth: dict
-    told: dict
+    reported: dict
     send_delay_ns: int  # 99.9 % of the sends were no later than that
     verdict: str
     requests: int
 
     def off(self, percent):
-        return self.told[percent] - self.truth[percent]
+        return self.reported[percent] - self.truth[percent]
 
     def is_true(self, percent):
         return abs(self.off(percent)) <= ALLOWED_SHARE * self.truth[percent] + ALLOWED_NS
@@ -57,17 +57,17 @@ def measure(schedule, rate, duration_s, placement):
             raise Failure(f"schedule {schedule}: echo-load ended with status {status}: {said.strip()}")
         [cell] = read_json(file, "echo-load")["cells"]
     if server.stopped is None:
-        raise Failure(f"schedule {schedule}: echo-scheduled-server did not tell the truth: {server.end()}")
+        raise Failure(f"schedule {schedule}: echo-scheduled-server did not report what its requests took: {server.end()}")
     return cell, server.stopped
 
 
 def read(schedule, rate, duration_s, placement):
     cell, stopped = measure(schedule, rate, duration_s, placement)
     if stopped["requests"] != cell["requests_total"]:
-        raise Failure(f"schedule {schedule}: {cell['requests_total']:,} replies came of {stopped['requests']:,}")
-    told, send_delay = (histogram.decode(cell["histograms"][kind]) for kind in ("response", "send_delay"))
+        raise Failure(f"schedule {schedule}: the client received {cell['requests_total']:,} of {stopped['requests']:,} replies")
+    reported, send_delay = (histogram.decode(cell["histograms"][kind]) for kind in ("response", "send_delay"))
     return Reading({percent: stopped["took_ns"][f"p{percent:g}"] for percent in PERCENTS},
-                   {percent: told.at(percent) for percent in PERCENTS}, send_delay.at(99.9), cell["verdict"], cell["requests_total"])
+                   {percent: reported.at(percent) for percent in PERCENTS}, send_delay.at(99.9), cell["verdict"], cell["requests_total"])
 
 
 def run(options, console):
@@ -75,7 +75,7 @@ def run(options, console):
     duration_s, rounds = options.duration or DURATION_S, options.rounds or ROUNDS
     capacity = measure("none", None, CAPACITY_S, placement)[0]["throughput_per_s"]
     console.print(f"server on CPU {placement.server_cpus}, client, which never sleeps, on CPU {placement.client_cpus}; capacity "
-                  f"{capacity:,.0f}/s; {rounds} rounds of {duration_s:g} s; median of the rounds, and in brackets the rounds",
+                  f"{capacity:,.0f}/s; {rounds} rounds of {duration_s:g} s; each figure is the median of the rounds, with the lowest and the highest in brackets",
                   soft_wrap=True)
     rows = {(schedule, rate): [] for rate in (LOW_RATE, round(capacity / 2)) for schedule in SCHEDULES}
     for _ in range(rounds):
@@ -84,12 +84,12 @@ def run(options, console):
     console.print(table(rows))
     judged = [reading.is_true(percent) for readings in rows.values() for reading in readings for percent in PERCENTS]
     console.print(f"{sum(judged)} of {len(judged)} percentiles are within {100 * ALLOWED_SHARE:g} % and {ALLOWED_NS / 1000:g} µs "
-                  "of the truth (*: not)")
+                  "of the truth; * marks those that are not in every round")
     return 0
 
 
 def table(rows):
-    shown = plain_table("told - truth, µs", [
+    shown = plain_table("Reported latency minus the truth (µs)", [
         ("schedule", "left"), ("requests/s", "right"), *((f"p{percent:g}", "right") for percent in PERCENTS),
         ("send delay p99.9, µs", "right"), ("verdict", "left")])
     for (schedule, rate), readings in rows.items():

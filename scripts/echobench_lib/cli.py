@@ -13,7 +13,7 @@ from . import Failure, accuracy, count, doctor, gate, micro
 from .gate import power, primitives, timed
 from .gate import verb as gating
 from .plan import experiment
-from .plan.variants import other_runtimes, unmet
+from .plan.variants import HOLDS, other_runtimes, unmet
 from .report import exports, verify
 from .report import verbs as reporting
 from .report.terminal import WIDTH
@@ -45,9 +45,9 @@ def main(arguments=None):
 def parser():
     text = argparse.RawDescriptionHelpFormatter
     top = argparse.ArgumentParser(
-        prog="echobench", formatter_class=text, description="Runs experiments over concurrency models and tells what "
-        "can be believed of them.", epilog="exit status: 0 ok, 1 failed or a regression, 2 usage (compare, gate: also a "
-        "missing cell or nothing compared), 130 interrupted; gate and micro have more, which their --help tells\n"
+        prog="echobench", formatter_class=text, description="Measures concurrency models under the same load, and reports which "
+        "figures can be trusted.", epilog="exit status: 0 ok, 1 failed or a regression, 2 usage (compare, gate: also a "
+        "missing cell or nothing compared), 130 interrupted; gate and micro have more, which their --help lists\n"
         "environment: ECHOBENCH_BUILD, the build folder that is measured (default: build/release)")
     verbs = top.add_subparsers(title="verbs", required=True, metavar="VERB")
 
@@ -70,24 +70,24 @@ def parser():
                 epilog="exit status: 0 written, 1 could not be, 2 usage")
     show.add_argument("result", metavar="RESULT", type=Path,
                       help="a result file, of echobench or of `echo-load --json`, a folder with result.json, or a report, which holds one")
-    show.add_argument("--reference", metavar="NAME", help="the variant that ratios are to (default: the experiment's, "
+    show.add_argument("--reference", metavar="NAME", help="the variant that ratios refer to (default: the experiment's, "
                       "else epoll, else the first)")
     show.add_argument("--out", type=Path, metavar="DIR", help="folder for charts/ and index.html (default: for a "
-                      "folder or its result.json that folder; otherwise <file name>-report/ beside the file)")
+                      "folder or its result.json that folder; otherwise <file name>-report/ next to the file)")
     show.add_argument("--lean", action="store_true", help="a page to be published, a quarter as large: histograms to two significant digits, "
-                      "charts that are drawn by its script only (default: off)")
+                      "charts drawn by its script only (default: off)")
     show.add_argument("--no-page", action="store_true", help="print the tables only (default: off)")
 
-    against = verb("compare", reporting.compare_two, help="set two results side by side, by each cell's ratio to its own "
-                   "file's reference", epilog="exit status: 0 ok, 1 a regression beyond --fail-over, 2 nothing could be "
+    against = verb("compare", reporting.compare_two, help="compare two results, by each cell's ratio to the reference "
+                   "of the same file", epilog="exit status: 0 ok, 1 a regression beyond --fail-over, 2 nothing could be "
                    "compared, or, with --fail-over, a cell is missing, or has no "
-                   "interval to judge it by")
+                   "interval to be judged by")
     against.add_argument("a", metavar="A", type=Path, help="the result before: a file or a folder")
     against.add_argument("b", metavar="B", type=Path, help="the result after")
-    against.add_argument("--across-hosts", action="store_true", help="compare ratios although CPU, kernel or mitigations differ, on which "
+    against.add_argument("--across-hosts", action="store_true", help="compare ratios even if CPU, kernel or mitigations differ, on which "
                          "they may depend (default: off)")
     against.add_argument("--fail-over", type=percentage, metavar="PERCENT", help="fail when CPU per request or p50 at "
-                         "equal load rose, or throughput fell, by more than this at the near bound of its 95 %% interval, e.g. 10%% "
+                         "equal load rose, or throughput fell, by more than this at the bound of its 95 %% interval that is nearest to no change, e.g. 10%% "
                          "(default: never fail)")
 
     small = verb("micro", micro.run, help="measure what the primitives under the models cost, or report it again",
@@ -102,7 +102,7 @@ def parser():
     small.add_argument("--seed", type=whole_number, metavar="N", help="of the order of processes in each round "
                        "(default: drawn anew, and printed)")
     small.add_argument("--out", type=Path, metavar="DIR", help="folder for micro.json, charts/ and index.html; must not "
-                       "hold a result yet (default: runs/<time>-micro/; with --from: beside the result)")
+                       "hold a result yet (default: runs/<time>-micro/; with --from: next to the result)")
     small.add_argument("--no-report", action="store_true", help="no charts, no page (default: off)")
     small.add_argument("--readme", action="store_true", help="write bench/README.md, too (default: off)")
     small.add_argument("--from", type=Path, metavar="A", dest="source", help="measure nothing: take this result, a file or "
@@ -110,7 +110,7 @@ def parser():
     small.add_argument("--against", type=Path, metavar="B", help="with --from A: only print which rows of B are within "
                        f"{100 * micro.LIMIT:g} %% of A's, by their ratios to the floor, and which are not (default: off)")
 
-    exact = verb("count", count.run, help="count what a request costs in instructions, system calls and allocations; or tell "
+    exact = verb("count", count.run, help="count what a request costs in instructions, system calls and allocations; or print "
                  "what changed between two such results", epilog="exit status: 0 ok, 1 failed, or with --fail-over a count rose "
                  "or a system call was added, 2 usage, not comparable, or with --fail-over something cannot be judged")
     exact.add_argument("names", nargs="*", metavar="VARIANT", help="what to count (default: every variant that is available "
@@ -127,31 +127,31 @@ def parser():
     exact.add_argument("--fail-over", type=percentage, metavar="PERCENT", help="with A B: fail when a count rose by more than "
                        "this, or a system call was added, e.g. 1%% (default: never fail)")
 
-    gates = verb("gate", gating.run, help="judge a change: build two revisions, and say of each model whether a request costs "
+    gates = verb("gate", gating.run, help="judge a change: build two revisions, and print for each model whether a request costs "
                  "more instructions, system calls or allocations, and with --timed more time", epilog="exit status: 0 pass, 1 regression, 2 broken or missing "
-                 "(also: nothing to compare, usage), 3 something could not be measured, or the gate could not work here, 4 something cannot be told (with --strict), or nothing can")
+                 "(also: nothing to compare, usage), 3 something could not be measured, or the gate could not work here, 4 something is inconclusive (with --strict), or everything is")
     gates.add_argument("variants", nargs="*", metavar="VARIANT", help="what to judge (default: every variant)")
     gates.add_argument("--base", required=True, metavar="REV", help="the revision before the change")
     gates.add_argument("--head", default="HEAD", metavar="REV", help="the revision to judge (default: HEAD)")
     gates.add_argument("--margin", type=percentage, default=gate.MARGIN, metavar="PERCENT", help="a count that rises by no more "
-                       f"is unchanged; one system call more never is (default: {100 * gate.MARGIN:g}%%)")
+                       f"than this is unchanged; an added system call never is (default: {100 * gate.MARGIN:g}%%)")
     gates.add_argument("--connections", type=whole_numbers, default=count.CONNECTIONS, metavar="N[,N]", help="all of them ready "
                        f"at each wake-up (default: {','.join(map(str, count.CONNECTIONS))})")
     gates.add_argument("--repeats", type=whole_number, default=gate.REPEATS, metavar="N", help="how often to count (default: "
                        f"{gate.REPEATS})")
-    gates.add_argument("--timed", type=whole_numbers, default=[], metavar="N[,N]", help="the timed tier, too, over so many "
+    gates.add_argument("--timed", type=whole_numbers, default=[], metavar="N[,N]", help="also the timed tier, with this many "
                        "connections: CPU per request, latency and memory, at equal load (50 %% of the capacity) and at saturation (default: off)")
-    gates.add_argument("--micro", metavar="REGEX", help="the primitives, too: rows of echo-microbench that match, e.g. '^BM_Session_' or . for "
+    gates.add_argument("--micro", metavar="REGEX", help="also the primitives: rows of echo-microbench that match, e.g. '^BM_Session_' or . for "
                        f"all; their margin is {100 * primitives.MARGIN:g} %% (default: off)")
     gates.add_argument("--budget", type=positive_seconds, default=gate.BUDGET_S, metavar="SECONDS", help="of a timed cell, two "
                        f"thirds of it for a second round where the first leaves something open (default: {gate.BUDGET_S})")
     gates.add_argument("--seed", type=whole_number, default=1, metavar="N", help="of the order of slices (default: 1)")
-    gates.add_argument("--strict", action="store_true", help="exit with 4 when something cannot be told (default: off)")
+    gates.add_argument("--strict", action="store_true", help="exit with 4 when something is inconclusive (default: off)")
     gates.add_argument("--out", type=Path, metavar="DIR", help="folder for gate.json, gate.md and gate.xml; must not hold them "
                        "yet (default: runs/<time>-gate/)")
 
-    seen = verb("power", power.run, help="what the gate's timed tier sees on this host: servers that cost the same, and known slow-downs, "
-                "judged many times, beside other rules", epilog="exit status: 0 measured, 1 failed, 2 usage")
+    seen = verb("power", power.run, help="how large a change the gate's timed tier finds on this host: servers that cost the same, and known slow-downs, "
+                "judged many times, and by other rules too", epilog="exit status: 0 measured, 1 failed, 2 usage")
     seen.add_argument("variant", nargs="?", default="epoll", metavar="VARIANT", help="what is judged (default: epoll)")
     seen.add_argument("--base", default="HEAD", metavar="REV", help="the revision, which is built twice (default: HEAD)")
     seen.add_argument("--connections", type=whole_number, default=100, metavar="N", help="(default: 100)")
@@ -159,37 +159,37 @@ def parser():
     seen.add_argument("--tries", type=whole_number, default=20, metavar="N", help="how often each is judged (default: 20)")
     seen.add_argument("--same", type=whole_number, default=1, metavar="N", help="how many servers that cost the same are judged in each try "
                       "(default: 1)")
-    seen.add_argument("--slow-downs", type=percentages, default=[0.01, 0.02, 0.05, 0.1], metavar="P%[,P%]", help="known ones, in shares of what a "
-                      "request costs; none: only the same (default: 1%%,2%%,5%%,10%%)")
-    seen.add_argument("--margin", type=percentage, default=gate.MARGIN, metavar="PERCENT", help="as of gate (default: "
+    seen.add_argument("--slow-downs", type=percentages, default=[0.01, 0.02, 0.05, 0.1], metavar="P%[,P%]", help="known slow-downs, in percent of what a "
+                      "request costs; none: only servers that cost the same (default: 1%%,2%%,5%%,10%%)")
+    seen.add_argument("--margin", type=percentage, default=gate.MARGIN, metavar="PERCENT", help="as for gate (default: "
                       f"{100 * gate.MARGIN:g}%%)")
-    seen.add_argument("--budget", type=positive_seconds, default=gate.BUDGET_S, metavar="SECONDS", help="as of gate: of a cell of two servers and "
+    seen.add_argument("--budget", type=positive_seconds, default=gate.BUDGET_S, metavar="SECONDS", help="as for gate: of a cell of two servers and "
                       f"a control (default: {gate.BUDGET_S})")
     seen.add_argument("--seed", type=whole_number, default=1, metavar="N", help="of the order of slices (default: 1)")
     seen.add_argument("--out", type=Path, metavar="DIR", help="folder for power.json and charts/; must not hold one yet (default: "
                       "runs/<time>-power/)")
 
     check = verb("verify", verify.verify, help="recompute every figure of a report from the result that it holds",
-                 epilog="exit status: 0 it says what its result says, 1 it does not, 2 usage, or no report")
+                 epilog="exit status: 0 every figure follows from the result, 1 some do not, 2 usage, or no report")
     check.add_argument("report", metavar="REPORT", type=Path, help="an index.html, or a folder with one")
 
-    out = verb("export", exports.export, help="give a result's believable figures to another tool that tracks them",
-               epilog="exit status: 0 written, 1 could not be, 2 usage, or nothing in it can be believed")
+    out = verb("export", exports.export, help="write a result's valid figures in the format of a tool that tracks them",
+               epilog="exit status: 0 written, 1 could not be, 2 usage, or it has no valid figure")
     out.add_argument("result", metavar="RESULT", type=Path, help="a result of `run` or of `count`: a file or a folder")
     out.add_argument("--as", dest="form", required=True, choices=exports.FORMATS, help="bmf: Bencher Metric Format, on stdout; "
                      "github: github-action-benchmark's customSmallerIsBetter, on stdout; otava: a row for Apache Otava")
     out.add_argument("--append", type=Path, metavar="FILE", help="with --as otava: the CSV file that gets the row")
 
     true = verb("accuracy", accuracy.run, help="how far echo-load's latencies are from the truth on this host", epilog=
-                "A server answers each request at a time fixed in advance, and tells what it really took: "
+                "A server answers each request at a time fixed in advance, and reports how long it really took: "
                 + "; ".join(f"{name}, {what}" for name, what in accuracy.SCHEDULES.items()) + ".\n"
                 "exit status: 0 measured, 1 failed, 2 usage")
     true.add_argument("--duration", type=positive_seconds, metavar="SECONDS", help="of each run (default: "
                       f"{accuracy.DURATION_S})")
     true.add_argument("--rounds", type=whole_number, metavar="N", help=f"how often each is run (default: {accuracy.ROUNDS})")
 
-    verb("list", list_all, help="experiments, and variants with the reason where one cannot run here")
-    host = verb("doctor", examine, help="what on this host spoils figures, and what to do about it")
+    verb("list", list_all, help="list experiments, and variants with the reason if one cannot run here")
+    host = verb("doctor", examine, help="print what on this host distorts figures, and what to do about it")
     host.add_argument("--watch", type=positive_seconds, default=1.0, metavar="SECONDS",
                       help="how long to watch the CPUs (default: 1)")
     return top
@@ -242,13 +242,13 @@ def list_all(_, console):
     console.print("variants", style="bold")
     for entry in list_variants():
         reason = entry["unavailable_reason"]
-        console.print(f"  {entry['name']:<22}{entry['summary']}; holds {entry['holds']}"
+        console.print(f"  {entry['name']:<22}{entry['summary']}; serves {HOLDS[entry['holds']]}"
                       + (f" \\[unavailable: {reason}]" if reason else ""), soft_wrap=True)
     if known := other_runtimes():
         console.print("other runtimes", style="bold")
     for entry in known.values():
         reason = unmet(entry)
-        console.print(f"  {entry['name']:<22}{entry['framing']}; holds {entry.get('holds', 'any')}"
+        console.print(f"  {entry['name']:<22}{entry['framing']}; serves {HOLDS[entry.get('holds', 'any')]}"
                       + (f" \\[unavailable: {reason}]" if reason else ""), soft_wrap=True)
     return 0
 
@@ -262,5 +262,5 @@ def examine(options, console):
         if finding.advice:
             console.print(f"        {finding.advice}", style="dim", soft_wrap=True, markup=False)
     warnings = sum(finding.level == "warning" for finding in findings)
-    console.print(f"{warnings} to mend before figures from here are shown to anyone" if warnings else "nothing to mend")
+    console.print(f"{warnings} to fix before figures from here are published" if warnings else "nothing to fix")
     return 0

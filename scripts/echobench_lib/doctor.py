@@ -1,4 +1,4 @@
-"""What on this host spoils figures, and what to do about it; the same facts go into every result."""
+"""What on this host distorts figures, and what to do about it; the same facts go into every result."""
 
 import ctypes
 import errno
@@ -12,7 +12,7 @@ import psutil
 
 from .plan.topology import read_quota, read_topology
 
-LEAST_DESCRIPTORS = 15_200   # a sliced run of 15,000 connections and what the programs need beside
+LEAST_DESCRIPTORS = 15_200   # a sliced run of 15,000 connections and what the programs need in addition
 LEAST_BACKLOG = 4096         # what echo-server asks listen(2) for
 SYS_IO_URING_SETUP = 425     # the same on every architecture
 
@@ -28,7 +28,7 @@ class Finding:
 
 
 def host_facts():
-    """Facts beside those that echo-load records of the host."""
+    """Facts in addition to those that echo-load records of the host."""
     return {"physical_cores": len(read_topology().cores), "cpu_quota": read_quota(),
             "load_average_before": round(os.getloadavg()[0], 2)}
 
@@ -42,15 +42,15 @@ def _cpus():
     cores, allowed = read_topology().cores, len(os.sched_getaffinity(0))
     if len(cores) == 1:
         yield Finding("warning", "cores", "one core: client and server compete for it",
-                      "use a machine with two cores or more; no figure from here can be believed")
+                      "use a machine with two cores or more; figures from this one cannot be trusted")
     elif len(cores) < 4:
         yield Finding("note", "cores", f"{len(cores)} cores: one each for client and server, none for the system",
                       "read the cost of a request at equal load and at saturation, not requests/s nor CPU per request in a closed "
-                      "loop: the fastest servers outrun the client here, and both follow its speed then")
+                      "loop: the fastest servers are faster than the client here, so both figures follow the client's speed")
     else:
         yield Finding("ok", "cores", f"{len(cores)} cores, {allowed} hardware threads")
     if quota := read_quota():
-        yield Finding("warning", "CPU quota", f"this control group gets {quota} CPUs' worth of time",
+        yield Finding("warning", "CPU quota", f"this cgroup is limited to {quota} CPUs",
                       "run outside the container's limit (docker: without --cpus)")
     if virtualised():
         yield Finding("note", "virtual machine", "other guests share the hardware, unseen",
@@ -93,8 +93,8 @@ def _power():
     governors = {text for cpu in Path("/sys/devices/system/cpu").glob("cpu[0-9]*/cpufreq/scaling_governor")
                  if (text := _read(cpu))}
     if not governors:
-        yield Finding("note", "governor", "the kernel does not say how the CPU's clock is governed",
-                      "on a virtual machine it is the host's affair; expect the clock to move")
+        yield Finding("note", "governor", "the kernel does not show how the CPU's clock is governed",
+                      "on a virtual machine the host decides that; expect the clock to change")
     elif governors != {"performance"}:
         yield Finding("warning", "governor", f"CPU frequency governor: {', '.join(sorted(governors))}",
                       "cpupower frequency-set -g performance")
@@ -112,7 +112,7 @@ def _mitigations():
     if not active:
         return Finding("ok", "mitigations", "none active")
     return Finding("note", "mitigations", f"{len(active)} active: {', '.join(active)}",
-                   "they make system calls dearer; leave them on, and compare only hosts with the same ones")
+                   "they make system calls cost more; leave them on, and compare only hosts with the same ones")
 
 
 def _limits():

@@ -23,7 +23,7 @@ def locate(path, name):
     path = Path(path)
     found = [file for file in ((path / name, path / PAGE) if path.is_dir() else (path,)) if file.is_file()]
     if not found:
-        raise Usage(f"{path}: no result there: give a result file, or a folder with a {name}")
+        raise Usage(f"{path}: there is no result; give a result file, or a folder with a {name}")
     return found[0]
 
 
@@ -31,13 +31,13 @@ def new_folder(wanted, name, *results):
     """The folder for the `results`, files or folders, of a new run: what the user wanted, else one of runs/ with the time and `name`."""
     folder = wanted or REPOSITORY / "runs" / f"{datetime.now():%Y%m%d-%H%M%S}-{name}"
     if found := [each for each in results if (folder / each).exists()]:
-        raise Usage(f"--out {folder}: there is a {found[0]} already; give another folder")
+        raise Usage(f"--out {folder}: {found[0]} exists there already; give another folder")
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
 def folder_of_report(file, name):
-    """Where the report of a result file goes: beside the result in the folder of a run, else into a folder of its own."""
+    """Where the report of a result file goes: next to the result in the folder of a run, else into a folder of its own."""
     return file.parent if file.name in (name, PAGE) else file.with_name(f"{file.stem}-report")
 
 
@@ -45,7 +45,7 @@ def require_no_report(folder):
     """Raises Usage where a page lies that holds a result: it may be the only copy."""
     page = folder / PAGE
     if page.is_file() and 'id="result"' in page.read_text():
-        raise Usage(f"{page}: a report that holds a result, and would be written over; give another folder by --out")
+        raise Usage(f"{page}: a report that holds a result would be overwritten; give another folder by --out")
 
 
 def read(file, name="result"):
@@ -73,7 +73,7 @@ def held(file, text, name="result"):
     """The document that a page, the text of `file`, holds by that name."""
     encoded = held_text(text, name)
     if encoded is None:
-        raise Usage(f"{file}: it holds no result: not a report of `echobench run` or `echobench report`, or an old one")
+        raise Usage(f"{file}: this page holds no result: it is not a report of `echobench run` or `echobench report`")
     try:
         return json.loads(gzip.decompress(base64.b64decode(encoded, validate=True)))
     except (binascii.Error, OSError, EOFError, zlib.error, ValueError) as error:

@@ -53,6 +53,12 @@ def format_connections(count):
     return f"{count:,} connection{'s' if count != 1 else ''}"
 
 
+def listed(texts):
+    """`a`, `a and b`, `a, b and c`."""
+    *first, last = texts
+    return f"{', '.join(first)} and {last}" if first else last
+
+
 def format_seconds(seconds):
     """`4:05` for people who wait."""
     seconds = max(0, round(seconds))

@@ -12,14 +12,14 @@ from echobench_lib.plan import variants
 
 @pytest.mark.parametrize("arguments, status, complaint", [
     (["run", "nosuch"], 2, "there are blocking, calibration, cost-curve"), (["run"], 2, "EXPERIMENT"), (["walk"], 2, "invalid choice"),
-    (["report", "/nonexistent"], 2, "no result there"), (["compare", "/nonexistent", "/nonexistent"], 2, "no result"),
+    (["report", "/nonexistent"], 2, "there is no result"), (["compare", "/nonexistent", "/nonexistent"], 2, "no result"),
     (["compare", "a", "b", "--fail-over", "ten"], 2, "not a percentage")])
 def test_mistakes_on_the_command_line(echobench, arguments, status, complaint):
     done = echobench(*arguments)
     assert done.returncode == status and complaint in done.stderr
 
 
-def test_list_tells_why_a_variant_cannot_run(echobench):
+def test_list_shows_why_a_variant_cannot_run(echobench):
     done = echobench("list", FAKE_UNAVAILABLE="thread-pool")
     assert done.returncode == 0 and "quick" in done.stdout
     assert next(line for line in done.stdout.splitlines() if "thread-pool" in line).endswith("[unavailable: not here]")
@@ -32,7 +32,7 @@ def test_list_has_the_other_runtimes_and_what_they_need(echobench, tmp_path, mon
     assert "\nother runtimes\n" not in echobench("list").stdout
     variants.OTHER_RUNTIMES_FILE.write_text(json.dumps(entries))
     lines = echobench("list").stdout.split("\nother runtimes\n")[1].splitlines()
-    assert lines[0].split() == ["python-streams", "raw;", "holds", "any"] and lines[1].endswith("[unavailable: nosuch-program is not here]")
+    assert lines[0].split() == ["python-streams", "raw;", "serves", "any", "number", "of", "clients"] and lines[1].endswith("[unavailable: nosuch-program is not installed]")
 
 
 def test_doctor_examines_this_host(echobench):

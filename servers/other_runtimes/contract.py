@@ -1,4 +1,4 @@
-"""What every Python server here agrees with whoever starts it: options, the listening line, the stopped line."""
+"""The contract of every Python server here with the program that starts it: options, the listening line, the stopped line."""
 
 import argparse
 import json

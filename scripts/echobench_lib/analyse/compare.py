@@ -1,6 +1,6 @@
 """Two result files side by side, by each cell's ratio to its own file's reference.
 
-That ratio was paired slice by slice within a run, so that a slower day or another machine cancels out.  Restarts are
+That ratio was paired slice by slice within a run, so that a slower day cancels out.  Restarts are
 the unit; absolute figures are shown, without interval.  A figure is judged only if its control passed in both files."""
 
 import math
@@ -14,8 +14,7 @@ from .summary import COST, FIGURES, TIME, cell_log_ratios, log_ratios, slice_cos
 
 RATE_TOLERANCE = 0.25  # loads at rates further apart were not asked the same
 LATENCY = "p50"        # response time, where arrivals are the same for all: it has no control
-SEEN = 1 + norm.ppf(0.9) / norm.ppf(0.975)  # half widths of a 95 % interval: what nine of ten such intervals would tell from no difference
-WORDS = {COST: ("cheaper", "dearer"), TIME: ("slower", "faster"), LATENCY: ("faster", "slower")}  # below 1, above it
+SEEN = 1 + norm.ppf(0.9) / norm.ppf(0.975)  # half widths of a 95 % interval: what nine of ten such intervals would show
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ class Comparison:
         for line in self.lines:
             for figure, interval in line.changes.items():
                 if interval.has_bounds and (interval.high < 1 - limit if figure == TIME else interval.low > 1 + limit):
-                    found.append(f"{line.where}: {figure} {change_text(figure, interval)}")
+                    found.append(f"{line.where}: {figure} {change_text(interval)}")
         return found
 
     @property
@@ -72,7 +71,7 @@ class Comparison:
 
     @property
     def unjudged(self):
-        """{(figure, reason): in how many lines}, so that nobody takes silence for consent."""
+        """{(figure, reason): in how many lines}, so that what is not judged is not taken for unchanged."""
         found = {}
         for line in self.lines:
             for item in line.unjudged.items():
@@ -82,19 +81,19 @@ class Comparison:
 
 def why_not_comparable(first, second, across_hosts=False):
     """Why two documents have nothing to say about each other; empty when they have.  A ratio holds for the host that it was
-    measured on: where system calls cost twice as much, models that make more of them are dearer.  `across_hosts` takes it for all."""
+    measured on: where system calls cost twice as much, models that make more of them cost more.  `across_hosts` takes it for all."""
     references = [reference_of(document) for document in (first, second)]
     if None in references:
         return "a file has no cells"
     if references[0] != references[1]:
-        return f"ratios are to {references[0]} in one and to {references[1]} in the other"
+        return f"ratios refer to {references[0]} in one file and to {references[1]} in the other"
     workloads = [{workload_of(cell) for cell in document["cells"]} for document in (first, second)]
     if not workloads[0] & workloads[1]:
         names = [", ".join(sorted(workload.name for workload in side)) for side in workloads]
         return f"no workload is in both: {names[0]} against {names[1]}"
     threads = [document.get("placement", {}).get("server_threads") for document in (first, second)]
     if None in threads and threads != [None, None]:
-        return "one of them does not tell how its servers were placed"
+        return "one of them does not record how its servers were placed"
     if differing := _differences(setup, first, second):
         return "; ".join(differing)
     if not across_hosts and (differing := _differences(host, first, second)):
@@ -103,7 +102,7 @@ def why_not_comparable(first, second, across_hosts=False):
 
 
 def setup(document):
-    """How it was measured: {what: value}, of what a ratio may depend on; what a result does not tell is left out."""
+    """How it was measured: {what: value}, of what a ratio may depend on; what a result does not record is left out."""
     placement = document.get("placement", {})
     configs = [document["config"], *(run.get("config", {}) for run in document.get("runs", []))]
     engines = sorted({config["engine"] for config in configs if "engine" in config})
@@ -113,7 +112,7 @@ def setup(document):
 
 
 def host(document):
-    """Where: likewise."""
+    """Where it was measured: {what: value}; what a result does not record is left out."""
     known = document["host"]
     found = {"CPU": known.get("cpu"), "kernel": known.get("kernel"),
              **{f"mitigation of {name}": state for name, state in known.get("mitigations", {}).items()}}
@@ -121,7 +120,7 @@ def host(document):
 
 
 def _differences(facts_of, first, second):
-    """Sentences for what both results tell, and tell differently."""
+    """Sentences for what both results record, with different values."""
     a, b = facts_of(first), facts_of(second)
     return [f"{what}: {a[what]} against {b[what]}" for what in a if what in b and a[what] != b[what]]
 
@@ -177,7 +176,7 @@ def _latency(cell):
 
 
 def _why_unjudged(figure, workload, groups, rows):
-    """Why a figure says nothing of the server; empty where it does."""
+    """Why a figure says nothing about the server; empty where it does."""
     if figure == LATENCY:
         return ""
     if figure == COST and workload.load == "closed-loop":
@@ -218,10 +217,11 @@ def _remarks(first, second):
     return remarks
 
 
-def change_text(figure, interval):
-    """A ratio as a change: `dearer 1.04 ± 0.01`, or `no difference (could have seen 1.5 %)`."""
+def change_text(interval):
+    """A ratio as a change: `4.0 ± 1.0 % higher`, or `no difference (1.5 % would have shown)`."""
+    percent, direction = 100 * abs(interval.estimate - 1), "higher" if interval.estimate > 1 else "lower"
     if not interval.has_bounds:
-        return f"{interval.estimate:.3f} (one run: no interval)"
+        return f"{percent:.1f} % {direction} (one run: no interval)"
     if interval.low <= 1 <= interval.high:
-        return f"no difference (could have seen {100 * SEEN * interval.half_width:.1f} %)"
-    return f"{WORDS[figure][interval.estimate > 1]} {interval.estimate:.3f} ± {interval.half_width:.3f}"
+        return f"no difference ({100 * SEEN * interval.half_width:.1f} % would have shown)"
+    return f"{percent:.1f} ± {100 * interval.half_width:.1f} % {direction}"

@@ -10,13 +10,13 @@ def held(cell):
 
 def memory(cell):
     """Bytes per open connection: user memory, page tables and kernel stacks.  Socket buffers are not in it.  None where it
-    cannot be told."""
+    is not known."""
     parts = [part(cell) for part in (user_memory, page_tables, stacks)]
     return sum(part or 0 for part in parts) if parts[0] is not None else None
 
 
 def user_memory(cell):
-    """Growth of the server's memory by the connections; pages that processes share counted once, where the kernel tells."""
+    """Growth of the server's memory, divided by the connections; pages that processes share count once, if the kernel reports that."""
     return next((grown for kind in ("pss", "rss") if (grown := _growth(cell, kind)) is not None), None)
 
 
@@ -41,7 +41,7 @@ def stacks(cell):
 
 
 def socket_buffers(cell):
-    """Of the whole system, the client's ends included where it is on the same host: no file tells it of a process."""
+    """Of the whole system, the client's ends included where it is on the same host: no file shows it for a process."""
     return _growth(cell, "tcp_memory", of=cell.get("server", {}).get("system", {}))
 
 

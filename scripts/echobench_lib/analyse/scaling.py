@@ -8,8 +8,8 @@ from .summary import Row, log_ratios, slice_rate
 
 @dataclass(frozen=True)
 class Step:
-    """A variant with so many threads, on as many cores.  `speed_up` is its throughput by that of its first step, None for the
-    first and where it cannot be told; `shares` the requests of each loop by all, empty where the loops are not known."""
+    """A variant with so many threads, on as many cores.  `speed_up` is its throughput divided by that of its first step, None for the
+    first and where it is not known; `shares` is each loop's part of all requests, empty where the loops are not known."""
 
     of: str
     threads: int
@@ -20,7 +20,7 @@ class Step:
 
     @property
     def imbalance(self):
-        """The busiest loop's share by the mean; None with one loop."""
+        """The busiest loop's share divided by the mean; None with one loop."""
         return max(self.shares) * len(self.shares) if len(self.shares) > 1 else None
 
 
@@ -43,7 +43,7 @@ def steps(group):
 
 
 def loop_shares(cells):
-    """Of each loop: the requests that it answered, by its own account, else the connections that the client saw it given; the
+    """Of each loop: the requests that it answered, as the server reports, else the connections that the client saw it given; the
     last restart's, because the kernel deals connections out anew in each."""
     for cell in reversed(cells):
         stopped = cell.get("server", {}).get("stopped") or {}

@@ -90,7 +90,7 @@ def over_restarts(restarts):
     """The published value from a list (one entry per restart) of lists (one value per round).
 
     Several restarts: each contributes the trimmed mean of its rounds, and the interval is over restarts.  One
-    restart: the interval is over its rounds, and `unit` says so; it leaves out how restarts scatter.  None when
+    restart: the interval is over its rounds, which `unit` records; it leaves out how restarts scatter.  None when
     there is no value at all.
     """
     restarts = [rounds for rounds in restarts if rounds]

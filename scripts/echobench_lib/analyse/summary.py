@@ -33,7 +33,7 @@ class Row:
     cost_ns: float | None = None
     cost_log_ratios: dict = field(default_factory=dict)  # {restart: of its rounds, to the reference}
     cost_ratio: Interval | None = None
-    rank: int | None = None  # 1 and how many are shown to be cheaper: those that cannot be told apart share it
+    rank: int | None = None  # 1 plus how many are shown to cost less: those that cannot be distinguished share it
     user_share: float | None = None
     wakeups: float | None = None  # voluntary context switches a request
     server_busy: float | None = None
@@ -49,7 +49,7 @@ class Row:
     by_operation_ns: dict = field(default_factory=dict)  # {operation: {percentile: median over restarts}}, of a mix
     memory_bytes: float | None = None
     threads: int | None = None
-    user_memory_bytes: float | None = None  # of a connection, and likewise the next two
+    user_memory_bytes: float | None = None  # per connection, as are the next two
     kernel_memory_bytes: float | None = None
     threads_per_connection: float | None = None
     connects_per_s: float | None = None
@@ -147,8 +147,8 @@ def _group(workload, cells, reference, threads):
 
 
 def _order(group):
-    """The cheapest first, the controls last.  By cost if its control passed, else in the order of the experiment.
-    A closed loop is ranked by nothing: where the client was the bottleneck its throughput is a bound."""
+    """The one that costs least first, the controls last.  By cost if its control passed, else in the order of the experiment.
+    A closed loop is not ranked: where the client was the bottleneck its throughput is a bound."""
     ranked = group.is_ranked  # the rows cannot be asked while they are sorted
 
     def place(row):
@@ -159,7 +159,7 @@ def _order(group):
 
 
 def _rank(group):
-    """By cost; pairs are told apart by the interval of their difference over restarts, at 95 % each."""
+    """By cost; a pair is distinguished by the interval of its difference over restarts, at 95 % each."""
     if not group.is_ranked:
         return
     relative = {row.variant: {restart: trimmed_mean(rounds) for restart, rounds in row.cost_log_ratios.items()}
@@ -167,15 +167,15 @@ def _rank(group):
     if group.row(group.reference) is not None:
         relative[group.reference] = dict.fromkeys((restart for of in relative.values() for restart in of), 0.0)
 
-    def is_cheaper(one, other):
+    def costs_less(one, other):
         both = relative[one].keys() & relative[other].keys()
         interval = trimmed_mean_interval([relative[other][restart] - relative[one][restart] for restart in both]) if both else None
         return interval is not None and interval.has_bounds and interval.low > 0
     if max(map(len, relative.values()), default=0) < 2:
-        return  # nothing can be told apart by one restart
+        return  # one restart distinguishes nothing
     for row in group.rows:
         if row.variant in relative:
-            row.rank = 1 + sum(is_cheaper(other, row.variant) for other in relative)
+            row.rank = 1 + sum(costs_less(other, row.variant) for other in relative)
 
 
 def is_sound(cell):
@@ -185,7 +185,7 @@ def is_sound(cell):
 
 
 def sound_verdicts(load):
-    """A client that is the bottleneck spoils what was to be equal or saturated, and bounds the throughput of the others."""
+    """A client that is the bottleneck leaves a load neither equal nor saturated; other throughputs it turns into lower bounds."""
     return ("valid",) if load in ("equal-load", "open-loop", "saturation") else ("valid", "client-bound")
 
 
@@ -204,8 +204,8 @@ def verdict_of(cell):
 def reasons_of(cell):
     reasons = cell["reasons"] + cell.get("checks", [])
     if verdict_of(cell) == "unsaturated":
-        reasons = [*reasons, f"not saturated: the server was busy {100 * cell.get('server', {}).get('busy', 0):.0f} % of the "
-                   f"time and the client {100 * cell.get('client_busy', 1):.0f} %: raise added_work in the experiment"]
+        reasons = [*reasons, f"the server was not saturated: it was busy {100 * cell.get('server', {}).get('busy', 0):.0f} % of the "
+                   f"time, and the client {100 * cell.get('client_busy', 1):.0f} %: raise added_work in the experiment"]
     return reasons
 
 
@@ -243,7 +243,7 @@ def _row(variant, cells, reference):
 
 
 def median(values):
-    """Of those that are known; None where none is."""
+    """Of the values that are known; None if there are none."""
     known = [value for value in values if value is not None]
     return statistics.median(known) if known else None
 
@@ -253,8 +253,8 @@ def exp(interval):
 
 
 def cost_of(cell):
-    """Server CPU nanoseconds of all slices, settling time and drain included, by the requests in them, less the added work that was
-    burnt; None where it cannot be told."""
+    """Server CPU nanoseconds of all slices, settling time and drain included, divided by the requests in them, less the added work that
+    was burnt; None where it is not known."""
     requests = sum(piece["requests_total"] for piece in cell["slices"])
     added = added_work_ns_per_request(cell)
     if not requests or added is None or any("server_cpu_ns" not in piece for piece in cell["slices"]):
@@ -263,7 +263,7 @@ def cost_of(cell):
 
 
 def added_work_ns_per_request(cell):
-    """What was really burnt as added work: the server's account, and of a control's the part that is not its own."""
+    """What was really burnt as added work, as the server reports; of a control's, the part that is not its own burn."""
     asked = cell["workload"].get("added_work_ns", 0)
     if not asked:
         return 0
@@ -305,7 +305,7 @@ def log_ratios(cells, variant, reference, figure_of):
 
 
 def cell_log_ratios(cells, variant, reference, figure_of):
-    """{restart: log ratio of a figure of whole cells}, likewise; figure_of(cell) is None, or 0, where it is not known."""
+    """{restart: log ratio of a figure of whole cells} in the same way; figure_of(cell) is None, or 0, where it is not known."""
     known = {(cell["block"], cell["restart"], cell["variant"]): figure for cell in cells
              if is_sound(cell) and (figure := figure_of(cell)) and figure > 0}
     return {restart: log_ratio(figure, known[block, restart, reference]) for (block, restart, name), figure in sorted(known.items())
@@ -314,7 +314,7 @@ def cell_log_ratios(cells, variant, reference, figure_of):
 
 def user_share(cells):
     """Of the server's CPU time in all restarts, how much was spent outside the kernel: 0 to 1.  The kernel samples that at
-    its ticks; None with too little time for about a hundred of them, and where added work is most of it."""
+    its ticks; None if the time holds fewer than about a hundred ticks, or if most of it is added work."""
     user, system = (sum(cell.get("server", {}).get(f"cpu_{kind}_ns", 0) for cell in cells) for kind in ("user", "system"))
     if any(cell["workload"].get("added_work_ns") for cell in cells) or user + system < LEAST_CPU_NS_FOR_SHARES:
         return None
@@ -322,7 +322,7 @@ def user_share(cells):
 
 
 def wakeups_per_request(cell):
-    """How often a thread of the server slept, by the requests that it answered."""
+    """How often a thread of the server slept, divided by the requests that it answered."""
     requests = sum(piece["requests_total"] for piece in cell["slices"])
     switches = cell.get("server", {}).get("voluntary_switches")
     return switches / requests if requests and switches is not None else None

@@ -1,6 +1,6 @@
 """Two results side by side: which counts changed, and by what.
 
-A rise is told from the largest of A's repeats to the least of B's: for an exact figure they are one, and one that is not
+A rise is measured from the largest of A's repeats to the least of B's.  The repeats of an exact figure are equal; a figure that is not
 exact is judged with its scatter as its margin."""
 
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from .report import figure_text, number
 
 ADDED_CALL = 1 / 80     # more of a system call per request than this is one that was added: 1/64 shows, one stray call not
 LOOSE_CALL = 0.5        # where calls depend on the scheduler
-LOOSE = 0.05            # by so much figures that do move with the load of the machine, beside the scatter of their repeats
+LOOSE = 0.05            # how far inexact figures move with the load of the machine, in addition to the scatter of their repeats
 LEAST = {"allocations": 0.01, "allocated_bytes": 1.0}  # a smaller rise is none, whatever its share
 SHOWN_FUNCTIONS = 3
 SHOWN_GROWTH = 0.5      # instructions per request; less is the difference of two roundings
@@ -134,7 +134,7 @@ def compare(first, second):
 
 
 def _remarks(first, second):
-    """What differs beside the code, and can change counts."""
+    """What differs apart from the code, and can change counts."""
     what = [("host", "cpu", "CPU (memcpy and its like are chosen by it)"), ("host", "libc", "C library"),
             ("tool", "valgrind", "valgrind")]
     found = [(text, first[part].get(key), second[part].get(key)) for part, key, text in what]
@@ -162,7 +162,7 @@ def percent_text(before, after):
 def show(comparison, console):
     """Prints a table for each number of connections; below it, what changed, and by what."""
     for connections in dict.fromkeys(change.connections for change in comparison.changes):
-        table = plain_table(f"instructions per request, {format_connections(connections)}: B against A", (
+        table = plain_table(f"Instructions per request, {format_connections(connections)}, changes from A to B", (
             ("variant", "left"), ("A", "right"), ("B", "right"), ("change", "right"), ("grew most", "left")))
         table.columns[-1].no_wrap = False
         changes = [change for change in comparison.changes if change.connections == connections]

@@ -44,7 +44,7 @@ class Endless(Failure):
 
 
 class SeveralProcesses(Failure):
-    """The server has children: which of them serves a connection is the kernel's choice, and at rest is told of one only."""
+    """The server has children: which of them serves a connection is the kernel's choice, and only one can be watched for being at rest."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ class Driven:
 
     def _require_one_process(self):
         if children := psutil.Process(self._pid).children(recursive=True):
-            raise SeveralProcesses(f"it serves with {1 + len(children)} processes, and one is what can be held and counted")
+            raise SeveralProcesses(f"it serves with {1 + len(children)} processes, and only one process can be held and counted")
 
     def _connect(self):
         """One at a time, until it has been accepted."""
@@ -195,7 +195,7 @@ class Driven:
 
     def _arrive(self, exchanges):
         """Waits until every request lies in the server's socket, or was taken from it: the kernel may deliver later, when
-        the machine is busy.  What is acknowledged has arrived, but that may be told late."""
+        the machine is busy.  What is acknowledged has arrived, but the acknowledgement may come late."""
         deadline = time.monotonic() + ROUND_S
         waiting = dict(exchanges)
         while True:

@@ -1,5 +1,5 @@
-"""Measures: each cell with each tool, in two lengths, several times; what a request costs is the difference of the two by
-the requests between them, so that starting and connecting cancel out."""
+"""Measures: each cell with each tool, in two lengths, several times; what a request costs is the difference of the two divided
+by the requests between them, so that starting and connecting cancel out."""
 
 import hashlib
 import os
@@ -30,7 +30,7 @@ DEPENDS = ("its threads wake one another (futex): how often, and who runs first,
 
 @dataclass(frozen=True)
 class Cell:
-    """A variant that serves so many connections."""
+    """A variant with that many connections."""
 
     variant: str
     connections: int
@@ -91,7 +91,7 @@ class Measurement:
             try:
                 self.document["cells"].append(self.measure(cell))
             except SeveralProcesses as reason:
-                self.document["unserved"].append(f"{cell.variant}: not counted over {format_connections(cell.connections)}: {reason}")
+                self.document["unserved"].append(f"{cell.variant} is not counted with {format_connections(cell.connections)}: {reason}")
                 continue
             self._took_s.append(time.monotonic() - begun)
             document.save(self.document, self._file)

@@ -11,7 +11,7 @@ COLUMNS = (("variant", "left"), ("instructions", "right"), ("allocations", "righ
 
 
 def number(value):
-    """`609.17`, `2,121.6`, `0.0156`, `1`: as many digits as tell counts apart."""
+    """`609.17`, `2,121.6`, `0.0156`, `1`: as many digits as distinguish counts."""
     text = f"{value:,.1f}" if abs(value) >= 100 else f"{value:.4f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
 
@@ -30,7 +30,7 @@ def show(stored, console, with_functions=False):
         cells = [cell for cell in stored["cells"] if cell["connections"] == connections]
         ready = ", all of them ready at each wake-up" if connections > 1 else ""
         shape = f"{format_connections(connections)}{ready}, {config['payload_bytes']:,}-byte {config['framing']}"
-        table = plain_table(f"counts per request, {shape}", COLUMNS)
+        table = plain_table(f"Counts per request, {shape}", COLUMNS)
         table.columns[-1].no_wrap = False  # there can be many
         for cell in cells:
             table.add_row(*_texts(cell))
@@ -72,7 +72,7 @@ def notes(stored):
         largest = [text for name in FIGURES if name not in NEVER_EXACT and (text := _largest(stored, name))]
         lines.append(f"largest difference of {repeats} repeats, exact figures: {', '.join(largest) or 'there is none'}")
     else:
-        lines.append("one repeat: that figures are exact is not shown")
+        lines.append("one repeat: it cannot show that figures are exact")
     reasons = {}
     for cell in stored["cells"]:
         loose = {FIGURES[name]: figure["scatter"] for name, figure in cell["figures"].items()
@@ -82,12 +82,12 @@ def notes(stored):
             where = f"{cell['variant']}, {format_connections(cell['connections'])}" + (f" ({apart})" if apart else "")
             reasons.setdefault(cell["inexact"] or "the repeats differ", []).append(where)
     lines += [f"~ not exact: {'; '.join(where)}: {reason}" for reason, where in reasons.items()]
-    lines.append("~ switches: natively, of all threads; other load on the machine adds some, so that they are never judged")
+    lines.append("~ switches: counted natively, of all threads; other load on the machine adds some, so they are never judged")
     for cell in stored["cells"]:
         lines += [f"not counted: {cell['variant']}, {format_connections(cell['connections'])}, {tool}: {reason}"
                   for tool, reason in cell["refused"].items()]
     lines += [f"not available here: {name}: {reason}" for name, reason in stored["unavailable"].items()]
-    return lines + [f"left out: {text}" for text in stored["unserved"]]
+    return lines + stored["unserved"]
 
 
 def _largest(stored, name):

@@ -64,7 +64,7 @@ def read_callgrind(text):
 
 
 def _name(text, known):
-    """`(3) main` tells what (3) is from now on."""
+    """`(3) main` defines what (3) is from now on."""
     number, _, name = text.partition(" ")
     if name:
         known[number] = name

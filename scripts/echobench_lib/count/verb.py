@@ -45,7 +45,7 @@ def run(options, console):
 def _compare(options, console):
     measuring = ("out", "connections", "framing", "payload", "repeats", "functions")
     if given := [f"--{name}" for name in measuring if getattr(options, name)]:
-        raise Usage(f"{', '.join(given)}: of no effect with two results: nothing is counted")
+        raise Usage(f"{', '.join(given)}: has no effect with two results, because nothing is counted")
     first, second = (document.load(name) for name in options.names)
     if reason := changes.why_not_comparable(first, second):
         console.print(f"not comparable: {reason}", soft_wrap=True)
@@ -87,7 +87,7 @@ def plan(options):
         variant = Variant(name, name, holds=listed[name]["holds"])
         for count in connections:
             if reason := variant.refuses("closed-loop", count, threads=1):
-                unserved.append(f"{name} {reason}: not counted over {format_connections(count)}")
+                unserved.append(f"{name} {reason}, so it is not counted with {format_connections(count)}")
             else:
                 cells.append(Cell(name, count, listed[name]["program"]))
     if not cells:

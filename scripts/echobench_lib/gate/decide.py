@@ -3,8 +3,8 @@
 A figure is one number for each restart: the mean of the middle half of the log ratios, head over base, of its slices.  The restart
 is the unit, for the slices of one share what a start settles (memory, ports, places in
 caches).  Every restart has as many slices: the mean over restarts has the scatter of both levels in it, and Student's
-interval of it covers what it promises.  Percentile bootstrap, of restarts and then of slices, is too narrow at so few of them
-where restarts scatter more than slices: tests/gate/test_decide.py holds both to their promise.
+interval of it has its nominal coverage.  Percentile bootstrap, of restarts and then of slices, is too narrow with so few of them
+if restarts scatter more than slices: tests/gate/test_decide.py measures the coverage of both.
 
 The first round screens and the second decides.  What is beyond the margin in the first, as it is estimated, is a candidate; of the
 second round, which knows nothing of the first, the candidates alone are tested, by Holm's method (Scandinavian Journal of
@@ -29,8 +29,8 @@ SCREEN = 0.5  # of the first round's p: its estimate is beyond the margin
 @dataclass(frozen=True)
 class Figure:
     """`rounds`: the log ratios of each round, one for each restart.  `margin`: as a ratio's distance from 1.  An advisory figure
-    is told and decides nothing; of one that scatters too much to be shown unchanged `only_rises` count.  `doubt`: why it says
-    nothing; empty where it does."""
+    is printed and decides nothing; of one that scatters too much to be shown unchanged `only_rises` count.  `doubt`: why it is not
+    to be used; empty if it is."""
 
     name: str
     margin: float
@@ -68,7 +68,7 @@ class Figure:
         return bool(self.rounds) and rise_p_value([value for values in self.rounds for value in values], self.limit) < ERROR
 
     def found(self, confirmed):
-        """What can be said of it.  What is beyond the margin over all rounds, and was not confirmed by the second, is no regression, and
+        """What was found.  What is beyond the margin over all rounds, and was not confirmed by the second, is no regression, and
         not unchanged."""
         if self.doubt:
             return UNMEASURED
@@ -96,13 +96,13 @@ class Figure:
         """A sentence to that verdict."""
         if found == UNMEASURED:
             return f"{self.name}: {self.doubt}: it did not show a known slow-down, so it cannot show this one"
-        told = f"{self.name} {self.text}"
+        figure = f"{self.name} {self.text}"
         if found == REGRESSED:
-            return f"{told}: above the margin of {100 * self.margin:g} %, and again in an independent second round"
+            return f"{figure}: above the margin of {100 * self.margin:g} %, and again in an independent second round"
         if found == UNDECIDED:
             unconfirmed = ", above it over all, but not in two rounds" if self.rises else ""
-            return f"{told}: margin {100 * self.margin:g} %{unconfirmed}"
-        return told
+            return f"{figure}: margin {100 * self.margin:g} %{unconfirmed}"
+        return figure
 
 
 def rise_p_value(values, limit):

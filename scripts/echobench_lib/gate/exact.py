@@ -1,5 +1,5 @@
 """The exact tier: what a request costs in instructions, system calls and allocations, of both revisions.  Nothing is timed: it
-needs no quiet host, and says the same each time."""
+needs no quiet host, and gives the same result each time."""
 
 import time
 from argparse import Namespace
@@ -71,9 +71,9 @@ def _count(plans, progress):
 
 def _require_one_toolchain(measurements):
     builds = {build: each.document["tool"].get("build") for build, each in measurements.items()}
-    compilers = {build: told.get("compiler") for build, told in builds.items() if told}
+    compilers = {build: facts.get("compiler") for build, facts in builds.items() if facts}
     if len(set(compilers.values())) > 1:
-        raise Failure(f"not one toolchain: {', '.join(f'{build.label} by {name}' for build, name in compilers.items())}; "
+        raise Failure(f"the revisions were not built with one toolchain: {', '.join(f'{build.label} by {name}' for build, name in compilers.items())}; "
                       f"remove {FOLDER} and try again")
 
 
@@ -100,10 +100,10 @@ def _judge(variant, connections, before, after, margin):
         refused = before["refused"] | after["refused"]
         return judged(UNDECIDED, undecided + [f"{tool}: {why}" for tool, why in refused.items()], figures)
     if change.back().rises(margin):
-        return judged(IMPROVED, _told(change), figures)
+        return judged(IMPROVED, _changes(change), figures)
     return judged(UNCHANGED, [], figures)
 
 
-def _told(change):
+def _changes(change):
     return [f"{FIGURES[name]} {change_text(before, after)}" for name in SHOWN
             for before, after in [change.pair(name)] if before and after and before["per_request"] != after["per_request"]]

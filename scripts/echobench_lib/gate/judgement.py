@@ -5,19 +5,19 @@ from dataclasses import dataclass, field
 from ..units import format_connections
 
 NOTHING = "nothing was compared"
-PASS, REGRESSION, BROKEN, NOT_MEASURABLE, CANNOT_TELL = 0, 1, 2, 3, 4  # exit statuses
+PASS, REGRESSION, BROKEN, NOT_MEASURABLE, INCONCLUSIVE = 0, 1, 2, 3, 4  # exit statuses
 
 BROKE = "broken"                    # the head's server failed, or answered wrongly
 MISSING = "missing"                 # only the base has it
 REGRESSED = "regressed"             # beyond the margin
 UNMEASURED = "not measurable"
-UNDECIDED = "cannot tell"
+UNDECIDED = "inconclusive"
 IMPROVED = "improved"
 NEW = "new"                         # only the head has it
 UNCHANGED = "unchanged"             # within the margin
-LEFT_OUT = "not judged"             # in neither: it cannot run here, or what it is cannot be measured so
+LEFT_OUT = "not judged"             # in neither: it cannot run here, or cannot be measured in this way
 
-STATUS = {BROKE: BROKEN, MISSING: BROKEN, REGRESSED: REGRESSION, UNMEASURED: NOT_MEASURABLE, UNDECIDED: CANNOT_TELL,
+STATUS = {BROKE: BROKEN, MISSING: BROKEN, REGRESSED: REGRESSION, UNMEASURED: NOT_MEASURABLE, UNDECIDED: INCONCLUSIVE,
           IMPROVED: PASS, NEW: PASS, UNCHANGED: PASS, LEFT_OUT: PASS}  # the worst first, as they are listed
 
 
@@ -55,13 +55,13 @@ def by_weight(judgements):
 
 def exit_status(judgements, strict=False):
     """Broken or missing goes before a regression, and a regression before what could not be judged.  Nothing compared is
-    broken, and nothing told of any cell is no pass: an empty comparison proves nothing."""
+    broken, and all cells inconclusive is no pass: an empty comparison proves nothing."""
     compared = list(filter(is_compared, judgements))
     statuses = {STATUS[each.found] for each in compared} if compared else {BROKEN}
     for status in (BROKEN, REGRESSION, NOT_MEASURABLE):
         if status in statuses:
             return status
-    return CANNOT_TELL if CANNOT_TELL in statuses and (strict or all(each.found == UNDECIDED for each in compared)) else PASS
+    return INCONCLUSIVE if INCONCLUSIVE in statuses and (strict or all(each.found == UNDECIDED for each in compared)) else PASS
 
 
 def counts(judgements):

@@ -1,4 +1,4 @@
-"""What a gate has found, for a terminal, a pull request, and CI systems."""
+"""What a gate found, for a terminal, a pull request, and CI systems."""
 
 import re
 from xml.etree import ElementTree

@@ -1,5 +1,5 @@
-"""echobench power: what the timed tier sees on this host.  Servers of two builds of one revision, and controls of the base that burn
-a known share more for each request, are judged as a head is, many times over; and so they are by two rules in common use."""
+"""echobench power: how large a change the timed tier finds on this host.  Servers of two builds of one revision, and controls of the base that burn
+a known share more for each request, are judged as a head is, many times; two rules in common use judge them, too."""
 
 import statistics
 from dataclasses import asdict, dataclass
@@ -148,7 +148,7 @@ def _burnt(found, side):
 
 
 def _u_test(before, after):
-    """Whether it says dearer; None without figures of both."""
+    """Whether it flags a higher cost; None without figures of both."""
     if not before or not after:
         return None
     return bool(stats.mannwhitneyu(before, after).pvalue < U_TEST and statistics.median(after) > statistics.median(before))
@@ -174,7 +174,7 @@ def shares(document):
 
 
 def unchanged(document):
-    """{slow-down: of how many tries `gate` said unchanged}"""
+    """{slow-down: how many tries `gate` found unchanged}"""
     return {slow_down: sum(each["found"] == UNCHANGED for each in document["tries"] if document["asked"][each["side"]] == slow_down)
             for slow_down in sorted(set(document["asked"].values()))}
 
@@ -186,12 +186,12 @@ def title(document):
 
 def show(document, console):
     found, kept = shares(document), unchanged(document)
-    table = plain_table(None, [("dearer by", "right"), ("really", "right"), *((rule, "right") for rule in RULES), ("said unchanged", "right")])
+    table = plain_table(None, [("costs more by", "right"), ("measured", "right"), *((rule, "right") for rule in RULES), ("unchanged", "right")])
     for slow_down in kept:
         own = {each["rule"]: f"{each['flagged']} of {each['tries']}" for each in found if each["slow_down"] == slow_down}
         really = next(each["really"] for each in found if each["slow_down"] == slow_down)
         table.add_row(f"{100 * slow_down:g} %" if slow_down else "nothing", f"{100 * really:.2f} %", *(own.get(rule, "") for rule in RULES), str(kept[slow_down]))
-    console.print(f"flagged as dearer; {title(document)}", style="bold", soft_wrap=True)
+    console.print(f"Tries flagged as costing more: {title(document)}", style="bold", soft_wrap=True)
     console.print(table)
     for rule, what in RULES.items():
         console.print(f"{rule}: {what}", style="dim", soft_wrap=True)

@@ -1,5 +1,5 @@
 """The tier of the primitives: the micro-benchmarks of both revisions, a process of one and a process of the other in turn.  What a
-restart is to the timed tier is here a pair of processes; everything else is decided alike."""
+restart is to the timed tier is here a pair of processes; everything else is decided in the same way."""
 
 import math
 import random
@@ -63,7 +63,7 @@ def _measure(base, head, names, number, seed, progress):
         found = {build: _run(build, left) for build in draw.sample((base, head), 2)}
         for name in left:
             before, after = found[base][name], found[head][name]
-            if isinstance(after, str) and not after.startswith("unavailable"):  # only a row that says so itself is merely that
+            if isinstance(after, str) and not after.startswith("unavailable"):  # a row reports itself that it is unavailable; anything else is a failure
                 errors[name] = BROKE, f"{head.label}: {after}"
             elif isinstance(after, str) or isinstance(before, str):
                 errors[name] = UNMEASURED, f"{head.label}: {after}" if isinstance(after, str) else f"{base.label}: {before}"
@@ -97,6 +97,6 @@ def _judge(name, listed, base, head, error, figure, is_sure):
     if error:
         return judged(error[0], [error[1]])
     if figure is None:
-        return judged(UNMEASURED, ["no figure could be had of both sides"])
+        return judged(UNMEASURED, ["one of the sides gave no figure"])
     found = figure.found(is_sure)
     return judged(found, [] if found == UNCHANGED else [figure.why(found)])

@@ -1,5 +1,5 @@
-"""The timed tier: servers of both revisions, and the burnt control of the base, driven in turn by one load generator, slice by
-slice; anew in each restart.  Each round is an experiment, whose result is kept."""
+"""The timed tier: servers of both revisions, and the control of the base, driven in turn by one load generator, slice by
+slice; with new processes in each restart.  Each round is an experiment, whose result is kept."""
 
 import re
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from ..analyse.summary import COST, cell_log_ratios, is_sound, log_ratios, reaso
 from ..plan import experiment
 from ..plan.placement import place
 from ..plan.topology import read_topology
+from ..plan.variants import HOLDS
 from ..progress import Progress
 from ..run.runner import Runner
 from .builds import ask
@@ -36,7 +37,7 @@ WRONG = ("wrong-replies", "errors")
 CPU, MEMORY = COST, "memory per connection"
 MARGINS = {"p50": 0.05, "p99": 0.25, "p99.9": 0.5, MEMORY: 0.05}  # of CPU: what is asked for
 ADVISORY = ("p99.9",)
-RISES = ("p50", "p99", MEMORY)  # a confirmed rise counts; that it could not be told from none is no doubt of the cell
+RISES = ("p50", "p99", MEMORY)  # a confirmed rise counts; an inconclusive one leaves the cell's verdict to its CPU
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def judge(base, head, driver, asked, console, folder):
     """A Judgement for each cell.  The Build `driver` has the load generator; `asked` has `variants` and `timed` (connections), `budget` (seconds a cell)."""
     listed = ask(base, head, lambda build: {entry["name"]: entry for entry in build.list_variants() if not entry["unavailable_reason"]})
     available = listed[base] | listed[head]
-    names = [name for name in dict.fromkeys(asked.variants or available) if name in available]  # the exact tier tells of the others
+    names = [name for name in dict.fromkeys(asked.variants or available) if name in available]  # the exact tier reports the others
     margins = {**MARGINS, CPU: asked.margin}
     judgements, firsts = [], {}
     for variant in names:
@@ -73,7 +74,7 @@ def judge(base, head, driver, asked, console, folder):
                 firsts[variant, clients] = measure(base, head, driver, variant, clients, 0, asked, console, folder)
             else:
                 judgements.append(Judgement(TIER, variant, clients, UNMEASURED if asked.variants else LEFT_OUT,
-                                            [f"it does not hold any number of clients, but {listed[base][variant]['holds']}"]))
+                                            [f"it serves {HOLDS[listed[base][variant]['holds']]}, and the timed tier needs a model that serves any number"]))
     seconds = {key: measure(base, head, driver, *key, 1, asked, console, folder, first.rate)
                for key, first in firsts.items() if needs_second(first, margins)}
     return judgements + verdicts({cell: [first, *([seconds[key]] if key in seconds else [])]
@@ -112,7 +113,7 @@ def figures_of(cell, rounds, margins):
 
 
 def _doubt(cell, documents):
-    """Why CPU per request says nothing there, by the controls of all rounds; empty where it does."""
+    """Why CPU per request is not to be used there, by the controls of all rounds; empty if it is."""
     cells = [{**each, "restart": 1000 * number + each["restart"], "workload": {**each["workload"], "rate": SHARE}}
              for number, document in enumerate(documents) for each in document["cells"]
              if each["load"] == LOADS[cell.load]["load"] and each["variant"] in ("base", CONTROL)]
@@ -121,7 +122,7 @@ def _doubt(cell, documents):
 
 
 def measure(base, head, driver, variant, clients, number, asked, console, folder, rate=None):
-    """One round of a variant over so many clients, under all loads."""
+    """One round of a variant with that many clients, under all loads."""
     sides = [{"name": name, "variant": variant, "build": str(build.folder)} for name, build in (("base", base), ("head", head))]
     document = experiment_of(f"{head.label} against {base.label}", sides, [BURN], loads_of(clients, LOADS, rate),
                              asked.budget, number, asked.seed)
@@ -157,7 +158,7 @@ def drive(document, title, head, driver, console, folder):
 
 
 def read(document, cells, head="head"):
-    """A Round from a result: what `head` costs by what `base` does."""
+    """A Round from a result: what `head` costs relative to `base`."""
     values, refusals = {}, {}
     for cell in cells:
         load = LOADS[cell.load]["load"]
@@ -172,7 +173,7 @@ def read(document, cells, head="head"):
                 values[cell][name] = _per_restart(own, head, lambda each, name=name: each.get("response_ns", {}).get(name))
         else:
             rises = _per_restart(own, head, _memory)
-            values[cell][MEMORY] = rises if any(rises) else []  # none: both are too small to be told from the noise
+            values[cell][MEMORY] = rises if any(rises) else []  # none: both are smaller than the noise
     rates = [each["workload"]["rate_per_s"] for each in document["cells"] if "rate_per_s" in each["workload"]]
     return Round(document, values, refusals, rates[0] if rates else None)
 
@@ -234,7 +235,7 @@ def _judge(cell, rounds, figures, sure):
     gating = {name: figure for name, figure in figures.items() if not figure.advisory}
     found = {name: figure.found(name in sure) for name, figure in gating.items()}
     if CPU not in found and REGRESSED not in found.values():
-        return judged(UNMEASURED, ["what a request costs could not be had of both sides"])
+        return judged(UNMEASURED, ["CPU per request is missing on one of the sides"])
     for worst in (REGRESSED, UNMEASURED, UNDECIDED, IMPROVED):
         if names := [name for name, each in found.items() if each == worst]:
             return judged(worst, [gating[name].why(worst) for name in names])

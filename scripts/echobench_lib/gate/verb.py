@@ -13,14 +13,14 @@ FILE_NAME = "gate.json"
 
 
 def run(options, console):
-    """The exit status; what keeps the gate itself from working is no regression, and told with what was judged until then."""
+    """The exit status; a failure of the gate itself is no regression, and is reported with what was judged until then."""
     folder, judgements = documents.new_folder(options.out, "gate", FILE_NAME, timed.TIER), []
     try:
         return _judge(options, folder, judgements, console)
     except Failure as failure:
         if failure.exit_status == judgement.REGRESSION:
             failure.exit_status = judgement.NOT_MEASURABLE
-        _tell(folder, f"{options.head} against {options.base}: not finished", judgements, str(failure))
+        _publish(folder, f"{options.head} against {options.base}: not finished", judgements, str(failure))
         raise
 
 
@@ -28,7 +28,7 @@ def _judge(options, folder, judgements, console):
     """Adds to `judgements` tier by tier."""
     require_descriptors(max([2 * max(options.connections), *(3 * clients for clients in options.timed)]))
     if options.head == "HEAD" and builds.has_changes():
-        console.print("changes that are not committed are not part of HEAD, and not judged", soft_wrap=True)
+        console.print("changes that are not committed are not part of HEAD, and are not judged", soft_wrap=True)
     base, head = builds.build([options.base, options.head], console, more=(primitives.PROGRAM,) if options.micro else ())
     rows = primitives.rows(base, head, options.micro) if options.micro else {}
     driver = builds.load_generator([base, head], console) if options.timed else None
@@ -51,10 +51,10 @@ def _write(folder, title, base, head, judgements, status, options):
     documents.write({"schema_version": 1, "kind": "gate", "base": base.commit, "head": head.commit, "margin": options.margin,
                      "strict": options.strict, "exit_status": status, "made_at": documents.now(),
                      "cells": [each.as_json() for each in judgements]}, folder / FILE_NAME)
-    _tell(folder, title, judgements)
+    _publish(folder, title, judgements)
 
 
-def _tell(folder, title, judgements, error=""):
+def _publish(folder, title, judgements, error=""):
     """What people and CI systems read."""
     text = outputs.markdown(title, judgements, error)
     (folder / "gate.md").write_text(text)

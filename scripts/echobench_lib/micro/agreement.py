@@ -1,5 +1,5 @@
-"""How two results agree, row by row: whether a figure can be had again.  A row's figure is its ratio to its floor; its time where it
-has none, or one of the results does not tell it."""
+"""How two results agree, row by row: whether a figure is reproducible.  A row's figure is its ratio to its floor; its time if it
+has none, or one of the results does not record it."""
 
 import math
 import statistics
@@ -48,10 +48,10 @@ def show(both, times, single, console):
     apart = [pair for pair in both if pair.difference > LIMIT]
     console.print(f"{_share(both)} agree within {100 * LIMIT:g} %", soft_wrap=True)
     if any(pair.is_ratio for pair in both):
-        console.print(f"by their times {_share(times)} would", soft_wrap=True)
+        console.print(f"by their times alone {_share(times)} would agree", soft_wrap=True)
     console.print(f"over all rows the times of B are {significant(_middle(times))} times A's", soft_wrap=True)
     if apart:
-        table = plain_table("rows that do not", (("row", "left"), ("A", "right"), ("B", "right"), ("B by A", "right")))
+        table = plain_table("rows that do not", (("row", "left"), ("A", "right"), ("B", "right"), ("B / A", "right")))
         for pair in apart:
             table.add_row(plain(pair.name), pair.text(pair.a), pair.text(pair.b), significant(pair.b / pair.a))
         console.print(table)

@@ -1,9 +1,9 @@
 """Sentences with figures in them.  In the braces of a template stand rows by their plain names:
 
     {time:BM_Switch_Futex/cpus:2}                  as `7.4 µs`
-    {cpu:BM_Switch_Futex/cpus:2}                   CPU time of the whole process, likewise
+    {cpu:BM_Switch_Futex/cpus:2}                   CPU time of the whole process, in the same form
     {ratio:BM_Switch_Futex/cpus:2|BM_Switch_Null}  as `23`: of the times, or of the ratios to the floor that they share
-    {counter:BM_Spawn_Thread|bytes_per_task}       a counter; its key tells the unit
+    {counter:BM_Spawn_Thread|bytes_per_task}       a counter; its key contains the unit
 """
 
 from string import Formatter
@@ -22,7 +22,7 @@ class NoFigure(Exception):
 
 def answer(question, rows, partial=False):
     """The answer to a question from all rows of a result.  Empty when no answer is written yet, or when the result is
-    `partial` and lacks a row; a sentence that says so when a row has no figure here."""
+    `partial` and lacks a row; a sentence with the reason when a row has no figure here."""
     known = {plain(row.name): row for row in rows}
     if partial and not names(question) <= known.keys():
         return ""
@@ -46,7 +46,7 @@ def names(question):
 
 
 def quantity(key, value, digits=3):
-    """A counter's value in the unit that its key tells: `late_p50_ns`, `bytes_per_task`, `bytes_per_second`."""
+    """A counter's value in the unit that its key contains: `late_p50_ns`, `bytes_per_task`, `bytes_per_second`."""
     if key.endswith("_per_second"):
         return f"{quantity(key.removesuffix('_per_second'), value, digits)}/s"
     if key.endswith("_per_cycle"):

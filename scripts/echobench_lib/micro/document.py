@@ -21,7 +21,7 @@ def load(path):
     file = locate(path, FILE_NAME)
     document = read(file, "result-micro")
     if not isinstance(document, dict) or not {"context", "benchmarks"} <= document.keys():
-        raise Usage(f"{file}: not a result of micro, nor JSON of Google Benchmark")
+        raise Usage(f"{file}: not a result of `echobench micro`, nor JSON of Google Benchmark")
     return document
 
 
@@ -54,7 +54,7 @@ def save(context, rounds, file):
 
 
 def counters(row):
-    """What a row tells beside its times."""
+    """What a row records in addition to its times."""
     return {key: value for key, value in row.items() if key not in OF_EVERY_ROW | {FLOOR, TO_FLOOR}}
 
 

@@ -15,10 +15,10 @@ class Row:
     """One benchmark.  With an `error` in any repetition it has no figures: a wrong answer yields none.
 
     `ns` is of the fastest repetition, by the clock that decided how long the benchmark ran: what disturbs only adds (Chen and Revels,
-    "Robust benchmarking in noisy environments", 2016), and a busy neighbour adds unlike to unlike rows, for minutes.  What wakes
+    "Robust benchmarking in noisy environments", 2016), and a busy neighbour slows different rows differently, for minutes.  What wakes
     the other CPU is fast by luck, too: of such rows it is the median.  `low` and `high` are `ns` and the upper quartile, or the quartiles.
     `cpu_ns` is the CPU time of the whole process, of rows that ask for it; `ratio` is to the `floor`, as the same processes measured
-    it; both likewise.  Counters are medians; rates are of the times that they go with.
+    it; both are chosen in the same way.  Counters are medians; rates are of the times that they go with.
     """
 
     name: str
@@ -34,12 +34,12 @@ class Row:
 
     @property
     def is_wrong(self):
-        """Only a row that says so itself is merely unavailable here."""
+        """A row reports itself that it is unavailable here; any other error is a wrong answer."""
         return bool(self.error) and not self.error.startswith("unavailable")
 
     @property
     def spread(self):
-        """From `low` to `high`, by `ns`; None where there is nothing to spread."""
+        """From `low` to `high`, divided by `ns`; None with one repetition."""
         return (self.high - self.low) / self.ns if self.ns and self.repetitions > 1 else None
 
 
@@ -88,9 +88,9 @@ def _row(name, entries):
     ns, (low, high) = float(least(times)), map(float, numpy.percentile(times, [25, 75]))
     of_all = "process_time" in parts(name) and _clock(name) == "real_time"
     cpu_ns = _NS[entries[0]["time_unit"]] * over(least, entries, "cpu_time") if of_all else None
-    told = {key: over(most if key.endswith("_per_second") else numpy.median, entries, key) for key in counters(entries[0])}
+    values = {key: over(most if key.endswith("_per_second") else numpy.median, entries, key) for key in counters(entries[0])}
     floor = next((entry[FLOOR] for entry in entries if FLOOR in entry), "")
-    return Row(name, "", ns, min(ns, low), high, cpu_ns, told, len(entries), floor, _to_floor(entries, wakes))
+    return Row(name, "", ns, min(ns, low), high, cpu_ns, values, len(entries), floor, _to_floor(entries, wakes))
 
 
 def _to_floor(entries, wakes):

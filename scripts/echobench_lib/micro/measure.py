@@ -21,11 +21,11 @@ from ..documents import now
 from ..run.programs import answer, describe_end, last_line, program, read_json, run_to_end
 from . import document, figures
 
-LIMIT_S = 120        # of a process, beside ...
-LIMIT_TIMES = 100    # ... so many times what its rows should take
+LIMIT_S = 120        # of a process, plus ...
+LIMIT_TIMES = 100    # ... this many times what its rows should take
 GUESSED_TIMES = 4    # until a process was timed: how often the least time goes into measuring one row
 LEAST_ROUNDS = 3     # whatever the budget
-TOGETHER = 8         # rows of a process, beside their floors
+TOGETHER = 8         # rows of a process, not counting their floors
 
 
 def list_rows(pattern):
@@ -152,7 +152,7 @@ def measure(process, min_time_s, where):
 
 def _command(names, min_time_s, file):
     wanted = "|".join(re.sub(r"([][.*+?^$|(){}\\])", r"\\\1", name) for name in names)
-    # in another format than JSON it prints its context to stderr, where the last line is to tell of a failure
+    # in another format than JSON it prints its context to stderr, whose last line is to be the reason of a failure
     return [str(program("bench", "echo-microbench")), f"--benchmark_filter=^({wanted})$",
             f"--benchmark_min_time={min_time_s:g}", "--benchmark_repetitions=1",
             f"--benchmark_out={file}", "--benchmark_out_format=json", "--benchmark_format=json"]

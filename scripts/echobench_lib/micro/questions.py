@@ -33,7 +33,7 @@ class Question:
         return plain(name).removeprefix(f"BM_{self.topics[0]}_").removeprefix("BM_")
 
     def floor_of(self, name, names):
-        """The cheapest thing that does the same work, among `names`: of rows that wake the other CPU the question's own; else
+        """What costs least among those that do the same work, in `names`: of rows that wake the other CPU the question's own; else
         BM_<Topic>_Null, of the row's topic or else of that which the question names, where all its arguments are the row's, too.
         None where there is none."""
         if self.wake and OTHER_CPU in parts(name):

@@ -14,9 +14,9 @@ _HEAD = """\
 # What the primitives cost
 
 One file, one question. The same thing is done by threads, by coroutines and handlers of Boost.Asio, and by fibers, where
-they have it, and by a floor: the cheapest thing that does the same work. Every answer that a row computes is checked; a
+they have it, and by a floor: what costs least and does the same work. Every answer that a row computes is checked; a
 wrong one yields no figure. A row's figure is its ratio to the floor, of their fastest rounds: a shared machine changes its
-speed over minutes, and unlike for unlike rows; each is measured in many rounds over all of the run, and in some it is undisturbed.
+speed over minutes, and differently for different rows; each is measured in many rounds over all of the run, and in some it is undisturbed.
 """
 
 

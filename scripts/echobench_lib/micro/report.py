@@ -15,16 +15,16 @@ from .document import about
 COLUMNS = (("row", "left"), ("ratio", "right"), ("time", "right"), ("spread", "right"), ("process CPU", "right"), ("counters", "left"),
            ("no figure", "left"))
 READING = {
-    "ratio": "time per operation by that of the floor, Null: the cheapest thing that does the same work, with the same arguments, measured "
-             "by the same processes, mostly within a second of it. Rows of cpus:2 that wake the other CPU are set against "
-             "Switch_Futex/cpus:2, which does that only.",
+    "ratio": "time per operation divided by that of the floor, Null: what costs least and does the same work, with the same arguments, measured "
+             "by the same processes, mostly within a second of it. Rows of cpus:2 that wake the other CPU are divided by "
+             "Switch_Futex/cpus:2, which does only that.",
     "time": "per operation, of the fastest of the rounds, each of which starts new processes: a busy neighbour slows one row more than "
             "another, and in the fastest rounds there was none. It is the CPU time of the row's thread, or real time where several "
             "threads work or the kernel makes one wait. What wakes the other CPU, cpus:2, is fast by luck, too: the median, and for "
             "the ratio that of the ratios within each process.",
-    "spread": "from that time to the upper quartile of the rounds, in percent of it; of medians, the interquartile range. It says how the host was.",
+    "spread": "from that time to the upper quartile of the rounds, in percent of it; of medians, the interquartile range. It shows how noisy the host was.",
     "process CPU": "user and system time of all threads, per operation, for rows in real time.",
-    "counters": "medians over the rounds, rates as the time; in the unit that is printed."}
+    "counters": "medians over the rounds, rates of the same rounds as the time; in the unit that is printed."}
 _STYLES = {"wrong": "red", "unavailable": "yellow"}
 
 

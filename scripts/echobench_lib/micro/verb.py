@@ -27,7 +27,7 @@ def run(options, console):
     file = locate(options.source, document.FILE_NAME) if options.source else _measure(options, known, console)
     stored = document.load(file)
     if options.readme and document.is_partial(stored):
-        raise Usage(f"--readme wants all rows: {file} holds some")
+        raise Usage(f"--readme needs all rows, and {file} has only some")
     sections = figures.sections(stored, known)
     rows = [row for section in sections for row in section.rows]
     sentences = {section.question: answers.answer(section.question, rows, document.is_partial(stored))
@@ -45,16 +45,16 @@ def run(options, console):
 
 
 def _check(options):
-    """Refuses options that would go unheeded."""
+    """Refuses options that would have no effect."""
     measuring = ("rounds", "min_time", "filter", "seed")
     if options.against and not options.source:
-        raise Usage("--against B: give A, too: --from A")
-    unheeded = [*(measuring if options.source else ()), *(("out", "readme", "no_report") if options.against else ())]
-    if given := [f"--{name.replace('_', '-')}" for name in unheeded if getattr(options, name)]:
-        raise Usage(f"{', '.join(given)}: of no effect with {'--against' if options.against else '--from'}: nothing is "
+        raise Usage("--against B needs A: give --from A")
+    ineffective = [*(measuring if options.source else ()), *(("out", "readme", "no_report") if options.against else ())]
+    if given := [f"--{name.replace('_', '-')}" for name in ineffective if getattr(options, name)]:
+        raise Usage(f"{', '.join(given)}: has no effect with {'--against' if options.against else '--from'}, because nothing is "
                     f"{'written' if options.against else 'measured'}")
     if options.readme and options.filter:
-        raise Usage("--readme wants all rows: give it without --filter")
+        raise Usage("--readme needs all rows: give it without --filter")
 
 
 def _compare(options, console):

@@ -1,15 +1,16 @@
 """Blocks: an experiment's loads, divided into runs of echo-load.
 
 A block is one run of echo-load: the targets that it drives in turn, slice by slice.  Every block holds the
-reference, because ratios are taken within a block, and the reference's control, because what the block's figures show
-of a known slow-down is measured in it.
+reference, because ratios are taken within a block, and the reference's control, because the control shows for each block
+whether its figures can be trusted.
 """
 
 import math
 from dataclasses import dataclass
 
 from .. import Usage, pattern
-from ..units import format_time_option, parse_count, parse_share, parse_time_ns
+from ..result import LOADS
+from ..units import format_time_option, listed, parse_count, parse_share, parse_time_ns
 
 MAX_CONNECTIONS = 15_000  # of one sliced run, all targets together: a process has 20,000 descriptors
 ADDED_WORK_NS = 8_000       # more than a round of the slowest client takes, so that it has time to spare
@@ -139,8 +140,8 @@ def _parts(name, load, connections, families, everywhere):
     parts, members = [], None
     for family in others:
         if len(family) > room:
-            raise Usage(f"experiment {name}: {connections:,} connections to each of {len(always) + len(family)} servers: a "
-                        f"sliced run holds at most {MAX_CONNECTIONS:,}; use at most "
+            raise Usage(f"experiment {name}: {connections:,} connections to each of {len(always) + len(family)} servers are more than a "
+                        f"sliced run can hold ({MAX_CONNECTIONS:,}); use at most "
                         f"{MAX_CONNECTIONS // (len(always) + len(family)):,}")
         if members is None or len(members) + len(family) > room:
             members = []
@@ -162,15 +163,27 @@ def _added_work_ns(load):
 
 
 def server_options(variant, block):
-    """What echo-server is told beside its variant: the experiment's options, and what it burns for each request."""
+    """Options of echo-server in addition to its variant: the experiment's, and what it burns for each request."""
     burn_ns = block.added_work_ns + variant.burn_ns
     return [*variant.options, *(["--burn", format_time_option(burn_ns)] if burn_ns else [])]
 
 
 def sentences(unserved):
-    """What is left out, one sentence per variant, load and reason."""
-    sizes = {}
+    """What is left out, and why: a sentence for each reason."""
+    by_variant = {}
     for variant, load, connections, reason in unserved:
         if variant.control_of is None:
-            sizes.setdefault((variant.name, load, reason), {})[f"{connections:,}"] = None
-    return tuple(f"{name} {reason}: not measured over {', '.join(at)} connections, {load}" for (name, load, reason), at in sizes.items())
+            by_variant.setdefault((variant.name, reason), {}).setdefault(load, {})[connections] = None
+    by_reason = {}
+    for (name, reason), loads in by_variant.items():
+        places = listed(f"{LOADS[load]} with {listed([f'{count:,}' for count in sorted(counts)])} connections" for load, counts in loads.items())
+        by_reason.setdefault((reason, places), []).append(name)
+    return tuple(_left_out(names, reason, places) for (reason, places), names in by_reason.items())
+
+
+def _left_out(names, reason, places):
+    """`go and node cannot burn added work, so they are left out of saturation with 100 connections`"""
+    verb, rest = reason.split(" ", 1)
+    if len(names) > 1:
+        return f"{listed(names)} {verb.removesuffix('s')} {rest}, so they are left out of {places}"
+    return f"{names[0]} {reason}, so it is left out of {places}"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .. import REPOSITORY, Usage, documents
-from ..units import parse_count
+from ..units import listed, parse_count
 from . import blocks as dividing
 from .blocks import Block
 from .variants import SCHEMA_FILE, Variant, available, resolve
@@ -78,12 +78,12 @@ def fill_defaults(value, schema, root):
             fill_defaults(item, schema["items"], root)
 
 
-def expand(name, document, listed, placement):
-    """The experiment's blocks.  `listed` is what list_variants says of this build."""
-    listed = {entry["name"]: entry for entry in listed}
-    document = {**document, "variants": resolve(name, document["variants"], listed)}
+def expand(name, document, listing, placement):
+    """The experiment's blocks.  `listing` is what list_variants gives for this build."""
+    entries = {entry["name"]: entry for entry in listing}
+    document = {**document, "variants": resolve(name, document["variants"], entries)}
     cores = len(placement.server_cores)
-    variants, unavailable = available(name, document, listed, cores)
+    variants, unavailable = available(name, document, entries, cores)
     reference = document["reference"]
     if reference not in variants:
         why = unavailable.get(reference, "it is not among the variants")
@@ -104,7 +104,7 @@ def expand(name, document, listed, placement):
     measured = {block.setting for block in blocks if block.load == "closed-loop"}
     for block in blocks:
         if block.share is not None and block.setting not in measured:
-            raise Usage(f"experiment {name}: {block.name}: a share of what capacity? Add a closed-loop load over "
+            raise Usage(f"experiment {name}: {block.name}: no load measures the capacity that {block.rate} refers to; add a closed-loop load with "
                         f"{block.connections:,} connections, or give the rate as a number")
     return Experiment(name, document, reference, variants, tuple(blocks), unavailable,
                       (*_limited_scaling(document, cores), *dividing.sentences(unserved)))
@@ -117,4 +117,4 @@ def _limited_scaling(document, cores):
     if not short:
         return []
     have = "1 core" if cores == 1 else f"{cores} cores"
-    return [f"the servers have {have} here: {', '.join(short)} measured with no more threads than that"]
+    return [f"the servers have {have} here, so {listed(short)} {'is' if len(short) == 1 else 'are'} measured with no more threads than that"]

@@ -1,5 +1,5 @@
 """Which CPUs the servers and the load generator get: disjoint sets, SMT siblings kept together, a server on one NUMA node
-where it fits, and no more than the control group's quota pays for."""
+where it fits, and no more than the cgroup's CPU quota allows."""
 
 from dataclasses import asdict, dataclass
 
@@ -11,8 +11,8 @@ ALL = "all"  # as many server threads as there are cores for the servers
 
 @dataclass(frozen=True)
 class Placement:
-    """CPU lists in the form of taskset; `shared` tells that client and server compete for the same CPU.  `quota` is the control
-    group's, and `throttled` tells that the CPUs in use are more than it pays for: the kernel stops whoever runs then."""
+    """CPU lists in the form of taskset; `shared`: client and server compete for the same CPU.  `quota` is the cgroup's, and
+    `throttled` means that more CPUs are in use than it allows: the kernel stops threads then."""
 
     server_cpus: str
     client_cpus: str
@@ -28,17 +28,17 @@ class Placement:
         return asdict(self)
 
     def cpus_of(self, cores):
-        """The CPUs of the first so many of the servers' cores; all of them with None."""
+        """The CPUs of that many of the servers' cores, the first ones; all of them with None."""
         return self.server_cpus if cores is None else format_cpu_list(sum(self.server_cores[:cores], ()))
 
     @property
     def warnings(self):
-        """What spoils figures by the way that things are placed: sentences."""
+        """How this placement distorts figures: sentences."""
         found = []
         if self.shared:
-            found.append("client and server share a CPU: figures will be poor")
+            found.append("client and server share a CPU, which distorts every figure")
         if self.throttled:
-            found.append(f"the control group pays for {self.quota:g} CPUs, and more are in use: the kernel will stop whoever runs")
+            found.append(f"the cgroup allows {self.quota:g} CPUs, and more are in use: the kernel will stop threads, which distorts every figure")
         if len(self.server_nodes) > 1:
             found.append(f"the servers span the NUMA nodes {', '.join(map(str, self.server_nodes))}")
         return found
@@ -52,7 +52,7 @@ def place(topology, server_threads=1, server_cpus="auto", client_cpus="auto"):
         raise Usage("placement: give both server_cpus and client_cpus, or neither")
     if server_cpus != "auto":
         return _explicit(topology, server_threads, server_cpus, client_cpus)
-    cores = _paid_for(topology)
+    cores = _allowed(topology)
     if len(cores) == 1:
         return _placement(topology, cores, cores, 1 if server_threads == ALL else server_threads, 1)
     most = max(1, len(cores) // (3 if server_threads == ALL else 2))
@@ -63,8 +63,8 @@ def place(topology, server_threads=1, server_cpus="auto", client_cpus="auto"):
                       for_servers if server_threads == ALL else server_threads, for_client)
 
 
-def _paid_for(topology):
-    """As many cores as the quota pays for, two at least where there are two: one each for client and server."""
+def _allowed(topology):
+    """As many cores as the quota allows, two at least if there are two: one each for client and server."""
     if topology.quota is None:
         return topology.cores
     kept, used = [], 0

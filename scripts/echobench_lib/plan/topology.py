@@ -1,4 +1,4 @@
-"""What the kernel says of this machine's CPUs: cores and their SMT siblings, NUMA nodes, and the control group's quota."""
+"""What the kernel shows of this machine's CPUs: cores and their SMT siblings, NUMA nodes, and the cgroup's CPU quota."""
 
 import os
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ ROOT = Path("/")
 @dataclass(frozen=True)
 class Topology:
     """`cores` are those that may be used here, each a sorted tuple of its hardware threads; `nodes` their NUMA nodes, in the same
-    order.  `quota`: CPUs' worth of time that the control group allows, None without a limit."""
+    order.  `quota`: CPUs that the cgroup allows, None without a limit."""
 
     cores: tuple
     nodes: tuple = ()
@@ -44,7 +44,7 @@ def _read_nodes(root):
 
 
 def read_quota(root=ROOT):
-    """The least that this process's control group and those above it allow (cgroup v2)."""
+    """The least that this process's cgroup and those above it allow (cgroup v2)."""
     try:
         lines = (root / "proc/self/cgroup").read_text().splitlines()
     except OSError:

@@ -12,13 +12,14 @@ from ..units import parse_time_ns
 
 SCHEMA_FILE = REPOSITORY / "scripts" / "experiments" / "experiment.schema.json"
 OTHER_RUNTIMES_FILE = REPOSITORY / "servers" / "other_runtimes" / "other_runtimes.json"
-NEED_S = 60  # a command that tells whether a server can run here has ended by then
+NEED_S = 60  # a command that checks whether a server can run here has ended by then
+HOLDS = {"one": "one client at a time", "threads": "one client per thread", "any": "any number of clients"}
 
 
 @dataclass(frozen=True)
 class Variant:
     """A server that an experiment names: one of our programs' `variant` with `options`, or any program's `command`.
-    A control burns `burn_ns` for each request more than the variant that it is the control of."""
+    A control burns `burn_ns` more for each request than the variant `control_of`."""
 
     name: str
     variant: str = ""
@@ -32,7 +33,7 @@ class Variant:
     holds: str = "any"
     threads: int | None = None     # instead of the placement's
     cores: int | None = None       # of the servers' cores; None: all
-    scaled_of: str | None = None   # the variant that this is with so many threads, on as many cores
+    scaled_of: str | None = None   # the variant that this is, with another number of threads, on as many cores
     control_of: str | None = None
     burn_ns: int = 0
 
@@ -49,16 +50,16 @@ class Variant:
         return replace(self, name=f"{self.name}+{burn}", control_of=self.name, burn_ns=parse_time_ns(burn))
 
     def refuses(self, load, connections, threads, ops=(), framing=None):
-        """Why the server cannot be given so many clients that ask for `ops`, in that framing where the load names one; empty where it
-        can.  Every model can serve crr."""
+        """Why the server is left out of a load with that many clients that ask for `ops`, in that framing if the load names one: a clause
+        without its subject; empty if it is not left out.  Every model can serve crr."""
         if any(asks in op for op in ops for asks in ("work", "sleep", "mix")) and self.framing not in (None, "frame"):
-            return f"speaks {self.framing}, in which nobody can ask for work or sleep"
+            return f"speaks only {self.framing}, in which work and sleep cannot be requested"
         if framing and self.framing not in (None, framing):
-            return f"speaks {self.framing}, and here {framing} is spoken"
+            return f"speaks only {self.framing}, and the load uses {framing}"
         if load == "saturation" and self.is_foreign:
             return "cannot burn added work"
         limit = {"one": 1, "threads": self.threads or threads, "any": math.inf}[self.holds]
-        return f"holds {self.holds}" if load != "crr" and connections > limit else ""
+        return f"serves {HOLDS[self.holds]}" if load != "crr" and connections > limit else ""
 
 
 def other_runtimes():
@@ -71,7 +72,7 @@ def other_runtimes():
 
 
 def resolve(name, entries, listed):
-    """The experiment's entries as objects: a plain name is one of `listed`, {name: what our programs say of it}, else of
+    """The experiment's entries as objects: a plain name is one of `listed`, {name: what our programs list of it}, else of
     the other runtimes."""
     known, resolved = other_runtimes(), []
     for entry in entries:
@@ -92,8 +93,8 @@ def _not_built(variant):
 
 
 def available(name, document, listed, cores):
-    """{name: Variant} of the document's resolved entries with each control behind its own, and {name: why it cannot be
-    measured here}.  The servers have so many cores, which limits how many threads one is scaled to."""
+    """{name: Variant} of the document's resolved entries with each control after its own, and {name: why it cannot be
+    measured here}.  `cores` is how many the servers have, which limits how many threads one is scaled to."""
     variants, unavailable = {}, {}
     for entry in document["variants"]:
         if reason := unmet(entry) if "command" in entry else listed[entry["variant"]]["unavailable_reason"]:
@@ -102,9 +103,9 @@ def available(name, document, listed, cores):
             variants |= {variant.name: variant for variant in _scaled(_variant(entry, listed), entry.get("threads"), cores)}
     for of in document["controls"]:
         if of not in variants and of not in unavailable:
-            raise Usage(f"experiment {name}: a control of '{of}': it is not among the variants")
+            raise Usage(f"experiment {name}: controls: '{of}' is not among the variants")
         if of in variants and variants[of].is_foreign:
-            raise Usage(f"experiment {name}: a control of '{of}': a server that is not ours cannot burn a known time")
+            raise Usage(f"experiment {name}: controls: '{of}' is not one of our servers, and cannot burn a known time")
     return {each.name: each for variant in variants.values() for each in
             (variant, *(variant.control(burn) for burn in document["burns"] if variant.name in document["controls"]))}, unavailable
 
@@ -136,12 +137,12 @@ def thread_counts(first, last):
 
 
 def unmet(entry):
-    """Why a foreign server cannot run here: the reason of the first of its needs that is not met; empty where all are."""
+    """Why a foreign server cannot run here: the reason of the first of its needs that is not met; empty if all are."""
     needs = entry.get("needs", [])
     for need in needs if isinstance(needs, list) else [needs]:
         if isinstance(need, str):
             if not (shutil.which(need) or (REPOSITORY / need).exists()):
-                return f"{need} is not here"
+                return f"{need} is not installed"
         elif not _succeeds(need["command"], entry.get("env", {})):
             return need["reason"]
     return ""

@@ -6,12 +6,12 @@ from .table import Table, unavailable_rows
 
 HEADING = "The price of blocking"
 TEXTBOOK = (
-    "what the textbook says: a loop that does slow work itself makes all its connections wait; offloaded, it goes on. A pool goes on "
-    "until as many slow requests are in it as it has threads. A thread for each connection goes on always.",
-    "sleep blocks whatever thread waits for it, and takes no CPU; a model that waits by a timer does not notice it. work takes CPU.")
-ONE_CPU = ("all threads of a server share one CPU here: while work is done, on whatever thread, the others get what the kernel's scheduler "
-           "leaves them. Offloading and threads divide that CPU more finely than a loop does; they add none. Only sleep tells models "
-           "apart as the textbook has it.")
+    "What to expect: an event loop that does slow work itself makes all its connections wait; with the work offloaded it goes on. A pool goes "
+    "on until it has as many slow requests as threads. A thread for each connection always goes on.",
+    "sleep blocks the thread that waits for it, and takes no CPU; a model that waits by a timer is not affected. work takes CPU.")
+ONE_CPU = ("All threads of a server share one CPU here: while one of them works, the others get what the kernel's scheduler "
+           "leaves them. Offloading and threads divide that CPU more finely than an event loop does; they add none. Only sleep shows "
+           "the differences that are to be expected.")
 
 
 def table(groups):
@@ -48,7 +48,7 @@ def _pair(row):
 
 
 def notes(groups, server_cpus):
-    """What the reader must know of such tables, where there are any."""
+    """What the reader must know of such tables, if there are any."""
     if not any(group.workload.background for group in groups):
         return []
     return [*TEXTBOOK, *([ONE_CPU] if server_cpus == 1 else [])]

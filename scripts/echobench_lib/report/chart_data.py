@@ -14,9 +14,9 @@ from . import blocking
 from .columns import throughput_text
 
 MAIN_RATE = "50%"  # whose costs are the headline
-NINES_STEP, HALF = 0.2, 0.3    # of the axis of percentiles: 1 is 90 %, 2 is 99 %; the median is told, too
+NINES_STEP, HALF = 0.2, 0.3    # of the axis of percentiles: 1 is 90 %, 2 is 99 %; the median is shown, too
 LEAST_FOR_TURN, LEAST_DIP, MOST_FALL = 4, 0.25, 0.1  # rates; how far, of 1, a curve must lie below its chord, and may fall before it rises
-LEAST_WAKEUPS = 0.01          # a request: who sleeps less polls, and what one wake-up answers says nothing
+LEAST_WAKEUPS = 0.01          # a request: a server that sleeps less is polling, and requests per wake-up mean nothing
 IDLE = ("idle",)
 
 
@@ -47,7 +47,7 @@ def _over(group, groups):
 
 
 def _points(groups, loads=tuple(LOADS)):
-    """Of every row that is no control: a control is the same server made slower."""
+    """Of every row that is not a control, which is the same server made slower."""
     for order, group in enumerate(groups):
         for row in group.rows if group.workload.load in loads else ():
             if row.control_of is None:
@@ -56,8 +56,8 @@ def _points(groups, loads=tuple(LOADS)):
 
 
 def _details(group, groups):
-    """What tells this workload from others of the same load and connections: payload and framing, where they vary; what is
-    asked for, and how, where that is not the plainest."""
+    """What distinguishes this workload from others of the same load and connections: payload and framing, if they vary; operation and
+    pattern, if they are not the plainest."""
     workload = group.workload
     kinds = {(other.workload.payload_bytes, other.workload.framing) for other in groups
              if (other.workload.load, other.workload.connections) == (workload.load, workload.connections)}
@@ -85,10 +85,10 @@ def _model_data(groups):
     for group, row, point in _points(groups, ("equal-load",)):
         if group.workload.rate == MAIN_RATE and row.cost_ns is not None:
             cost = row.cost_interval.scaled(1e-3)
-            told = f"  ({row.rank})" if row.rank else _why_hatched(row, group)
+            note = f"  ({row.rank})" if row.rank else _why_hatched(row, group)
             data.append({**point, "panel": _over(group, groups), "place": group.rows.index(row), "us": row.cost_ns / 1000, "low": cost.low, "high": cost.high,
                          "end": max(cost.high or 0, row.cost_ns / 1000), "doubt": group.unranked(COST), "rank": row.rank,
-                         "text": f"{row.cost_ns / 1000:.1f} µs{told}"})
+                         "text": f"{row.cost_ns / 1000:.1f} µs{note}"})
     return data
 
 
@@ -110,7 +110,7 @@ def _split_data(groups):
 
 
 def _several_rates(groups, loads, least=3):
-    """Groups of servers that were measured at so many rates at least."""
+    """Groups of servers that were measured at `least` rates or more."""
     rates = {}
     for group in groups:
         if group.workload.load in loads and group.rate_per_s:
@@ -136,7 +136,7 @@ def _load_data(groups):
 def turning_point(points):
     """Which of the (x, y) points is where a curve turns up that rises ever faster: the one furthest below its chord, both axes scaled
     to 1 (Satopaa and others, "Finding a Kneedle in a Haystack", 2011, section III).  None where the curve does not turn, falls first, or
-    has too few points to tell."""
+    has too few points."""
     order = sorted(range(len(points)), key=lambda index: points[index][0])
     (x0, y0), (x1, y1) = points[order[0]], points[order[-1]]
     if len(points) < LEAST_FOR_TURN or x1 == x0 or y1 <= y0:
@@ -156,7 +156,7 @@ def _curve_data(groups):
         cost = row.cost_interval.scaled(1e-3)
         user_us = row.cost_ns * row.user_share / 1000 if row.user_share is not None else None
         figures = {"CPU per request, µs": (cost.estimate, cost.low, cost.high),
-                   "of it user, µs": (user_us,), "of it system, µs": (row.cost_ns / 1000 - user_us if user_us is not None else None,),
+                   "of which user, µs": (user_us,), "of which system, µs": (row.cost_ns / 1000 - user_us if user_us is not None else None,),
                    "wake-ups per request": (row.wakeups,), "requests per wake-up": (1 / row.wakeups if (row.wakeups or 0) >= LEAST_WAKEUPS else None,)}
         for order, (figure, (value, *bounds)) in enumerate(figures.items()):
             low, high = bounds or (None, None)
@@ -168,7 +168,7 @@ def _curve_data(groups):
 
 
 def _recovery_data(groups):
-    """Where several burns, or several variants, have controls: otherwise the tables say it."""
+    """If there are several controls; one is in the tables."""
     controls = {recovery.control for group in groups for recovery in group.recoveries.get(COST, [])}
     if len(controls) < 2:
         return []
@@ -274,7 +274,7 @@ def _scaling_data(groups):
 
 
 def _memory_data(groups):
-    """Where each server was alone the socket buffers, too: the kernel tells them of the whole system only."""
+    """If each server was alone, the socket buffers, too: the kernel shows them for the whole system only."""
     data = []
     for group, row, point in _points(groups, ("closed-loop", *IDLE)):
         if row.memory_bytes is None or row.user_memory_bytes is None:

@@ -29,7 +29,7 @@ _OTHERS = ("#00838f", "#c62828", "#5d7a00", "#37618e", "#8e24aa", "#00695c")
 
 
 def colours(variants):
-    """{variant: colour}; NAME@THREADS has the colour of NAME; those that are not ours take further colours in turn."""
+    """{variant: colour}; NAME@THREADS has the colour of NAME; other servers take further colours in turn."""
     chosen, others = {}, 0
     for variant in variants:
         of = variant.split("@")[0]
@@ -42,7 +42,7 @@ def colours(variants):
 
 
 def family_of(variant):
-    """Of models of one kind, by which a reader may want them apart; what is not ours is of other runtimes."""
+    """Which kind of model it is, for the page's filters; servers that are not ours are of other runtimes."""
     model = variant.split("@")[0].split("+")[0]
     return next((family for family, members in FAMILIES.items() if model in members or any(model.startswith(f"{member}-") for member in members)),
                 "other runtimes")
@@ -56,7 +56,7 @@ def build(groups):
 
 
 def origin(commit, cpu, time, *more):
-    """`commit 0123456789ab, AMD EPYC, 2026-11-28`: what is known of where a result is from."""
+    """`commit 0123456789ab, AMD EPYC, 2026-11-28`: where a result comes from, as far as it is known."""
     return ", ".join(filter(None, (*more, commit and f"commit {commit[:12]}", cpu, time and time[:10])))
 
 
@@ -88,7 +88,7 @@ def _place(variant):
 
 
 def complete(name, values):
-    """The spec NAME with its data and the style that all charts share.  The panels beside one another share the width that it names."""
+    """The spec NAME with its data and the style that all charts share.  The panels next to each other share the width that it names."""
     spec = json.loads((FOLDER / "specs" / f"{name}.vl.json").read_text())
     facet = spec.get("facet", {})
     field = facet.get("column", facet).get("field")
@@ -119,7 +119,7 @@ def install():
 
 
 def draw(charts, folder):
-    """Writes FOLDER/NAME.svg for every chart and returns {name: svg text}.  A chart that has an `origin` says it."""
+    """Writes FOLDER/NAME.svg for every chart and returns {name: svg text}.  A chart that has an `origin` shows it."""
     folder.mkdir(parents=True, exist_ok=True)
     done = subprocess.run(["node", str(FOLDER / "render.mjs"), str(folder.resolve())], input=json.dumps(charts),
                           capture_output=True, text=True, cwd=FOLDER)

@@ -57,16 +57,16 @@ def percent(value):
 
 
 def verdict_text(row):
-    """The worst of the restarts, and in how many of them, where not in all."""
+    """The worst of the restarts, and in how many of them, if not in all."""
     return verdict_of_all([row])
 
 
 def verdict_of_all(rows):
     """The same over several rows of one variant."""
     cells = [cell for row in rows for cell in row.cells]
-    spoilt = sum(verdict_of(cell) != "valid" for cell in cells)
+    not_valid = sum(verdict_of(cell) != "valid" for cell in cells)
     worst = min((row.verdict for row in rows), key=PRECEDENCE.index)
-    return worst + (f" ({spoilt} of {len(cells)})" if 0 < spoilt < len(cells) else "")
+    return worst + (f" ({not_valid} of {len(cells)})" if 0 < not_valid < len(cells) else "")
 
 
 def plus_minus_percent(interval):

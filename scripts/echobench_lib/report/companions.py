@@ -1,4 +1,4 @@
-"""What stands beside a result in its folder, and belongs into its report: what a request costs in counts, what the primitives cost,
+"""What is in the folder of a result, and belongs into its report: what a request costs in counts, what the primitives cost,
 what the gate sees.  Each is a result of a verb of its own."""
 
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class Companion:
 
 
 def load(file):
-    """{name: document} of those that lie beside a result file, or that the report holds which it is."""
+    """{name: document} of those that lie next to a result file; of those that it holds, if it is a report."""
     if file.suffix == ".html":
         text = file.read_text()
         return {name: each.load(file) for name, each in ALL.items() if f'id="result-{name}"' in text}
@@ -87,11 +87,11 @@ ALL = {
     "micro": Companion(
         file_name=micro.FILE_NAME, load=micro.load, verb="echobench micro", heading="Primitives", chart="primitives", draw=_primitives,
         lean=micro.lean,
-        text="What the primitives under the models cost, by the cheapest thing that does the same work, in their fastest rounds; of what "
+        text="What the primitives under the models cost, divided by what costs least and does the same work, in their fastest rounds; of what "
              "wakes the other CPU, the median.",
         about=micro.about),
     "power": Companion(
-        file_name=power.FILE_NAME, load=power.load, verb="echobench power", heading="What the gate sees", chart="power", draw=power.chart,
+        file_name=power.FILE_NAME, load=power.load, verb="echobench power", heading="What the gate finds", chart="power", draw=power.chart,
         text="Servers that cost the same, and servers that burn a known share more, judged again and again by the gate, and by two rules "
              "in common use.",
         about=power.about)}

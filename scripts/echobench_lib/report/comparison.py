@@ -14,7 +14,7 @@ def show(comparison, console):
                                     ("A: µs, req/s", "right"), ("B: µs, req/s", "right")))
         for line in comparison.lines:
             if line.workload == workload:
-                table.add_row(line.variant, *(change_text(figure, line.changes[figure]) if figure in line.changes else
+                table.add_row(line.variant, *(change_text(line.changes[figure]) if figure in line.changes else
                                               line.unjudged.get(figure, ABSENT) for figure in _figures(workload)),
                               *map(_absolute, line.rows))
         table.add_row(comparison.reference, *("reference" for _ in _figures(workload)), *map(_absolute, comparison.references[workload]))
@@ -27,12 +27,12 @@ def show(comparison, console):
     if comparison.lines:
         name = comparison.reference
         console.print(f"changes are of ratios to {name}: a change of {name} itself, or of code that all variants share, "
-                      f"does not show in them; the rows of {name} are absolute, and judged by nothing",
+                      f"does not show in them; the rows of {name} are absolute figures, which are not judged",
                       highlight=False, soft_wrap=True)
 
 
 def _figures(workload):
-    """In the order of a table: throughput stands there even where it is judged by nothing."""
+    """In the order of a table: throughput has its column even where it is not judged."""
     return (COST, TIME, *(figure for figure in figures_of(workload) if figure == LATENCY))
 
 

@@ -1,9 +1,9 @@
-"""A result in the form that other tools track over time, of what can be believed in it: rows that are valid, costs whose control
+"""A result in the form that other tools track over time, only its valid figures: rows that are valid, costs whose control
 passed; counts, which are exact.
 
     bmf     Bencher Metric Format: {benchmark: {measure: {value, lower_value, upper_value}}}
     github  github-action-benchmark's customSmallerIsBetter: [{name, unit, value, range}]
-    otava   a row of a CSV file that Apache Otava reads, and beside it the configuration that tells it how
+    otava   a row of a CSV file that Apache Otava reads, and next to it Otava's configuration
 """
 
 import csv
@@ -44,7 +44,7 @@ def export(options, console):
         document = result.load(path)
         figures = of_result(document, result.reference_of(document))
     if not figures:
-        raise Usage(f"{path}: it has no figure that can be believed")
+        raise Usage(f"{path}: it has no valid figure to export")
     if options.form == "otava":
         if not options.append:
             raise Usage("--as otava adds a row to a file: name it by --append FILE.csv")
@@ -112,10 +112,10 @@ def append_row(file, document, figures):
     """Adds a row, and columns for figures that the file has not had before; what a row lacks is NOT_THERE in it.  Returns the columns."""
     rows = list(csv.DictReader(io.StringIO(file.read_text()))) if file.exists() else []
     if rows and not {WHEN, COMMIT} <= rows[0].keys():
-        raise Usage(f"{file}: it has no columns {WHEN} and {COMMIT}: not a history")
+        raise Usage(f"{file}: it has no columns {WHEN} and {COMMIT}, so it is not a history")
     host = document["host"].get("cpu", NOT_THERE)
     if others := {row.get(HOST, NOT_THERE) for row in rows} - {host, NOT_THERE}:
-        raise Usage(f"{file}: its rows are of {' and '.join(sorted(others))}, and this result of {host}: name another file, absolute figures are of a host")
+        raise Usage(f"{file}: its rows are of {' and '.join(sorted(others))}, and this result is of {host}; name another file, because absolute figures depend on the host")
     rows.append({WHEN: (document.get("finished_at") or document.get("started_at") or documents.now())[:19] + "+00:00",
                  COMMIT: commit_of(document), HOST: host, **{f"{each.benchmark} {each.measure}": f"{each.value:.6g}" for each in figures}})
     columns = dict.fromkeys([WHEN, COMMIT, HOST, *(name for row in rows for name in row)])
@@ -129,7 +129,7 @@ def append_row(file, document, figures):
 
 
 def configure(file, columns):
-    """Writes Otava's configuration for a history beside it (JSON, which is YAML), and returns its path."""
+    """Writes Otava's configuration for a history next to it (JSON, which is YAML), and returns its path."""
     metrics = {name: {"column": name, "direction": 1 if name.endswith(" throughput") else -1} for name in columns if name not in (WHEN, COMMIT, HOST)}
     path = file.with_suffix(".otava.yaml")
     documents.write({"tests": {file.stem: {"type": "csv", "file": str(file), "time_column": WHEN, "attributes": [COMMIT, HOST], "metrics": metrics}}}, path)

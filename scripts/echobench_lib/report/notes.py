@@ -13,45 +13,45 @@ def notes(groups, document):
     reference = groups[0].reference if groups else None
     lines = []
     if any(row.cost_ratio for row in rows):
-        lines.append(f"ratio: server CPU per request against {reference}, paired slice by slice within a run; "
+        lines.append(f"ratio: server CPU per request divided by that of {reference}, paired slice by slice within a run; "
                      "absolute figures are medians over restarts, without interval.")
     if any(group.recoveries for group in groups):
         lines.append("recovery: how much of a known slow-down a figure shows; the control NAME+TIME burns that time for each request. A figure is "
                      "ranked only if its control passed. biased: the interval lies outside 80 to 125 %. inconclusive: it is wider than ± 40 %.")
     if any(row.rank for row in rows):
-        lines.append("rank: 1 and how many cost less beyond doubt, of each pair by the 95 % interval of its difference over restarts; those "
-                     "that cannot be told apart share one.")
+        lines.append("rank: 1 plus the number of variants that are shown to cost less, by the 95 % interval of each pair's difference over restarts; "
+                     "variants that cannot be distinguished share a rank.")
     units = {(row.cost_ratio.unit, row.cost_ratio.units) for row in rows if row.cost_ratio}
     if any(row.cost_ratio and over_rounds(row.cost_ratio) for row in rows):
-        lines.append("*: one restart only: the interval is over the rounds within it and does not cover how restarts "
+        lines.append("*: one restart only; the interval is over the rounds within it and does not cover how restarts "
                      "scatter.")
     if few := sorted({count for unit, count in units if unit == "restart" and count < 5}):
-        lines.append(f"intervals are over restarts; some have only {', '.join(map(str, few))}, hence their width.")
+        lines.append(f"intervals are over restarts; some have only {', '.join(map(str, few))} of them, which makes them wide.")
     if "saturation" in loads:
         added = sorted({group.workload.added_work_ns for group in groups if group.workload.added_work_ns})
         lines.append(f"saturation: every server burns {' or '.join(format_time_ns(ns) for ns in added)} for each request, so "
                      "that it is the bottleneck; what it really burnt is subtracted.")
     if "closed-loop" in loads:
-        lines.append("CPU µs/req (closed loop): a server that outruns its client pays for waking up, so that this is biased; stored, "
-                     "shown, and never ranked.")
+        lines.append("CPU µs/req (closed loop): biased, because a server that is faster than its client pays for waking up; it is "
+                     "never ranked.")
     if loads & {"equal-load", "saturation", "ping-pong", "open-loop"}:
-        lines.append("there the client polls and never sleeps; client busy is the time it spent in work.")
+        lines.append("equal load, saturation, ping-pong, open loop: the client polls and never sleeps; client busy is the part of the time in which it worked.")
     if any(row.is_bound for group in groups if group.workload.load in ("closed-loop", "crr") for row in group.rows):
-        lines.append("≥: the client was the bottleneck; the server could do at least this. Not for ranking.")
+        lines.append("≥: the client was the bottleneck, so the server could do at least this; it is not ranked.")
     if any(row.latency_ns for row in rows):
         how = {"merged": "of all restarts merged", "median": "medians over restarts"}
         kinds = " / ".join(sorted({how[row.latency_from] for row in rows if row.latency_ns}))
-        lines.append(f"p50 to p99.9 ({kinds}): response time from the intended send at equal load, else service time; "
+        lines.append(f"p50 to p99.9 ({kinds}): response time from the intended send at equal load and in the open loop, else service time; "
                      "absent with fewer than 100 samples beyond.")
     if any(row.memory_bytes is not None for row in rows):
-        lines.append("mem/conn: growth of memory and page tables and 16 KiB of kernel stack per thread, by the "
-                     "connections; socket buffers are not in it. Not told below 100 connections nor for crr.")
+        lines.append("mem/conn: growth of memory and page tables and 16 KiB of kernel stack per thread, divided by the "
+                     "connections; without socket buffers. Not reported with fewer than 100 connections, nor for connect, request, close.")
     lines += blocking.notes(groups, len(parse_cpu_list(document["placement"]["server_cpus"])) if "placement" in document else 0)
     lines += scaling.notes(groups)
-    lines += [f"not available here: {name}: {reason}" for name, reason in document.get("unavailable", {}).items()]
+    lines += [f"{name} cannot run here: {reason}" for name, reason in document.get("unavailable", {}).items()]
     if "idle" in loads:
         lines.append("idle: all connections stay open and one in a hundred is driven, one server at a time; kernel memory: stacks, page tables "
                      "and socket buffers; connect: until the connection was accepted.")
-    lines += [f"left out: {text}" for text in document.get("unserved", [])]
+    lines += document.get("unserved", [])
     lines += dict.fromkeys(run["warning"] for run in document.get("runs", []) if "warning" in run)
     return lines

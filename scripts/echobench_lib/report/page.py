@@ -16,28 +16,28 @@ from .columns import ABSENT, CLOSED_LOOP_COST, COST_COLUMN, INTERVAL, RATIO, VER
 from .notes import notes
 
 VERDICTS = {
-    "valid": "Nothing speaks against the figures of this row.",
-    "unsaturated": "The server was not the bottleneck beyond doubt (busy for 95 % of the time, the client for less than 90 %): the "
+    "valid": "No check found anything wrong with this row.",
+    "unsaturated": "The server was not clearly the bottleneck (busy for 95 % of the time, and the client for less than 90 %), so the "
                    "cell has no cost at saturation.",
     "client-bound": "The load generator was the bottleneck (closed loop: it was busy while the server was not; "
                     "open loop: sends fell behind schedule). Throughput is a lower bound, printed with ≥, and is not "
-                    "ranked. A cost at equal load is not told: the load was not equal.",
+                    "ranked. There is no cost at equal load, because the load was not equal.",
     "starved": "Some connection got no reply, or replies were spread unevenly (Jain index below 0.9): the mean hides "
                "that some clients were not served.",
-    "errors": "Connections failed, timed out or were cut; figures describe only what was answered.",
-    "wrong-replies": "A reply was not byte for byte what was sent. A wrong answer yields no figure.",
+    "errors": "Connections failed, timed out or were closed; the figures describe only what was answered.",
+    "wrong-replies": "A reply was not byte for byte what was sent. A row with a wrong answer has no figures.",
 }
 MEANINGS = {
-    "equal-load": "The headline. The same arrivals for every server, at a rate that all carry.",
+    "equal-load": "The headline: the same arrivals for every server, at a rate that all can serve.",
     "saturation": "Every server burns the same added work, so that it is the bottleneck; what it really burnt is subtracted.",
     "ping-pong": "One request at a time: nothing is saturated, and every request wakes the server.",
     "open-loop": "Slices of a second and more, so that queues can build.",
-    "closed-loop": "Sends when it was answered. For throughput where the server was the bottleneck, and for memory. Its CPU per request is biased: it "
+    "closed-loop": "Each connection sends when it was answered. For throughput if the server was the bottleneck, and for memory. Its CPU per request is biased: it "
               "follows the client's speed.",
     "stream": "Connections that are kept full; megabytes (10^6) each way, headers included.",
-    "blocking": "The same requests, one server at a time, with and without a second load on the same server that asks for what takes long.",
+    "blocking": "The same requests, one server at a time, with and without a background load on the same server that asks for what takes long.",
     "idle": "What a connection costs that only stays open: memory of the server and of the kernel, threads, and the time until it is accepted.",
-    "crr": "A connection for each request: even a model that holds one client can be compared.",
+    "crr": "A connection for each request: even a model that serves one client at a time can be compared.",
 }
 _WITHOUT_SCRIPT = "<p>drawn by the page's script</p>"
 _SCRIPT = Path(__file__).parent / "templates" / "page.js"

@@ -26,13 +26,13 @@ def _texts(step):
 
 
 def notes(groups):
-    """What the reader must know of such tables, where there are any."""
+    """What the reader must know of such tables, if there are any."""
     rows = [row for group in groups for row in group.rows if "scaled" in row.cells[0]]
     if not rows:
         return []
-    lines = ["NAME@THREADS: so many threads on as many cores, all steps in one run; speed-up: throughput by that of the first step.",
-             "loops' shares: of the least and the busiest loop, of requests where the server tells, else of connections: the kernel "
-             "deals them out by chance (SO_REUSEPORT)."]
+    lines = ["NAME@THREADS: that many threads on as many cores, all steps in one run; speed-up: throughput divided by that of the first step.",
+             "loops' shares: of the least busy and the busiest event loop, of requests if the server reports them, else of connections; the kernel "
+             "distributes connections by a hash (SO_REUSEPORT)."]
     if max(row.cells[0]["scaled"]["threads"] for row in rows) == 1:
-        lines.append("the servers have one core here: there is nothing to scale to; a machine with more shows it.")
+        lines.append("the servers have one core here, so there is nothing to scale to; use a machine with more cores.")
     return lines

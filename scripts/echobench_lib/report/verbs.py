@@ -9,11 +9,11 @@ from . import companions, comparison, page, terminal
 def report(options, console):
     file = documents.locate(options.result, result.FILE_NAME)
     if options.lean and file.suffix == ".html" and not options.out:
-        raise Usage("--lean would coarsen the histograms of the only copy of the result: give another folder by --out")
+        raise Usage("--lean would coarsen the histograms of the only copy of the result; give another folder by --out")
     document = result.lean(result.load(file)) if options.lean else result.load(file)
     reference = result.reference_of(document, options.reference)
     if reference is None:
-        raise Usage(f"{file}: it has no cells: nothing was measured")
+        raise Usage(f"{file}: it has no cells, because nothing was measured")
     groups = terminal.show(document, reference, console)
     if not options.no_page:
         folder = options.out or documents.folder_of_report(file, result.FILE_NAME)
@@ -32,7 +32,7 @@ def compare_two(options, console):
     changes = compare.compare(first, second)
     comparison.show(changes, console)
     if not changes.lines:
-        console.print("not comparable: nothing in common but the reference", soft_wrap=True)
+        console.print("not comparable: the results have nothing in common but the reference", soft_wrap=True)
         return 2
     if options.fail_over is None:
         return 0
@@ -48,7 +48,7 @@ def compare_two(options, console):
         console.print("an interval needs several restarts in both files")
     for what, texts in (("missing", changes.missing), ("not comparable", changes.skipped)):
         if texts:
-            console.print(f"undecided: cells that are {what}: {len(texts)}, named above")
+            console.print(f"undecided: {len(texts)} cells are {what}; they are named above")
     if regressions:
         return 1
     if undecided or changes.missing or changes.skipped:

@@ -1,4 +1,4 @@
-"""Whether a report says what its result says: the result that the page holds is reported anew, and the two are compared, down to
+"""Whether the figures of a report follow from its result: the result that the page holds is reported again, and the two are compared, down to
 the last digit of every table and the last point of every chart."""
 
 import html
@@ -12,7 +12,7 @@ from ..analyse.summary import summarise
 from ..documents import PAGE
 from . import charts, companions, page
 
-SHOWN = 5  # differences that are told
+SHOWN = 5  # differences that are printed
 
 
 def verify(options, console):
@@ -32,13 +32,13 @@ def verify(options, console):
     computed = page.render(document, groups, drawn, specs, charts.libraries(), attached, held)
     differences = list(_differences(computed, text))
     for number, computed, found in differences[:SHOWN]:
-        console.print(f"{file}:{number}: {_around(found, computed)}, by its result {_around(computed, found)}", soft_wrap=True, markup=False)
+        console.print(f"{file}:{number}: the page has {_around(found, computed)}, its result gives {_around(computed, found)}", soft_wrap=True, markup=False)
     if len(differences) > SHOWN:
         console.print(f"and {len(differences) - SHOWN} lines more")
     for name in separate:
-        console.print(f"{name}: not the chart of its result", soft_wrap=True, markup=False)
+        console.print(f"{name}: this chart does not follow from the result", soft_wrap=True, markup=False)
     if differences or separate:
-        console.print(f"{file} does not say what its result says (a report of another version of echobench may differ in its words: "
+        console.print(f"{file}: not every figure follows from its result (a report of another version of echobench may differ in its words: "
                       f"this one was measured by {document['tool'].get('commit', 'an unknown commit')})", style="red", soft_wrap=True)
         return 1
     rows = sum(len(group.rows) for group in groups)
@@ -49,12 +49,12 @@ def verify(options, console):
 def _reference(file, text):
     match = re.search(r'id="result" data-reference="([^"]*)"', text)
     if not match:
-        raise Usage(f"{file}: it does not tell what its ratios are to")
+        raise Usage(f"{file}: it does not name the variant that its ratios refer to")
     return html.unescape(match[1])
 
 
 def _differing_files(folder, drawn):
-    """SVG files beside the page that are not those charts; absent ones say nothing wrong."""
+    """SVG files next to the page that are not those charts; absent ones are no error."""
     return [file for file in sorted(folder.glob("*.svg")) if drawn.get(file.stem) != file.read_text()]
 
 

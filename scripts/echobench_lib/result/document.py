@@ -58,7 +58,7 @@ def _lean_cell(cell):
 
 
 def _complete(cell, config):
-    """A cell straight from echo-load tells its workload in the file's config only."""
+    """A cell straight from echo-load has its workload in the file's config only."""
     rate = config.get("rate_per_s")
     cell.setdefault("restart", 0)
     cell.setdefault("block", "")

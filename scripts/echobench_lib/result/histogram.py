@@ -2,7 +2,7 @@
 
 Compressed form: cookie, length, then zlib of: cookie, payload length, normalising offset, significant digits,
 lowest and highest value (64 bit), ratio (double), and the counts as zig-zag LEB128 numbers (the ninth byte whole),
-a negative number standing for so many empty buckets.  All numbers are big-endian.
+a negative number standing for that many empty buckets.  All numbers are big-endian.
 """
 
 import base64
@@ -15,7 +15,7 @@ import numpy
 COMPRESSED_V2 = 0x1C849304  # the low byte may carry a word size in its high nibble
 V2 = 0x1C849303
 MOST_DIGITS = 5  # the format's limit
-LEAST_BEYOND = 100  # samples; with fewer beyond it, a percentile is not told
+LEAST_BEYOND = 100  # samples; with fewer beyond it, a percentile is not reported
 
 
 class Histogram:
@@ -38,7 +38,7 @@ class Histogram:
         return int(self.values[numpy.searchsorted(numpy.cumsum(self.counts), rank)])
 
     def most_percent(self):
-        """The highest percentile that may be told."""
+        """The highest percentile that may be reported."""
         return max(0.0, 100 * (1 - LEAST_BEYOND / self.total)) if self.total else 0.0
 
 
@@ -85,7 +85,7 @@ def merge(histograms):
 
 
 def coarser(text, digits):
-    """The same samples to so many significant digits, as text."""
+    """The same samples to `digits` significant digits, as text."""
     histogram = decode(text)
     indices, where = numpy.unique(_indices(histogram.values, digits), return_inverse=True)
     counts = numpy.bincount(where, weights=histogram.counts, minlength=len(indices)).astype(numpy.int64)

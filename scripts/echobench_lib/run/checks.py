@@ -1,4 +1,4 @@
-"""What servers say of themselves, set against what was measured of them."""
+"""What servers report of themselves, compared with what was measured of them."""
 
 
 def deaths(servers):
@@ -16,7 +16,7 @@ def other_builds(tool, servers):
             if keys := [key for key in ("commit", "dirty", "compiler", "flags") if differs(build, key)]:
                 what = ", ".join(f"{key} {build.get(key)} against {tool.get(key)}" for key in keys)
                 found.setdefault(what, []).append(server.variant.name)
-    return [f"{', '.join(names)}: not of the load generator's build: {what}" for what, names in found.items()]
+    return [f"{', '.join(names)}: not built like the load generator: {what}" for what, names in found.items()]
 
 
 def check_totals(cell, server):

@@ -29,7 +29,7 @@ def program(folder, name, build=None):
 
 
 def list_variants():
-    """What our server programs say of every variant in this build, {"name", "summary", "holds", "unavailable_reason"}, and
+    """What our server programs list of every variant in this build, {"name", "summary", "holds", "unavailable_reason"}, and
     which "program" has it.  echo-server-uring is not built everywhere."""
     found = []
     for name in SERVERS:
@@ -47,7 +47,7 @@ def _listed(path):
 
 
 def answer(command):
-    """What a program prints that tells of itself and ends at once."""
+    """What a program prints that describes itself and ends at once."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=START_S)
     except subprocess.TimeoutExpired:
@@ -91,7 +91,7 @@ def last_line(text):
 
 
 def require_descriptors(connections):
-    """Raises Usage when this process could not hold so many connections (children inherit the hard limit)."""
+    """Raises Usage when this process could not hold that many connections (children inherit the hard limit)."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     if hard != resource.RLIM_INFINITY and connections + 200 > hard:
         raise Usage(f"{connections:,} connections need more than the {hard:,} descriptors that a process may have here; "

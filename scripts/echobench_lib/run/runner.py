@@ -18,12 +18,12 @@ from .programs import last_line, program, read_json, require_descriptors, run_to
 from .servers import Server, Unavailable
 
 CONNECTS_PER_S = 15_000    # guess until a run was timed: connections set up per second
-START_AND_STOP_S = 0.3     # likewise: starting and stopping one block's programs
+START_AND_STOP_S = 0.3     # guess until a run was timed: starting and stopping one block's programs
 MEASURED = (0, 4)          # exit statuses of echo-load that come with cells
 SILENT = 1                 # ... that may: a target gave not one verified reply, or nothing could be run
-WRONG = 4                  # ... that tells of wrong replies
+WRONG = 4                  # ... that means wrong replies
 SOUND = ("valid", "client-bound")  # verdicts of cells whose throughput says what a server can do
-LEAST_LIMIT_S = 120        # after which echo-load is ended, beside three times its duration
+LEAST_LIMIT_S = 120        # after which echo-load is ended, plus three times its duration
 
 
 class Runner:
@@ -52,7 +52,7 @@ class Runner:
 
     @property
     def remarks(self):
-        """Runs that have their cells, but of which something must be said."""
+        """Runs that have their cells, but have a remark."""
         return [run for run in self.document["runs"] if "remark" in run]
 
     @property
@@ -82,7 +82,7 @@ class Runner:
 
     def _measure(self, restart, block):
         if all(self._is_unavailable(name) for name in block.variants):
-            return  # which is told beside the tables
+            return  # the tables show it
         begun = time.monotonic()
         run = {"block": block.name, "restart": restart, "argv": [], "exit_status": 1, "started_at": now()}
         try:
@@ -131,7 +131,7 @@ class Runner:
             document = read_json(file, "echo-load")
         validate(document, "the output of echo-load")
         if document.get("interrupted"):
-            raise Failure("echo-load was interrupted: what it had until then is not a whole run")
+            raise Failure("echo-load was interrupted, so the run is incomplete")
         remarks = lacking
         if silent:  # the other targets were measured: one dead server must not discard them
             remarks.append(last_line(said) or "a target gave not one verified reply")
@@ -151,8 +151,8 @@ class Runner:
 
     def _start(self, block, stack):
         """The block's servers that could be started, and a sentence for each that could not: it must not take the
-        others' figures with it.  Without the reference there is nothing to compare with.  One that says itself that it
-        cannot run here is not asked again."""
+        others' figures with it.  Without the reference there is nothing to compare with.  One that reports that it
+        cannot run here is not started again."""
         servers, lacking = [], []
         for name in block.variants:
             variant = self._experiment.variants[name]
@@ -239,8 +239,8 @@ class Runner:
         if key not in self._chosen_rates:
             lowest = self._capacities.get(block.setting)
             if not lowest:
-                raise Failure(f"{block.name}: no rate: it is a share of the lowest capacity in closed loop over "
-                              f"{block.connections:,} connections, and nothing was measured there")
+                raise Failure(f"{block.name}: the rate is unknown: it is a percentage of the lowest capacity in a closed loop with "
+                              f"{block.connections:,} connections, and that was not measured")
             self._chosen_rates[key] = max(1, int(float(f"{lowest * block.share:.2g}")))
         return self._chosen_rates[key]
 

@@ -21,7 +21,7 @@ UNAVAILABLE = 77  # the exit status of a server that cannot run here
 
 
 class Unavailable(Failure):
-    """A server says itself that it cannot run here."""
+    """A server reports that it cannot run here."""
 
 
 class Server:
@@ -104,13 +104,13 @@ class Server:
             if event["event"] == "listening":
                 self.listening = event
                 return event["addresses"][0]
-        raise self._failure("its first line on stdout is no listening line")
+        raise self._failure("its first line on stdout is not a listening line")
 
     def _first_bytes(self):
         return os.pread(self._stdout.fileno(), LAST_BYTES, 0)
 
     def _answering_address(self):
-        """Any other server says nothing: it listens when it accepts a connection."""
+        """Any other server reports nothing: it listens when it accepts a connection."""
         def accepts():
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self._port), timeout=1):
                 return True
@@ -138,7 +138,7 @@ class Server:
 
     def _failure(self, what):
         if self._process.poll() == UNAVAILABLE:
-            return Unavailable(last_line(_tail(self._stderr)) or "it does not say why")
+            return Unavailable(last_line(_tail(self._stderr)) or "it gave no reason")
         return Failure(f"{self.variant.name}: {' '.join(self.command)}: {self.end() or what + self._said()}")
 
 

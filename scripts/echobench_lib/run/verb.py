@@ -31,9 +31,9 @@ def run(options, console):
     for warning in placement.warnings:
         print(f"echobench: warning: {warning}", file=sys.stderr)
     if "budget" in document and measuring.estimate_s(pairs) > parse_time_ns(document["budget"]) / NS_PER_S:
-        console.print(f"that is more than the {document['budget']} that the experiment is meant to take")
+        console.print(f"that is more than the experiment's budget of {document['budget']}")
     for variant, reason in expanded.unavailable.items():
-        console.print(f"not available here: {variant}: {reason}")
+        console.print(f"{variant} cannot run here: {reason}")
     progress = Progress(console, lambda restart, block: f"{block.name}  restart {restart + 1} of {block.restarts}")
     begun = time.monotonic()
     try:

@@ -281,7 +281,7 @@ def test_other_requests_are_not_compared(count):
     assert done.returncode == 2 and "not comparable: payload: 64 in one and 65 in the other" in done.stdout
 
 
-def test_what_differs_beside_the_code_is_told():
+def test_what_differs_apart_from_the_code_is_reported():
     first, second = result(cell()), result(cell())
     second["host"]["libc"], second["tool"]["sha256"] = "glibc 2.41", "01"
     second["tool"]["build"] = {"flags": "-O2"}
@@ -293,17 +293,17 @@ def test_what_differs_beside_the_code_is_told():
 
 @pytest.mark.parametrize("arguments, complaint", [
     (["nobody"], "no variant 'nobody': there are iterative"), (["--fail-over", "1%"], "--fail-over: give two results"),
-    (["epoll", "epoll", "--fail-over", "1%"], "epoll: no result there"), (["--payload", "1M"], "--payload"),
-    (["--payload", "0", "--framing", "line"], "from 1 to"), (["iterative", "--connections", "2"], "iterative holds one"),
+    (["epoll", "epoll", "--fail-over", "1%"], "epoll: there is no result"), (["--payload", "1M"], "--payload"),
+    (["--payload", "0", "--framing", "line"], "from 1 to"), (["iterative", "--connections", "2"], "iterative serves one client at a time"),
     (["--connections", "1,x"], "not a whole number"), (["a", "b", "c"], "no variant 'a'")])
-def test_mistakes_are_told(echobench, arguments, complaint):
+def test_mistakes_are_refused(echobench, arguments, complaint):
     done = echobench("count", *arguments)
     assert done.returncode == 2 and complaint in done.stderr
 
 
 def test_options_of_counting_are_refused_with_two_results(count):
     done = count(result(cell()), result(cell()), "--repeats", "2")
-    assert done.returncode == 2 and "--repeats: of no effect" in done.stderr
+    assert done.returncode == 2 and "--repeats: has no effect" in done.stderr
 
 
 @pytest.mark.parametrize("missing", ["valgrind", "strace"])
@@ -340,7 +340,7 @@ def test_a_server_of_several_processes_is_refused_not_miscounted(echobench, tmp_
     monkeypatch.setattr(measure.Plan, "command", lambda *_: ["/usr/bin/python3", str(tmp_path / "two.py")])
     monkeypatch.setattr(tools, "TOOLS", (tools.NATIVE,))
     done = echobench("count", "epoll", "--connections", "1", "--out", tmp_path / "r")
-    assert done.returncode == 1 and "nothing could be counted: epoll: not counted over 1 connection: it serves with 2" in done.stderr
+    assert done.returncode == 1 and "nothing could be counted: epoll is not counted with 1 connection: it serves with 2" in done.stderr
 
 
 def test_an_interrupted_count_keeps_what_it_has_counted(echobench, tmp_path, monkeypatch):

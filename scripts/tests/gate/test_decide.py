@@ -67,7 +67,7 @@ def test_a_rise_beyond_the_margin_is_found_among_many_that_are_none():
 
 
 def test_how_strictly_the_first_round_screens_bears_on_what_is_found():
-    """Of servers that are dearer by twice the margin: both rounds at 5 % each, and as it is decided."""
+    """Of servers that cost more by twice the margin: both rounds at 5 % each, and as it is decided."""
     random, tries, strictly, found = numpy.random.default_rng(5), 400, 0, 0
     for _ in range(tries):
         first, second = (values(random, rise=math.log(1.02), of_restarts=0.009, number=number) for number in (5, 11))

@@ -77,7 +77,7 @@ JUDGEMENTS = [Judgement("exact", "epoll", 64, UNCHANGED, [], {"instructions": "5
 def test_markdown_has_what_changed_on_top():
     text = outputs.markdown("B against A", JUDGEMENTS)
     top, rest = text.split("<details>")
-    assert "**1 regressed, 1 cannot tell, 1 unchanged**" in top
+    assert "**1 regressed, 1 inconclusive, 1 unchanged**" in top
     assert top.index("| poll,") < top.index("| fiber,") and "epoll" not in top and "a \\| b &lt;i>" in top
     assert "| epoll | 64 | 500 | unchanged |" in rest
 
@@ -92,7 +92,7 @@ def test_junit_is_xml_with_a_case_for_each_cell():
 def test_annotations_are_one_line_each():
     assert list(outputs.annotations(JUDGEMENTS)) == [
         "::error title=echobench: poll%2C 1 connection::regressed: a | b <i>",
-        "::warning title=echobench: fiber%2C 1 connection::cannot tell: why%0Anot"]
+        "::warning title=echobench: fiber%2C 1 connection::inconclusive: why%0Anot"]
     many = list(outputs.annotations([Judgement("exact", "epoll", number, REGRESSED, ["why"]) for number in range(1, 21)]))
     assert len(many) == 10 and many[-1] == "::error title=echobench::and 11 more: the job's summary has them"
 
@@ -114,7 +114,7 @@ def gate(monkeypatch, tmp_path):
     return gate
 
 
-def test_a_regression_fails_and_is_told_everywhere(gate, tmp_path):
+def test_a_regression_fails_and_is_reported_everywhere(gate, tmp_path):
     summary = tmp_path / "summary.md"
     done, out = gate({"epoll": cell(), "thread-pool": cell()}, {"epoll": cell(600), "thread-pool": cell()},
                      GITHUB_ACTIONS="true", GITHUB_STEP_SUMMARY=str(summary))
@@ -128,7 +128,7 @@ def test_a_regression_fails_and_is_told_everywhere(gate, tmp_path):
     assert ElementTree.fromstring((out / "gate.xml").read_text()).get("failures") == "1"
 
 
-def test_what_is_not_counted_is_told_and_changes_nothing(gate):
+def test_what_is_not_counted_is_reported_and_changes_nothing(gate):
     done, out = gate({"epoll": cell()}, {"epoll": cell()}, uncounted={"prefork": "it serves with 3 processes"})
     assert done.returncode == 0 and "prefork: not judged: it serves with 3 processes" in done.stdout
     assert ElementTree.fromstring((out / "gate.xml").read_text()).get("skipped") == str((out / "gate.json").read_text().count('"not judged"'))
@@ -160,7 +160,7 @@ def test_broken_missing_and_new(gate, base, head, status, says):
     assert done.returncode == status and says in done.stdout
 
 
-def test_what_cannot_be_told_fails_only_strictly(gate):
+def test_what_is_inconclusive_fails_only_strictly(gate):
     sides = {"epoll": cell(), "poll": cell()}, {"epoll": cell(allocations=None), "poll": cell()}
     assert gate(*sides)[0].returncode == 0
     assert gate(*sides, "--strict")[0].returncode == 4
@@ -234,7 +234,7 @@ def test_the_load_generator_is_that_of_the_revision_that_is_checked_out(reposito
     assert driver.folder == sides[0].folder and not (sides[1].folder / "loadgen").exists()
 
 
-def test_a_revision_that_does_not_build_is_told_with_its_first_error(repository):
+def test_a_revision_that_does_not_build_is_reported_with_its_first_error(repository):
     repository.commit("one")
     repository.commit('message(FATAL_ERROR "no")', "${CMAKE_COMMAND} -P ${CMAKE_SOURCE_DIR}/server")
     with pytest.raises(BrokenBuild, match=r"does not build: CMake Error at .*server:1 \(message\):") as failure:
@@ -277,5 +277,5 @@ def test_two_compilers_are_no_comparison(monkeypatch):
     versions = iter((12, 13))
     monkeypatch.setattr(exact.Measurement, "measure", measure)
     asked = SimpleNamespace(variants=["epoll"], connections=[4], repeats=1, margin=0.01)
-    with pytest.raises(Failure, match=r"not one toolchain: main \(aaaaaaaaaaaa\) by GCC 12, HEAD \(bbbbbbbbbbbb\) by GCC 13"):
+    with pytest.raises(Failure, match=r"not built with one toolchain: main \(aaaaaaaaaaaa\) by GCC 12, HEAD \(bbbbbbbbbbbb\) by GCC 13"):
         exact.judge(BASE, HEAD, asked, lambda *_: None)

@@ -49,7 +49,7 @@ def test_a_row_that_takes_less_time_is_an_improvement(gate):
 
 
 @pytest.mark.parametrize("only, status, found", [("/head/", 2, "broken"), ("/base/", 3, "not measurable")])
-def test_a_wrong_answer_is_told_of_its_side(gate, only, status, found):
+def test_a_wrong_answer_is_reported_of_its_side(gate, only, status, found):
     done, cells = gate("Switch", FAKE_WRONG_ROW="BM_Switch_AsioPost", FAKE_ONLY=only)
     assert done.returncode == status, done.stdout
     assert cells["BM_Switch_AsioPost"]["found"] == found and "wrong answer: made to be" in cells["BM_Switch_AsioPost"]["why"][0]
@@ -81,7 +81,7 @@ def test_a_row_that_is_wrong_on_both_sides_is_the_heads_fault_whichever_came_fir
 
 
 @pytest.mark.parametrize("side, status", [("base", 3), ("head", 2)])
-def test_a_program_that_does_not_start_is_told_of_its_side(gate, tmp_path, side, status):
+def test_a_program_that_does_not_start_is_reported_of_its_side(gate, tmp_path, side, status):
     (tmp_path / side / "bench").unlink()
     (tmp_path / side / "bench").mkdir()
     (tmp_path / side / "bench" / "echo-microbench").write_text("#!/bin/sh\necho no >&2; exit 7\n")

@@ -55,7 +55,7 @@ def test_a_regression_within_the_margin_is_none(gate):
 @pytest.mark.parametrize("what, status, found, says", [
     ({"FAKE_WRONG": "head"}, 2, "broken", ""), ({"FAKE_SILENT": "head"}, 2, "broken", ""),
     ({"FAKE_WRONG": "base"}, 3, "not measurable", "base: ")])
-def test_a_side_that_fails_is_told_by_name(gate, what, status, found, says):
+def test_a_side_that_fails_is_named(gate, what, status, found, says):
     done, cells, folder = gate(**what)
     assert done.returncode == status, done.stdout + done.stderr
     assert {cell["found"] for cell in cells} == {found}
@@ -65,7 +65,7 @@ def test_a_side_that_fails_is_told_by_name(gate, what, status, found, says):
 
 
 def result(ratio, stolen=0, restarts=4):
-    """Of a round at saturation in which the head costs so much: as much of it as `read` looks at."""
+    """Of a round at saturation in which the head costs `ratio` times the base: the part of it that `read` uses."""
     def piece(index, cost):
         return {"index": index, "requests_total": 1000, "requests": 1000, "elapsed_ns": 10_000_000, "server_cpu_ns": 1000 * (cost + 8000)}
     costs = {"base": 6000, "base+1us": 7000, "head": 6000 * ratio}
@@ -86,24 +86,24 @@ def found(*results):
 
 
 def test_a_cell_that_was_refused_in_the_first_round_goes_by_the_second():
-    stolen, same, dearer = result(1, stolen=30_000_000), result(1), result(1.2)
+    stolen, same, slower = result(1, stolen=30_000_000), result(1), result(1.2)
     assert found(stolen).found == UNMEASURED and "steal" in found(stolen).why[0]
     assert found(stolen, same).found == UNCHANGED and found(same, stolen).found == UNCHANGED
-    assert found(stolen, dearer).found == UNDECIDED, "one round confirms nothing"
-    assert found(dearer, dearer).found == REGRESSED and found(stolen, stolen).found == UNMEASURED
+    assert found(stolen, slower).found == UNDECIDED, "one round confirms nothing"
+    assert found(slower, slower).found == REGRESSED and found(stolen, stolen).found == UNMEASURED
 
 
-def test_a_server_that_was_not_saturated_is_told_with_its_reason():
+def test_a_server_that_was_not_saturated_is_reported_with_its_reason():
     idle = result(1)
     for cell in idle["cells"]:
         cell["server"]["busy"] = 0.5
     assert found(idle).found == UNMEASURED
-    assert found(idle).why[0].startswith("base is unsaturated: not saturated: the server was busy 50 % of the time")
+    assert found(idle).why[0].startswith("base is unsaturated: the server was not saturated: it was busy 50 % of the time")
 
 
-def test_who_names_a_model_that_holds_one_client_is_told(gate):
+def test_a_model_that_serves_one_client_is_refused_by_name(gate):
     done, [cell], _ = gate("iterative")
-    assert done.returncode == 3 and cell["found"] == "not measurable" and cell["why"] == ["it does not hold any number of clients, but one"]
+    assert done.returncode == 3 and cell["found"] == "not measurable" and cell["why"] == ["it serves one client at a time, and the timed tier needs a model that serves any number"]
 
 
 def test_a_failure_of_the_head_is_not_hidden_by_what_failed_before():
@@ -122,10 +122,10 @@ def test_nothing_is_unchanged_without_what_a_request_costs():
         cell["memory"] = {"rss_before": 0, "rss_after": 10_000_000}
         if cell["variant"] == "head":
             cell["server"]["stopped"] = None
-    assert found(silent).found == UNMEASURED and found(silent).why == ["what a request costs could not be had of both sides"]
+    assert found(silent).found == UNMEASURED and found(silent).why == ["CPU per request is missing on one of the sides"]
 
 
-def test_memory_that_rises_from_what_is_too_small_to_be_told_is_judged(monkeypatch):
+def test_memory_that_rises_from_below_the_noise_is_judged(monkeypatch):
     grown = {"base": 8_000, "base+1us": 8_000, "head": 72_000}
     monkeypatch.setattr(timed.connections, "resident", lambda cell: grown[cell["variant"]])
     judged = found(result(1), result(1))

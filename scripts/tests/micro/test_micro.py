@@ -99,7 +99,7 @@ def test_a_row_without_a_question_is_refused_before_anything_is_measured(micro, 
     ([*QUESTIONS, {"file": "x_bench", "topics": ["Codec"], "question": "?"}], "two files: Codec"),
     ([{"file": "x_bench", "topics": ["X"], "question": "why"}], "at 0/question"),
     ([{"file": "x_bench", "topics": ["X"], "question": "?", "anwser": ""}], "anwser"), ({}, "not of type 'array'")])
-def test_mistakes_in_the_questions_are_told(monkeypatch, write, entries, complaint):
+def test_mistakes_in_the_questions_are_refused(monkeypatch, write, entries, complaint):
     monkeypatch.setattr(questions, "FILE", write(entries, "mistaken.json"))
     with pytest.raises(Usage, match=complaint):
         questions.load()
@@ -187,7 +187,7 @@ def test_a_wrong_answer_yields_no_figure_and_status_4(micro, tmp_path):
     assert "No answer here: BM_Switch_Null: wrong answer: made to be." in done.stdout
 
 
-def test_what_is_unavailable_is_told_and_no_failure(micro, tmp_path):
+def test_what_is_unavailable_is_printed_and_no_failure(micro, tmp_path):
     done = micro("--out", tmp_path / "r", "--rounds", "1", "--no-report", FAKE_UNAVAILABLE_ROW="BM_Switch_AsioPost")
     assert done.returncode == 0 and re.search(r"^AsioPost .*unavailable: made to be$", done.stdout, re.M)
 
@@ -261,7 +261,7 @@ def test_ratios_bear_a_host_that_changes_its_speed(measured, micro, monkeypatch)
     assert max(times) > 1.8 * min(times) and max(ratios) < 1.2 * min(ratios) and row.ns == min(times) and row.ratio == pytest.approx(25, rel=0.05)
     slow = measured("b", "--rounds", "8", "--seed", "1", FAKE_OF_SPEEDS="3")
     done = micro("--from", folder, "--against", slow)
-    assert re.search(r"^6 of 8 rows \(75.0 %\) agree within 5 %\nby their times 0 of 8 rows", done.stdout, re.M), done.stdout
+    assert re.search(r"^6 of 8 rows \(75.0 %\) agree within 5 %\nby their times alone 0 of 8 rows", done.stdout, re.M), done.stdout
     assert {line.split()[0] for line in done.stdout.splitlines() if line.startswith("BM_")} == {
         "BM_SpawnMemory_Thread/tasks:100", "BM_Codec_DecodeHeader"}, "floors are no figures; what has none goes by its time"
 
@@ -358,7 +358,7 @@ def test_an_answer_without_its_row_is_refused_before_anything_is_measured(micro,
 @pytest.mark.parametrize("key, value, text", [
     ("late_p99_ns", 1500, "1.50 µs"), ("bytes_per_task", 312, "312 B"), ("stack_bytes", 8192, "8.00 KiB"),
     ("bytes_per_second", 5 << 30, "5.00 GiB/s"), ("items_per_second", 2.1e8, "210 M/s"), ("wakeups", 0.25, "0.250")])
-def test_the_key_of_a_counter_tells_its_unit(key, value, text):
+def test_the_key_of_a_counter_contains_its_unit(key, value, text):
     assert answers.quantity(key, value) == text
 
 
@@ -406,12 +406,12 @@ def test_a_report_that_holds_a_result_is_not_written_over(micro, measured, tmp_p
     folder = measured("a", "--rounds", "1")
     (folder / "index.html").write_text('<script type="application/gzip" id="result" data-reference="epoll"></script>')
     done = micro("--from", folder)
-    assert done.returncode == 2 and "would be written over" in done.stderr
+    assert done.returncode == 2 and "would be overwritten" in done.stderr
     assert micro("--from", folder, "--out", tmp_path / "other").returncode == 0
     processes = (tmp_path / "processes").read_text()
     (folder / "micro.json").unlink()
     done = micro("--out", folder, "--rounds", "1")
-    assert done.returncode == 2 and (tmp_path / "processes").read_text() == processes, "told before anything is measured"
+    assert done.returncode == 2 and (tmp_path / "processes").read_text() == processes, "it is refused before anything is measured"
 
 
 # ---- agreement ----
@@ -437,9 +437,9 @@ def test_agreement_does_not_depend_on_which_is_first():
 @pytest.mark.parametrize("arguments, complaint", [
     (["--rounds", "0"], "not a whole number"), (["--min-time", "fast"], "not a number of seconds"),
     (["--against", "b.json"], "--from A"), (["--filter", "Nothing"], "no row of echo-microbench matches"),
-    (["--readme", "--filter", "Switch"], "without --filter"), (["--from", "/nonexistent"], "no result there"),
-    (["--from", "a", "--rounds", "3", "--min-time", "1"], "--rounds, --min-time: of no effect with --from"),
-    (["--from", "a", "--against", "b", "--out", "c"], "--out: of no effect with --against")])
+    (["--readme", "--filter", "Switch"], "without --filter"), (["--from", "/nonexistent"], "there is no result"),
+    (["--from", "a", "--rounds", "3", "--min-time", "1"], "--rounds, --min-time: has no effect with --from"),
+    (["--from", "a", "--against", "b", "--out", "c"], "--out: has no effect with --against")])
 def test_mistakes_on_the_command_line(micro, arguments, complaint):
     done = micro(*arguments)
     assert done.returncode == 2 and complaint in done.stderr

@@ -13,7 +13,7 @@ def cores(*siblings):
 
 @pytest.fixture
 def machine(tmp_path):
-    """Makes what the kernel would show of a machine: {node: its cores}, and what control groups say."""
+    """Makes what the kernel would show of a machine: {node: its cores}, and the quotas of its cgroups."""
     def machine(nodes, quotas={}, group="/"):
         for node, members in nodes.items():
             for core in members:
@@ -55,7 +55,7 @@ def test_siblings_stay_together_and_sets_stay_disjoint():
         place(cores((0,), (1,)), 1, "0", "9")
 
 
-def test_one_core_is_shared_and_says_so():
+def test_one_core_is_shared():
     assert place(cores((0,))).shared
 
 
@@ -85,7 +85,7 @@ def test_the_node_that_holds_all_is_taken_and_else_the_largest_first(machine):
     assert (placed.server_cpus, placed.server_nodes) == ("2-5,102-105", (1,))
 
 
-def test_a_server_that_must_span_nodes_is_told(machine):
+def test_a_server_that_must_span_nodes_is_a_warning(machine):
     placed = place(machine({0: [(0,), (1,)], 1: [(2,), (3,)], 2: [(4,), (5,)]}), 3)
     assert placed.server_nodes == (0, 1) and placed.warnings == ["the servers span the NUMA nodes 0, 1"]
 
@@ -95,26 +95,26 @@ def test_the_servers_first_cores_are_those_of_fewer_threads(machine):
     assert [placed.cpus_of(cores) for cores in (1, 2, None)] == ["0,12", "0-1,12-13", "0-3,12-15"]
 
 
-def test_no_more_cores_are_used_than_the_control_group_pays_for(machine):
+def test_no_more_cores_are_used_than_the_cgroup_allows(machine):
     topology = machine({0: [(cpu,) for cpu in range(8)]}, {"docker": "400000 100000", "": "max 100000", "docker/abc": "max 100000"}, "/docker/abc")
     assert topology.quota == 4
     placed = place(topology, 8)
     assert (placed.server_cpus, placed.client_cpus, placed.throttled) == ("0-1", "2-3", False)
     assert place(topology, 1).warnings == []
-    assert place(topology, 2, "0-3", "4-7").throttled, "explicit lists are taken as they are, and told"
+    assert place(topology, 2, "0-3", "4-7").throttled, "explicit lists are taken as they are, with a warning"
 
 
-def test_siblings_are_paid_for_too(machine):
+def test_siblings_count_towards_the_quota(machine):
     placed = place(machine({0: smt(0, 8, 8)}, {"": "600000 100000"}), 2)
     assert (placed.server_cpus, placed.client_cpus) == ("0,8", "1-2,9-10")
 
 
-def test_a_quota_for_which_two_cores_are_too_many_is_told(machine):
+def test_a_quota_below_two_cores_is_a_warning(machine):
     topology = machine({0: [(0,), (1,), (2,)]}, {"": "150000 100000"})
     placed = place(topology)
     assert (placed.server_cpus, placed.client_cpus, placed.shared) == ("0", "1", False)
-    assert placed.warnings == ["the control group pays for 1.5 CPUs, and more are in use: the kernel will stop whoever runs"]
+    assert placed.warnings == ["the cgroup allows 1.5 CPUs, and more are in use: the kernel will stop threads, which distorts every figure"]
 
 
-def test_a_machine_that_tells_nothing_is_taken_as_it_is(tmp_path):
+def test_a_machine_that_shows_nothing_is_taken_as_it_is(tmp_path):
     assert read_topology(tmp_path, [0, 1]) == Topology(((0,), (1,)), (0, 0), None)

@@ -44,12 +44,12 @@ def test_one_table_holds_them_side_by_side_in_the_order_of_the_experiment(docume
     assert "4 × sleep:10ms, always all of them" in table.remarks[0]
 
 
-def test_the_page_says_what_the_textbook_says_and_what_one_cpu_does_to_it(document):
+def test_the_page_says_what_to_expect_and_how_one_cpu_changes_it(document):
     groups = summary.summarise(document, "epoll")
     assert [chart["name"] for chart in charts.build(groups)] == ["latency", "blocking"]
     document["placement"]["server_cpus"] = "0"
     text = page.render(document, groups, {}, [], [])
-    assert "<h3>The price of blocking</h3>" in text and "what the textbook says" in text and "share one CPU here" in text
+    assert "<h3>The price of blocking</h3>" in text and "What to expect: an event loop" in text and "share one CPU here" in text
     document["placement"]["server_cpus"] = "0-3"
     assert "share one CPU here" not in page.render(document, groups, {}, [], [])
 

@@ -1,4 +1,4 @@
-"""Counts, primitives and the gate's power in the report of a result that they lie beside; and a report as a result."""
+"""Counts, primitives and the gate's power in the report of the result in the same folder; and a report as a result."""
 
 import json
 import re
@@ -61,7 +61,7 @@ def asked(monkeypatch, write):
 def test_each_has_its_part_and_its_chart(folder):
     text = (folder / "index.html").read_text()
     for heading, chart, shown in (("Counts", "counts", "thread-pool"), ("Primitives", "primitives", "Futex/cpus:2"),
-                                  ("What the gate sees", "power", "threshold 25 %")):
+                                  ("What the gate finds", "power", "threshold 25 %")):
         assert f">{heading}</h2>" in text and f'id="chart-{chart}"' in text
         svg = (folder / "charts" / f"{chart}.svg").read_text()
         ElementTree.fromstring(svg)
@@ -96,7 +96,7 @@ def test_a_report_is_a_result(folder, tmp_path):
     assert (alone / "index.html").read_text() == (folder / "index.html").read_text()
 
 
-def test_a_lean_report_says_the_same_but_for_a_percent_of_latency(folder, tmp_path):
+def test_a_lean_report_has_the_same_figures_but_for_a_percent_of_latency(folder, tmp_path):
     done = run_echobench("report", folder, "--lean", "--out", tmp_path / "lean")
     assert done.returncode == 0, done.stderr
     assert run_echobench("verify", tmp_path / "lean").returncode == 0
@@ -126,4 +126,4 @@ def test_a_page_that_holds_no_such_thing_is_refused(folder, tmp_path):
     page = tmp_path / "index.html"
     page.write_text(re.sub(r'<script type="application/gzip" id="result-count".*?</script>', "", (folder / "index.html").read_text()))
     done = run_echobench("count", page, folder)
-    assert done.returncode == 2 and "it holds no result" in done.stderr
+    assert done.returncode == 2 and "holds no result" in done.stderr

@@ -32,7 +32,7 @@ def test_bencher_gets_benchmarks_with_measures_and_bounds(result):
     assert found["thread-pool/closed-loop/c100/64B/frame"]["throughput"]["value"] > 0
 
 
-def test_what_cannot_be_believed_is_not_exported(result, measure):
+def test_what_is_not_valid_is_not_exported(result, measure):
     biased = json.loads(exported(measure("biased", EXPERIMENT), "bmf"))
     assert "throughput" not in biased["thread-pool/closed-loop/c100/64B/frame"], "a slow-down does not show in it"
     found = json.loads(exported(result, "bmf"))
@@ -73,7 +73,7 @@ def test_a_history_is_of_one_host(result, tmp_path):
 
 
 @pytest.mark.parametrize("options, says", [(("--as", "otava"), "--append FILE.csv"), (("--as", "bmf", "--append", "x.csv"), "--append is for")])
-def test_options_that_do_not_fit_are_told(result, options, says):
+def test_options_that_do_not_fit_are_refused(result, options, says):
     done = run_echobench("export", result, *options)
     assert done.returncode == 2 and says in done.stderr
 

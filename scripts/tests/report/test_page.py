@@ -1,4 +1,4 @@
-"""The page as a reader uses it, in headless Chromium; and whether it says what its result says."""
+"""The page as a reader uses it, in headless Chromium; and whether its figures follow from its result."""
 
 import base64
 import gzip
@@ -34,8 +34,8 @@ def asked(folder, tmp_path, script):
     console.error = (...what) => wrong.push(what.join(' '));
     </script>"""
     waiting = f"""<script>
-    const tell = async () => {{
-      if (!document.body.dataset.drawn) return setTimeout(tell, 50);
+    const answer_when_drawn = async () => {{
+      if (!document.body.dataset.drawn) return setTimeout(answer_when_drawn, 50);
       let found = null;
       try {{ found = await (async () => {{ {script} }})(); }} catch (error) {{ wrong.push(String(error)); }}
       const answer = document.createElement('pre');
@@ -43,7 +43,7 @@ def asked(folder, tmp_path, script):
       answer.textContent = JSON.stringify({{found, wrong}});
       document.body.append(answer);
     }};
-    tell();
+    answer_when_drawn();
     </script>"""
     text, end, rest = (folder / "index.html").read_text().replace("<head>", f"<head>{probe}", 1).rpartition("</body>")
     text += waiting + end + rest
@@ -146,12 +146,12 @@ def test_a_lean_page_draws_what_it_gives_as_svg(folder, tmp_path):
       while (!link.href.startsWith('blob:')) await new Promise(done => setTimeout(done, 50));
       return {file: await (await fetch(link.href)).text(), name: link.download, drawn: !!document.querySelector('#chart-cost-by-model svg')};""")
     assert found["name"] == "cost-by-model.svg" and found["drawn"]
-    told = [re.findall(r"<t(?:ext|span)[^>]*>([^<]*)", svg) for svg in (found["file"], (tmp_path / "lean" / "charts" / "cost-by-model.svg").read_text())]
-    assert told[0] == told[1] and any("commit fake" in text for text in told[0]), "with its title and where it is from"
+    texts = [re.findall(r"<t(?:ext|span)[^>]*>([^<]*)", svg) for svg in (found["file"], (tmp_path / "lean" / "charts" / "cost-by-model.svg").read_text())]
+    assert texts[0] == texts[1] and any("commit fake" in text for text in texts[0]), "with its title and where it is from"
 
 
 @in_browser
-def test_a_tooltip_tells_the_figures_of_a_mark(folder, tmp_path):
+def test_a_tooltip_shows_the_figures_of_a_mark(folder, tmp_path):
     found = asked(folder, tmp_path, """
       const mark = document.querySelector('#chart-cost-by-model .mark-rect.role-mark path'), at = mark.getBoundingClientRect();
       for (const type of ['pointerover', 'mouseover', 'pointermove', 'mousemove'])
@@ -185,7 +185,7 @@ def copied(folder, tmp_path, change=lambda text: text):
     return page
 
 
-def test_a_report_says_what_its_result_says(folder, tmp_path):
+def test_the_figures_of_a_report_follow_from_its_result(folder, tmp_path):
     done = run_echobench("verify", copied(folder, tmp_path))
     assert done.returncode == 0 and "every figure follows from its result" in done.stdout, done.stdout
 
@@ -200,7 +200,7 @@ def one_digit(text, pattern):
 @pytest.mark.parametrize("what", [r'<td class="right">\d\.\d+</td>', r'"ratio":\d\.\d+', r'aria-label="[^"]*ratio[^"]*: \d\.\d+', r"recovery \d+"])
 def test_one_digit_that_is_changed_is_found(folder, tmp_path, what):
     done = run_echobench("verify", copied(folder, tmp_path, lambda text: one_digit(text, what)))
-    assert done.returncode == 1 and "by its result" in done.stdout, done.stdout
+    assert done.returncode == 1 and "its result gives" in done.stdout, done.stdout
 
 
 @pytest.mark.parametrize("change", [lambda text: text + "\n", lambda text: re.sub(r"(// [^\n]*)\n", "\\1\u2028", text, count=1)])
@@ -212,12 +212,12 @@ def test_a_chart_of_another_report_is_found(folder, tmp_path):
     page = copied(folder, tmp_path)
     (page.parent / "charts" / "blocking.svg").write_text("<svg/>")
     done = run_echobench("verify", page)
-    assert done.returncode == 1 and "blocking.svg: not the chart of its result" in done.stdout
+    assert done.returncode == 1 and "blocking.svg: this chart does not follow from the result" in done.stdout
     run_echobench("report", page)
     assert run_echobench("verify", page).returncode == 0, "written anew, its folder has its charts only"
 
 
-def test_another_compression_of_the_same_result_says_nothing_wrong(folder, tmp_path):
+def test_another_compression_of_the_same_result_is_no_difference(folder, tmp_path):
     def compressed_again(text):
         again = base64.b64encode(gzip.compress(json.dumps(documents.held(folder, text)).encode(), 1)).decode()
         return text.replace(documents.held_text(text, "result"), again)
@@ -235,17 +235,17 @@ def test_a_reference_of_any_name(tmp_path):
     assert run_echobench("verify", made).returncode == 0
 
 
-def test_a_chart_beside_the_page_that_is_another_is_found(folder, tmp_path):
+def test_a_chart_next_to_the_page_that_is_another_is_found(folder, tmp_path):
     page = copied(folder, tmp_path)
     chart = page.parent / "charts" / "throughput.svg"
     chart.write_text(one_digit(chart.read_text(), r">\d+"))
     done = run_echobench("verify", page)
-    assert done.returncode == 1 and "throughput.svg: not the chart of its result" in done.stdout
+    assert done.returncode == 1 and "throughput.svg: this chart does not follow from the result" in done.stdout
 
 
 @pytest.mark.parametrize("change, says", [
     (lambda text: re.sub(r'(data-reference="epoll">.{100})', r"\1A", text), "cannot be read"),
-    (lambda text: text.replace('id="result"', 'id="other"'), "it holds no result")])
+    (lambda text: text.replace('id="result"', 'id="other"'), "holds no result")])
 def test_a_page_without_a_whole_result_is_refused(folder, tmp_path, change, says):
     done = run_echobench("verify", copied(folder, tmp_path, change))
     assert done.returncode == 2 and says in done.stderr

@@ -10,7 +10,7 @@ PUBLISHED = REPOSITORY / "results" / "published"
 MOST_BYTES = 5_000_000
 
 
-def test_it_says_what_its_results_say():
+def test_its_figures_follow_from_its_results():
     """A change of what reports print changes it: scripts/publish --again"""
     done = run_echobench("verify", PUBLISHED)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -23,7 +23,7 @@ def test_one_digit_that_is_changed_is_found(tmp_path):
     cell = re.search(r'<td class="right">(\d\.\d\d)(\d)</td>', text)
     page.write_text(f"{text[:cell.start(2)]}{(int(cell[2]) + 1) % 10}{text[cell.end(2):]}")
     done = run_echobench("verify", page)
-    assert done.returncode == 1 and "does not say what its result says" in done.stdout
+    assert done.returncode == 1 and "not every figure follows from its result" in done.stdout
 
 
 def test_it_is_small_and_the_readme_shows_its_charts():

@@ -47,12 +47,12 @@ def test_every_chart_is_drawn_and_shows_every_variant(reported):
             assert variant in svg, f"{variant} is not in {name}"
 
 
-def test_panels_beside_one_another_share_the_width_of_a_chart():
+def test_panels_next_to_each_other_share_the_width_of_a_chart():
     def width(name, *points):
         return charts.complete(name, list(points))["spec"]["width"]
     one = {"panel": "100 connections", "figure": "CPU"}
     others = [{**one, "panel": panel} for panel in ("1,000 connections", "5,000 connections")]
-    assert width("cost-curve", one) == 2 * width("cost-curve", one, others[0]) == width("cost-curve", one, {**one, "figure": "of it user"})
+    assert width("cost-curve", one) == 2 * width("cost-curve", one, others[0]) == width("cost-curve", one, {**one, "figure": "of which user"})
     assert width("memory", one) == 2 * width("memory", one, *others), "a third is in the next row"
     assert width("cost-by-model", one) == width("cost-by-model", one, *others), "one below the other"
 
@@ -117,7 +117,7 @@ def test_the_page_has_tables_charts_reasons_and_host(reported):
     for variant in EVERYTHING["variants"]:
         assert f"</span>{variant}</td>" in text
     assert "</span>epoll+1us</td>" in text
-    for expected in ("Response time, open loop", "Server CPU per request (µs) and throughput: connect, request, close", "The headline. The same arrivals", "recovery 10", "the client was busy for 99 % of the time", "Placement",
+    for expected in ("Response time, open loop", "Server CPU per request (µs) and throughput: connect, request, close", "The headline: the same arrivals", "recovery 10", "the client was busy for 99 % of the time", "Placement",
                      "How to read this", "echo-load", "≥ "):
         assert expected in text
     for name in DRAWN:
@@ -247,7 +247,7 @@ def test_percentiles_without_histogram_are_medians_and_absent_where_one_is(repor
     assert row.latency_from == "median" and row.latency_ns == {"p50": 45_000, "p99": 100_000}
 
 
-def test_an_interval_over_rounds_is_marked_beside_others_over_restarts(reported):
+def test_an_interval_over_rounds_is_marked_among_others_over_restarts(reported):
     document, _ = groups_of(reported[0])
     document["cells"] = [cell for cell in document["cells"] if cell["restart"] == 0 or
                          (cell["variant"], cell["load"]) != ("asio-callback", "saturation")]

@@ -39,7 +39,7 @@ def test_every_step_is_measured_on_as_many_cores_and_set_against_the_first(measu
     assert not any("nothing to scale to" in note for note in notes(groups, document))
 
 
-def test_a_step_that_cannot_be_told_is_not_the_first(measure, many_cores):
+def test_a_step_without_a_figure_is_not_the_first(measure, many_cores):
     document = result.load(measure("scaling", {**SCALING, "loads": SCALING["loads"][:1]}))
     for cell in document["cells"]:
         if cell["variant"] == "epoll@4":
@@ -59,7 +59,7 @@ def test_all_steps_of_a_variant_are_in_one_block_however_many_blocks_there_are(m
     assert list(blocks.values()) == [[f"{name}@{threads}" for name in ("asio-callback", "epoll") for threads in (1, 2, 4)]]
 
 
-def test_one_core_has_one_step_and_says_so(measure, monkeypatch):
+def test_one_core_has_one_step_and_a_note(measure, monkeypatch):
     monkeypatch.setattr(verb, "read_topology", lambda: Topology(((0,), (1,))))
     document = result.load(measure("one", {**SCALING, "loads": SCALING["loads"][:1]}))
     groups = summary.summarise(document, "epoll@1")
@@ -68,7 +68,7 @@ def test_one_core_has_one_step_and_says_so(measure, monkeypatch):
     assert "scaling" not in [chart["name"] for chart in charts.build(groups)]
 
 
-def test_the_shares_of_loops_are_the_servers_account_else_the_clients():
+def test_the_shares_of_loops_are_as_the_server_reports_else_as_the_client_saw():
     by_client = {"fairness": {"connections_per_loop": [10, 30]}, "server": {"stopped": {}}}
     by_server = {**by_client, "server": {"stopped": {"requests_per_loop": [100, 100, 200]}}}
     assert scaling.loop_shares([by_client]) == [0.25, 0.75] and scaling.loop_shares([{"server": {"stopped": None}}]) == []
@@ -91,9 +91,9 @@ def test_an_idle_connection_costs_memory_of_the_server_and_of_the_kernel(measure
     assert [texts[0] for _, texts in table.rows] == ["thread-per-connection", "epoll"]
 
 
-def test_without_socket_buffers_kernel_memory_is_not_told():
+def test_without_socket_buffers_kernel_memory_is_absent():
     server = {"pss_base_bytes": 0, "pss_bytes": 100_000, "page_table_base_bytes": 0, "page_table_bytes": 4000, "threads_base": 1, "threads": 1,
               "kernel_stack_estimate_base_bytes": 16384, "kernel_stack_estimate_bytes": 16384}
     cell = {"load": "idle", "connections": {"opened": 200, "idle": 190}, "server": server}
     assert connections.kernel_memory(cell) is None and connections.memory(cell) == 520
-    assert connections.memory({**cell, "connections": {"opened": 10}}) is None, "too few to tell"
+    assert connections.memory({**cell, "connections": {"opened": 10}}) is None, "too few"

@@ -1,4 +1,4 @@
-"""Latencies beside the truth, with the real programs: never better than the server's own account of them."""
+"""Reported latencies and the truth, with the real programs: never lower than what the server reports."""
 
 import os
 
@@ -26,7 +26,7 @@ def test_no_percentile_is_below_the_truth(schedule):
     reading = accuracy.read(schedule, 1_000, 2, place(read_topology()))
     assert reading.requests == 2_000
     for percent in accuracy.PERCENTS:
-        assert reading.told[percent] >= reading.truth[percent] * (1 - BUCKET), percent
+        assert reading.reported[percent] >= reading.truth[percent] * (1 - BUCKET), percent
 
 
 def test_schedules_are_kept():
@@ -37,7 +37,7 @@ def test_schedules_are_kept():
     assert accuracy.read("stalls", 500, 2, placement).truth[99] >= 30_000_000
 
 
-def test_told_is_near_the_truth():
+def test_what_is_reported_is_near_the_truth():
     placement = place(read_topology())
     assert any(abs(accuracy.read("constant", 1_000, 1, placement).off(50)) < 2_000_000 for _ in range(5))
 
@@ -56,6 +56,6 @@ def test_what_is_as_good_as_the_truth():
     assert Reading({50: 1_000_000}, {50: 969_999}, 0, "valid", 1).is_true(50) is False
 
 
-def test_a_server_that_is_not_built_is_told(tmp_path):
+def test_a_server_that_is_not_built_is_named(tmp_path):
     done = run_echobench("accuracy", ECHOBENCH_BUILD=str(tmp_path))
     assert done.returncode == 1 and "echo-scheduled-server: not built" in done.stderr

@@ -56,7 +56,7 @@ def test_the_result_is_whole_and_no_reply_was_lost(measured):
         assert cell["busy_poll"] is (cell["load"] in ("equal-load", "saturation", "ping-pong"))
 
 
-def test_a_server_says_what_it_has_burnt(measured):
+def test_a_server_reports_what_it_burnt(measured):
     for cell in result.load(measured[0])["cells"]:
         burnt = cell["server"]["stopped"]["burnt_ns"] / cell["server"]["stopped"]["requests"]
         asked = cell["workload"].get("added_work_ns", 0) + cell.get("control", {}).get("burn_ns", 0)
@@ -88,7 +88,7 @@ def test_the_report_opens(measured):
 
 
 def test_the_example_of_a_foreign_server_is_measured(tmp_path):
-    """What CONTRIBUTING.md tells, as it stands there."""
+    """The example of CONTRIBUTING.md, as it is there."""
     example = json.loads(re.search(r"```json\n(.*?)```", (SCRIPTS.parent / "CONTRIBUTING.md").read_text(), re.S)[1])
     loads = [{**load, "duration": "100ms", "rounds": 2} for load in example["loads"]]
     (tmp_path / "example.json").write_text(json.dumps({**example, "loads": loads, "restarts": 1, "warmup": "20ms"}))

@@ -17,7 +17,7 @@ BUILD = Path(os.environ.get("ECHOBENCH_BUILD", SCRIPTS.parent / "build" / "relea
 PROGRAM = BUILD / "loadgen/echo-load-mpi"
 FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
 NET = "10.77.0"
-# These hosts share a /tmp, where PMIx else keeps what ranks tell each other, and now and then finds the files of another host.
+# These hosts share a /tmp, where PMIx else keeps what ranks exchange, and now and then finds the files of another host.
 ENVIRONMENT = {**os.environ, "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "PMIX_MCA_gds": "hash"}
 pytestmark = pytest.mark.skipif(not (os.access(PROGRAM, os.X_OK) and shutil.which("mpirun") and shutil.which("ip") and os.geteuid() == 0),
                                 reason="needs echo-load-mpi, Open MPI, ip(8) and root")
@@ -117,7 +117,7 @@ def test_a_rank_that_is_killed_fails_the_run_by_name(hosts, server):
 
 
 def test_an_interrupt_prints_what_was_measured(hosts, server, tmp_path):
-    """mpirun kills what has not ended a second after it was told to: on a machine that is busy otherwise that may be too soon."""
+    """mpirun kills what has not ended a second after it was asked to: on a machine that is busy otherwise that may be too soon."""
     for attempt in range(5):
         started = tmp_path / f"started{attempt}"
         with subprocess.Popen(mpirun(hosts, 2, "-n", 2, PROGRAM, "-c", "4", "-d", "30s", "--warmup", "100ms", "--intervals", started, server),
@@ -148,7 +148,7 @@ def test_a_host_that_cannot_be_reached_fails_the_run(hosts, server):
     assert 'Cannot open network namespace "eb-99"' in done.stderr and "unable to reliably start" in done.stderr
 
 
-def test_a_mistake_is_told_once(hosts):
+def test_a_mistake_is_reported_once(hosts):
     done = run(mpirun(hosts, 2, "-n", 2, PROGRAM, "-c", "0", f"{NET}.1:1"))
     assert done.returncode == 2
     assert done.stderr.count("--connections") == 1

@@ -69,7 +69,7 @@ def test_a_server_that_failed_does_not_settle_the_rate_of_the_open_loop(echobenc
     assert len(rates) == 1 and rates.pop() == pytest.approx(slowest / 2, rel=0.05)
 
 
-def test_a_failed_run_is_told_and_the_others_are_kept(echobench, write, tmp_path):
+def test_a_failed_run_is_reported_and_the_others_are_kept(echobench, write, tmp_path):
     done = echobench("run", write(SMALL), "--out", tmp_path / "r", "--no-report", FAKE_LOAD_FAILS_AT="1000")
     assert done.returncode == 1
     assert "closed-loop/c1000/64B/frame" in done.stderr and "made to fail" in done.stderr
@@ -109,7 +109,7 @@ def _after(words, option):
     return words[words.index(option) + 1]
 
 
-def test_a_client_polls_where_a_cost_is_told(measure):
+def test_a_client_polls_where_a_cost_is_measured(measure):
     loads = [{"load": load, "connections": [10], **({"rates": [100]} if load in ("equal-load", "open-loop") else {})}
              for load in ("equal-load", "saturation", "ping-pong", "open-loop", "closed-loop", "crr")]
     document = load(measure("polling", {**SMALL, "restarts": 1, "loads": loads}))
@@ -133,7 +133,7 @@ def test_a_server_of_another_build_is_warned_of(echobench, write, tmp_path):
     done = echobench("run", write(SMALL), "--out", tmp_path / "r", "--no-report", FAKE_SERVER_COMMIT="older")
     assert done.returncode == 0
     warnings = [line for line in done.stderr.splitlines() if "warning" in line]
-    assert len(warnings) == 1 and "not of the load generator's build: commit older against fake" in warnings[0]
+    assert len(warnings) == 1 and "not built like the load generator: commit older against fake" in warnings[0]
     assert {cell["server"]["build"]["commit"] for cell in load(tmp_path / "r")["cells"]} == {"older"}
 
 
@@ -145,7 +145,7 @@ def test_our_own_server_joins_by_variant_and_options(measure):
     assert _after(command, "--variant") == "epoll" and command[-2:] == ["--backlog", "9"]
 
 
-def test_a_server_that_cannot_start_is_told_with_its_own_words_and_takes_no_other_with_it(echobench, write, tmp_path):
+def test_a_server_that_cannot_start_is_reported_with_its_own_words_and_takes_no_other_with_it(echobench, write, tmp_path):
     done = echobench("run", write(SMALL), "--out", tmp_path / "r", "--no-report", FAKE_BROKEN_SERVER="thread-pool")
     assert done.returncode == 1
     assert "thread-pool" in done.stderr and "cannot listen: made to fail" in done.stderr
@@ -162,7 +162,7 @@ def test_a_foreign_program_that_is_missing_takes_no_other_with_it(echobench, wri
     assert {cell["variant"] for cell in load(tmp_path / "r")["cells"]} == {"epoll", "thread-pool"}
 
 
-def test_a_server_that_dies_on_the_way_is_told_with_its_own_words(echobench, write, tmp_path):
+def test_a_server_that_dies_during_the_run_is_reported_with_its_own_words(echobench, write, tmp_path):
     experiment = {**SMALL, "restarts": 1}
     death = "thread-pool died during the run: it ended with status 3: echo-server: out of memory: made to die"
     done = echobench("run", write(experiment), "--out", tmp_path / "a", "--no-report", FAKE_DYING_SERVER="thread-pool",
@@ -179,7 +179,7 @@ def test_wrong_replies_give_no_figure(echobench, write, tmp_path):
     done = echobench("run", write(SMALL), "--out", tmp_path / "r", "--no-report", FAKE_WRONG="thread-pool")
     row = next(line for line in done.stdout.splitlines() if line.startswith("thread-pool "))
     assert "wrong-replies" in row and not any(figure in row for figure in ".,")
-    assert done.returncode == 1, "whoever only looks at the status must learn of it"
+    assert done.returncode == 1, "the exit status must show it"
     assert "closed-loop/c10/64B/frame, restart 1: wrong replies from thread-pool" in done.stderr
 
 
@@ -246,13 +246,13 @@ def foreign(write, script, **more):
     return {**SMALL, "restarts": 1, "variants": ["epoll", mine]}
 
 
-def test_a_foreign_server_is_told_what_echo_server_is_told(measure, write):
+def test_a_foreign_server_gets_the_options_of_echo_server(measure, write):
     script = ("import json, os, socket, sys\ns = socket.create_server(('127.0.0.1', int(sys.argv[1])))\n"
               "print(json.dumps({'event': 'listening', 'addresses': ['127.0.0.1:%d' % s.getsockname()[1]], 'said': os.environ['SAID']}), flush=True)\n"
               "print('x' * 1_000_000, flush=True)\nwhile True: s.accept()\n")
     experiment = foreign(write, script, announces=True, env={"SAID": "hello"})
     experiment["variants"][1]["command"] += ["--threads={threads}", "{cpus}", "{framing}", "{other}"]
-    cells = [cell for cell in load(measure("told", experiment))["cells"] if cell["variant"] == "mine"]
+    cells = [cell for cell in load(measure("foreign", experiment))["cells"] if cell["variant"] == "mine"]
     command = cells[0]["server"]["command"]
     assert command[2:4] == ["0", "--threads=1"] and command[5:] == ["raw", "{other}"] and command[4].isdigit()
 
@@ -260,17 +260,17 @@ def test_a_foreign_server_is_told_what_echo_server_is_told(measure, write):
 @pytest.mark.parametrize("script, more, reason", [
     ("", {"needs": {"command": ["/usr/bin/python3", "-c", "import nosuch"], "reason": "python3-nosuch is not installed"}},
      "python3-nosuch is not installed"),
-    ("", {"needs": ["/usr/bin/python3", "nosuch-program"]}, "nosuch-program is not here"),
+    ("", {"needs": ["/usr/bin/python3", "nosuch-program"]}, "nosuch-program is not installed"),
     ("import sys\nprint('one')\nprint('two', file=sys.stderr)\nprint('no such ring', file=sys.stderr)\nsys.exit(77)", {}, "no such ring"),
-    ("import sys\nsys.exit(77)", {"announces": True}, "it does not say why")])
-def test_an_unavailable_server_is_told_with_its_reason_and_fails_no_run(echobench, write, tmp_path, script, more, reason):
+    ("import sys\nsys.exit(77)", {"announces": True}, "it gave no reason")])
+def test_an_unavailable_server_is_listed_with_its_reason_and_fails_no_run(echobench, write, tmp_path, script, more, reason):
     done = echobench("run", write(foreign(write, script, **more)), "--out", tmp_path / "r", "--no-report")
     assert done.returncode == 0, done.stderr
     document = load(tmp_path / "r")
     assert document["unavailable"] == {"mine": reason} and {cell["variant"] for cell in document["cells"]} == {"epoll"}
     rows = [line.split("  ")[0] for line in done.stdout.splitlines() if line.endswith(f"unavailable: {reason}")]
     assert rows == ["mine"] * 2, "in a table for each number of connections"
-    assert f"not available here: mine: {reason}" in done.stdout
+    assert f"mine cannot run here: {reason}" in done.stdout
 
 
 def test_what_a_server_started_ends_with_it(measure, write, tmp_path):
@@ -284,13 +284,13 @@ def test_what_a_server_started_ends_with_it(measure, write, tmp_path):
 def test_an_unavailable_reference_is_a_failure(echobench, write, tmp_path):
     experiment = foreign(write, "import sys\nsys.exit(77)")
     done = echobench("run", write({**experiment, "reference": "mine"}), "--out", tmp_path / "r", "--no-report")
-    assert done.returncode == 1 and "mine cannot run here: it does not say why" in done.stderr
+    assert done.returncode == 1 and "mine cannot run here: it gave no reason" in done.stderr
 
 
 def test_what_an_announcing_server_prints_first_must_be_its_line(echobench, write, tmp_path):
     done = echobench("run", write(foreign(write, "print('hello')\nimport time\ntime.sleep(60)", announces=True)), "--out", tmp_path / "r",
                      "--no-report")
-    assert done.returncode == 1 and "its first line on stdout is no listening line" in done.stderr
+    assert done.returncode == 1 and "its first line on stdout is not a listening line" in done.stderr
 
 
 def test_a_foreign_server_may_print_as_much_as_it_likes(measure, tmp_path):
