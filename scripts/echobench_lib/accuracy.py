@@ -50,11 +50,11 @@ def measure(schedule, rate, duration_s, placement):
     load = ["-R", str(rate), "--pipeline", str(PIPELINE)] if rate else ["--pipeline", "4"]
     with server, tempfile.TemporaryDirectory(prefix="echobench-") as scratch:
         file = Path(scratch) / "result.json"
-        status, said = run_to_end(
+        status, stderr = run_to_end(
             [str(program("loadgen", "echo-load")), "-c", str(CONNECTIONS), *load, "-d", f"{duration_s}s", "--warmup", "0", "--busy-poll",
              "--cpus", placement.client_cpus, "--json", str(file), server.address], duration_s + END_S)
         if status != 0:
-            raise Failure(f"schedule {schedule}: echo-load ended with status {status}: {said.strip()}")
+            raise Failure(f"schedule {schedule}: echo-load ended with status {status}: {stderr.strip()}")
         [cell] = read_json(file, "echo-load")["cells"]
     if server.stopped is None:
         raise Failure(f"schedule {schedule}: echo-scheduled-server did not report what its requests took: {server.end()}")

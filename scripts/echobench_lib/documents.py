@@ -21,17 +21,17 @@ PAGE = "index.html"  # of a report
 def locate(path, name):
     """The result file that `path` names: itself, or the one called `name` in that folder, or else the report there, which holds it."""
     path = Path(path)
-    found = [file for file in ((path / name, path / PAGE) if path.is_dir() else (path,)) if file.is_file()]
-    if not found:
+    files = [file for file in ((path / name, path / PAGE) if path.is_dir() else (path,)) if file.is_file()]
+    if not files:
         raise Usage(f"{path}: there is no result; give a result file, or a folder with a {name}")
-    return found[0]
+    return files[0]
 
 
 def new_folder(wanted, name, *results):
     """The folder for the `results`, files or folders, of a new run: what the user wanted, else one of runs/ with the time and `name`."""
     folder = wanted or REPOSITORY / "runs" / f"{datetime.now():%Y%m%d-%H%M%S}-{name}"
-    if found := [each for each in results if (folder / each).exists()]:
-        raise Usage(f"--out {folder}: {found[0]} exists there already; give another folder")
+    if present := [result for result in results if (folder / result).exists()]:
+        raise Usage(f"--out {folder}: {present[0]} exists there already; give another folder")
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
@@ -78,6 +78,14 @@ def held(file, text, name="result"):
         return json.loads(gzip.decompress(base64.b64decode(encoded, validate=True)))
     except (binascii.Error, OSError, EOFError, zlib.error, ValueError) as error:
         raise Usage(f"{file}: the result in it cannot be read: {error}") from None
+
+
+def require_version(document, version, path):
+    """Raises Usage that names both versions when the document is of another version of its schema."""
+    written = document.get("schema_version") if isinstance(document, dict) else None
+    if isinstance(written, int) and written != version:
+        age, remedy = ("an older", "measure again") if written < version else ("a newer", "use that echobench")
+        raise Usage(f"{path}: schema version {written}, written by {age} echobench; this one reads version {version}: {remedy}")
 
 
 def check(document, schema_file, path, definition=None):

@@ -46,24 +46,24 @@ class Comparison:
     def regressions(self, limit):
         """Sentences for every figure that is worse by more than `limit` (0.1: ten per cent) even at the bound of its
         interval that is nearest to no change.  Without an interval nothing is proven."""
-        found = []
+        sentences = []
         for line in self.lines:
             for figure, interval in line.changes.items():
                 if interval.has_bounds and (interval.high < 1 - limit if figure == TIME else interval.low > 1 + limit):
-                    found.append(f"{line.where}: {figure} {change_text(interval)}")
-        return found
+                    sentences.append(f"{line.where}: {figure} {change_text(interval)}")
+        return sentences
 
     @property
     def undecided(self):
         """Sentences for every figure that should have been judged and has no interval to judge it by."""
-        found = []
+        sentences = []
         for line in self.lines:
             without = [f"{what} has no interval" for what, interval in line.changes.items() if not interval.has_bounds]
             without += [f"{what} is missing" for what in figures_of(line.workload)
                         if what not in line.changes and what not in line.unjudged]
             if without:
-                found.append(f"{line.where}: {', '.join(without)}")
-        return found
+                sentences.append(f"{line.where}: {', '.join(without)}")
+        return sentences
 
     def judged(self, figure):
         """In how many lines the figure was judged."""
@@ -72,11 +72,11 @@ class Comparison:
     @property
     def unjudged(self):
         """{(figure, reason): in how many lines}, so that what is not judged is not taken for unchanged."""
-        found = {}
+        counts = {}
         for line in self.lines:
             for item in line.unjudged.items():
-                found[item] = found.get(item, 0) + 1
-        return found
+                counts[item] = counts.get(item, 0) + 1
+        return counts
 
 
 def why_not_comparable(first, second, across_hosts=False):
@@ -106,17 +106,17 @@ def setup(document):
     placement = document.get("placement", {})
     configs = [document["config"], *(run.get("config", {}) for run in document.get("runs", []))]
     engines = sorted({config["engine"] for config in configs if "engine" in config})
-    found = {"threads of a server": placement.get("server_threads"), "threads of the client": placement.get("client_threads"),
+    facts = {"threads of a server": placement.get("server_threads"), "threads of the client": placement.get("client_threads"),
              "client and servers on the same CPUs": placement.get("shared"), "the client's engine": " and ".join(engines)}
-    return {what: value for what, value in found.items() if value not in (None, "")}
+    return {what: value for what, value in facts.items() if value not in (None, "")}
 
 
 def host(document):
     """Where it was measured: {what: value}; what a result does not record is left out."""
     known = document["host"]
-    found = {"CPU": known.get("cpu"), "kernel": known.get("kernel"),
+    facts = {"CPU": known.get("cpu"), "kernel": known.get("kernel"),
              **{f"mitigation of {name}": state for name, state in known.get("mitigations", {}).items()}}
-    return {what: value for what, value in found.items() if value is not None}
+    return {what: value for what, value in facts.items() if value is not None}
 
 
 def _differences(facts_of, first, second):

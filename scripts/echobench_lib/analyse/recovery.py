@@ -55,25 +55,25 @@ def recoveries(cells, time_of_slice):
     for cell in cells:
         if "control" in cell:
             controls.setdefault(cell["variant"], []).append(cell)
-    found = []
-    for control, own in controls.items():
+    results = []
+    for control, cells_of_control in controls.items():
         known, shown, relative = [], [], []
-        for cell in own:
+        for cell in cells_of_control:
             base = by_place.get((cell["block"], cell["restart"], cell["control"]["of"]))
-            burnt = [burnt_ns_per_request(each) for each in (cell, base)] if base else [None]
+            burnt = [burnt_ns_per_request(side) for side in (cell, base)] if base else [None]
             if None in burnt or burnt[0] <= burnt[1]:
                 continue
-            sides = [{piece["index"]: time_of_slice(piece) for piece in each["slices"]} for each in (cell, base)]
+            sides = [{piece["index"]: time_of_slice(piece) for piece in side["slices"]} for side in (cell, base)]
             if rises := paired(*sides, difference):
                 known.append(burnt[0] - burnt[1])
                 shown.append(rises)
                 relative.append([rise / known[-1] for rise in rises])
         if known:
-            found.append(Recovery(own[0]["control"]["of"], control, median(known), over_restarts(shown), over_restarts(relative)))
-    return sorted(found, key=lambda recovery: (recovery.of, recovery.known_ns))
+            results.append(Recovery(cells_of_control[0]["control"]["of"], control, median(known), over_restarts(shown), over_restarts(relative)))
+    return sorted(results, key=lambda recovery: (recovery.of, recovery.known_ns))
 
 
 def doubt(recoveries, reference):
     """Of a figure, by the controls of the reference: the one whose interval is narrowest decides."""
-    own = [recovery for recovery in recoveries if recovery.of == reference]
-    return min(own, key=lambda recovery: recovery.ratio.half_width).doubt if own else NO_CONTROL
+    candidates = [recovery for recovery in recoveries if recovery.of == reference]
+    return min(candidates, key=lambda recovery: recovery.ratio.half_width).doubt if candidates else NO_CONTROL

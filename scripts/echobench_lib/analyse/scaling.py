@@ -32,14 +32,14 @@ def steps(group):
         if "scaled" in row.cells[0] and row.control_of is None:
             scaled = row.cells[0]["scaled"]
             variants.setdefault(scaled["of"], []).append((scaled["threads"], row))
-    found = []
-    for of, rows in variants.items():
+    result = []
+    for variant, rows in variants.items():
         rows.sort(key=lambda item: item[0])
         for threads, row in rows:
             ratios = log_ratios(cells, row.variant, rows[0][1].variant, lambda _: slice_rate)
             interval = over_restarts(list(ratios.values()))
-            found.append(Step(of, threads, row, interval.exp() if interval else None, loop_shares(row.cells), row is rows[0][1]))
-    return found
+            result.append(Step(variant, threads, row, interval.exp() if interval else None, loop_shares(row.cells), row is rows[0][1]))
+    return result
 
 
 def loop_shares(cells):

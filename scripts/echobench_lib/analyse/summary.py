@@ -129,7 +129,7 @@ def _unavailable(document, workload, framings):
     entries = [{"name": entry} if isinstance(entry, str) else entry for entry in experiment.get("variants", [])]
     asked = {load.get("framing", experiment.get("framing")) for load in experiment.get("loads", []) if load["load"] == workload.load}
     return {entry["name"]: reasons[entry["name"]] for entry in entries if entry["name"] in reasons
-            and (workload.framing == own if (own := entry.get("framing")) in framings else workload.framing in asked)
+            and (workload.framing == spoken if (spoken := entry.get("framing")) in framings else workload.framing in asked)
             and not ("command" in entry and workload.load == "saturation")}
 
 
@@ -137,10 +137,10 @@ def _group(workload, cells, reference, threads):
     sound = [cell for cell in cells if is_sound(cell)]
     threads = next((cell["scaled"]["threads"] for cell in cells if cell["variant"] == reference and "scaled" in cell), threads)
     figures = {COST: slice_cpu, TIME: lambda piece: threads / rate if (rate := slice_rate(piece)) else 0}
-    found = {figure: recovery.recoveries(sound, figures[figure]) for figure in FIGURES[workload.load]}
+    recoveries = {figure: recovery.recoveries(sound, figures[figure]) for figure in FIGURES[workload.load]}
     rows = [_row(variant, cells, reference) for variant in dict.fromkeys(cell["variant"] for cell in cells)]
     rates = [cell["workload"]["rate_per_s"] for cell in cells if "rate_per_s" in cell["workload"]]
-    group = Group(workload, rates[0] if rates else None, reference, rows, len({cell["restart"] for cell in cells}), found)
+    group = Group(workload, rates[0] if rates else None, reference, rows, len({cell["restart"] for cell in cells}), recoveries)
     _order(group)
     _rank(group)
     return group
@@ -210,34 +210,34 @@ def reasons_of(cell):
 
 
 def _row(variant, cells, reference):
-    own = [cell for cell in cells if cell["variant"] == variant]
-    verdict = min(map(verdict_of, own), key=PRECEDENCE.index)
-    reasons = dict.fromkeys(f"restart {cell['restart'] + 1}: {reason}" if len(own) > 1 else reason
-                            for cell in own for reason in reasons_of(cell))
-    row = Row(variant, own, verdict, list(reasons), own[0].get("control", {}).get("of"))
+    restarts = [cell for cell in cells if cell["variant"] == variant]
+    verdict = min(map(verdict_of, restarts), key=PRECEDENCE.index)
+    reasons = dict.fromkeys(f"restart {cell['restart'] + 1}: {reason}" if len(restarts) > 1 else reason
+                            for cell in restarts for reason in reasons_of(cell))
+    row = Row(variant, restarts, verdict, list(reasons), restarts[0].get("control", {}).get("of"))
     if verdict == "wrong-replies":
         return row  # a wrong answer yields no figure
-    sound = [cell for cell in own if is_sound(cell)]
-    row.throughput = statistics.median(cell["throughput_per_s"] for cell in own)
+    sound = [cell for cell in restarts if is_sound(cell)]
+    row.throughput = statistics.median(cell["throughput_per_s"] for cell in restarts)
     row.cost_ns = median(cost_of(cell) for cell in sound)
     row.cost_log_ratios = log_ratios(cells, variant, reference, slice_cost)
     row.cost_ratio = exp(over_restarts(list(row.cost_log_ratios.values())))
     row.throughput_ratio = exp(over_restarts(list(log_ratios(cells, variant, reference, lambda _: slice_rate).values())))
     row.user_share = user_share(sound)
     row.wakeups = median(map(wakeups_per_request, sound))
-    row.server_busy = median(cell.get("server", {}).get("busy") for cell in own)
-    row.client_busy = median(cell.get("client_busy") for cell in own)
-    row.bytes_out_per_s, row.bytes_in_per_s = (median(cell.get(f"bytes_{way}_per_s") for cell in own) for way in ("out", "in"))
-    _add_latency(row, sound or own)
-    row.by_operation_ns = {op: {name: median(cell.get("by_operation_ns", {}).get(op, {}).get(name) for cell in sound or own)
-                                for name in PERCENTILES} for op in own[0].get("by_operation_ns", {})}
-    row.memory_bytes = median(map(connections.memory, own))
-    row.user_memory_bytes = median(map(connections.user_memory, own))
-    row.kernel_memory_bytes = median(map(connections.kernel_memory, own))
-    row.threads_per_connection = median(map(connections.threads, own))
-    row.connects_per_s = median(cell.get("connects_per_s") for cell in own)
-    row.connect_ns = {name: found for name in PERCENTILES if (found := median(cell.get("connect_ns", {}).get(name) for cell in own))}
-    threads = [cell["server"]["threads"] for cell in own if "threads" in cell.get("server", {})]
+    row.server_busy = median(cell.get("server", {}).get("busy") for cell in restarts)
+    row.client_busy = median(cell.get("client_busy") for cell in restarts)
+    row.bytes_out_per_s, row.bytes_in_per_s = (median(cell.get(f"bytes_{way}_per_s") for cell in restarts) for way in ("out", "in"))
+    _add_latency(row, sound or restarts)
+    row.by_operation_ns = {op: {name: median(cell.get("by_operation_ns", {}).get(op, {}).get(name) for cell in sound or restarts)
+                                for name in PERCENTILES} for op in restarts[0].get("by_operation_ns", {})}
+    row.memory_bytes = median(map(connections.memory, restarts))
+    row.user_memory_bytes = median(map(connections.user_memory, restarts))
+    row.kernel_memory_bytes = median(map(connections.kernel_memory, restarts))
+    row.threads_per_connection = median(map(connections.threads, restarts))
+    row.connects_per_s = median(cell.get("connects_per_s") for cell in restarts)
+    row.connect_ns = {name: value for name in PERCENTILES if (value := median(cell.get("connect_ns", {}).get(name) for cell in restarts))}
+    threads = [cell["server"]["threads"] for cell in restarts if "threads" in cell.get("server", {})]
     row.threads = max(threads) if threads else None
     return row
 

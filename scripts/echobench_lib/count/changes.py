@@ -43,7 +43,7 @@ class Change:
 
     def functions(self):
         """[(instructions more in B, name)], what grew most first."""
-        sides = [{each["name"]: each["instructions"] for each in cell["functions"]} for cell in self.cells]
+        sides = [{function["name"]: function["instructions"] for function in cell["functions"]} for cell in self.cells]
         grown = [(sides[1].get(name, 0) - sides[0].get(name, 0), name) for name in sides[0].keys() | sides[1].keys()]
         return sorted((item for item in grown if abs(item[0]) >= SHOWN_GROWTH), key=lambda item: (-item[0], item[1]))
 
@@ -57,31 +57,31 @@ class Change:
 
     def rises(self, limit):
         """Sentences for each count that rose by more than `limit` (0.01: one per cent), and each system call added."""
-        found = []
+        sentences = []
         for name in judged():
             before, after = self.pair(name)
             # calls are judged by name below: one that is gone does not pay for another
             if name != "system_calls" and before and after and rose(name, before, after, limit):
-                found.append(f"{FIGURES[name]} {change_text(before, after)}")
+                sentences.append(f"{FIGURES[name]} {change_text(before, after)}")
         both_counted = None not in self.pair("system_calls")  # else every call of one side is new
         for name, (before, after) in self.calls().items() if both_counted else ():
             least = ADDED_CALL if before["exact"] and after["exact"] and not self._inexact() else LOOSE_CALL
             if min(after["values"]) - max(before["values"]) > least:
-                found.append(f"system call {name} {change_text(before, after)}")
-        return found
+                sentences.append(f"system call {name} {change_text(before, after)}")
+        return sentences
 
     def undecided(self):
         """Sentences for what cannot be judged."""
-        found = []
+        sentences = []
         for name in judged():
             pair = self.pair(name)
             lacking = [side for side, figure in zip("AB", pair) if figure is None]
             if lacking:
-                found.append(f"{FIGURES[name]} missing in {' and '.join(lacking)}")
+                sentences.append(f"{FIGURES[name]} missing in {' and '.join(lacking)}")
             elif (single := [side for side, figure in zip("AB", pair)
                                              if not figure["exact"] and len(figure["values"]) == 1]):
-                found.append(f"{FIGURES[name]} not exact, and counted once in {' and '.join(single)}: its scatter is not known")
-        return found
+                sentences.append(f"{FIGURES[name]} not exact, and counted once in {' and '.join(single)}: its scatter is not known")
+        return sentences
 
     def _inexact(self):
         return any(cell["inexact"] for cell in self.cells)
@@ -128,8 +128,8 @@ def compare(first, second):
     """A Comparison of two results for which why_not_comparable is empty."""
     a, b = document.cells(first), document.cells(second)
     both = [key for key in a if key in b]
-    missing = [f"{variant}, {format_connections(connections)}: only in {side}" for side, own, other in (("A", a, b), ("B", b, a))
-               for variant, connections in own if (variant, connections) not in other]
+    missing = [f"{variant}, {format_connections(connections)}: only in {side}" for side, cells, other in (("A", a, b), ("B", b, a))
+               for variant, connections in cells if (variant, connections) not in other]
     return Comparison([Change(*key, (a[key], b[key])) for key in both], _remarks(first, second), missing)
 
 
@@ -137,10 +137,10 @@ def _remarks(first, second):
     """What differs apart from the code, and can change counts."""
     what = [("host", "cpu", "CPU (memcpy and its like are chosen by it)"), ("host", "libc", "C library"),
             ("tool", "valgrind", "valgrind")]
-    found = [(text, first[part].get(key), second[part].get(key)) for part, key, text in what]
-    found += [(key, *(document["tool"].get("build", {}).get(key) for document in (first, second)))
+    facts = [(text, first[part].get(key), second[part].get(key)) for part, key, text in what]
+    facts += [(key, *(document["tool"].get("build", {}).get(key) for document in (first, second)))
               for key in ("compiler", "flags", "commit")]
-    lines = [f"different {text}: {a} against {b}" for text, a, b in found if a != b]
+    lines = [f"different {text}: {a} against {b}" for text, a, b in facts if a != b]
     lines += [f"{side} was not finished" for side, document in zip("AB", (first, second)) if document.get("complete") is False]
     if first["tool"].get("sha256") == second["tool"].get("sha256"):
         lines.append("it is the same program, byte for byte")

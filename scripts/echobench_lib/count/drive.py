@@ -234,15 +234,15 @@ class Driven:
 
     def _threads(self):
         """{thread: (state, voluntary switches, involuntary switches)}"""
-        found = {}
+        threads = {}
         for status in Path(f"/proc/{self._pid}/task").glob("*/status"):
             try:
                 text = status.read_text()
             except (FileNotFoundError, ProcessLookupError):
                 continue  # it has ended
-            found[status.parent.name] = (re.search(r"^State:\s+(\S)", text, re.M)[1],
+            threads[status.parent.name] = (re.search(r"^State:\s+(\S)", text, re.M)[1],
                                          *map(int, re.findall(r"ctxt_switches:\s+(\d+)", text)))
-        return found
+        return threads
 
     def _failure(self, what):
         """Of a server, or of the tool before it, that is of no more use."""

@@ -85,8 +85,8 @@ class Measurement:
         the file whatever happens to later ones."""
         steps = [(cell,) for cell in self._plan.cells]
         for done, (cell,) in enumerate(steps):
-            each = sum(self._took_s) / len(self._took_s) if self._took_s else self._guess_s()
-            progress(done, steps, each * (len(steps) - done))
+            per_cell_s = sum(self._took_s) / len(self._took_s) if self._took_s else self._guess_s()
+            progress(done, steps, per_cell_s * (len(steps) - done))
             begun = time.monotonic()
             try:
                 self.document["cells"].append(self.measure(cell))
@@ -195,14 +195,14 @@ def stored_cell(cell, runs, refused):
     figures = {name: figure(values, inexact) for (_, name), values in counted.items()
                if not name.startswith(CALL) and name != "waits"}
     if calls:
-        figures["system_calls"] = figure([sum(each) for each in zip(*calls.values())], inexact)
+        figures["system_calls"] = figure([sum(repeat) for repeat in zip(*calls.values())], inexact)
     for name in document.NEVER_EXACT & figures.keys():
         figures[name]["exact"] = False
     waits = [value for (_, name), values in counted.items() if name == "waits" for value in values]
     if not inexact and waits and max(waits) != min(waits):
         inexact = "not every wake-up found as much to do"
-        for each in figures.values():
-            each["exact"] = False
+        for repeat in figures.values():
+            repeat["exact"] = False
     return {"variant": cell.variant, "connections": cell.connections, "rounds": list(cell.lengths),
             "figures": {name: figures[name] for name in document.FIGURES if name in figures},
             "system_calls": {name: figure(values, inexact) for name, values in sorted(calls.items())},
@@ -222,13 +222,13 @@ def figure(values, inexact=""):
 
 def _functions(pairs):
     """Instructions per request of every function that has some, the largest first; mean over the repeats."""
-    found, requests = {}, 0
+    instructions, requests = {}, 0
     for short, long in pairs.values():
         if "functions" in long:
             requests += long["requests"] - short["requests"]
             for name in short["functions"].keys() | long["functions"].keys():
                 grown = long["functions"].get(name, 0) - short["functions"].get(name, 0)
-                found[name] = found.get(name, 0) + grown
-    total = sum(found.values())
+                instructions[name] = instructions.get(name, 0) + grown
+    total = sum(instructions.values())
     return [{"name": name, "instructions": number / requests, "share": number / total}
-            for name, number in sorted(found.items(), key=lambda item: (-item[1], item[0])) if number > 0]
+            for name, number in sorted(instructions.items(), key=lambda item: (-item[1], item[0])) if number > 0]

@@ -47,8 +47,8 @@ def read_callgrind(text):
         elif line.startswith("cfn="):
             _name(line[4:], names)
         elif line.startswith(("ob=", "cob=")):
-            found = Path(_name(line.split("=", 1)[1], objects)).name
-            library = found if line.startswith("ob=") else library
+            name = Path(_name(line.split("=", 1)[1], objects)).name
+            library = name if line.startswith("ob=") else library
         elif line.startswith("calls="):
             inclusive = True  # the next line is the cost of the call, which the function called has itself
         elif line[:1].isdigit() or line[:1] in "+-*":
@@ -72,10 +72,10 @@ def _name(text, known):
 
 
 def read_memcheck(text):
-    found = re.search(r"total heap usage: ([\d,]+) allocs, [\d,]+ frees, ([\d,]+) bytes allocated", text)
-    if found is None:
+    match = re.search(r"total heap usage: ([\d,]+) allocs, [\d,]+ frees, ([\d,]+) bytes allocated", text)
+    if match is None:
         raise Failure("memcheck: its output has no total heap usage")
-    allocations, size = (int(number.replace(",", "")) for number in found.groups())
+    allocations, size = (int(number.replace(",", "")) for number in match.groups())
     return Totals({"allocations": allocations, "allocated_bytes": size})
 
 
@@ -101,11 +101,11 @@ TOOLS = (MEMCHECK, CALLGRIND, STRACE, NATIVE)  # those that take longest first
 
 def versions():
     """{tool: what it says of itself}; a Failure where one is missing."""
-    found = {}
+    lines = {}
     for program in (VALGRIND, "strace"):
         try:
-            said = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=60).stdout
+            output = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=60).stdout
         except OSError:
             raise Failure(f"count needs {program}, which is not here: run scripts/dependencies") from None
-        found[program] = said.splitlines()[0] if said else "unknown"
-    return found
+        lines[program] = output.splitlines()[0] if output else "unknown"
+    return lines

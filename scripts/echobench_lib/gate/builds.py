@@ -53,15 +53,15 @@ class Build:
 
 def ask(base, head, question):
     """{build: question(build)}.  A head that does not answer is broken; a base that does not cannot be compared with."""
-    found = {}
+    answers = {}
     for build, status in ((base, NOT_MEASURABLE), (head, BROKEN)):
         try:
-            found[build] = question(build)
+            answers[build] = question(build)
         except Failure as failure:
             error = Failure(f"{build.label}: {failure}")
             error.exit_status = status
             raise error from None
-    return found
+    return answers
 
 
 def resolve(name, repository=REPOSITORY):
@@ -123,8 +123,8 @@ def _run(built, log, *command):
     done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, timeout=BUILD_S)
     if done.returncode != 0:
         lines = Path(log.name).read_text(errors="replace").splitlines()
-        said = [line for line in lines if re.search(r"\berror:|CMake Error", line) and not line.startswith("[")] or lines[-1:] or [""]
-        raise BrokenBuild(f"{built.label} does not build: {said[0]} ({log.name})")
+        errors = [line for line in lines if re.search(r"\berror:|CMake Error", line) and not line.startswith("[")] or lines[-1:] or [""]
+        raise BrokenBuild(f"{built.label} does not build: {errors[0]} ({log.name})")
 
 
 def _git(repository, *arguments):

@@ -60,14 +60,14 @@ class Figure:
     @property
     def is_open(self):
         """Whether a second round has something to settle."""
-        return not self.advisory and self.found(False) not in (UNCHANGED, IMPROVED)
+        return not self.advisory and self.verdict(False) not in (UNCHANGED, IMPROVED)
 
     @property
     def rises(self):
         """Over all rounds beyond the margin."""
         return bool(self.rounds) and rise_p_value([value for values in self.rounds for value in values], self.limit) < ERROR
 
-    def found(self, confirmed):
+    def verdict(self, confirmed):
         """What was found.  What is beyond the margin over all rounds, and was not confirmed by the second, is no regression, and
         not unchanged."""
         if self.doubt:
@@ -92,14 +92,14 @@ class Figure:
             return "no figure"
         return f"{interval.estimate:.3f}" + (f" ± {interval.half_width:.3f}" if interval.has_bounds else "")
 
-    def why(self, found):
+    def why(self, verdict):
         """A sentence to that verdict."""
-        if found == UNMEASURED:
+        if verdict == UNMEASURED:
             return f"{self.name}: {self.doubt}: it did not show a known slow-down, so it cannot show this one"
         figure = f"{self.name} {self.text}"
-        if found == REGRESSED:
+        if verdict == REGRESSED:
             return f"{figure}: above the margin of {100 * self.margin:g} %, and again in an independent second round"
-        if found == UNDECIDED:
+        if verdict == UNDECIDED:
             unconfirmed = ", above it over all, but not in two rounds" if self.rises else ""
             return f"{figure}: margin {100 * self.margin:g} %{unconfirmed}"
         return figure

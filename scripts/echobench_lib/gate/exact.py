@@ -51,7 +51,7 @@ def _plan(build, names, asked):
 def _count(plans, progress):
     """{build: {(variant, connections): the stored cell, or a sentence that says why there is none}}; and {variant: why it is not counted}"""
     steps = [(build, cell) for build, plan in plans.items() if plan for cell in plan.cells]
-    found, begun = {build: {} for build in plans}, time.monotonic()
+    counted, begun = {build: {} for build in plans}, time.monotonic()
     measurements, uncounted = {}, {}
     for done, (build, cell) in enumerate(steps):
         spent = time.monotonic() - begun
@@ -60,17 +60,17 @@ def _count(plans, progress):
             if build not in measurements:
                 measurements[build] = Measurement(plans[build], [], None)
             try:
-                found[build][cell.variant, cell.connections] = measurements[build].measure(cell)
+                counted[build][cell.variant, cell.connections] = measurements[build].measure(cell)
             except SeveralProcesses as several:
                 uncounted[cell.variant] = str(several)
             except Failure as failure:
-                found[build][cell.variant, cell.connections] = str(failure)
+                counted[build][cell.variant, cell.connections] = str(failure)
     _require_one_toolchain(measurements)
-    return found, uncounted
+    return counted, uncounted
 
 
 def _require_one_toolchain(measurements):
-    builds = {build: each.document["tool"].get("build") for build, each in measurements.items()}
+    builds = {build: measurement.document["tool"].get("build") for build, measurement in measurements.items()}
     compilers = {build: facts.get("compiler") for build, facts in builds.items() if facts}
     if len(set(compilers.values())) > 1:
         raise Failure(f"the revisions were not built with one toolchain: {', '.join(f'{build.label} by {name}' for build, name in compilers.items())}; "
@@ -78,8 +78,8 @@ def _require_one_toolchain(measurements):
 
 
 def _judge(variant, connections, before, after, margin):
-    def judged(found, why=(), figures=None):
-        return Judgement(TIER, variant, connections, found, list(why), figures or {})
+    def judged(verdict, why=(), figures=None):
+        return Judgement(TIER, variant, connections, verdict, list(why), figures or {})
 
     if isinstance(before, str) and isinstance(after, str):
         return judged(UNMEASURED, [f"both failed: {after}"])

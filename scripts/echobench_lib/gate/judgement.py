@@ -29,7 +29,7 @@ class Judgement:
     tier: str
     variant: str
     connections: int | None
-    found: str
+    verdict: str
     why: list = field(default_factory=list)
     figures: dict = field(default_factory=dict)
     load: str = ""
@@ -40,31 +40,31 @@ class Judgement:
 
     def as_json(self):
         return {"tier": self.tier, "variant": self.variant, **({"connections": self.connections} if self.connections else {}),
-                **({"load": self.load} if self.load else {}), "found": self.found, "why": self.why, "figures": self.figures}
+                **({"load": self.load} if self.load else {}), "verdict": self.verdict, "why": self.why, "figures": self.figures}
 
 
 def is_compared(judgement):
     """Whether both revisions have it."""
-    return judgement.found not in (NEW, LEFT_OUT)
+    return judgement.verdict not in (NEW, LEFT_OUT)
 
 
 def by_weight(judgements):
     """What matters most first; else in their order."""
-    return sorted(judgements, key=lambda judgement: list(STATUS).index(judgement.found))
+    return sorted(judgements, key=lambda judgement: list(STATUS).index(judgement.verdict))
 
 
 def exit_status(judgements, strict=False):
     """Broken or missing goes before a regression, and a regression before what could not be judged.  Nothing compared is
     broken, and all cells inconclusive is no pass: an empty comparison proves nothing."""
     compared = list(filter(is_compared, judgements))
-    statuses = {STATUS[each.found] for each in compared} if compared else {BROKEN}
+    statuses = {STATUS[judgement.verdict] for judgement in compared} if compared else {BROKEN}
     for status in (BROKEN, REGRESSION, NOT_MEASURABLE):
         if status in statuses:
             return status
-    return INCONCLUSIVE if INCONCLUSIVE in statuses and (strict or all(each.found == UNDECIDED for each in compared)) else PASS
+    return INCONCLUSIVE if INCONCLUSIVE in statuses and (strict or all(judgement.verdict == UNDECIDED for judgement in compared)) else PASS
 
 
 def counts(judgements):
     """`1 regressed, 27 unchanged`"""
-    return ", ".join(f"{number} {found}" for found in STATUS
-                     if (number := sum(each.found == found for each in judgements))) or NOTHING
+    return ", ".join(f"{number} {verdict}" for verdict in STATUS
+                     if (number := sum(judgement.verdict == verdict for judgement in judgements))) or NOTHING

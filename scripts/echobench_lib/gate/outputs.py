@@ -14,28 +14,28 @@ STYLES = {BROKE: "red", MISSING: "red", REGRESSED: "red", UNMEASURED: "yellow", 
 def show(title, judgements, console):
     """A table for each tier, those that changed first; below it, why."""
     console.print(title, style="bold", soft_wrap=True, markup=False)
-    for tier, own in tiers(judgements).items():
-        table = plain_table(f"{tier} tier", [(name, "left" if name in ("variant", "load") else "right") for name in headings(own)]
+    for tier, of_tier in tiers(judgements).items():
+        table = plain_table(f"{tier} tier", [(name, "left" if name in ("variant", "load") else "right") for name in headings(of_tier)]
                             + [("verdict", "left")])
-        for each in by_weight(own):
-            style = STYLES.get(each.found)
-            table.add_row(*texts(each, own), f"[{style}]{each.found}[/]" if style else each.found)
+        for judgement in by_weight(of_tier):
+            style = STYLES.get(judgement.verdict)
+            table.add_row(*texts(judgement, of_tier), f"[{style}]{judgement.verdict}[/]" if style else judgement.verdict)
         console.print(table)
-    for each in by_weight(judgements):
-        for why in each.why:
-            console.print(f"{each.cell}: {each.found}: {why}", soft_wrap=True, markup=False)
+    for judgement in by_weight(judgements):
+        for why in judgement.why:
+            console.print(f"{judgement.cell}: {judgement.verdict}: {why}", soft_wrap=True, markup=False)
     console.print(counts(judgements), soft_wrap=True)
 
 
 def tiers(judgements):
     """{tier: its judgements}"""
-    return {tier: [each for each in judgements if each.tier == tier] for tier in dict.fromkeys(each.tier for each in judgements)}
+    return {tier: [judgement for judgement in judgements if judgement.tier == tier] for tier in dict.fromkeys(judgement.tier for judgement in judgements)}
 
 
 def headings(judgements):
     """Of the columns of one tier, but for the verdict."""
-    names = dict.fromkeys(name for each in judgements for name in each.figures)
-    return ["variant", *(of for of in ("connections", "load") if any(getattr(each, of) for each in judgements)), *names]
+    names = dict.fromkeys(name for judgement in judgements for name in judgement.figures)
+    return ["variant", *(name for name in ("connections", "load") if any(getattr(judgement, name) for judgement in judgements)), *names]
 
 
 def texts(judgement, judgements):
@@ -46,16 +46,16 @@ def texts(judgement, judgements):
 
 def markdown(title, judgements, error=""):
     """What changed on top, all else folded away; above it the `error` that kept the gate from being finished."""
-    changed = [each for each in by_weight(judgements) if each.found not in (UNCHANGED, LEFT_OUT)]
+    changed = [judgement for judgement in by_weight(judgements) if judgement.verdict not in (UNCHANGED, LEFT_OUT)]
     lines = [f"### {title}", "", *([_cell(error), ""] if error else []), f"**{counts(judgements)}**", ""]
     if changed:
         lines += ["| cell | tier | verdict | why |", "|---|---|---|---|"]
-        lines += [f"| {each.cell} | {each.tier} | {each.found} | {_cell('; '.join(each.why))} |" for each in changed]
+        lines += [f"| {judgement.cell} | {judgement.tier} | {judgement.verdict} | {_cell('; '.join(judgement.why))} |" for judgement in changed]
         lines.append("")
     lines += ["<details><summary>every cell</summary>", ""]
-    for own in tiers(judgements).values():
-        lines += [f"| {' | '.join(headings(own))} | verdict |", "|---" * (len(headings(own)) + 1) + "|"]
-        lines += [f"| {' | '.join(texts(each, own))} | {each.found} |" for each in own]
+    for of_tier in tiers(judgements).values():
+        lines += [f"| {' | '.join(headings(of_tier))} | verdict |", "|---" * (len(headings(of_tier)) + 1) + "|"]
+        lines += [f"| {' | '.join(texts(judgement, of_tier))} | {judgement.verdict} |" for judgement in of_tier]
         lines.append("")
     return "\n".join([*lines, "</details>", ""])
 
@@ -67,18 +67,18 @@ def _cell(text):
 
 def junit(judgements, error=""):
     """A test case for each cell: failures are failures, what could not be judged is skipped; `error`: as of markdown."""
-    failures = [each for each in judgements if each.found in FAILURES]
-    skipped = [each for each in judgements if each.found in SKIPPED]
+    failures = [judgement for judgement in judgements if judgement.verdict in FAILURES]
+    skipped = [judgement for judgement in judgements if judgement.verdict in SKIPPED]
     problem = _problem(judgements, error)
     suite = ElementTree.Element("testsuite", name="echobench gate", tests=str(len(judgements) + bool(problem)), failures=str(len(failures) + bool(problem)),
                                 skipped=str(len(skipped)), errors="0")
     if problem:
         ElementTree.SubElement(ElementTree.SubElement(suite, "testcase", classname="gate", name="comparison"), "failure", message=_xml(problem))
-    for each in judgements:
-        case = ElementTree.SubElement(suite, "testcase", classname=f"gate.{each.tier}", name=_xml(each.cell))
-        if each in failures or each in skipped:
-            ElementTree.SubElement(case, "failure" if each in failures else "skipped",
-                                   message=_xml(f"{each.found}: {'; '.join(each.why)}"))
+    for judgement in judgements:
+        case = ElementTree.SubElement(suite, "testcase", classname=f"gate.{judgement.tier}", name=_xml(judgement.cell))
+        if judgement in failures or judgement in skipped:
+            ElementTree.SubElement(case, "failure" if judgement in failures else "skipped",
+                                   message=_xml(f"{judgement.verdict}: {'; '.join(judgement.why)}"))
     return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True)
 
 
@@ -97,11 +97,11 @@ def annotations(judgements, error=""):
     levels = {"error": FAILURES, "warning": (UNMEASURED, UNDECIDED), "notice": (IMPROVED, NEW)}
     if problem := _problem(judgements, error):
         yield f"::error title=echobench::{_data(problem)}"
-    for level, found in levels.items():
-        own = [each for each in by_weight(judgements) if each.found in found]
-        for each in own[:MOST_ANNOTATIONS]:
-            yield f"::{level} title=echobench: {_property(each.cell)}::{_data(': '.join([each.found, '; '.join(each.why)]))}"
-        if more := own[MOST_ANNOTATIONS:]:
+    for level, verdicts in levels.items():
+        of_level = [judgement for judgement in by_weight(judgements) if judgement.verdict in verdicts]
+        for judgement in of_level[:MOST_ANNOTATIONS]:
+            yield f"::{level} title=echobench: {_property(judgement.cell)}::{_data(': '.join([judgement.verdict, '; '.join(judgement.why)]))}"
+        if more := of_level[MOST_ANNOTATIONS:]:
             yield f"::{level} title=echobench::and {len(more)} more: the job's summary has them"
 
 

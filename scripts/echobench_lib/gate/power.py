@@ -16,6 +16,7 @@ from . import builds, timed
 from .judgement import REGRESSED, UNCHANGED
 
 FILE_NAME, ROUNDS = "power.json", "rounds"
+SCHEMA_VERSION = 2
 U_TEST, THRESHOLD = 0.05, 1.25
 OURS = "echobench gate"
 RULES = {OURS: "as a gate of this one cell: two rounds, interleaved slices, restarts as units",
@@ -31,7 +32,7 @@ class Try:
 
     side: str
     slow_down: float
-    found: str
+    verdict: str
     figure: str
     flagged: dict
 
@@ -46,8 +47,8 @@ def run(options, console):
         tries += study.attempt(number)
         document = study.as_json(tries)
         documents.write(document, folder / FILE_NAME)
-        found = "; ".join(f"{each.side} {each.found} ({each.figure})" for each in tries[-len(study.sides):])
-        console.print(f"{number + 1} of {options.tries}: {found}", soft_wrap=True, markup=False)
+        outcomes = "; ".join(f"{attempt.side} {attempt.verdict} ({attempt.figure})" for attempt in tries[-len(study.sides):])
+        console.print(f"{number + 1} of {options.tries}: {outcomes}", soft_wrap=True, markup=False)
     show(document, console)
     charts.draw([{"name": "power", "spec": chart(document), "origin": charts.origin(*about(document))}], folder / "charts")
     console.print(f"{folder}: {FILE_NAME}, charts/power.svg", soft_wrap=True)
@@ -60,6 +61,7 @@ def load(path):
     document = documents.read(file, "result-power")
     if not isinstance(document, dict) or document.get("kind") != "power":
         raise Usage(f"{file}: not a result of `echobench power`")
+    documents.require_version(document, SCHEMA_VERSION, file)
     return document
 
 
@@ -102,18 +104,18 @@ class Study:
         needed = [first, second] if timed.needs_second(first, self._margins) else [first]
         [judged] = timed.verdicts({self._cell: needed}, self._margins)
         costs = _costs(rounds, side)
-        flagged = {OURS: judged.found == REGRESSED, "U test": _u_test(base, costs),
+        flagged = {OURS: judged.verdict == REGRESSED, "U test": _u_test(base, costs),
                    "U test, earlier base": _u_test(self._costs_before, costs), "threshold 25 %": _beyond_threshold(base, costs)}
         slow_down = _burnt(rounds, side) / statistics.median(base) if base else 0
-        return Try(side, slow_down, judged.found, judged.figures.get(timed.CPU, "; ".join(judged.why)), flagged)
+        return Try(side, slow_down, judged.verdict, judged.figures.get(timed.CPU, "; ".join(judged.why)), flagged)
 
     def as_json(self, tries):
         asked = self._options
-        return {"schema_version": 1, "kind": "power", "commit": self._base.commit, "variant": asked.variant, "connections": asked.connections,
+        return {"schema_version": SCHEMA_VERSION, "kind": "power", "commit": self._base.commit, "variant": asked.variant, "connections": asked.connections,
                 "load": asked.load, "budget_s": asked.budget, "margin": asked.margin, "seed": asked.seed, "cost_ns": round(self._cost_ns),
                 "host": {"cpu": doctor.cpu_model()},
                 "asked": {**dict.fromkeys(self._same, 0), **{side: share for side, (_, share) in self._burns.items()}},
-                "made_at": documents.now(), "tries": [asdict(each) for each in tries]}
+                "made_at": documents.now(), "tries": [asdict(attempt) for attempt in tries]}
 
     def _drive(self, name, number, attempt):
         """The round of that `number` of an attempt, with seeds of its own; of the pilot, which is no attempt, without sides."""
@@ -134,15 +136,15 @@ class Study:
         return row.cost_ns
 
 
-def _costs(found, side):
+def _costs(rounds, side):
     """Of each sound restart of all rounds, ns."""
-    return [cost for document in found for cell in document["cells"]
+    return [cost for document in rounds for cell in document["cells"]
             if cell["variant"] == side and is_sound(cell) and (cost := cost_of(cell)) is not None]
 
 
-def _burnt(found, side):
+def _burnt(rounds, side):
     """What a control burnt for a request more than the base, ns; 0 of what is no control."""
-    burnt = {name: [value for document in found for cell in document["cells"] if cell["variant"] == name
+    burnt = {name: [value for document in rounds for cell in document["cells"] if cell["variant"] == name
                     and (value := burnt_ns_per_request(cell)) is not None] for name in ("base", side)}
     return statistics.median(burnt[side]) - statistics.median(burnt["base"]) if "+" in side and all(burnt.values()) else 0
 
@@ -161,21 +163,21 @@ def _beyond_threshold(before, after):
 def shares(document):
     """[{rule, slow_down (asked for), really (burnt, median), flagged, tries, low, high}] over all tries: Clopper and Pearson's interval
     at 95 %.  It takes them as independent: several servers of one try share their base, and are not quite."""
-    found = []
+    result = []
     for slow_down in sorted(set(document["asked"].values())):
-        own = [each for each in document["tries"] if document["asked"][each["side"]] == slow_down]
+        tries = [attempt for attempt in document["tries"] if document["asked"][attempt["side"]] == slow_down]
         for rule in RULES:
-            known = [each["flagged"][rule] for each in own if each["flagged"].get(rule) is not None]
+            known = [attempt["flagged"][rule] for attempt in tries if attempt["flagged"].get(rule) is not None]
             if known:
                 interval = stats.binomtest(sum(known), len(known)).proportion_ci()
-                found.append({"rule": rule, "slow_down": slow_down, "really": statistics.median(each["slow_down"] for each in own), "flagged": sum(known), "tries": len(known),
+                result.append({"rule": rule, "slow_down": slow_down, "really": statistics.median(attempt["slow_down"] for attempt in tries), "flagged": sum(known), "tries": len(known),
                               "low": interval.low, "high": interval.high})
-    return found
+    return result
 
 
 def unchanged(document):
     """{slow-down: how many tries `gate` found unchanged}"""
-    return {slow_down: sum(each["found"] == UNCHANGED for each in document["tries"] if document["asked"][each["side"]] == slow_down)
+    return {slow_down: sum(attempt["verdict"] == UNCHANGED for attempt in document["tries"] if document["asked"][attempt["side"]] == slow_down)
             for slow_down in sorted(set(document["asked"].values()))}
 
 
@@ -185,12 +187,12 @@ def title(document):
 
 
 def show(document, console):
-    found, kept = shares(document), unchanged(document)
+    flagged, kept = shares(document), unchanged(document)
     table = plain_table(None, [("costs more by", "right"), ("measured", "right"), *((rule, "right") for rule in RULES), ("unchanged", "right")])
     for slow_down in kept:
-        own = {each["rule"]: f"{each['flagged']} of {each['tries']}" for each in found if each["slow_down"] == slow_down}
-        really = next(each["really"] for each in found if each["slow_down"] == slow_down)
-        table.add_row(f"{100 * slow_down:g} %" if slow_down else "nothing", f"{100 * really:.2f} %", *(own.get(rule, "") for rule in RULES), str(kept[slow_down]))
+        texts = {share["rule"]: f"{share['flagged']} of {share['tries']}" for share in flagged if share["slow_down"] == slow_down}
+        really = next(share["really"] for share in flagged if share["slow_down"] == slow_down)
+        table.add_row(f"{100 * slow_down:g} %" if slow_down else "nothing", f"{100 * really:.2f} %", *(texts.get(rule, "") for rule in RULES), str(kept[slow_down]))
     console.print(f"Tries flagged as costing more: {title(document)}", style="bold", soft_wrap=True)
     console.print(table)
     for rule, what in RULES.items():
@@ -199,7 +201,7 @@ def show(document, console):
 
 def chart(document):
     """The spec of the chart."""
-    spec = charts.complete("power", [{**each, "share": each["flagged"] / each["tries"], "text": f"{each['flagged']} of {each['tries']}",
-                                      "percent": 100 * each["slow_down"]} for each in shares(document)])
+    spec = charts.complete("power", [{**share, "share": share["flagged"] / share["tries"], "text": f"{share['flagged']} of {share['tries']}",
+                                      "percent": 100 * share["slow_down"]} for share in shares(document)])
     spec["title"]["subtitle"] = [title(document), *spec["title"]["subtitle"]]
     return spec

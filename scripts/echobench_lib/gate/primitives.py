@@ -22,10 +22,10 @@ FIGURE = "time per operation"
 
 def rows(base, head, pattern):
     """{build: its rows that match `pattern`, an expression of Google Benchmark}; Usage where none does."""
-    found = ask(base, head, lambda build: _rows(build, pattern))
-    if not any(found.values()):
+    listed = ask(base, head, lambda build: _rows(build, pattern))
+    if not any(listed.values()):
         raise Usage(f"--micro {pattern}: no row of {PROGRAM} matches, in either revision")
-    return found
+    return listed
 
 
 def _rows(build, pattern):
@@ -60,9 +60,9 @@ def _measure(base, head, names, number, seed, progress):
     for done, (pair, chunk) in enumerate(steps):
         progress(done, steps, (len(steps) - done) * 2 * TOGETHER * GUESSED_TIMES * MIN_TIME_S)
         left = [name for name in chunk if name not in errors]
-        found = {build: _run(build, left) for build in draw.sample((base, head), 2)}
+        times = {build: _run(build, left) for build in draw.sample((base, head), 2)}
         for name in left:
-            before, after = found[base][name], found[head][name]
+            before, after = times[base][name], times[head][name]
             if isinstance(after, str) and not after.startswith("unavailable"):  # a row reports itself that it is unavailable; anything else is a failure
                 errors[name] = BROKE, f"{head.label}: {after}"
             elif isinstance(after, str) or isinstance(before, str):
@@ -82,13 +82,13 @@ def _run(build, names):
         with build.in_use():
             rows = measure(chunk, MIN_TIME_S, build.label)["benchmarks"]
     except Failure as failure:
-        return {names[0]: str(failure)} if len(names) == 1 else {name: row for each in names for name, row in _run(build, [each]).items()}
+        return {names[0]: str(failure)} if len(names) == 1 else {name: row for single in names for name, row in _run(build, [single]).items()}
     return {row["name"]: row.get("error_message") or "no message" if row.get("error_occurred") else time_ns(row) for row in rows}
 
 
 def _judge(name, listed, base, head, error, figure, is_sure):
-    def judged(found, why=()):
-        return Judgement(TIER, plain(name), None, found, list(why), {FIGURE: figure.text} if figure else {})
+    def judged(verdict, why=()):
+        return Judgement(TIER, plain(name), None, verdict, list(why), {FIGURE: figure.text} if figure else {})
 
     if name not in listed[head]:
         return judged(MISSING, ["the head does not have it"])
@@ -98,5 +98,5 @@ def _judge(name, listed, base, head, error, figure, is_sure):
         return judged(error[0], [error[1]])
     if figure is None:
         return judged(UNMEASURED, ["one of the sides gave no figure"])
-    found = figure.found(is_sure)
-    return judged(found, [] if found == UNCHANGED else [figure.why(found)])
+    verdict = figure.verdict(is_sure)
+    return judged(verdict, [] if verdict == UNCHANGED else [figure.why(verdict)])

@@ -96,27 +96,27 @@ def cells_of(variant, clients):
 def needs_second(first, margins):
     """Whether anything was left open, or is to be confirmed; what could not be measured may be, a little later."""
     if first.refusals:
-        return not any(found == BROKE for found, _ in first.refusals.values())
+        return not any(verdict == BROKE for verdict, _ in first.refusals.values())
     return any(CPU not in figures or any(figure.is_open for figure in figures.values())
                for cell in first.values for figures in [figures_of(cell, [first], margins)])
 
 
 def figures_of(cell, rounds, margins):
     """{name: Figure} by those of its rounds that have any."""
-    rounds = [each for each in rounds if cell in each.values]
+    rounds = [a_round for a_round in rounds if cell in a_round.values]
     if not rounds:
         return {}
-    doubt = _doubt(cell, [each.document for each in rounds])
-    names = dict.fromkeys(name for each in rounds for name, values in each.values[cell].items() if values)
-    return {name: Figure(name, margins[name], tuple(each.values[cell].get(name, []) for each in rounds), name in ADVISORY, name in RISES,
+    doubt = _doubt(cell, [a_round.document for a_round in rounds])
+    names = dict.fromkeys(name for a_round in rounds for name, values in a_round.values[cell].items() if values)
+    return {name: Figure(name, margins[name], tuple(a_round.values[cell].get(name, []) for a_round in rounds), name in ADVISORY, name in RISES,
                          doubt if name == CPU else "") for name in names}
 
 
 def _doubt(cell, documents):
     """Why CPU per request is not to be used there, by the controls of all rounds; empty if it is."""
-    cells = [{**each, "restart": 1000 * number + each["restart"], "workload": {**each["workload"], "rate": SHARE}}
-             for number, document in enumerate(documents) for each in document["cells"]
-             if each["load"] == LOADS[cell.load]["load"] and each["variant"] in ("base", CONTROL)]
+    cells = [{**measured, "restart": 1000 * number + measured["restart"], "workload": {**measured["workload"], "rate": SHARE}}
+             for number, document in enumerate(documents) for measured in document["cells"]
+             if measured["load"] == LOADS[cell.load]["load"] and measured["variant"] in ("base", CONTROL)]
     [group] = summarise({**documents[0], "cells": cells}, "base")
     return group.doubt(COST)
 
@@ -162,19 +162,19 @@ def read(document, cells, head="head"):
     values, refusals = {}, {}
     for cell in cells:
         load = LOADS[cell.load]["load"]
-        every = [each for each in document["cells"] if each["load"] == load]
-        own = [each for each in every if each["variant"] in ("base", CONTROL, head)]
-        if refusal := _refusal(own, document["runs"], load, head) or _stolen(every):
+        every = [measured for measured in document["cells"] if measured["load"] == load]
+        judged_cells = [measured for measured in every if measured["variant"] in ("base", CONTROL, head)]
+        if refusal := _refusal(judged_cells, document["runs"], load, head) or _stolen(every):
             refusals[cell] = refusal
             continue
-        values[cell] = {CPU: [trimmed_mean(rounds, TRIM) for rounds in log_ratios(own, head, "base", slice_cost).values()]}
+        values[cell] = {CPU: [trimmed_mean(rounds, TRIM) for rounds in log_ratios(judged_cells, head, "base", slice_cost).values()]}
         if cell.load == "equal-load":
             for name in ("p50", "p99", "p99.9"):
-                values[cell][name] = _per_restart(own, head, lambda each, name=name: each.get("response_ns", {}).get(name))
+                values[cell][name] = _per_restart(judged_cells, head, lambda measured, name=name: measured.get("response_ns", {}).get(name))
         else:
-            rises = _per_restart(own, head, _memory)
+            rises = _per_restart(judged_cells, head, _memory)
             values[cell][MEMORY] = rises if any(rises) else []  # none: both are smaller than the noise
-    rates = [each["workload"]["rate_per_s"] for each in document["cells"] if "rate_per_s" in each["workload"]]
+    rates = [measured["workload"]["rate_per_s"] for measured in document["cells"] if "rate_per_s" in measured["workload"]]
     return Round(document, values, refusals, rates[0] if rates else None)
 
 
@@ -183,14 +183,14 @@ def _refusal(cells, runs, load, head):
     failed = [run for run in runs if run["block"].startswith(f"{load}/")]
     wrong = [(cell["variant"], "; ".join(cell["reasons"] + cell.get("checks", []))) for cell in cells
              if cell["verdict"] in WRONG or any("died" in check for check in cell.get("checks", []))]
-    said = [run.get("error") or run["remark"] for run in failed if run.keys() & {"error", "remark"}]
+    messages = [run.get("error") or run["remark"] for run in failed if run.keys() & {"error", "remark"}]
     if any(name == head for name, _ in wrong):
         return BROKE, next(why for name, why in wrong if name == head)
     if wrong:
         return UNMEASURED, f"{wrong[0][0]}: {wrong[0][1]}"
-    if said:
-        blamed = next((text for text in said if cells and re.search(rf"(^|; ){re.escape(head)}\b", text)), None)
-        return (BROKE, blamed) if blamed else (UNMEASURED, said[0])
+    if messages:
+        blamed = next((text for text in messages if cells and re.search(rf"(^|; ){re.escape(head)}\b", text)), None)
+        return (BROKE, blamed) if blamed else (UNMEASURED, messages[0])
     if not cells:
         return UNMEASURED, "nothing was measured"
     sound = [cell for cell in cells if is_sound(cell)]
@@ -224,19 +224,19 @@ def _memory(cell):
 
 def _judge(cell, rounds, figures, sure):
     """By the names of the figures that regressed for `sure`."""
-    def judged(found, why):
-        return Judgement(TIER, cell.variant, cell.connections, found, why, {name: figure.text for name, figure in figures.items()},
+    def judged(verdict, why):
+        return Judgement(TIER, cell.variant, cell.connections, verdict, why, {name: figure.text for name, figure in figures.items()},
                          cell.load)
 
-    refusals = [each.refusals[cell] for each in rounds if cell in each.refusals]
-    for found, why in sorted(refusals, key=lambda refusal: refusal[0] != BROKE):
-        if found == BROKE or len(refusals) == len(rounds):
-            return judged(found, [why])
+    refusals = [a_round.refusals[cell] for a_round in rounds if cell in a_round.refusals]
+    for verdict, why in sorted(refusals, key=lambda refusal: refusal[0] != BROKE):
+        if verdict == BROKE or len(refusals) == len(rounds):
+            return judged(verdict, [why])
     gating = {name: figure for name, figure in figures.items() if not figure.advisory}
-    found = {name: figure.found(name in sure) for name, figure in gating.items()}
-    if CPU not in found and REGRESSED not in found.values():
+    by_figure = {name: figure.verdict(name in sure) for name, figure in gating.items()}
+    if CPU not in by_figure and REGRESSED not in by_figure.values():
         return judged(UNMEASURED, ["CPU per request is missing on one of the sides"])
     for worst in (REGRESSED, UNMEASURED, UNDECIDED, IMPROVED):
-        if names := [name for name, each in found.items() if each == worst]:
+        if names := [name for name, verdict in by_figure.items() if verdict == worst]:
             return judged(worst, [gating[name].why(worst) for name in names])
     return judged(UNCHANGED, [])

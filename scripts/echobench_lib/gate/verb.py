@@ -48,9 +48,9 @@ def _judge(options, folder, judgements, console):
 
 
 def _write(folder, title, base, head, judgements, status, options):
-    documents.write({"schema_version": 1, "kind": "gate", "base": base.commit, "head": head.commit, "margin": options.margin,
+    documents.write({"schema_version": 2, "kind": "gate", "base": base.commit, "head": head.commit, "margin": options.margin,
                      "strict": options.strict, "exit_status": status, "made_at": documents.now(),
-                     "cells": [each.as_json() for each in judgements]}, folder / FILE_NAME)
+                     "cells": [entry.as_json() for entry in judgements]}, folder / FILE_NAME)
     _publish(folder, title, judgements)
 
 

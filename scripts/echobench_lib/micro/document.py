@@ -76,11 +76,11 @@ def _aggregate(name, repetitions, sound):
     labels = {row.get("label") for row in repetitions}
     figures = dict.fromkeys(key for row in sound for key in counters(row))
 
-    def found(key):
+    def over_sound(key):
         return over(STATISTICS[name], sound, key)
     return {"name": f"{first['run_name']}_{name}", **{key: first[key] for key in known}, "run_type": "aggregate",
             "repetitions": first["repetitions"], "threads": first["threads"], "aggregate_name": name,
             "aggregate_unit": "percentage" if name == "cv" else "time", "iterations": len(repetitions),
-            "real_time": found("real_time"), "cpu_time": found("cpu_time"), "time_unit": first["time_unit"],
-            **{key: found(key) for key in figures},
+            "real_time": over_sound("real_time"), "cpu_time": over_sound("cpu_time"), "time_unit": first["time_unit"],
+            **{key: over_sound(key) for key in figures},
             **({"label": first["label"]} if len(labels) == 1 and "label" in first else {})}

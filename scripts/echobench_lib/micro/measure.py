@@ -54,12 +54,12 @@ def in_chunks(names):
 
 def processes(rows):
     """For {question: its rows}."""
-    found, every = [], [name for names in rows.values() for name in names]
+    result, every = [], [name for names in rows.values() for name in names]
     for question, names in rows.items():
-        for own in in_chunks(names):
-            wanted = {*own, *(question.floor_of(name, every) for name in own)}
-            found.append(Process(question, own, tuple(name for name in every if name in wanted)))
-    return found
+        for chunk in in_chunks(names):
+            wanted = {*chunk, *(question.floor_of(name, every) for name in chunk)}
+            result.append(Process(question, chunk, tuple(name for name in every if name in wanted)))
+    return result
 
 
 @dataclass(frozen=True)
@@ -140,9 +140,9 @@ def measure(process, min_time_s, where):
     with tempfile.TemporaryDirectory(prefix="echobench-") as scratch:
         file = Path(scratch) / "micro.json"
         command = _command(names, min_time_s, file)
-        status, said = run_to_end(command, LIMIT_S + LIMIT_TIMES * len(names) * min_time_s)
+        status, stderr = run_to_end(command, LIMIT_S + LIMIT_TIMES * len(names) * min_time_s)
         if status:
-            raise Failure(f"{file_of}, {where}: echo-microbench {describe_end(status)}: {last_line(said) or 'no message'}; "
+            raise Failure(f"{file_of}, {where}: echo-microbench {describe_end(status)}: {last_line(stderr) or 'no message'}; "
                           f"to see which row it was: {shlex.join(command[:2])}")
         output = read_json(file, "echo-microbench")
     if sorted(row["name"] for row in output["benchmarks"]) != sorted(names):
@@ -167,5 +167,5 @@ def rows_of(process, output):
 def _to_floor(row, floor):
     if row is floor:
         return {}
-    times = [figures.time_ns(each) if each else None for each in (row, floor)]
+    times = [figures.time_ns(measured) if measured else None for measured in (row, floor)]
     return {document.FLOOR: floor["name"], document.TO_FLOOR: times[0] / times[1]} if all(times) else {}

@@ -59,7 +59,7 @@ def load():
 
 def group(names, questions):
     """{question: its rows}, in the order of the questions; a row that belongs to none is a Failure."""
-    of_topic = {own: question for question in questions for own in question.topics}
+    of_topic = {name: question for question in questions for name in question.topics}
     rows = {question: [] for question in questions}
     for name in names:
         if topic(name) not in of_topic:

@@ -34,14 +34,14 @@ class Placement:
     @property
     def warnings(self):
         """How this placement distorts figures: sentences."""
-        found = []
+        sentences = []
         if self.shared:
-            found.append("client and server share a CPU, which distorts every figure")
+            sentences.append("client and server share a CPU, which distorts every figure")
         if self.throttled:
-            found.append(f"the cgroup allows {self.quota:g} CPUs, and more are in use: the kernel will stop threads, which distorts every figure")
+            sentences.append(f"the cgroup allows {self.quota:g} CPUs, and more are in use: the kernel will stop threads, which distorts every figure")
         if len(self.server_nodes) > 1:
-            found.append(f"the servers span the NUMA nodes {', '.join(map(str, self.server_nodes))}")
-        return found
+            sentences.append(f"the servers span the NUMA nodes {', '.join(map(str, self.server_nodes))}")
+        return sentences
 
 
 def place(topology, server_threads=1, server_cpus="auto", client_cpus="auto"):

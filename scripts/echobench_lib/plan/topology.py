@@ -49,9 +49,9 @@ def read_quota(root=ROOT):
         lines = (root / "proc/self/cgroup").read_text().splitlines()
     except OSError:
         lines = []
-    own = next((line.removeprefix("0::/") for line in lines if line.startswith("0::/")), "")
+    cgroup = next((line.removeprefix("0::/") for line in lines if line.startswith("0::/")), "")
     quotas = []
-    for group in (Path(own), *Path(own).parents):
+    for group in (Path(cgroup), *Path(cgroup).parents):
         try:
             most, period = (root / "sys/fs/cgroup" / group / "cpu.max").read_text().split()
         except (OSError, ValueError):

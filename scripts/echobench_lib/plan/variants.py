@@ -101,12 +101,12 @@ def available(name, document, listed, cores):
             unavailable[entry["name"]] = reason
         else:
             variants |= {variant.name: variant for variant in _scaled(_variant(entry, listed), entry.get("threads"), cores)}
-    for of in document["controls"]:
-        if of not in variants and of not in unavailable:
-            raise Usage(f"experiment {name}: controls: '{of}' is not among the variants")
-        if of in variants and variants[of].is_foreign:
-            raise Usage(f"experiment {name}: controls: '{of}' is not one of our servers, and cannot burn a known time")
-    return {each.name: each for variant in variants.values() for each in
+    for base in document["controls"]:
+        if base not in variants and base not in unavailable:
+            raise Usage(f"experiment {name}: controls: '{base}' is not among the variants")
+        if base in variants and variants[base].is_foreign:
+            raise Usage(f"experiment {name}: controls: '{base}' is not one of our servers, and cannot burn a known time")
+    return {member.name: member for variant in variants.values() for member in
             (variant, *(variant.control(burn) for burn in document["burns"] if variant.name in document["controls"]))}, unavailable
 
 
@@ -114,9 +114,9 @@ def _variant(entry, listed):
     if "command" in entry:
         return Variant(entry["name"], command=tuple(entry["command"]), environment=tuple(entry.get("env", {}).items()),
                        announces=entry.get("announces", False), framing=entry["framing"], holds=entry.get("holds", "any"))
-    own = listed[entry["variant"]]
-    return Variant(entry["name"], entry["variant"], own["program"], Path(entry["build"]) if "build" in entry else None,
-                   tuple(entry.get("options", ())), holds=own["holds"])
+    ours = listed[entry["variant"]]
+    return Variant(entry["name"], entry["variant"], ours["program"], Path(entry["build"]) if "build" in entry else None,
+                   tuple(entry.get("options", ())), holds=ours["holds"])
 
 
 def _scaled(variant, threads, cores):

@@ -21,9 +21,9 @@ def table(groups):
     variants = dict.fromkeys(row.variant for group in groups for row in group.rows)
     rows = []
     for variant in variants:
-        own = [group.row(variant) for group in groups]
-        known = [row for row in own if row]
-        rows.append((min(known, key=lambda row: row.verdict == "valid"), [variant, *map(_pair, own), verdict_of_all(known)]))
+        of_variant = [group.row(variant) for group in groups]
+        known = [row for row in of_variant if row]
+        rows.append((min(known, key=lambda row: row.verdict == "valid"), [variant, *map(_pair, of_variant), verdict_of_all(known)]))
     columns = [VARIANT[:2], *((label, "right") for label in labels), VERDICT[:2]]
     meant = "; ".join(group.workload.background for label, group in zip(labels, groups) if label != group.workload.background != "")
     return Table(f"{HEADING}, p50 / p99: {groups[0].workload.without_background.describe(groups[0].rate_per_s)}", columns,

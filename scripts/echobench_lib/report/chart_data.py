@@ -203,7 +203,7 @@ def _latency_data(groups):
         kinds = {"response": "corrected", "service": "uncorrected"} if row.latency_kind == "response" else {"service": "service time"}
         for kind, name in kinds.items():
             if all(kind in cell.get("histograms", {}) for cell in sound):
-                data += [{**shown, "kind": name, **each} for each in _percentiles([decode(cell["histograms"][kind]) for cell in sound])]
+                data += [{**shown, "kind": name, **percentile} for percentile in _percentiles([decode(cell["histograms"][kind]) for cell in sound])]
     return data
 
 
@@ -213,8 +213,8 @@ def _percentiles(restarts):
     points, most = [], _most_nines(merged)
     for nines in sorted([*([HALF] if HALF <= most else []), *(step * NINES_STEP for step in range(int(most / NINES_STEP) + 1))]):
         percent = 100 * (1 - 10**-nines)
-        each = [restart.at(percent) for restart in restarts if restart.total and _most_nines(restart) >= nines]
-        band = {"low": min(each) / 1000, "high": max(each) / 1000} if len(each) == len(restarts) > 1 else {}
+        values = [restart.at(percent) for restart in restarts if restart.total and _most_nines(restart) >= nines]
+        band = {"low": min(values) / 1000, "high": max(values) / 1000} if len(values) == len(restarts) > 1 else {}
         points.append({"nines": round(nines, 3), "percent": f"{percent:.5g}", "us": max(1, merged.at(percent)) / 1000, **band})
     return points
 
@@ -248,11 +248,11 @@ def _connecting_data(groups):
 def _blocking_data(groups):
     """p50 and p99, with and without a background load on the same server."""
     blocked = {group.workload.without_background for group in groups if group.workload.background}
-    own = blocking.in_order(group for group in groups if group.workload.without_background in blocked)
-    labels = blocking.short_labels(own) if len(blocked) == 1 else [group.workload.describe(group.rate_per_s) for group in own]
+    ordered = blocking.in_order(group for group in groups if group.workload.without_background in blocked)
+    labels = blocking.short_labels(ordered) if len(blocked) == 1 else [group.workload.describe(group.rate_per_s) for group in ordered]
     return [{**point, "panel": label, "order": order, "percentile": name, "us": row.latency_ns[name] / 1000,
              "text": format_time_ns(row.latency_ns[name])}
-            for order, (group, label) in enumerate(zip(own, labels)) for _, row, point in _points([group])
+            for order, (group, label) in enumerate(zip(ordered, labels)) for _, row, point in _points([group])
             for name in ("p50", "p99") if name in row.latency_ns]
 
 

@@ -51,8 +51,8 @@ def family_of(variant):
 def build(groups):
     """[{name, spec}]: every chart for which there is data, complete with it."""
     palette = colours(dict.fromkeys(name for group in groups for row in group.rows for name in (row.variant.split("@")[0], row.variant)))
-    found = [(name, values) for name, values in chart_data.of_groups(groups).items() if values]
-    return [coloured(name, values, palette) for name, values in found]
+    charts = [(name, values) for name, values in chart_data.of_groups(groups).items() if values]
+    return [coloured(name, values, palette) for name, values in charts]
 
 
 def origin(commit, cpu, time, *more):
@@ -77,9 +77,9 @@ def _variants(points):
 
 def coloured(name, values, palette=None):
     """{name, spec}: the chart NAME, in which each of its variants has its colour."""
-    spec, own = complete(name, values), _variants(values)
-    palette = palette or colours(own)
-    _set_colours(spec, {variant: palette[variant] for variant in sorted(own, key=_place)})
+    spec, variants = complete(name, values), _variants(values)
+    palette = palette or colours(variants)
+    _set_colours(spec, {variant: palette[variant] for variant in sorted(variants, key=_place)})
     return {"name": name, "spec": spec}
 
 

@@ -34,8 +34,8 @@ def load(file):
     """{name: document} of those that lie next to a result file; of those that it holds, if it is a report."""
     if file.suffix == ".html":
         text = file.read_text()
-        return {name: each.load(file) for name, each in ALL.items() if f'id="result-{name}"' in text}
-    return {name: each.load(file.parent / each.file_name) for name, each in ALL.items() if (file.parent / each.file_name).is_file()}
+        return {name: companion.load(file) for name, companion in ALL.items() if f'id="result-{name}"' in text}
+    return {name: companion.load(file.parent / companion.file_name) for name, companion in ALL.items() if (file.parent / companion.file_name).is_file()}
 
 
 def lean(documents):

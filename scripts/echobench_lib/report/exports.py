@@ -60,7 +60,7 @@ def export(options, console):
 
 
 def of_result(document, reference):
-    found = []
+    figures = []
     for group in summarise(document, reference):
         workload = group.workload
         for row in group.rows:
@@ -69,19 +69,19 @@ def of_result(document, reference):
             name = f"{row.variant}/{workload.name}"
             if workload.load != "closed-loop" and not group.doubt(COST):
                 if row.cost_ns is not None:
-                    found.append(_with_bounds(name, "cpu-per-request", "ns", row.cost_interval))
+                    figures.append(_with_bounds(name, "cpu-per-request", "ns", row.cost_interval))
                 if row.cost_ratio:
-                    found.append(_with_bounds(name, f"cpu-per-request-to-{reference}", "ratio", row.cost_ratio))
+                    figures.append(_with_bounds(name, f"cpu-per-request-to-{reference}", "ratio", row.cost_ratio))
             for percentile in PERCENTILES if workload.load in ("open-loop", "equal-load") else ():
                 if percentile in row.latency_ns:
                     interval = row.latency_intervals.get(percentile)
                     bounds = (interval.low, interval.high) if interval else ()
-                    found.append(Figure(name, percentile, "ns", row.latency_ns[percentile], *bounds))
+                    figures.append(Figure(name, percentile, "ns", row.latency_ns[percentile], *bounds))
             if workload.load == "closed-loop" and not group.doubt(TIME):
-                found.append(Figure(name, "throughput", "requests/s", row.throughput, less_is_better=False))
+                figures.append(Figure(name, "throughput", "requests/s", row.throughput, less_is_better=False))
             if row.memory_bytes is not None:
-                found.append(Figure(name, "memory-per-connection", "bytes", row.memory_bytes))
-    return found
+                figures.append(Figure(name, "memory-per-connection", "bytes", row.memory_bytes))
+    return figures
 
 
 def of_counts(document):
@@ -94,18 +94,18 @@ def _with_bounds(benchmark, measure, unit, interval):
 
 
 def bmf(figures):
-    found = {}
-    for each in figures:
-        bounds = {"lower_value": each.low, "upper_value": each.high} if each.low is not None else {}
-        found.setdefault(each.benchmark, {})[each.measure] = {"value": each.value, **bounds}
-    return found
+    benchmarks = {}
+    for figure in figures:
+        bounds = {"lower_value": figure.low, "upper_value": figure.high} if figure.low is not None else {}
+        benchmarks.setdefault(figure.benchmark, {})[figure.measure] = {"value": figure.value, **bounds}
+    return benchmarks
 
 
 def github(figures):
     """Of those that are better when they are less: one list has one direction."""
-    return [{"name": f"{each.benchmark} {each.measure}", "unit": each.unit, "value": each.value,
-             **({"range": f"± {(each.high - each.low) / 2:.3g}"} if each.low is not None else {})}
-            for each in figures if each.less_is_better]
+    return [{"name": f"{figure.benchmark} {figure.measure}", "unit": figure.unit, "value": figure.value,
+             **({"range": f"± {(figure.high - figure.low) / 2:.3g}"} if figure.low is not None else {})}
+            for figure in figures if figure.less_is_better]
 
 
 def append_row(file, document, figures):
@@ -117,7 +117,7 @@ def append_row(file, document, figures):
     if others := {row.get(HOST, NOT_THERE) for row in rows} - {host, NOT_THERE}:
         raise Usage(f"{file}: its rows are of {' and '.join(sorted(others))}, and this result is of {host}; name another file, because absolute figures depend on the host")
     rows.append({WHEN: (document.get("finished_at") or document.get("started_at") or documents.now())[:19] + "+00:00",
-                 COMMIT: commit_of(document), HOST: host, **{f"{each.benchmark} {each.measure}": f"{each.value:.6g}" for each in figures}})
+                 COMMIT: commit_of(document), HOST: host, **{f"{figure.benchmark} {figure.measure}": f"{figure.value:.6g}" for figure in figures}})
     columns = dict.fromkeys([WHEN, COMMIT, HOST, *(name for row in rows for name in row)])
     text = io.StringIO()
     writer = csv.DictWriter(text, list(columns), restval=NOT_THERE, lineterminator="\n")

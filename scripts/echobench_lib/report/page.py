@@ -62,14 +62,14 @@ def specs_of(document, groups, attached):
     """Of all charts of the page: [{name, spec, origin}]."""
     origin = charts.origin(document["tool"].get("commit"), document["host"].get("cpu"), document.get("started_at"),
                            document.get("experiment", {}).get("name"))
-    return [{**chart, "origin": origin} for chart in charts.build(groups)] + [companions.chart(name, each) for name, each in attached.items()]
+    return [{**chart, "origin": origin} for chart in charts.build(groups)] + [companions.chart(name, companion) for name, companion in attached.items()]
 
 
 def render(document, groups, drawn, specs, libraries, attached=None, held=None):
     """The page.  `drawn` maps a chart's name to its SVG: shown until, or instead of, the interactive one; `held` {name: text} is what
     the page holds, by the names of companions and `result`."""
     attached = attached or {}
-    held = held or {name: documents.embedded(each) for name, each in {"result": document, **attached}.items()}
+    held = held or {name: documents.embedded(part) for name, part in {"result": document, **attached}.items()}
     links = {"charts-part": "Charts", **{name: companions.ALL[name].heading for name in attached}, **_LINKS}
     experiment = document.get("experiment", {})
     settings = {key: value for key, value in experiment.items() if key != "summary"}
@@ -78,14 +78,14 @@ def render(document, groups, drawn, specs, libraries, attached=None, held=None):
                             if "command" in cell.get("server", {}))
     reference = groups[0].reference if groups else ""
     rows = [row for group in groups for row in group.rows]
-    parts = [{"name": name, "about": companions.ALL[name], "origin": companions.origin(name, each), "held": held[name]} for name, each in attached.items()]
+    parts = [{"name": name, "about": companions.ALL[name], "origin": companions.origin(name, part), "held": held[name]} for name, part in attached.items()]
     of_parts = {part["about"].chart for part in parts}
     return whole("report.html", f"echobench: {experiment.get('name', 'echo-load')}", _subtitle(document), links, specs, libraries,
                  document=document, held=held["result"], reference=reference,
                  drawn=dict.fromkeys(drawn, _WITHOUT_SCRIPT) if document.get("lean") else drawn, companions=parts,
-                 own=[chart["name"] for chart in specs if chart["name"] not in of_parts],
+                 chart_names=[chart["name"] for chart in specs if chart["name"] not in of_parts],
                  failed=[run for run in runs if "error" in run], tables=_tables(groups), recoveries=tables.recoveries(groups),
-                 scaling=[replace(each, rows=[(None, texts) for _, texts in each.rows]) for each in scaling.tables(groups)],
+                 scaling=[replace(part, rows=[(None, texts) for _, texts in part.rows]) for part in scaling.tables(groups)],
                  families={variant: charts.family_of(variant) for variant in dict.fromkeys(
                      [*(row.variant for row in rows), *charts.shown(specs), *(name for group in groups for name in group.unavailable),
                       *(row.cells[0]["scaled"]["of"] for row in rows if "scaled" in row.cells[0])])},
@@ -108,18 +108,18 @@ def whole(template, title, subtitle, links, specs, libraries, **content):
 
 def _tables(groups):
     """Every workload's table by itself; the first of each load has a heading that says what it is."""
-    found, seen = [], set()
-    for each in tables.build(groups, side_by_side=False):
-        first = each.kind not in seen
-        seen.add(each.kind)
-        heading = blocking.HEADING if each.kind == "blocking" else TITLES[each.kind]
-        found.append({
-            "heading": heading if first else "", "meaning": MEANINGS[each.kind] if first else "", "title": each.title,
-            "columns": each.columns, "remarks": each.remarks,
-            "connections": sorted({group.workload.connections for group in each.groups}),
-            "rows": [("reference" if row and row.variant == each.groups[0].reference else "",
-                      _cells(each, row, texts)) for row, texts in each.rows]})
-    return found
+    sections, seen = [], set()
+    for table in tables.build(groups, side_by_side=False):
+        first = table.kind not in seen
+        seen.add(table.kind)
+        heading = blocking.HEADING if table.kind == "blocking" else TITLES[table.kind]
+        sections.append({
+            "heading": heading if first else "", "meaning": MEANINGS[table.kind] if first else "", "title": table.title,
+            "columns": table.columns, "remarks": table.remarks,
+            "connections": sorted({group.workload.connections for group in table.groups}),
+            "rows": [("reference" if row and row.variant == table.groups[0].reference else "",
+                      _cells(table, row, texts)) for row, texts in table.rows]})
+    return sections
 
 
 def _cells(table, row, texts):

@@ -11,8 +11,8 @@ COLUMNS = [("variant", "left"), ("threads", "right"), ("requests/s", "right"), (
 def tables(groups):
     made = []
     for group in groups:
-        if found := steps(group):
-            made.append(Table(f"Thread scaling, {group.workload.describe(group.rate_per_s)}", COLUMNS, [(step.row, _texts(step)) for step in found], groups=[group]))
+        if measured := steps(group):
+            made.append(Table(f"Thread scaling, {group.workload.describe(group.rate_per_s)}", COLUMNS, [(step.row, _texts(step)) for step in measured], groups=[group]))
     return made
 
 

@@ -92,14 +92,14 @@ def remarks(group, prefix=""):
 def recoveries(groups):
     """Where controls burn several times, or several variants have controls: a table for each variant, of what CPU per request
     shows of each burn."""
-    found = {}
+    by_variant = {}
     for group in groups:
         for recovery in group.recoveries.get(COST, []):
-            found.setdefault(recovery.of, {}).setdefault(recovery.control, {})[group.workload.name] = recovery
-    if sum(map(len, found.values())) < 2:
+            by_variant.setdefault(recovery.of, {}).setdefault(recovery.control, {})[group.workload.name] = recovery
+    if sum(map(len, by_variant.values())) < 2:
         return []
     made = []
-    for of, controls in found.items():
+    for of, controls in by_variant.items():
         known = [median(recovery.known_ns for recovery in by_load.values()) / 1000 for by_load in controls.values()]
         columns = [("load", "left"), *((f"{control.removeprefix(of)}: {us:.2f} µs", "left") for control, us in zip(controls, known))]
         loads = [group.workload.name for group in groups if any(group.workload.name in by_load for by_load in controls.values())]

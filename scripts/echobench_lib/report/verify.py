@@ -31,8 +31,8 @@ def verify(options, console):
     held = {"result": documents.held_text(text, "result"), **{name: documents.held_text(text, f"result-{name}") for name in attached}}
     computed = page.render(document, groups, drawn, specs, charts.libraries(), attached, held)
     differences = list(_differences(computed, text))
-    for number, computed, found in differences[:SHOWN]:
-        console.print(f"{file}:{number}: the page has {_around(found, computed)}, its result gives {_around(computed, found)}", soft_wrap=True, markup=False)
+    for number, computed, present in differences[:SHOWN]:
+        console.print(f"{file}:{number}: the page has {_around(present, computed)}, its result gives {_around(computed, present)}", soft_wrap=True, markup=False)
     if len(differences) > SHOWN:
         console.print(f"and {len(differences) - SHOWN} lines more")
     for name in separate:
@@ -58,11 +58,11 @@ def _differing_files(folder, drawn):
     return [file for file in sorted(folder.glob("*.svg")) if drawn.get(file.stem) != file.read_text()]
 
 
-def _differences(computed, found):
+def _differences(computed, present):
     """(line number, as computed, as found) of each line that differs."""
-    for number, (own, other) in enumerate(itertools.zip_longest(computed.split("\n"), found.split("\n")), 1):
-        if own != other:
-            yield number, own or "", other or ""
+    for number, (ours, other) in enumerate(itertools.zip_longest(computed.split("\n"), present.split("\n")), 1):
+        if ours != other:
+            yield number, ours or "", other or ""
 
 
 def _around(text, other, room=40):

@@ -28,10 +28,7 @@ def load(path):
 def validate(document, path):
     """Raises Usage that names the place when the document is not valid by results/result.schema.json, and both versions when it is of
     another version of that schema."""
-    version = document.get("schema_version") if isinstance(document, dict) else None
-    if isinstance(version, int) and version != SCHEMA_VERSION:
-        age, remedy = ("an older", "measure again") if version < SCHEMA_VERSION else ("a newer", "use that echobench")
-        raise Usage(f"{path}: schema version {version}, written by {age} echobench; this one reads version {SCHEMA_VERSION}: {remedy}")
+    documents.require_version(document, SCHEMA_VERSION, path)
     documents.check(document, SCHEMA_FILE, path)
 
 
@@ -49,12 +46,12 @@ def lean(document):
 
 def _lean_cell(cell):
     needed = ("response",) if cell["load"] == "equal-load" else ("response", "service")
-    found = dict(cell)
+    lean_cell = dict(cell)
     if "slices" in cell:
-        found["slices"] = [shortened(piece, int) for piece in cell["slices"]]
+        lean_cell["slices"] = [shortened(piece, int) for piece in cell["slices"]]
     if "histograms" in cell:
-        found["histograms"] = {kind: histogram.coarser(text, LEAN_DIGITS) for kind, text in cell["histograms"].items() if kind in needed}
-    return found
+        lean_cell["histograms"] = {kind: histogram.coarser(text, LEAN_DIGITS) for kind, text in cell["histograms"].items() if kind in needed}
+    return lean_cell
 
 
 def _complete(cell, config):
@@ -78,16 +75,16 @@ def _complete(cell, config):
 
 
 def _pattern(config):
-    found = {"arrivals": config["arrivals"]} if config.get("arrivals") == "poisson" else {}
+    pattern = {"arrivals": config["arrivals"]} if config.get("arrivals") == "poisson" else {}
     if not config.get("payload", "0").replace("Ki", "").replace("Mi", "").replace("k", "").replace("M", "").isdigit():
-        found["payload"] = config["payload"]
+        pattern["payload"] = config["payload"]
     if "think_ns" in config:
-        found["think"] = ("exp:" if config["think"] == "exponential" else "") + format_time_option(config["think_ns"])
+        pattern["think"] = ("exp:" if config["think"] == "exponential" else "") + format_time_option(config["think_ns"])
     if bursts := config.get("bursts"):
-        found["bursts"] = "/".join(format_time_option(bursts[part]) for part in ("on_ns", "off_ns"))
+        pattern["bursts"] = "/".join(format_time_option(bursts[part]) for part in ("on_ns", "off_ns"))
     if config.get("slow_readers"):
-        found.update(slow_readers=config["slow_readers"], slow_read_rate=config["slow_read_bytes_per_s"])
-    return found
+        pattern.update(slow_readers=config["slow_readers"], slow_read_rate=config["slow_read_bytes_per_s"])
+    return pattern
 
 
 def _operation(config):

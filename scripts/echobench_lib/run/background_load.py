@@ -33,11 +33,11 @@ class BackgroundLoad:
         self._process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                          stderr=subprocess.PIPE, text=True)
         try:
-            _, said = self._process.communicate(timeout=SETTLE_S)
+            _, stderr = self._process.communicate(timeout=SETTLE_S)
         except subprocess.TimeoutExpired:
             return self
         self.__exit__()
-        raise Failure(f"the background load ended at once: {' '.join(self.command)}: {last_line(said) or 'no message'}")
+        raise Failure(f"the background load ended at once: {' '.join(self.command)}: {last_line(stderr) or 'no message'}")
 
     def __exit__(self, *_):
         if self._process.poll() is None:
@@ -49,11 +49,11 @@ class BackgroundLoad:
         """What it did until now, for a cell."""
         self._process.send_signal(signal.SIGTERM)
         try:
-            _, said = self._process.communicate(timeout=STOP_S)
+            _, stderr = self._process.communicate(timeout=STOP_S)
         except subprocess.TimeoutExpired:
             raise Failure(f"the background load did not stop within {STOP_S} s: {' '.join(self.command)}") from None
         if not self._file.exists():
-            raise Failure(f"the background load left no result: {' '.join(self.command)}: {last_line(said) or 'no message'}")
+            raise Failure(f"the background load left no result: {' '.join(self.command)}: {last_line(stderr) or 'no message'}")
         [cell] = read_json(self._file, "echo-load")["cells"]
         if cell["verdict"] in ("wrong-replies", "errors"):
             raise Failure(f"the background load had {cell['verdict']}: {'; '.join(cell['reasons'])}")

@@ -10,13 +10,13 @@ def other_builds(tool, servers):
     """A sentence where a server was not built from the same sources as the load generator, with the same flags."""
     def differs(build, key):
         return build.get(key) != tool.get(key)
-    found = {}
+    differing = {}
     for server in servers:
         if build := server.listening.get("build"):
             if keys := [key for key in ("commit", "dirty", "compiler", "flags") if differs(build, key)]:
                 what = ", ".join(f"{key} {build.get(key)} against {tool.get(key)}" for key in keys)
-                found.setdefault(what, []).append(server.variant.name)
-    return [f"{', '.join(names)}: not built like the load generator: {what}" for what, names in found.items()]
+                differing.setdefault(what, []).append(server.variant.name)
+    return [f"{', '.join(names)}: not built like the load generator: {what}" for what, names in differing.items()]
 
 
 def check_totals(cell, server):

@@ -31,11 +31,11 @@ def program(folder, name, build=None):
 def list_variants():
     """What our server programs list of every variant in this build, {"name", "summary", "holds", "unavailable_reason"}, and
     which "program" has it.  echo-server-uring is not built everywhere."""
-    found = []
+    variants = []
     for name in SERVERS:
         if name == SERVERS[0] or (build_folder() / "servers" / name).exists():
-            found += [{**entry, "program": name} for entry in _listed(program("servers", name))]
-    return found
+            variants += [{**entry, "program": name} for entry in _listed(program("servers", name))]
+    return variants
 
 
 def _listed(path):
@@ -62,14 +62,14 @@ def run_to_end(command, limit_s):
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
                           text=True) as process:
         try:
-            _, said = process.communicate(timeout=limit_s)
+            _, stderr = process.communicate(timeout=limit_s)
         except subprocess.TimeoutExpired:
             process.kill()
             raise Failure(f"{shlex.join(command)}: ended after {limit_s:.0f} s without a result") from None
         except BaseException:
             process.terminate()
             raise
-    return process.returncode, said
+    return process.returncode, stderr
 
 
 def read_json(file, writer):

@@ -119,7 +119,7 @@ class Runner:
                 run["argv"] = self._command(block, restart, rate, servers, file)
                 background = stack.enter_context(BackgroundLoad(block, self._placement, servers[0])) if block.background else None
                 try:
-                    run["exit_status"], said = run_to_end(run["argv"], LEAST_LIMIT_S + 3 * block.duration_ns / NS_PER_S)
+                    run["exit_status"], stderr = run_to_end(run["argv"], LEAST_LIMIT_S + 3 * block.duration_ns / NS_PER_S)
                 except Failure as failure:
                     raise Failure("; ".join([str(failure), *deaths(servers)])) from None
                 done_meanwhile = background.stop() if background else None
@@ -127,14 +127,14 @@ class Runner:
             silent = run["exit_status"] == SILENT and file.exists()
             if run["exit_status"] not in MEASURED and not silent:
                 raise Failure("; ".join([f"{shlex.join(run['argv'])}: exit status {run['exit_status']}: "
-                                         f"{last_line(said) or 'no message'}", *died]))
+                                         f"{last_line(stderr) or 'no message'}", *died]))
             document = read_json(file, "echo-load")
         validate(document, "the output of echo-load")
         if document.get("interrupted"):
             raise Failure("echo-load was interrupted, so the run is incomplete")
         remarks = lacking
         if silent:  # the other targets were measured: one dead server must not discard them
-            remarks.append(last_line(said) or "a target gave not one verified reply")
+            remarks.append(last_line(stderr) or "a target gave not one verified reply")
         if run["exit_status"] == WRONG:
             wrong = [cell["variant"] for cell in document["cells"] if cell["verdict"] == "wrong-replies"]
             remarks.append(f"wrong replies from {', '.join(wrong)}: a reply was not byte for byte what was sent")

@@ -133,8 +133,8 @@ class Server:
         return describe_end(status) + self._said()
 
     def _said(self):
-        said = last_line(_tail(self._stderr))
-        return f": {said}" if said else ""
+        line = last_line(_tail(self._stderr))
+        return f": {line}" if line else ""
 
     def _failure(self, what):
         if self._process.poll() == UNAVAILABLE:

@@ -28,8 +28,8 @@ def test_without_an_interval_nothing_is_shown():
 
 
 def test_the_narrowest_recovery_of_the_reference_decides():
-    found = [of(0.2, 1.9, known=200), of(0.95, 1.05, known=2000), of(0.1, 0.2, base="thread-pool")]
-    assert doubt(found, "epoll") == "" and doubt(found, "thread-pool") == "control biased" and doubt(found, "fiber") == "no control"
+    candidates = [of(0.2, 1.9, known=200), of(0.95, 1.05, known=2000), of(0.1, 0.2, base="thread-pool")]
+    assert doubt(candidates, "epoll") == "" and doubt(candidates, "thread-pool") == "control biased" and doubt(candidates, "fiber") == "no control"
 
 
 def cell(variant, cpu_us, burnt_ns=0, restart=0, control=None, **more):
@@ -43,22 +43,22 @@ def cell(variant, cpu_us, burnt_ns=0, restart=0, control=None, **more):
 def test_recovery_is_the_rise_divided_by_what_was_really_burnt():
     cells = [cell("epoll", [8, 9, 10]), cell("epoll+1us", [9.05, 10.1, 11.0], 1050, control="epoll"),
              cell("epoll", [7, 7, 7], restart=1), cell("epoll+1us", [8, 8, 8], 1000, restart=1, control="epoll")]
-    found, = recovery.recoveries(cells, summary.slice_cpu)
-    assert found.known_ns == 1025
-    assert found.ratio.units == 2 and found.ratio.unit == "restart"
-    assert found.ratio.estimate == pytest.approx((1.05 / 1.05 + 1.0) / 2)
-    assert found.shown_ns.estimate == pytest.approx(1025)
+    measured, = recovery.recoveries(cells, summary.slice_cpu)
+    assert measured.known_ns == 1025
+    assert measured.ratio.units == 2 and measured.ratio.unit == "restart"
+    assert measured.ratio.estimate == pytest.approx((1.05 / 1.05 + 1.0) / 2)
+    assert measured.shown_ns.estimate == pytest.approx(1025)
 
 
 def test_with_one_restart_the_interval_is_over_its_rounds():
-    found, = recovery.recoveries([cell("epoll", [8, 9, 10]), cell("epoll+1us", [9, 10, 11.3], 1000, control="epoll")], summary.slice_cpu)
-    assert (found.ratio.unit, found.ratio.units) == ("round", 3)
+    measured, = recovery.recoveries([cell("epoll", [8, 9, 10]), cell("epoll+1us", [9, 10, 11.3], 1000, control="epoll")], summary.slice_cpu)
+    assert (measured.ratio.unit, measured.ratio.units) == ("round", 3)
 
 
 def test_what_both_burn_is_no_known_slow_down():
     cells = [cell("epoll", [16, 16], 8000), cell("epoll+1us", [17, 17], 9000, control="epoll")]
-    found, = recovery.recoveries(cells, summary.slice_cpu)
-    assert found.known_ns == 1000 and found.ratio.estimate == pytest.approx(1)
+    measured, = recovery.recoveries(cells, summary.slice_cpu)
+    assert measured.known_ns == 1000 and measured.ratio.estimate == pytest.approx(1)
 
 
 def test_a_control_that_says_nothing_of_its_burning_shows_nothing():

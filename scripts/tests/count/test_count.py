@@ -117,9 +117,9 @@ def test_lengths_are_rounds_of_all_connections():
 def runs(tool, repeats, functions=None, connections=1, waits=1.0):
     """Pairs of runs of 100 and 600 requests; each of `repeats` is {name: per request}, over a start of 1,000."""
     return [{"tool": tool, "repeat": repeat, "rounds": rounds, "requests": rounds * connections, "command": ["echo-server"],
-             "totals": {name: round(1000 + rounds * value) for name, value in {**each, "waits": waits}.items()},
+             "totals": {name: round(1000 + rounds * value) for name, value in {**counts, "waits": waits}.items()},
              **({"functions": {name: round(7 + rounds * value) for name, value in functions.items()}} if functions else {})}
-            for repeat, each in enumerate(repeats) for rounds in (100, 600)]
+            for repeat, counts in enumerate(repeats) for rounds in (100, 600)]
 
 
 def cell(instructions=(500, 500, 500), calls=None, allocations=0, size=0, functions=None, variant="epoll", refused=None):
@@ -353,7 +353,7 @@ def test_an_interrupted_count_keeps_what_it_has_counted(echobench, tmp_path, mon
     done = echobench("count", "epoll", "--out", tmp_path / "r")
     assert done.returncode == 130 and "counted 1 of 2 cells" in done.stdout
     stored = document.load(tmp_path / "r")
-    assert stored["complete"] is False and [each["connections"] for each in stored["cells"]] == [1]
+    assert stored["complete"] is False and [counted["connections"] for counted in stored["cells"]] == [1]
     assert "A was not finished" in changes.compare(stored, stored).remarks
 
 
@@ -380,8 +380,8 @@ def test_counts_of_the_real_server_repeat(echobench, tmp_path, monkeypatch):
     assert {name: call["values"] for name, call in counted["system_calls"].items()} == {
         "epoll_wait": [1, 1], "recvfrom": [1, 1], "sendto": [1, 1]}
     assert counted["figures"]["allocations"]["values"] == counted["figures"]["allocated_bytes"]["values"] == [0, 0]
-    assert sum(each["instructions"] for each in counted["functions"]) == pytest.approx(instructions["per_request"])
-    assert any("readiness_loop" in each["name"] for each in counted["functions"][:8])
+    assert sum(function["instructions"] for function in counted["functions"]) == pytest.approx(instructions["per_request"])
+    assert any("readiness_loop" in function["name"] for function in counted["functions"][:8])
     assert "epoll_wait, recvfrom, sendto" in done.stdout
     assert echobench("count", tmp_path / "r", tmp_path / "r", "--fail-over", "1%").returncode == 0
 
@@ -390,7 +390,7 @@ def test_counts_of_the_real_server_repeat(echobench, tmp_path, monkeypatch):
 @pytest.mark.skipif(not os.access(BUILD / "servers" / "echo-server", os.X_OK), reason=f"no echo-server in {BUILD}")
 def test_a_server_that_waits_for_a_ring_is_ended_and_counted(tmp_path, monkeypatch):
     monkeypatch.setenv("ECHOBENCH_BUILD", str(BUILD))
-    if reason := next(each["unavailable_reason"] for each in list_variants() if each["name"] == "io-uring"):
+    if reason := next(entry["unavailable_reason"] for entry in list_variants() if entry["name"] == "io-uring"):
         pytest.skip(reason)
     monkeypatch.setattr(drive, "SIGNAL_S", 1)  # during which valgrind keeps the signal back
     totals = []

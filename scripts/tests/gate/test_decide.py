@@ -59,22 +59,22 @@ def test_the_family_wise_error_holds(rise, most):
 
 
 def test_a_rise_beyond_the_margin_is_found_among_many_that_are_none():
-    random, gates, found = numpy.random.default_rng(3), 100, 0
+    random, gates, successes = numpy.random.default_rng(3), 100, 0
     for _ in range(gates):
         figures = {cell: figure(*(values(random, rise=0.025 if cell == 7 else 0) for _ in range(2))) for cell in range(20)}
-        found += confirmed(figures) == {7}
-    assert found / gates > 0.9
+        successes += confirmed(figures) == {7}
+    assert successes / gates > 0.9
 
 
 def test_how_strictly_the_first_round_screens_bears_on_what_is_found():
     """Of servers that cost more by twice the margin: both rounds at 5 % each, and as it is decided."""
-    random, tries, strictly, found = numpy.random.default_rng(5), 400, 0, 0
+    random, tries, strictly, successes = numpy.random.default_rng(5), 400, 0, 0
     for _ in range(tries):
         first, second = (values(random, rise=math.log(1.02), of_restarts=0.009, number=number) for number in (5, 11))
         it = figure(first, second)
         strictly += it.p_value(0) < 0.05 and it.p_value(1) < 0.05
-        found += bool(confirmed({"it": it}))
-    assert found / tries > 0.8 and strictly / tries < 0.7
+        successes += bool(confirmed({"it": it}))
+    assert successes / tries > 0.8 and strictly / tries < 0.7
 
 
 def test_holm_rejects_from_the_smallest_and_stops():
@@ -97,17 +97,17 @@ def test_the_p_value_belongs_to_the_interval():
 NONE, LITTLE, MUCH = ([shift + tremble for tremble in (-0.001, 0, 0.001)] for shift in (0.0, 0.009, 0.05))
 
 
-@pytest.mark.parametrize("rounds, sure, found", [
+@pytest.mark.parametrize("rounds, sure, verdict", [
     ((NONE,), False, UNCHANGED), ((MUCH, MUCH), True, REGRESSED), ((MUCH, NONE), False, UNDECIDED),
     ((MUCH,), False, UNDECIDED), ((MUCH, MUCH), False, UNDECIDED), ((LITTLE,), False, UNDECIDED), (([-0.05, -0.05, -0.051],), False, IMPROVED), (([-0.05, 0, 0.05],), False, UNDECIDED),
     (([0.0],), False, UNDECIDED), ((), False, UNDECIDED)])
-def test_what_is_found_of_a_figure(rounds, sure, found):
-    assert figure(*rounds).found(sure) == found
+def test_what_is_found_of_a_figure(rounds, sure, verdict):
+    assert figure(*rounds).verdict(sure) == verdict
 
 
 def test_a_figure_that_shows_nothing_of_a_known_slow_down_decides_nothing():
     biased = figure(MUCH, MUCH, doubt="control biased")
-    assert biased.found(False) == UNMEASURED and not confirmed({"it": biased})
+    assert biased.verdict(False) == UNMEASURED and not confirmed({"it": biased})
     assert "control biased" in biased.why(UNMEASURED)
 
 

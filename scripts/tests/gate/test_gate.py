@@ -34,15 +34,15 @@ def judge(before, after, margin=0.01):
 
 # ---- a cell ----
 
-@pytest.mark.parametrize("before, after, found", [
+@pytest.mark.parametrize("before, after, verdict", [
     (cell(), cell(), UNCHANGED), (cell(), cell(505), UNCHANGED), (cell(), cell(506), REGRESSED), (cell(506), cell(), IMPROVED),
     (cell(), cell(sends=1.02), REGRESSED), (cell(), cell(400, sends=1.02), REGRESSED), (cell(sends=2), cell(), IMPROVED),
     (cell(), cell(allocations=figure(1.0, 1.0)), REGRESSED), (cell(), None, MISSING), (None, cell(), NEW),
     (cell(), "it crashed", BROKE), (None, "it crashed", BROKE), ("it crashed", cell(), UNMEASURED),
     ("it crashed", "it crashed", UNMEASURED), (cell(), cell(instructions=501, allocations=None), UNDECIDED),
     (cell(allocations=None), cell(allocations=None), UNDECIDED), ({**cell(system_calls=None), "system_calls": {}}, cell(), UNDECIDED)])
-def test_what_is_found_of_a_cell(before, after, found):
-    assert judge(before, after).found == found
+def test_what_is_found_of_a_cell(before, after, verdict):
+    assert judge(before, after).verdict == verdict
 
 
 def test_a_regression_says_which_functions_grew():
@@ -51,18 +51,18 @@ def test_a_regression_says_which_functions_grew():
 
 
 def test_the_margin_is_the_users():
-    assert judge(cell(1000), cell(1005), 0.004).found == REGRESSED
-    assert judge(cell(1000), cell(1005), 0.006).found == UNCHANGED
+    assert judge(cell(1000), cell(1005), 0.004).verdict == REGRESSED
+    assert judge(cell(1000), cell(1005), 0.006).verdict == UNCHANGED
 
 
 # ---- all cells ----
 
-@pytest.mark.parametrize("found, status, strictly", [
+@pytest.mark.parametrize("verdicts, status, strictly", [
     ([UNCHANGED, IMPROVED, NEW], 0, 0), ([UNCHANGED, REGRESSED, UNDECIDED], 1, 1), ([REGRESSED, MISSING], 2, 2), ([BROKE], 2, 2),
     ([UNCHANGED, UNMEASURED], 3, 3), ([UNMEASURED, REGRESSED], 1, 1), ([UNDECIDED, UNCHANGED], 0, 4), ([UNDECIDED, NEW, LEFT_OUT], 4, 4),
     ([UNCHANGED, LEFT_OUT], 0, 0), ([], 2, 2), ([NEW], 2, 2), ([LEFT_OUT], 2, 2)])
-def test_exit_statuses(found, status, strictly):
-    judgements = [Judgement("exact", f"v{number}", 1, each) for number, each in enumerate(found)]
+def test_exit_statuses(verdicts, status, strictly):
+    judgements = [Judgement("exact", f"v{number}", 1, verdict) for number, verdict in enumerate(verdicts)]
     assert exit_status(judgements) == status
     assert exit_status(judgements, strict=True) == strictly
 
@@ -123,7 +123,7 @@ def test_a_regression_fails_and_is_reported_everywhere(gate, tmp_path):
     assert "::error title=echobench: epoll%2C 64 connections::regressed" in done.stdout
     stored = json.loads((out / "gate.json").read_text())
     assert stored["exit_status"] == 1 and (stored["base"], stored["head"]) == ("a" * 40, "b" * 40)
-    assert [each["found"] for each in stored["cells"]] == [REGRESSED, UNCHANGED]
+    assert [judged["verdict"] for judged in stored["cells"]] == [REGRESSED, UNCHANGED]
     assert summary.read_text() == (out / "gate.md").read_text()
     assert ElementTree.fromstring((out / "gate.xml").read_text()).get("failures") == "1"
 
@@ -265,8 +265,8 @@ def test_a_failure_of_one_cell_leaves_the_others(monkeypatch):
     measured, counted = [], globals()["cell"]()
     monkeypatch.setattr(exact.Measurement, "measure", measure)
     asked = SimpleNamespace(variants=["epoll", "asio-callback"], connections=[4], repeats=1, margin=0.01)
-    found = {each.variant: each.found for each in exact.judge(BASE, HEAD, asked, lambda *_: None)}
-    assert found == {"epoll": BROKE, "asio-callback": UNCHANGED}
+    verdicts = {judgement.variant: judgement.verdict for judgement in exact.judge(BASE, HEAD, asked, lambda *_: None)}
+    assert verdicts == {"epoll": BROKE, "asio-callback": UNCHANGED}
 
 
 def test_two_compilers_are_no_comparison(monkeypatch):

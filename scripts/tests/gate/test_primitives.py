@@ -30,14 +30,14 @@ def gate(monkeypatch, tmp_path):
 def test_rows_that_take_as_long_are_unchanged(gate):
     done, cells = gate(".")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert len(cells) == 11 and {cell["found"] for cell in cells.values()} == {"unchanged"}
+    assert len(cells) == 11 and {cell["verdict"] for cell in cells.values()} == {"unchanged"}
     assert "connections" not in cells["BM_Switch_Null"] and "primitives tier" in done.stdout
 
 
 def test_a_row_that_takes_longer_is_a_regression_and_the_others_are_not(gate, tmp_path):
     done, cells = gate("Session|Codec", FAKE_HEAD="BM_Session_Echo/payload:64=1.3")
     assert done.returncode == 1, done.stdout + done.stderr
-    assert {name for name, cell in cells.items() if cell["found"] != "unchanged"} == {"BM_Session_Echo/payload:64"}
+    assert {name for name, cell in cells.items() if cell["verdict"] != "unchanged"} == {"BM_Session_Echo/payload:64"}
     assert "time per operation 1.3" in cells["BM_Session_Echo/payload:64"]["why"][0]
     processes = [json.loads(line) for line in (tmp_path / "processes").read_text().splitlines()]
     assert [len(rows) for rows in processes] == [5] * 20 + [1] * 20, "the second round is for what the first left open"
@@ -45,25 +45,25 @@ def test_a_row_that_takes_longer_is_a_regression_and_the_others_are_not(gate, tm
 
 def test_a_row_that_takes_less_time_is_an_improvement(gate):
     done, cells = gate("Futex", FAKE_HEAD="BM_Switch_Futex/cpus:1/process_time/real_time=0.7")
-    assert done.returncode == 0 and cells["BM_Switch_Futex/cpus:1"]["found"] == "improved", done.stdout
+    assert done.returncode == 0 and cells["BM_Switch_Futex/cpus:1"]["verdict"] == "improved", done.stdout
 
 
-@pytest.mark.parametrize("only, status, found", [("/head/", 2, "broken"), ("/base/", 3, "not measurable")])
-def test_a_wrong_answer_is_reported_of_its_side(gate, only, status, found):
+@pytest.mark.parametrize("only, status, verdict", [("/head/", 2, "broken"), ("/base/", 3, "not measurable")])
+def test_a_wrong_answer_is_reported_of_its_side(gate, only, status, verdict):
     done, cells = gate("Switch", FAKE_WRONG_ROW="BM_Switch_AsioPost", FAKE_ONLY=only)
     assert done.returncode == status, done.stdout
-    assert cells["BM_Switch_AsioPost"]["found"] == found and "wrong answer: made to be" in cells["BM_Switch_AsioPost"]["why"][0]
-    assert cells["BM_Switch_Null"]["found"] == "unchanged"
+    assert cells["BM_Switch_AsioPost"]["verdict"] == verdict and "wrong answer: made to be" in cells["BM_Switch_AsioPost"]["why"][0]
+    assert cells["BM_Switch_Null"]["verdict"] == "unchanged"
 
 
 def test_the_order_of_rows_in_a_build_does_not_matter(gate):
     done, cells = gate("Switch", FAKE_REVERSED="/base/")
-    assert done.returncode == 0 and {cell["found"] for cell in cells.values()} == {"unchanged"}, done.stdout
+    assert done.returncode == 0 and {cell["verdict"] for cell in cells.values()} == {"unchanged"}, done.stdout
 
 
 def test_rows_of_a_process_that_ended_early_are_measured_one_by_one(gate, tmp_path):
     done, cells = gate("Switch", FAKE_BENCH_FAILS_AT="3")
-    assert done.returncode == 0 and {cell["found"] for cell in cells.values()} == {"unchanged"}, done.stdout
+    assert done.returncode == 0 and {cell["verdict"] for cell in cells.values()} == {"unchanged"}, done.stdout
     processes = [json.loads(line) for line in (tmp_path / "processes").read_text().splitlines()]
     assert [len(rows) for rows in processes[:10]] == [5, 5, 5, 5, 1, 1, 1, 1, 1, 5]
 
@@ -71,12 +71,12 @@ def test_rows_of_a_process_that_ended_early_are_measured_one_by_one(gate, tmp_pa
 def test_a_base_without_micro_benchmarks_compares_nothing(gate, tmp_path):
     (tmp_path / "base" / "bench").unlink()
     done, cells = gate("Switch")
-    assert done.returncode == 2 and {cell["found"] for cell in cells.values()} == {"new"}, done.stdout
+    assert done.returncode == 2 and {cell["verdict"] for cell in cells.values()} == {"new"}, done.stdout
 
 
 def test_a_row_that_is_wrong_on_both_sides_is_the_heads_fault_whichever_came_first(gate):
     done, cells = gate("Switch", FAKE_WRONG_ROW="BM_Switch_AsioPost")
-    assert done.returncode == 2 and cells["BM_Switch_AsioPost"]["found"] == "broken"
+    assert done.returncode == 2 and cells["BM_Switch_AsioPost"]["verdict"] == "broken"
     assert "HEAD" not in cells["BM_Switch_AsioPost"]["why"][0] and "head (bbbb" in cells["BM_Switch_AsioPost"]["why"][0]
 
 

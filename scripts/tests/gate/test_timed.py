@@ -29,7 +29,7 @@ def gate(monkeypatch, tmp_path):
 def test_what_costs_the_same_is_unchanged_after_one_round(gate):
     done, cells, folder = gate()
     assert done.returncode == 0, done.stdout + done.stderr
-    assert [(cell["load"], cell["found"]) for cell in cells] == [("equal-load", "unchanged"), ("saturation", "unchanged")]
+    assert [(cell["load"], cell["verdict"]) for cell in cells] == [("equal-load", "unchanged"), ("saturation", "unchanged")]
     assert {"CPU per request", "p50", "p99"} <= cells[0]["figures"].keys()
     assert [path.name for path in (folder / "epoll-100").iterdir()] == ["round-1"]
 
@@ -37,30 +37,30 @@ def test_what_costs_the_same_is_unchanged_after_one_round(gate):
 def test_what_costs_more_is_a_regression_once_a_second_round_confirms_it(gate):
     done, cells, folder = gate(FAKE_SLOWER="head=1.15")
     assert done.returncode == 1, done.stdout + done.stderr
-    assert [cell["found"] for cell in cells] == ["regressed"] * 2
+    assert [cell["verdict"] for cell in cells] == ["regressed"] * 2
     assert "epoll, 100 connections, equal-load: regressed: CPU per request 1.1" in done.stdout and "again in an independent second round" in done.stdout
     assert sorted(path.name for path in (folder / "epoll-100").iterdir()) == ["round-1", "round-2"]
 
 
 def test_what_costs_less_is_an_improvement(gate):
     done, cells, _ = gate(FAKE_SLOWER="head=0.85")
-    assert done.returncode == 0 and [cell["found"] for cell in cells] == ["improved"] * 2, done.stdout
+    assert done.returncode == 0 and [cell["verdict"] for cell in cells] == ["improved"] * 2, done.stdout
 
 
 def test_a_regression_within_the_margin_is_none(gate):
     done, cells, _ = gate("--margin", "30%", "epoll", FAKE_SLOWER="head=1.15")
-    assert done.returncode == 0 and [cell["found"] for cell in cells] == ["unchanged"] * 2, done.stdout
+    assert done.returncode == 0 and [cell["verdict"] for cell in cells] == ["unchanged"] * 2, done.stdout
 
 
-@pytest.mark.parametrize("what, status, found, says", [
+@pytest.mark.parametrize("what, status, verdict, says", [
     ({"FAKE_WRONG": "head"}, 2, "broken", ""), ({"FAKE_SILENT": "head"}, 2, "broken", ""),
     ({"FAKE_WRONG": "base"}, 3, "not measurable", "base: ")])
-def test_a_side_that_fails_is_named(gate, what, status, found, says):
+def test_a_side_that_fails_is_named(gate, what, status, verdict, says):
     done, cells, folder = gate(**what)
     assert done.returncode == status, done.stdout + done.stderr
-    assert {cell["found"] for cell in cells} == {found}
+    assert {cell["verdict"] for cell in cells} == {verdict}
     assert all(says in cell["why"][0] for cell in cells)
-    rounds = 1 if found == "broken" else 2  # what could not be measured may be, a little later
+    rounds = 1 if verdict == "broken" else 2  # what could not be measured may be, a little later
     assert len(list((folder / "epoll-100").iterdir())) == rounds
 
 
@@ -81,29 +81,29 @@ CELL = timed.Cell("epoll", 100, "saturation")
 MARGINS = {**timed.MARGINS, timed.CPU: 0.01}
 
 
-def found(*results):
-    return timed.verdicts({CELL: [timed.read(each, [CELL]) for each in results]}, MARGINS)[0]
+def judged(*results):
+    return timed.verdicts({CELL: [timed.read(document, [CELL]) for document in results]}, MARGINS)[0]
 
 
 def test_a_cell_that_was_refused_in_the_first_round_goes_by_the_second():
     stolen, same, slower = result(1, stolen=30_000_000), result(1), result(1.2)
-    assert found(stolen).found == UNMEASURED and "steal" in found(stolen).why[0]
-    assert found(stolen, same).found == UNCHANGED and found(same, stolen).found == UNCHANGED
-    assert found(stolen, slower).found == UNDECIDED, "one round confirms nothing"
-    assert found(slower, slower).found == REGRESSED and found(stolen, stolen).found == UNMEASURED
+    assert judged(stolen).verdict == UNMEASURED and "steal" in judged(stolen).why[0]
+    assert judged(stolen, same).verdict == UNCHANGED and judged(same, stolen).verdict == UNCHANGED
+    assert judged(stolen, slower).verdict == UNDECIDED, "one round confirms nothing"
+    assert judged(slower, slower).verdict == REGRESSED and judged(stolen, stolen).verdict == UNMEASURED
 
 
 def test_a_server_that_was_not_saturated_is_reported_with_its_reason():
     idle = result(1)
     for cell in idle["cells"]:
         cell["server"]["busy"] = 0.5
-    assert found(idle).found == UNMEASURED
-    assert found(idle).why[0].startswith("base is unsaturated: the server was not saturated: it was busy 50 % of the time")
+    assert judged(idle).verdict == UNMEASURED
+    assert judged(idle).why[0].startswith("base is unsaturated: the server was not saturated: it was busy 50 % of the time")
 
 
 def test_a_model_that_serves_one_client_is_refused_by_name(gate):
     done, [cell], _ = gate("iterative")
-    assert done.returncode == 3 and cell["found"] == "not measurable" and cell["why"] == ["it serves one client at a time, and the timed tier needs a model that serves any number"]
+    assert done.returncode == 3 and cell["verdict"] == "not measurable" and cell["why"] == ["it serves one client at a time, and the timed tier needs a model that serves any number"]
 
 
 def test_a_failure_of_the_head_is_not_hidden_by_what_failed_before():
@@ -111,9 +111,9 @@ def test_a_failure_of_the_head_is_not_hidden_by_what_failed_before():
     for cell in died["cells"]:
         if cell["variant"] == "head":
             cell["checks"] = ["the server died during the run"]
-    assert found(stolen, died).found == BROKE
+    assert judged(stolen, died).verdict == BROKE
     failed = {**result(1), "runs": [{"block": "saturation/c100", "error": error} for error in ("base+1us: could not start", "head: could not start")]}
-    assert found(failed).found == BROKE and found(failed).why == ["head: could not start"]
+    assert judged(failed).verdict == BROKE and judged(failed).why == ["head: could not start"]
 
 
 def test_nothing_is_unchanged_without_what_a_request_costs():
@@ -122,13 +122,13 @@ def test_nothing_is_unchanged_without_what_a_request_costs():
         cell["memory"] = {"rss_before": 0, "rss_after": 10_000_000}
         if cell["variant"] == "head":
             cell["server"]["stopped"] = None
-    assert found(silent).found == UNMEASURED and found(silent).why == ["CPU per request is missing on one of the sides"]
+    assert judged(silent).verdict == UNMEASURED and judged(silent).why == ["CPU per request is missing on one of the sides"]
 
 
 def test_memory_that_rises_from_below_the_noise_is_judged(monkeypatch):
     grown = {"base": 8_000, "base+1us": 8_000, "head": 72_000}
     monkeypatch.setattr(timed.connections, "resident", lambda cell: grown[cell["variant"]])
-    judged = found(result(1), result(1))
-    assert judged.found == REGRESSED and timed.MEMORY in judged.why[0]
+    judgement = judged(result(1), result(1))
+    assert judgement.verdict == REGRESSED and timed.MEMORY in judgement.why[0]
     grown["head"] = 9_000
-    assert found(result(1)).found == UNCHANGED and timed.MEMORY not in found(result(1)).figures
+    assert judged(result(1)).verdict == UNCHANGED and timed.MEMORY not in judged(result(1)).figures

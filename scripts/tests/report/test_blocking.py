@@ -28,7 +28,7 @@ def test_each_server_is_measured_by_itself_with_its_background_load(document):
     assert all(len([cell for cell in document["cells"] if (cell["block"], cell["restart"]) == (run["block"], run["restart"])]) == 1
                for run in document["runs"])
     background = {cell["block"]: cell["background"] for cell in document["cells"] if "background" in cell}
-    assert len(background) == 9 and all(each["requests"] == 20 for each in background.values())
+    assert len(background) == 9 and all(load["requests"] == 20 for load in background.values())
     command = background["open-loop/1000/c50/64B/frame/background-work:10ms+c2+20+offload/epoll"]["command"]
     assert command[-1].startswith("127.0.0.1:") and "--offload" in command and command[command.index("-R") + 1] == "20"
     assert "-R" not in background["open-loop/1000/c50/64B/frame/background-sleep:10ms+c4/epoll"]["command"], "always all of them"

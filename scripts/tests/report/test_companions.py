@@ -30,9 +30,9 @@ COUNTS = {"schema_version": 1, "kind": "count", "tool": {"valgrind": "3", "strac
               {"variant": variant, "connections": connections, "rounds": [1, 2], "system_calls": {}, "functions": [], "inexact": "",
                "refused": {}, "runs": [], "figures": {"instructions": figure(count), "system_calls": figure(2), "allocations": figure(0)}}
               for variant, count in (("epoll", 366), ("thread-pool", 700)) for connections in (1, 64)]}
-POWER = {"schema_version": 1, "kind": "power", "variant": "epoll", "connections": 100, "load": "saturation", "budget_s": 60, "margin": 0.01,
+POWER = {"schema_version": power.SCHEMA_VERSION, "kind": "power", "variant": "epoll", "connections": 100, "load": "saturation", "budget_s": 60, "margin": 0.01,
          "cost_ns": 6000, "asked": {"same-1": 0, "base+600ns": 0.1}, "tries": [
-             {"side": side, "slow_down": slow, "found": "unchanged", "figure": "1", "flagged": dict.fromkeys(power.RULES, slow > 0)}
+             {"side": side, "slow_down": slow, "verdict": "unchanged", "figure": "1", "flagged": dict.fromkeys(power.RULES, slow > 0)}
              for side, slow in (("same-1", 0), ("base+600ns", 0.1)) for _ in range(4)]}
 
 
@@ -86,7 +86,7 @@ def test_a_report_is_a_result(folder, tmp_path):
     shutil.copy(folder / "index.html", alone)
     done = run_echobench("compare", folder, alone)
     assert done.returncode == 0 and "thread-pool" in done.stdout
-    exported = [run_echobench("export", each, "--as", "bmf") for each in (folder, alone)]
+    exported = [run_echobench("export", source, "--as", "bmf") for source in (folder, alone)]
     assert exported[0].returncode == 0 and exported[0].stdout == exported[1].stdout
     assert "it is the same program" in run_echobench("count", folder, alone).stdout
     done = run_echobench("micro", "--from", folder, "--against", alone)
@@ -100,7 +100,7 @@ def test_a_lean_report_has_the_same_figures_but_for_a_percent_of_latency(folder,
     done = run_echobench("report", folder, "--lean", "--out", tmp_path / "lean")
     assert done.returncode == 0, done.stderr
     assert run_echobench("verify", tmp_path / "lean").returncode == 0
-    whole, lean = (summary.summarise(result.load(each / "index.html"), "epoll") for each in (folder, tmp_path / "lean"))
+    whole, lean = (summary.summarise(result.load(source / "index.html"), "epoll") for source in (folder, tmp_path / "lean"))
     for one, other in ((one, other) for a, b in zip(whole, lean) for one, other in zip(a.rows, b.rows)):
         assert one.cost_ns == pytest.approx(other.cost_ns, rel=1e-4) and one.throughput == other.throughput and one.latency_ns.keys() == other.latency_ns.keys()
         assert all(other.latency_ns[name] == pytest.approx(value, rel=0.01) for name, value in one.latency_ns.items())
@@ -114,7 +114,8 @@ def test_a_lean_report_has_the_same_figures_but_for_a_percent_of_latency(folder,
     assert done.returncode == 2 and "only copy" in done.stderr
 
 
-@pytest.mark.parametrize("text, says", [('{"kind": "other"}', "not a result of `echobench power`"), ("{", "not JSON")])
+@pytest.mark.parametrize("text, says", [('{"kind": "other"}', "not a result of `echobench power`"), ("{", "not JSON"),
+                                        ('{"kind": "power", "schema_version": 1}', "schema version 1, written by an older echobench; this one reads version 2")])
 def test_a_companion_that_cannot_be_read_is_named(folder, tmp_path, text, says):
     shutil.copytree(folder, tmp_path / "copy")
     (tmp_path / "copy" / "power.json").write_text(text)

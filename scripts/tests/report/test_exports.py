@@ -24,26 +24,26 @@ def exported(result, form, *more):
 
 
 def test_bencher_gets_benchmarks_with_measures_and_bounds(result):
-    found = json.loads(exported(result, "bmf"))
-    cost = found["thread-pool/equal-load/50%/c100/64B/frame"]["cpu-per-request"]
+    benchmarks = json.loads(exported(result, "bmf"))
+    cost = benchmarks["thread-pool/equal-load/50%/c100/64B/frame"]["cpu-per-request"]
     assert cost["lower_value"] < cost["value"] < cost["upper_value"]
-    ratio = found["thread-pool/equal-load/50%/c100/64B/frame"]["cpu-per-request-to-epoll"]["value"]
+    ratio = benchmarks["thread-pool/equal-load/50%/c100/64B/frame"]["cpu-per-request-to-epoll"]["value"]
     assert 2.2 < ratio < 2.8
-    assert found["thread-pool/closed-loop/c100/64B/frame"]["throughput"]["value"] > 0
+    assert benchmarks["thread-pool/closed-loop/c100/64B/frame"]["throughput"]["value"] > 0
 
 
 def test_what_is_not_valid_is_not_exported(result, measure):
     biased = json.loads(exported(measure("biased", EXPERIMENT), "bmf"))
     assert "throughput" not in biased["thread-pool/closed-loop/c100/64B/frame"], "a slow-down does not show in it"
-    found = json.loads(exported(result, "bmf"))
-    assert "epoll/closed-loop/c100/64B/frame" not in found, "its client was the bottleneck"
-    assert not any("+1us" in name for name in found), "a control is made slower on purpose"
+    benchmarks = json.loads(exported(result, "bmf"))
+    assert "epoll/closed-loop/c100/64B/frame" not in benchmarks, "its client was the bottleneck"
+    assert not any("+1us" in name for name in benchmarks), "a control is made slower on purpose"
 
 
 def test_github_gets_what_is_better_when_it_is_less(result):
-    found = json.loads(exported(result, "github"))
-    assert {"name", "unit", "value"} <= found[0].keys() and any("range" in each for each in found)
-    assert not any("throughput" in each["name"] for each in found)
+    entries = json.loads(exported(result, "github"))
+    assert {"name", "unit", "value"} <= entries[0].keys() and any("range" in entry for entry in entries)
+    assert not any("throughput" in entry["name"] for entry in entries)
 
 
 def test_otava_gets_a_row_for_each_result_and_a_column_for_each_figure(result, tmp_path):

@@ -36,11 +36,11 @@ def asked(folder, tmp_path, script):
     waiting = f"""<script>
     const answer_when_drawn = async () => {{
       if (!document.body.dataset.drawn) return setTimeout(answer_when_drawn, 50);
-      let found = null;
-      try {{ found = await (async () => {{ {script} }})(); }} catch (error) {{ wrong.push(String(error)); }}
+      let value = null;
+      try {{ value = await (async () => {{ {script} }})(); }} catch (error) {{ wrong.push(String(error)); }}
       const answer = document.createElement('pre');
       answer.id = 'answer';
-      answer.textContent = JSON.stringify({{found, wrong}});
+      answer.textContent = JSON.stringify({{value, wrong}});
       document.body.append(answer);
     }};
     answer_when_drawn();
@@ -55,7 +55,7 @@ def asked(folder, tmp_path, script):
     assert match, done.stderr[-2000:]
     answer = json.loads(match[1].replace("&gt;", ">").replace("&lt;", "<").replace("&amp;", "&"))
     assert answer["wrong"] == []
-    return answer["found"]
+    return answer["value"]
 
 
 FIRST_COLUMN = "[...table.tBodies[0].rows].map(row => row.cells[0].textContent)"
@@ -63,62 +63,62 @@ FIRST_COLUMN = "[...table.tBodies[0].rows].map(row => row.cells[0].textContent)"
 
 @in_browser
 def test_a_heading_sorts_its_table_both_ways(folder, tmp_path):
-    found = asked(folder, tmp_path, f"""
-      const table = [...document.querySelectorAll('section')].find(each => /saturation/.test(each.textContent)).querySelector('table'), button = name =>
-        [...table.querySelectorAll('th button')].find(each => each.textContent === name);
+    answer = asked(folder, tmp_path, f"""
+      const table = [...document.querySelectorAll('section')].find(node => /saturation/.test(node.textContent)).querySelector('table'), button = name =>
+        [...table.querySelectorAll('th button')].find(node => node.textContent === name);
       const seen = [{FIRST_COLUMN}];
       for (const name of ['CPU µs/req', 'CPU µs/req', 'variant']) {{ button(name).click(); seen.push({FIRST_COLUMN}); }}
-      return {{seen, sorted: [...table.querySelectorAll('th')].map(each => each.getAttribute('aria-sort')).filter(Boolean)}};""")
-    given, up, down, named = found["seen"]
+      return {{seen, sorted: [...table.querySelectorAll('th')].map(node => node.getAttribute('aria-sort')).filter(Boolean)}};""")
+    given, up, down, named = answer["seen"]
     assert up == ["epoll", "asio-callback", "epoll+1us", "thread-per-connection"] and down == up[::-1]
-    assert named == sorted(given) and found["sorted"] == ["ascending"]
+    assert named == sorted(given) and answer["sorted"] == ["ascending"]
 
 
 @in_browser
 def test_filters_leave_out_models_and_tables(folder, tmp_path):
-    shown = "[...document.querySelectorAll('%s')].filter(each => each.checkVisibility()).map(%s)"
-    rows, parts = shown % ("tr[data-name]", "each => each.dataset.name"), shown % ("section", "each => each.dataset.connections")
-    found = asked(folder, tmp_path, f"""
+    shown = "[...document.querySelectorAll('%s')].filter(node => node.checkVisibility()).map(%s)"
+    rows, parts = shown % ("tr[data-name]", "node => node.dataset.name"), shown % ("section", "node => node.dataset.connections")
+    answer = asked(folder, tmp_path, f"""
       const all = [{rows}, {parts}];
       document.querySelector('[name=family][value=threads]').click();
       const select = document.querySelector('[name=connections]');
       select.value = '1000';
       select.dispatchEvent(new Event('change', {{bubbles: true}}));
       return {{all, left: [{rows}, {parts}]}};""")
-    assert "thread-per-connection" in found["all"][0] and set(found["all"][1]) == {"100", "1000"}
-    assert set(found["left"][0]) == {"epoll", "asio-callback", "epoll+1us"} and found["left"][1] == ["1000"]
+    assert "thread-per-connection" in answer["all"][0] and set(answer["all"][1]) == {"100", "1000"}
+    assert set(answer["left"][0]) == {"epoll", "asio-callback", "epoll+1us"} and answer["left"][1] == ["1000"]
 
 
 @in_browser
 def test_filters_leave_models_out_of_charts(folder, tmp_path):
-    found = asked(folder, tmp_path, """
+    answer = asked(folder, tmp_path, """
       const shown = () => [...new Set([...document.querySelectorAll('#chart-throughput .mark-symbol.role-mark path')].map(
-        each => each.getAttribute('aria-label').match(/variant: ([^;]+)/)[1]))].sort();
+        node => node.getAttribute('aria-label').match(/variant: ([^;]+)/)[1]))].sort();
       const all = shown();
       document.querySelector('[name=family][value=threads]').click();
       await drawing;
       return {all, left: shown()};""")
-    assert "thread-per-connection" in found["all"] and found["left"] == [name for name in found["all"] if not name.startswith("thread")]
+    assert "thread-per-connection" in answer["all"] and answer["left"] == [name for name in answer["all"] if not name.startswith("thread")]
 
 
 @in_browser
 @pytest.mark.parametrize("width", [390, 900])
 def test_charts_fill_the_width_and_nothing_is_wider(folder, tmp_path, width):
-    found = asked(folder, tmp_path, f"""
+    answer = asked(folder, tmp_path, f"""
       document.documentElement.style.width = '{width}px';
       while (!document.body.dataset.drawn || width !== main.clientWidth) await new Promise(done => setTimeout(done, 50));
-      const right = each => each.getBoundingClientRect().right;
-      return {{wider: [...document.querySelectorAll('main > *, section')].filter(each => right(each) > {width} + 1).map(each => each.outerHTML.slice(0, 80)),
-        charts: [...document.querySelectorAll('.chart')].map(each => [each.id, each.scrollWidth, each.clientWidth,
-          each.querySelector('svg').getBoundingClientRect().width])}};""")
-    assert found["wider"] == []
-    for name, scrolled, room, drawn in found["charts"]:
+      const right = node => node.getBoundingClientRect().right;
+      return {{wider: [...document.querySelectorAll('main > *, section')].filter(node => right(node) > {width} + 1).map(node => node.outerHTML.slice(0, 80)),
+        charts: [...document.querySelectorAll('.chart')].map(node => [node.id, node.scrollWidth, node.clientWidth,
+          node.querySelector('svg').getBoundingClientRect().width])}};""")
+    assert answer["wider"] == []
+    for name, scrolled, room, drawn in answer["charts"]:
         assert scrolled <= room + 2 and drawn > 0.85 * room, f"{name}: {drawn} of {room}"
 
 
 @in_browser
 def test_a_chart_speaks_to_a_keyboard_and_is_a_table_too(folder, tmp_path):
-    found = asked(folder, tmp_path, """
+    answer = asked(folder, tmp_path, """
       const place = document.getElementById('chart-cost-by-model'), figure = place.closest('figure');
       const press = key => (document.activeElement === document.body ? place : document.activeElement).dispatchEvent(
         new KeyboardEvent('keydown', {key, bubbles: true}));
@@ -130,36 +130,36 @@ def test_a_chart_speaks_to_a_keyboard_and_is_a_table_too(folder, tmp_path):
       await new Promise(done => setTimeout(done, 100));
       return {said, role: place.getAttribute('aria-label'), table: table.querySelector('table').innerText, file: await (await fetch(
         figure.querySelector('a[download]').href)).text(), name: figure.querySelector('a[download]').download};""")
-    first, second, back, other = found["said"]
+    first, second, back, other = answer["said"]
     assert "variant: " in first and "variant: " in second and first != second and back == first == other
-    assert found["role"].startswith("Cost by model") and "epoll" in found["table"] and "µs/request" in found["table"]
-    assert found["name"] == "cost-by-model.svg" and found["file"].startswith("<svg") and "Cost by model: server CPU per request" in found["file"]
+    assert answer["role"].startswith("Cost by model") and "epoll" in answer["table"] and "µs/request" in answer["table"]
+    assert answer["name"] == "cost-by-model.svg" and answer["file"].startswith("<svg") and "Cost by model: server CPU per request" in answer["file"]
 
 
 @in_browser
 def test_a_lean_page_draws_what_it_gives_as_svg(folder, tmp_path):
     assert run_echobench("report", folder, "--lean", "--out", tmp_path / "lean").returncode == 0
     assert 'id="chart-cost-by-model"><p>' in (tmp_path / "lean" / "index.html").read_text()
-    found = asked(tmp_path / "lean", tmp_path, """
+    answer = asked(tmp_path / "lean", tmp_path, """
       const link = document.getElementById('chart-cost-by-model').closest('figure').querySelector('a[download]');
       link.click();
       while (!link.href.startsWith('blob:')) await new Promise(done => setTimeout(done, 50));
       return {file: await (await fetch(link.href)).text(), name: link.download, drawn: !!document.querySelector('#chart-cost-by-model svg')};""")
-    assert found["name"] == "cost-by-model.svg" and found["drawn"]
-    texts = [re.findall(r"<t(?:ext|span)[^>]*>([^<]*)", svg) for svg in (found["file"], (tmp_path / "lean" / "charts" / "cost-by-model.svg").read_text())]
+    assert answer["name"] == "cost-by-model.svg" and answer["drawn"]
+    texts = [re.findall(r"<t(?:ext|span)[^>]*>([^<]*)", svg) for svg in (answer["file"], (tmp_path / "lean" / "charts" / "cost-by-model.svg").read_text())]
     assert texts[0] == texts[1] and any("commit fake" in text for text in texts[0]), "with its title and where it is from"
 
 
 @in_browser
 def test_a_tooltip_shows_the_figures_of_a_mark(folder, tmp_path):
-    found = asked(folder, tmp_path, """
+    answer = asked(folder, tmp_path, """
       const mark = document.querySelector('#chart-cost-by-model .mark-rect.role-mark path'), at = mark.getBoundingClientRect();
       for (const type of ['pointerover', 'mouseover', 'pointermove', 'mousemove'])
         mark.dispatchEvent(new PointerEvent(type, {bubbles: true, clientX: at.x + 3, clientY: at.y + 3}));
       await new Promise(done => setTimeout(done, 300));
       const tip = document.getElementById('vg-tooltip-element');
       return tip && tip.classList.contains('visible') ? tip.innerText : '';""")
-    assert "variant" in found and "µs/request" in found, found
+    assert "variant" in answer and "µs/request" in answer, answer
 
 
 def test_what_must_not_be_relied_on_is_hatched_and_labelled(folder):

@@ -29,9 +29,9 @@ def test_every_step_is_measured_on_as_many_cores_and_set_against_the_first(measu
     assert {name: (command[command.index("--threads") + 1], command[command.index("--cpus") + 1]) for name, command in commands.items()
             if name.startswith("epoll")} == {"epoll@1": ("1", "0"), "epoll@2": ("2", "0-1"), "epoll@4": ("4", "0-3")}
     groups = summary.summarise(document, "epoll@1")
-    found = {(step.of, step.threads): step for step in scaling.steps(groups[0])}
-    assert found["epoll", 1].is_first and found["epoll", 4].speed_up.estimate == pytest.approx(4, rel=0.05)
-    assert found["asio-callback", 2].speed_up.estimate == pytest.approx(2, rel=0.05) and found["epoll", 4].speed_up.units == 2
+    steps = {(step.of, step.threads): step for step in scaling.steps(groups[0])}
+    assert steps["epoll", 1].is_first and steps["epoll", 4].speed_up.estimate == pytest.approx(4, rel=0.05)
+    assert steps["asio-callback", 2].speed_up.estimate == pytest.approx(2, rel=0.05) and steps["epoll", 4].speed_up.units == 2
     [table] = scaling_tables(groups)
     assert [texts[:2] for _, texts in table.rows] == [[name, threads] for name in ("asio-callback", "epoll") for threads in "124"]
     assert "scaling" in [chart["name"] for chart in charts.build(groups)]

@@ -60,8 +60,8 @@ def test_intervals_of_targets_in_turn_merge_to_theirs(server, tmp_path):
     cells, read, lines = drive(tmp_path, "-d", "1s", "-t", "2", f"a={server}", f"b={server}")
     for cell in cells:
         assert_alike(read[f"{cell['variant']}/service"], cell["service_ns"])
-        own = [line for line in lines if line["variant"] == cell["variant"]]
-        assert sum(line["driven_ns"] for line in own) == cell["elapsed_ns"], "not the other target's time"
-        assert sum(line["length_ns"] for line in own) > 1.5 * cell["elapsed_ns"]
+        of_target = [line for line in lines if line["variant"] == cell["variant"]]
+        assert sum(line["driven_ns"] for line in of_target) == cell["elapsed_ns"], "not the other target's time"
+        assert sum(line["length_ns"] for line in of_target) > 1.5 * cell["elapsed_ns"]
         assert sum(line["requests"] for line in lines if line["variant"] == cell["variant"]) == cell["service_ns"]["count"]
     assert set(read) == {"a/service", "b/service"}

@@ -89,7 +89,7 @@ class Chart {
   // The points, with the names that their tooltips give them; where there are many, those that the spec names.
   fill(place) {
     const {facet = {}, data, usermeta = {}} = this.spec, only = usermeta.table;
-    const panels = [facet, facet.row, facet.column].filter(each => each && each.field).map(({field}) => ({field, title: ''}));
+    const panels = [facet, facet.row, facet.column].filter(channel => channel && channel.field).map(({field}) => ({field, title: ''}));
     const fields = fieldsOf(this.spec), columns = [...panels.filter(panel => !fields.some(({field}) => field === panel.field)), ...fields];
     const rows = data.values.filter(point => !only || only.values.includes(point[only.field]));
     const table = element('table', {}, element('thead', {}, element('tr', {}, ...columns.map(({title}) => element('th', {textContent: title, scope: 'col'})))),
@@ -120,8 +120,8 @@ new ResizeObserver(() => {
 // A heading sorts its table by what its column says: by the first number in each cell, with its unit, else by the text.
 const units = {ns: 1, 'µs': 1e3, ms: 1e6, s: 1e9, B: 1, KiB: 1024, MiB: 1024 ** 2};
 function figure(text) {
-  const found = text.replace(/,/g, '').match(/^[≥<\s]*(-?\d+(?:\.\d+)?)\s*(ns|µs|ms|s|B|KiB|MiB)?(?![A-Za-z])/);
-  return found ? Number(found[1]) * (units[found[2]] || 1) : NaN;
+  const match = text.replace(/,/g, '').match(/^[≥<\s]*(-?\d+(?:\.\d+)?)\s*(ns|µs|ms|s|B|KiB|MiB)?(?![A-Za-z])/);
+  return match ? Number(match[1]) * (units[match[2]] || 1) : NaN;
 }
 for (const heading of document.querySelectorAll('th')) {
   const button = element('button', {textContent: heading.textContent});
