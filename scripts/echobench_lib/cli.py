@@ -238,17 +238,17 @@ def positive_seconds(text):
 def list_all(_, console):
     console.print("experiments", style="bold")
     for name in experiment.names():
-        console.print(f"  {name:<22}{experiment.load_document(name)[1]['summary']}", soft_wrap=True)
+        console.print(f"  {name:<24}{experiment.load_document(name)[1]['summary']}", soft_wrap=True)
     console.print("variants", style="bold")
     for entry in list_variants():
         reason = entry["unavailable_reason"]
-        console.print(f"  {entry['name']:<22}{entry['summary']}; serves {HOLDS[entry['holds']]}"
+        console.print(f"  {entry['name']:<24}{entry['summary']}; serves {HOLDS[entry['holds']]}"
                       + (f" \\[unavailable: {reason}]" if reason else ""), soft_wrap=True)
     if known := other_runtimes():
         console.print("other runtimes", style="bold")
     for entry in known.values():
         reason = unmet(entry)
-        console.print(f"  {entry['name']:<22}{entry['framing']}; serves {HOLDS[entry.get('holds', 'any')]}"
+        console.print(f"  {entry['name']:<24}{entry['framing']}; serves {HOLDS[entry.get('holds', 'any')]}"
                       + (f" \\[unavailable: {reason}]" if reason else ""), soft_wrap=True)
     return 0
 

@@ -176,9 +176,22 @@ def sentences(unserved):
             by_variant.setdefault((variant.name, reason), {}).setdefault(load, {})[connections] = None
     by_reason = {}
     for (name, reason), loads in by_variant.items():
-        places = listed(f"{LOADS[load]} with {listed([f'{count:,}' for count in sorted(counts)])} connections" for load, counts in loads.items())
-        by_reason.setdefault((reason, places), []).append(name)
+        by_reason.setdefault((reason, _places(reason, loads)), []).append(name)
     return tuple(_left_out(names, reason, places) for (reason, places), names in by_reason.items())
+
+
+def _places(reason, loads):
+    """`loads` is {load: its numbers of connections}.  What a server cannot hold it is left out of under every load but crr."""
+    if reason.startswith("serves"):
+        return f"the tables for {_counts(count for counts in loads.values() for count in counts)} connections"
+    by_counts = {}
+    for load, counts in loads.items():
+        by_counts.setdefault(_counts(counts), []).append(LOADS[load])
+    return listed([f"{listed(names)} with {counts} connections" for counts, names in by_counts.items()])
+
+
+def _counts(numbers):
+    return listed([f"{number:,}" for number in sorted(set(numbers))])
 
 
 def _left_out(names, reason, places):

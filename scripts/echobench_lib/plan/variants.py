@@ -13,7 +13,7 @@ from ..units import parse_time_ns
 SCHEMA_FILE = REPOSITORY / "scripts" / "experiments" / "experiment.schema.json"
 OTHER_RUNTIMES_FILE = REPOSITORY / "servers" / "other_runtimes" / "other_runtimes.json"
 NEED_S = 60  # a command that checks whether a server can run here has ended by then
-HOLDS = {"one": "one client at a time", "threads": "one client per thread", "any": "any number of clients"}
+HOLDS = {"one": "one client at a time", "threads": "one client per thread or process", "any": "any number of clients"}
 
 
 @dataclass(frozen=True)

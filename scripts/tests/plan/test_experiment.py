@@ -124,8 +124,8 @@ def test_a_variant_gets_only_what_it_holds(write):
     made = expand(write, closed_loop(1, 2, 100), ("iterative", "prethreaded", "epoll"), placement={"server_threads": 2})
     assert [block.variants for block in made.blocks] == [
         ("iterative", "prethreaded", "epoll"), ("prethreaded", "epoll"), ("epoll",)]
-    assert made.unserved == ("iterative serves one client at a time, so it is left out of closed loop with 2 and 100 connections",
-                             "prethreaded serves one client per thread, so it is left out of closed loop with 100 connections")
+    assert made.unserved == ("iterative serves one client at a time, so it is left out of the tables for 2 and 100 connections",
+                             "prethreaded serves one client per thread or process, so it is left out of the tables for 100 connections")
 
 
 def test_an_unavailable_variant_is_reported_not_measured(write):
