@@ -100,7 +100,7 @@ def parser():
     small.add_argument("--filter", metavar="REGEX", help="only rows that match, e.g. '^BM_Switch_'; "
                        "--filter=-REGEX: only the others (default: all rows)")
     small.add_argument("--seed", type=whole_number, metavar="N", help="of the order of processes in each round "
-                       "(default: drawn anew, and printed)")
+                       "(default: a random one, which is printed)")
     small.add_argument("--out", type=Path, metavar="DIR", help="folder for micro.json, charts/ and index.html; must not "
                        "hold a result yet (default: runs/<time>-micro/; with --from: next to the result)")
     small.add_argument("--no-report", action="store_true", help="no charts, no page (default: off)")
@@ -114,7 +114,7 @@ def parser():
                  "what changed between two such results", epilog="exit status: 0 ok, 1 failed, or with --fail-over a count rose "
                  "or a system call was added, 2 usage, not comparable, or with --fail-over something cannot be judged")
     exact.add_argument("names", nargs="*", metavar="VARIANT", help="what to count (default: every variant that is available "
-                       "here and holds the clients); or A B, two results, files or folders: what changed from A to B")
+                       "here and can serve the clients); or A B, two results, files or folders: what changed from A to B")
     exact.add_argument("--connections", type=whole_numbers, metavar="N[,N]", help="all of them ready at each wake-up "
                        f"(default: {','.join(map(str, count.CONNECTIONS))})")
     exact.add_argument("--framing", choices=("frame", "line", "raw"), help="protocol (default: frame)")

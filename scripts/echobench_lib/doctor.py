@@ -53,7 +53,7 @@ def _cpus():
         yield Finding("warning", "CPU quota", f"this cgroup is limited to {quota} CPUs",
                       "run outside the container's limit (docker: without --cpus)")
     if virtualised():
-        yield Finding("note", "virtual machine", "other guests share the hardware, unseen",
+        yield Finding("note", "virtual machine", "other guests share the hardware, and cannot be seen from here",
                       "compare only within one run (ratios); use bare metal for absolute figures")
 
 
@@ -152,7 +152,7 @@ def _memory():
         return Finding("warning", "memory", f"{swap.used >> 20:,} MiB swapped out", "swapoff -a, or free memory")
     if memory.available < 2 << 30:
         return Finding("warning", "memory", f"{memory.available >> 20:,} MiB available",
-                       "5,000 threads and 15,000 connections want 2 GiB")
+                       "5,000 threads and 15,000 connections need 2 GiB")
     return Finding("ok", "memory", f"{memory.available >> 30:,} GiB available")
 
 

@@ -97,7 +97,7 @@ def why_not_comparable(first, second, across_hosts=False):
     if differing := _differences(setup, first, second):
         return "; ".join(differing)
     if not across_hosts and (differing := _differences(host, first, second)):
-        return f"another host: {'; '.join(differing)} (--across-hosts compares the ratios all the same)"
+        return f"another host: {'; '.join(differing)} (--across-hosts compares the ratios nevertheless)"
     return ""
 
 

@@ -180,7 +180,7 @@ class Driven:
                     if not expected.startswith(replies[client]):
                         raise Wrong(f"{' '.join(self.command)}: a wrong reply in round {number + 1}")
             return all(len(replies[client]) == len(expected) for client, (_, expected) in exchanges.items())
-        self._rest_until(answered, "answered not all requests")
+        self._rest_until(answered, "did not answer all requests")
 
     def _received(self, client):
         try:
@@ -206,7 +206,7 @@ class Driven:
             if not waiting:
                 return
             if time.monotonic() > deadline:
-                raise self._failure("did not get all requests")
+                raise self._failure("did not receive all requests")
 
     def _rest_until(self, condition, otherwise):
         """Lets the server go on, from one rest to the next, until the condition holds at one."""

@@ -24,7 +24,7 @@ LENGTHS = ((20, 4), (120, 12))  # requests of a run, and rounds, at least; the l
 CALL = "call:"
 HANDOVER = "futex"  # the call by which a thread wakes another
 HANDS_OVER = 0.01   # of them for a request, at least, where that belongs to the model and is no stray one
-DEPENDS = ("its threads wake one another (futex): how often, and who runs first, is the scheduler's affair; valgrind runs one "
+DEPENDS = ("its threads wake one another (futex): the scheduler decides how often, and which runs first; valgrind runs one "
            "thread at a time, so that instructions and allocations are those of one CPU")
 
 

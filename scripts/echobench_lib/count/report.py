@@ -86,7 +86,7 @@ def notes(stored):
     for cell in stored["cells"]:
         lines += [f"not counted: {cell['variant']}, {format_connections(cell['connections'])}, {tool}: {reason}"
                   for tool, reason in cell["refused"].items()]
-    lines += [f"not available here: {name}: {reason}" for name, reason in stored["unavailable"].items()]
+    lines += [f"{name} cannot run here: {reason}" for name, reason in stored["unavailable"].items()]
     return lines + stored["unserved"]
 
 

@@ -51,7 +51,7 @@ def show(both, times, single, console):
         console.print(f"by their times alone {_share(times)} would agree", soft_wrap=True)
     console.print(f"over all rows the times of B are {significant(_middle(times))} times A's", soft_wrap=True)
     if apart:
-        table = plain_table("rows that do not", (("row", "left"), ("A", "right"), ("B", "right"), ("B / A", "right")))
+        table = plain_table("Rows that do not agree", (("row", "left"), ("A", "right"), ("B", "right"), ("B / A", "right")))
         for pair in apart:
             table.add_row(plain(pair.name), pair.text(pair.a), pair.text(pair.b), significant(pair.b / pair.a))
         console.print(table)

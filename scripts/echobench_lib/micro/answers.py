@@ -71,7 +71,7 @@ def _fields(question):
         if verb is not None and verb not in _VERBS:
             raise _error(question, f"'{{{verb}:...}}' is none of {', '.join(_VERBS)}")
         if verb in ("ratio", "counter") and operands.count("|") != 1:
-            raise _error(question, f"'{{{verb}:{operands}}}' wants two operands with a | between them")
+            raise _error(question, f"'{{{verb}:{operands}}}' needs two operands with a | between them")
         yield text, verb and (verb, operands)
 
 

@@ -10,7 +10,7 @@ TEXTBOOK = (
     "on until it has as many slow requests as threads. A thread for each connection always goes on.",
     "sleep blocks the thread that waits for it, and takes no CPU; a model that waits by a timer is not affected. work takes CPU.")
 ONE_CPU = ("All threads of a server share one CPU here: while one of them works, the others get what the kernel's scheduler "
-           "leaves them. Offloading and threads divide that CPU more finely than an event loop does; they add none. Only sleep shows "
+           "leaves them. Offloading and threads divide that CPU more finely than an event loop does; they add no CPU. Only sleep shows "
            "the differences that are to be expected.")
 
 

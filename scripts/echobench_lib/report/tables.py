@@ -105,7 +105,7 @@ def recoveries(groups):
         loads = [group.workload.name for group in groups if any(group.workload.name in by_load for by_load in controls.values())]
         rows = [(None, [load, *(f"{plus_minus_percent(recovery.ratio)} {recovery.outcome}" if (recovery := by_load.get(load)) else ABSENT
                                 for by_load in controls.values())]) for load in loads]
-        made.append(Table(f"recovery of CPU per request, {of}: how much of the time that its controls burnt the figure shows", columns, rows))
+        made.append(Table(f"Recovery of CPU per request, {of}: % of the time that its controls burnt", columns, rows))
     return made
 
 

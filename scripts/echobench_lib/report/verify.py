@@ -34,7 +34,7 @@ def verify(options, console):
     for number, computed, present in differences[:SHOWN]:
         console.print(f"{file}:{number}: the page has {_around(present, computed)}, its result gives {_around(computed, present)}", soft_wrap=True, markup=False)
     if len(differences) > SHOWN:
-        console.print(f"and {len(differences) - SHOWN} lines more")
+        console.print(f"and {len(differences) - SHOWN} more lines")
     for name in separate:
         console.print(f"{name}: this chart does not follow from the result", soft_wrap=True, markup=False)
     if differences or separate:

@@ -30,7 +30,7 @@ class Workload:
     rate: str = ""
     added_work_ns: int = 0    # that every server burnt for each request
     pattern: tuple = ()    # of its requests, as pattern.items() gives it
-    background: str = ""       # what a second load asked of the same server: `2 × work:10ms, 20/s together`
+    background: str = ""       # what a second load asked of the same server: `2 × work:10ms, 20/s`
 
     @property
     def order(self):
@@ -114,8 +114,8 @@ def workload_of(cell):
 
 
 def _background_text(background):
-    """`2 × work:10ms offloaded, 20/s together`; empty where there is none."""
+    """`2 × work:10ms offloaded, 20/s`; empty if there is none."""
     if background is None:
         return ""
-    rate = f"{background['rate_per_s']:,}/s together" if "rate_per_s" in background else "always all of them"
+    rate = f"{background['rate_per_s']:,}/s" if "rate_per_s" in background else "closed loop"
     return f"{background['connections']} × {background['op']}{' offloaded' if background['offload'] else ''}, {rate}"

@@ -134,7 +134,7 @@ class Runner:
             raise Failure("echo-load was interrupted, so the run is incomplete")
         remarks = lacking
         if silent:  # the other targets were measured: one dead server must not discard them
-            remarks.append(last_line(stderr) or "a target gave not one verified reply")
+            remarks.append(last_line(stderr) or "a target gave no verified reply")
         if run["exit_status"] == WRONG:
             wrong = [cell["variant"] for cell in document["cells"] if cell["verdict"] == "wrong-replies"]
             remarks.append(f"wrong replies from {', '.join(wrong)}: a reply was not byte for byte what was sent")

@@ -31,7 +31,7 @@ def test_each_server_is_measured_by_itself_with_its_background_load(document):
     assert len(background) == 9 and all(load["requests"] == 20 for load in background.values())
     command = background["open-loop/1000/c50/64B/frame/background-work:10ms+c2+20+offload/epoll"]["command"]
     assert command[-1].startswith("127.0.0.1:") and "--offload" in command and command[command.index("-R") + 1] == "20"
-    assert "-R" not in background["open-loop/1000/c50/64B/frame/background-sleep:10ms+c4/epoll"]["command"], "always all of them"
+    assert "-R" not in background["open-loop/1000/c50/64B/frame/background-sleep:10ms+c4/epoll"]["command"], "a closed loop"
 
 
 def test_one_table_holds_them_side_by_side_in_the_order_of_the_experiment(document):
@@ -41,7 +41,7 @@ def test_one_table_holds_them_side_by_side_in_the_order_of_the_experiment(docume
     assert [texts[0] for _, texts in table.rows] == SMALL["variants"]
     assert all(" / " in text for _, texts in table.rows for text in texts[1:-1])
     assert table.title == "The price of blocking, p50 / p99: open loop, 50 connections, 64-byte frame, 1,000 requests/s to each"
-    assert "4 × sleep:10ms, always all of them" in table.remarks[0]
+    assert "4 × sleep:10ms, closed loop" in table.remarks[0]
 
 
 def test_the_page_says_what_to_expect_and_how_one_cpu_changes_it(document):

@@ -183,7 +183,7 @@ def test_recoveries_of_several_controls_stand_in_tables_of_their_own(reported):
     folder, output = reported
     _, groups = groups_of(folder)
     made = tables.recoveries(groups)
-    assert [table.title.split(":")[0] for table in made] == ["recovery of CPU per request, asio-callback", "recovery of CPU per request, epoll"]
+    assert [table.title.split(":")[0] for table in made] == ["Recovery of CPU per request, asio-callback", "Recovery of CPU per request, epoll"]
     row = next(texts for _, texts in made[1].rows if texts[0] == "closed-loop/c1000/64B/frame")
     assert re.match(r"\d\d? ± \d+ % biased$", row[1]) and made[1].title in output and made[1].columns[1] == ("+1us: 1.05 µs", "left")
     assert made[1].title in (folder / "index.html").read_text()
