@@ -131,7 +131,7 @@ def _cells(table, row, texts):
         if name == VERDICT[0] or row is None and number == len(texts) - 1:
             cells.append((text, row.verdict if row else "unavailable"))
             continue
-        is_biased = name == CLOSED_LOOP_COST[0] or name.endswith((f"control {recovery.BIASED})", f"control {recovery.INCONCLUSIVE})"))
+        is_biased = name == CLOSED_LOOP_COST[0] or name.endswith((f"control {recovery.BIASED}", f"control {recovery.INCONCLUSIVE}"))
         is_doubtful = number and row and text != ABSENT and (row.verdict != "valid" or name in of_cost or is_biased)
         cells.append((text, f"{justify} doubt") if is_doubtful else text)
     return cells

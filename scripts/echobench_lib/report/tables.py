@@ -59,7 +59,7 @@ def _by_rate(groups):
     main = next((group for group in groups if group.workload.rate == MAIN_RATE), groups[len(groups) // 2])
     columns, texts = [VARIANT[:2]], {row.variant: [row.variant] for row in main.rows}
     for group in groups:
-        label = f"{_rate(group)}: µs" + (f" ({doubt})" if (doubt := group.unranked(COST)) else "")
+        label = "\n".join(filter(None, (_rate(group), group.unranked(COST))))
         columns.append((label, "right"))
         for variant, cells in texts.items():
             row = group.row(variant)

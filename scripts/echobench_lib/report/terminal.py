@@ -8,7 +8,7 @@ from .columns import ABSENT
 from .notes import notes
 
 
-WIDTH = 180  # columns of a terminal that the widest table needs
+WIDTH = 200  # columns of a terminal that the widest table needs
 
 
 def plain_table(heading, columns):
