@@ -153,7 +153,7 @@ TEST_F(result_file, without_room_for_it_the_old_one_stays) {
 
 TEST_F(result_file, what_cannot_be_written_is_named) {
   for (const std::string& path : {folder_.string(), (folder_ / "none" / "x.json").string(),
-                                 std::string("/proc/self/fd/999"), std::string("/proc/self/x.json")}) {
+                                  std::string("/proc/self/fd/999"), std::string("/proc/self/x.json")}) {
     EXPECT_THAT(failure_of([&] { require_writable(path); }), HasSubstr("cannot write " + path + ": "));
     EXPECT_THAT(failure_of([&] { write_file(path, "text"); }), HasSubstr("cannot write " + path));
     EXPECT_THAT(failure_of([&] { open_file(path); }), HasSubstr("cannot write " + path + ": "));
