@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <optional>
@@ -45,59 +46,86 @@ std::string rate_text(const cell& of) {
   return (of.judged.found == verdict::client_bound ? ">=" : "") + grouped(of.throughput());
 }
 
+std::string count_text(std::uint64_t count, const std::string& noun) {
+  return grouped(static_cast<double>(count)) + ' ' + noun + (count == 1 ? "" : "s");
+}
+
 std::string cpu_text(const cell& of) {
   if (!of.server || of.requests_total == 0) return "-";
   return fmt::format(
       "{:.2f}", static_cast<double>(of.server->cpu.count()) / 1e3 / static_cast<double>(of.requests_total));
 }
 
-std::vector<std::string> row(const cell& of, const options& asked) {
-  const auto connections = fmt::format("{}/{}/{}", asked.all_connections(), of.opened, of.served);
-  const auto verdict_text = std::string(name_of(of.judged.found));
-  // A wrong answer yields no figure.
-  const std::string name = asked.seeks_rates() ? fmt::format("{} at {}/s", of.driven.label(),
-                                                             grouped(static_cast<double>(of.rate)))
-                                               : of.driven.label();
-  if (of.judged.found == verdict::wrong_replies) {
-    return {name, "-", "-", "-", "-", "-", "-", "-", "-", connections, verdict_text};
-  }
+constexpr std::array shown_percentiles{50.0, 90.0, 99.0, 99.9};
+
+std::vector<std::string> header(bool with_cpu) {
+  std::vector<std::string> names{"target", "requests/s"};
+  for (const double percent : shown_percentiles) names.push_back(fmt::format("p{}", percent));
+  names.emplace_back("max");
+  if (with_cpu) names.emplace_back("CPU us/req");
+  names.emplace_back("verdict");
+  return names;
+}
+
+std::vector<std::string> row(const cell& of, const options& asked, bool with_cpu) {
   const histogram& shown = of.latency();
-  return {name,
-          rate_text(of),
-          duration_text(of.supported_percentile(50)),
-          duration_text(of.supported_percentile(90)),
-          duration_text(of.supported_percentile(99)),
-          duration_text(of.supported_percentile(99.9)),
-          duration_text(shown.count() > 0 ? std::optional(shown.max()) : std::nullopt),
-          cpu_text(of),
-          of.server ? size_text(of.server->end.rss_bytes) : "-",
-          connections,
-          verdict_text};
+  std::vector<std::string> texts{asked.seeks_rates() ? fmt::format("{} at {}/s", of.driven.label(),
+                                                                   grouped(static_cast<double>(of.rate)))
+                                                     : of.driven.label(),
+                                 rate_text(of)};
+  for (const double percent : shown_percentiles)
+    texts.push_back(duration_text(of.supported_percentile(percent)));
+  texts.push_back(duration_text(shown.count() > 0 ? std::optional(shown.max()) : std::nullopt));
+  if (with_cpu) texts.push_back(cpu_text(of));
+  // A wrong answer yields no figure.
+  if (of.judged.found == verdict::wrong_replies) std::fill(texts.begin() + 1, texts.end(), duration_text({}));
+  texts.emplace_back(name_of(of.judged.found));
+  return texts;
+}
+
+std::string table_title(const options& asked, bool with_cpu) {
+  const char* latency = asked.open_loop() ? "Response time, from when a request was due until its reply"
+                        : asked.load.pattern == workload::crr
+                            ? "Service time, from the start of connecting until the reply"
+                            : "Service time, from when a request was sent until its reply";
+  return fmt::format("{}{}\n", latency, with_cpu ? "; server CPU per request" : "");
+}
+
+// Why the table has gaps.
+std::string gaps_text(const measurement& measured) {
+  const auto lacks_samples = [](const cell& of) {
+    return of.latency().count() > 0 && of.judged.found != verdict::wrong_replies &&
+           std::ranges::any_of(shown_percentiles,
+                               [&](double percent) { return !of.latency().supported_percentile(percent); });
+  };
+  if (std::ranges::none_of(measured.cells, lacks_samples)) return "";
+  return "A percentile is shown only if 100 requests took longer: a longer --duration supports more.\n";
 }
 
 std::string maximum_rate_text(const maximum_rate& of, const options& asked) {
-  const rate_search_result& its = of.found;
+  const rate_search_result& search = of.found;
   const std::string lost =
       of.lost == 0 ? std::string()
                    : fmt::format(": {} of {} connections were lost", of.lost, asked.load.connections);
-  const std::string unfinished = its.ended ? "" : "; the search was not finished" + lost;
+  const std::string unfinished = search.ended ? "" : "; the search was not finished" + lost;
   const std::string objective = format_objectives(asked.objectives);
-  const std::string rate = grouped(its.estimate) + "/s";
+  const std::string rate = grouped(search.estimate) + " requests/s";
   std::string text = asked.targets[of.target].label() + ": ";
-  switch (its.place) {
+  switch (search.place) {
     case maximum_place::unknown:
-      return text + (its.trials.empty() ? "no rate was tried" : "no rate that was tried could be used") +
+      return text + (search.trials.empty() ? "no rate was tried" : "no rate that was tried could be used") +
              unfinished + '\n';
     case maximum_place::at_most: return text + objective + " does not even hold at " + rate + '\n';
-    case maximum_place::at_least: text += fmt::format("{} holds at {} at least", objective, rate); break;
+    case maximum_place::at_least: text += fmt::format("{} holds up to at least {}", objective, rate); break;
     case maximum_place::found:
-      text += fmt::format("{} holds up to {} ({} to {})", objective, rate, its.low ? grouped(*its.low) : "?",
-                          its.high ? grouped(*its.high) : "?");
+      text += fmt::format("{} holds up to {} (between {} and {})", objective, rate,
+                          search.low ? grouped(*search.low) : "?", search.high ? grouped(*search.high) : "?");
   }
-  text += fmt::format(", {:.0f} % of the {}/s that it answered in a closed loop; {} trials",
-                      100 * its.estimate / of.capacity, grouped(of.capacity), its.trials.size());
-  if (its.ceiling)
-    text += fmt::format("; the client could not offer {}/s", grouped(static_cast<double>(*its.ceiling)));
+  text += fmt::format("\n  {:.0f} % of the {}/s that it answered in a closed loop; {}",
+                      100 * search.estimate / of.capacity, grouped(of.capacity),
+                      count_text(search.trials.size(), "trial"));
+  if (search.ceiling)
+    text += fmt::format("; the client could not offer {}/s", grouped(static_cast<double>(*search.ceiling)));
   return text + unfinished + '\n';
 }
 
@@ -125,29 +153,34 @@ std::string memory_text(const server_use& server, std::size_t opened) {
   const auto before = shared_once ? *base.pss_bytes : base.rss_bytes;
   const auto after = shared_once ? *end.pss_bytes : end.rss_bytes;
   return fmt::format(
-      ", {:.1f} KiB a connection ({})",
+      ", {:.1f} KiB per connection ({})",
       static_cast<double>(after - std::min(after, before)) / 1024 / static_cast<double>(opened),
       shared_once ? "PSS" : "RSS");
 }
 
 std::string connecting_text(const cell& of) {
   const histogram& connect = of.record.connect;
-  return fmt::format("  connecting: {} a second, p50 {}, p99 {}, max {}\n", grouped(of.connect_rate()),
+  return fmt::format("  connecting: {} connections/s, p50 {}, p99 {}, max {}\n", grouped(of.connect_rate()),
                      duration_text(connect.supported_percentile(50)),
                      duration_text(connect.supported_percentile(99)),
                      duration_text(connect.count() > 0 ? std::optional(connect.max()) : std::nullopt));
 }
 
 std::string schedule_text(const cell& of) {
-  return fmt::format(
-      "  schedule: {:.2f} % of the sends within {} of it, send delay p50 {}, p99.9 {}, max {}; {} due while "
-      "the "
-      "pipeline was full; service p99 {}\n",
-      *of.on_schedule() * 100, format_duration(schedule_tolerance),
-      duration_text(of.record.send_delay.supported_percentile(50)),
-      duration_text(of.record.send_delay.supported_percentile(99.9)),
-      duration_text(of.record.send_delay.max()), grouped(static_cast<double>(of.record.waiting_for_pipeline)),
-      duration_text(of.record.service.supported_percentile(99)));
+  const auto& record = of.record;
+  std::string text = fmt::format(
+      "  sent within {} of when due: {:.2f} %; send delay p50 {}, p99.9 {}, max {}\n",
+      format_duration(schedule_tolerance), *of.on_schedule() * 100,
+      duration_text(record.send_delay.supported_percentile(50)),
+      duration_text(record.send_delay.supported_percentile(99.9)), duration_text(record.send_delay.max()));
+  text += fmt::format("  service time, from when a request was sent: p50 {}, p99 {}\n",
+                      duration_text(record.service.supported_percentile(50)),
+                      duration_text(record.service.supported_percentile(99)));
+  if (record.waiting_for_pipeline > 0) {
+    text += fmt::format("  due while the pipeline was full: {}, which waited for a reply (--pipeline, -c)\n",
+                        count_text(record.waiting_for_pipeline, "request"));
+  }
+  return text;
 }
 
 // Percentiles that samples enough would support, but too few events.
@@ -156,8 +189,9 @@ std::string stalls_text(const cell& of) {
   for (const double percent : {90.0, 99.0, 99.9}) {
     const auto value = of.latency().supported_percentile(percent);
     if (!value || of.supported_percentile(percent)) continue;
-    text += fmt::format("  p{} would be {}, by {} stall(s) in {} windows: not told\n", percent,
-                        duration_text(value), of.events_from(*value), of.slowest_of_windows.size());
+    text += fmt::format("  p{} is not shown: {} in {} windows made it {}, which a repetition would not\n",
+                        percent, count_text(of.events_from(*value), "stall"), of.slowest_of_windows.size(),
+                        duration_text(value));
   }
   return text;
 }
@@ -165,40 +199,42 @@ std::string stalls_text(const cell& of) {
 std::string operations_text(const cell& of, const options& asked) {
   std::string text;
   for (std::size_t i = 0; i < of.record.by_operation.size(); ++i) {
-    const histogram& own = of.record.by_operation[i];
-    text += fmt::format(
-        "  {}: {} requests, p50 {}, p99 {}, max {}\n", format_operation(asked.load.messages.operations[i].op),
-        grouped(static_cast<double>(own.count())), duration_text(own.supported_percentile(50)),
-        duration_text(own.supported_percentile(99)),
-        duration_text(own.count() > 0 ? std::optional(own.max()) : std::nullopt));
+    const histogram& times = of.record.by_operation[i];
+    text += fmt::format("  {}: {}, p50 {}, p99 {}, max {}\n",
+                        format_operation(asked.load.messages.operations[i].op),
+                        count_text(times.count(), "request"), duration_text(times.supported_percentile(50)),
+                        duration_text(times.supported_percentile(99)),
+                        duration_text(times.count() > 0 ? std::optional(times.max()) : std::nullopt));
   }
   return text;
 }
 
 // What user-space timing adds to what the kernel saw.
 std::string kernel_text(const kernel_times& of) {
-  std::string text = "  by the kernel's timestamps:\n";
+  std::string text = "  parts of the service time, by the kernel's timestamps:\n";
   const auto line = [&](const char* what, const histogram& times) {
     text +=
-        fmt::format("    {:<40} p50 {:>8}  p99 {:>8}  max {:>8}\n", what, duration_text(times.percentile(50)),
+        fmt::format("    {:<44} p50 {:>8}  p99 {:>8}  max {:>8}\n", what, duration_text(times.percentile(50)),
                     duration_text(times.supported_percentile(99)), duration_text(times.max()));
   };
-  line("client, until the request was sent", of.sending);
+  line("client, until the network had the request", of.sending);
   line("wire and server", of.outside);
-  line("client, until the reply was read", of.receiving);
-  line("client, both: what its clock adds", of.client);
-  line("a handshake: wire, without the server", of.handshake);
+  line("client, until it had read the reply", of.receiving);
+  line("both parts of the client together", of.client);
+  line("a TCP handshake, which needs no server", of.handshake);
   return text;
 }
 
 std::string ranks_text(const cell& of) {
   std::string text;
-  for (const rank_share& each : of.ranks) {
+  for (const rank_share& share : of.ranks) {
     text += fmt::format(
-        "  rank {} on {}: {} replies, client busy {:.0f} %, {}, its clock {:+.1f} us (within {:.1f} us)\n",
-        each.rank, each.host, grouped(static_cast<double>(each.replies)), each.client_busy * 100,
-        each.verdict, static_cast<double>(each.clock_ahead.count()) / 1e3,
-        static_cast<double>(each.clock_error.count()) / 1e3);
+        "  rank {} on {}: {} replies, client busy {:.0f} %, {}, clock {:+.1f} us from rank 0's (within "
+        "{:.1f} "
+        "us)\n",
+        share.rank, share.host, grouped(static_cast<double>(share.replies)), share.client_busy * 100,
+        share.verdict, static_cast<double>(share.clock_ahead.count()) / 1e3,
+        static_cast<double>(share.clock_error.count()) / 1e3);
   }
   return text;
 }
@@ -214,27 +250,41 @@ std::string errors_text(const target_record& of) {
   }
   if (!text.empty()) text += '\n';
   for (std::size_t i = 0; i < std::min(of.faults.size(), faults_shown); ++i) {
-    const fault& each = of.faults[i];
-    text += fmt::format("  {:.3f} s: {} on {}connection {}", std::chrono::duration<double>(each.at).count(),
-                        name_of(each.kind), each.idle ? "idle " : "", each.connection);
-    if (each.kind != load_error::refused) {
-      text += fmt::format(", awaiting reply {}", each.request + 1);
-      if (each.reply_bytes > 0) text += fmt::format(" of which {} bytes were right", each.reply_bytes);
+    const fault& seen = of.faults[i];
+    text +=
+        fmt::format("  at {:.3f} s: {} on {}connection {}", std::chrono::duration<double>(seen.at).count(),
+                    name_of(seen.kind), seen.idle ? "idle " : "", seen.connection);
+    if (seen.kind != load_error::refused) {
+      text += fmt::format(", awaiting reply {}", seen.request + 1);
+      if (seen.reply_bytes > 0) text += fmt::format(", of which {} bytes were right", seen.reply_bytes);
     }
     text += '\n';
   }
-  if (of.faults.size() > faults_shown) text += "  ... (the result file has more of them)\n";
+  if (of.faults.size() > faults_shown) text += "  ... (more of them are in the result, --json)\n";
   return text;
+}
+
+std::string connections_text(const cell& of, const options& asked) {
+  const std::string all = count_text(asked.all_connections(), "connection");
+  if (of.opened == asked.all_connections() && of.served == asked.load.connections) return all;
+  return fmt::format("{}, of which {} opened and {} got replies", all, of.opened, of.served);
 }
 
 std::string details(const cell& of, const options& asked) {
   const load_spec& load = asked.load;
-  std::string text = fmt::format(
-      "{}: {} verified replies, effective concurrency {:.1f} of {}, Jain index {:.3f}, client busy {:.0f} %",
-      of.driven.label(), grouped(static_cast<double>(of.requests_total)), of.effective_concurrency(),
-      load.connections * load.pipeline, of.spread.jain_index, of.client_busy * 100);
+  std::string text =
+      fmt::format("{}: {} verified replies on {}", of.driven.label(),
+                  grouped(static_cast<double>(of.requests_total)), connections_text(of, asked));
+  if (of.requests_total > 0) {
+    text += fmt::format(
+        ", Jain's fairness index {:.3f}\n"
+        "  requests in flight: {:.1f} on average (Little's law) of at most {}",
+        of.spread.jain_index, of.effective_concurrency(), load.connections * load.pipeline);
+  }
+  text += fmt::format("\n  busy: client {:.0f} %", of.client_busy * 100);
   if (of.server) {
-    text += fmt::format(", server busy {:.0f} %, {} threads", of.server->busy * 100, of.server->end.threads);
+    text += fmt::format(", server {:.0f} % ({}); server memory {}", of.server->busy * 100,
+                        count_text(of.server->end.threads, "thread"), size_text(of.server->end.rss_bytes));
     // With fewer, the first pages of the heap are all there is.
     if (load.pattern != workload::crr && of.opened >= 100) text += memory_text(*of.server, of.opened);
   }
@@ -253,37 +303,53 @@ std::string details(const cell& of, const options& asked) {
   return text;
 }
 
+// What was driven, and how.
+std::string load_text(const measurement& measured, const options& asked) {
+  const load_spec& load = asked.load;
+  std::string text = asked.open_loop() ? "Open loop" : "Closed loop";
+  if (asked.rate != 0) text += fmt::format(" at {} requests/s", grouped(static_cast<double>(asked.rate)));
+  text += ", " + count_text(load.connections, "connection");
+  if (load.idle_connections > 0) text += fmt::format(" and {} idle", load.idle_connections);
+  if (load.slow_readers > 0) text += " and " + count_text(load.slow_readers, "slow reader");
+  if (asked.targets.size() > 1) text += fmt::format(" to each of {} targets", asked.targets.size());
+  text +=
+      fmt::format(", {} B payload, {}", format_payloads(load.messages.payloads), name_of(measured.io.chosen));
+  if (asked.targets.size() == 1 && !asked.seeks_rates()) {
+    text += measured.elapsed.count() > 0 ? fmt::format(", {} measured", duration_text(measured.elapsed))
+                                         : ", nothing measured";
+  }
+  if (measured.interrupted) text += ", interrupted";
+  text += '\n';
+  if (asked.seeks_rates()) {
+    text += fmt::format("Each rate is driven for at least {}\n", duration_text(measured.slices.length));
+  } else if (asked.targets.size() > 1) {
+    text += fmt::format("The targets are driven in turn, in slices of {}\n",
+                        duration_text(measured.slices.length));
+  }
+  if (const auto& ceiling = measured.ceiling) {
+    text += fmt::format(
+        "This client reaches {} requests/s against a null server, which returns what it receives\n"
+        "(client busy {:.0f} %, null server busy {:.0f} %)\n",
+        grouped(ceiling->throughput), ceiling->client_busy * 100, ceiling->server_busy * 100);
+  }
+  return text + '\n';
+}
+
 }  // namespace
 
 std::string summary(const measurement& measured, const options& asked) {
-  const load_spec& load = asked.load;
-  std::string text = fmt::format(
-      "{} loop, {} connections{}{}, {} B payload, {}, {}{}\n\n", asked.open_loop() ? "open" : "closed",
-      load.connections, load.idle_connections > 0 ? fmt::format(" and {} idle", load.idle_connections) : "",
-      load.slow_readers > 0 ? fmt::format(" and {} slow readers", load.slow_readers) : "",
-      format_payloads(load.messages.payloads), name_of(measured.io.chosen),
-      asked.seeks_rates()         ? fmt::format("steps of {} at least", duration_text(measured.slices.length))
-      : measured.cells.size() > 1 ? fmt::format("{} targets in slices of {}", measured.cells.size(),
-                                                duration_text(measured.slices.length))
-                                  : duration_text(measured.elapsed),
-      measured.interrupted ? ", interrupted" : "");
-  if (const auto& ceiling = measured.ceiling) {
-    text += fmt::format(
-        "this client reaches {}/s against a null server (client busy {:.0f} %, null server {:.0f} %)\n\n",
-        grouped(ceiling->throughput), ceiling->client_busy * 100, ceiling->server_busy * 100);
-  }
-  const std::string time = asked.open_loop() ? "response " : "";
-  std::vector<std::vector<std::string>> rows{{"target", "requests/s", time + "p50", "p90", "p99", "p99.9",
-                                              "max", "CPU us/req", "memory", "asked/opened/served",
-                                              "verdict"}};
-  for (const cell& each : measured.cells) rows.push_back(row(each, asked));
-  text += table(rows) + '\n';
-  for (const maximum_rate& each : measured.maximum_rates) text += maximum_rate_text(each, asked);
+  const bool with_cpu =
+      std::ranges::any_of(measured.cells, [](const cell& of) { return of.server.has_value(); });
+  std::string text = load_text(measured, asked) + table_title(asked, with_cpu);
+  std::vector<std::vector<std::string>> rows{header(with_cpu)};
+  for (const cell& of : measured.cells) rows.push_back(row(of, asked, with_cpu));
+  text += table(rows) + gaps_text(measured) + '\n';
+  for (const maximum_rate& of : measured.maximum_rates) text += maximum_rate_text(of, asked);
   if (asked.seeks_rates()) {  // a line for each would hide them
-    for (const cell& each : measured.cells) text += errors_text(each.record);
+    for (const cell& of : measured.cells) text += errors_text(of.record);
     return text;
   }
-  for (const cell& each : measured.cells) text += details(each, asked);
+  for (const cell& of : measured.cells) text += details(of, asked);
   return text;
 }
 

@@ -8,7 +8,7 @@
 
 namespace echobench {
 
-// A table, a line or more for each target, then what there is to say about each.
+// A table with a line or more for each target, then details of each.
 std::string summary(const measurement& measured, const options& asked);
 
 // One line for a terminal; `so_far`: since the run began.
