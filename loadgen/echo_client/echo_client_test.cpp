@@ -149,7 +149,7 @@ TEST_F(echo_client, prints_each_reply_while_the_input_goes_on) {
   EXPECT_EQ(run.err(), "");
 }
 
-TEST_F(echo_client, prints_what_a_server_says_unasked) {
+TEST_F(echo_client, prints_what_a_server_sends_without_a_request) {
   fixture_server server(behaviours::greet);
   client run(server.address());
   EXPECT_THAT(run.read_line(), HasSubstr("220 mail.example.org"));
@@ -166,7 +166,7 @@ TEST_F(echo_client, a_last_line_without_its_end_is_sent_and_answered) {
   EXPECT_EQ(run.wait(), exit_ok);
 }
 
-TEST_F(echo_client, a_server_that_closes_first_is_said) {
+TEST_F(echo_client, a_server_that_closes_first_is_reported) {
   fixture_server server([](auto& peer) { peer.write(peer.read_some()); });
   client run(server.address());
   run.write("hello\n");
@@ -175,7 +175,7 @@ TEST_F(echo_client, a_server_that_closes_first_is_said) {
   EXPECT_THAT(run.err(), AllOf(HasSubstr(server.address()), HasSubstr("closed the connection")));
 }
 
-TEST_F(echo_client, a_reset_is_said) {
+TEST_F(echo_client, a_reset_is_reported) {
   fixture_server server([](auto& peer) {
     peer.read_some();
     set_reset_on_close(peer.fd());
@@ -186,7 +186,7 @@ TEST_F(echo_client, a_reset_is_said) {
   EXPECT_THAT(run.err(), HasSubstr("broke: Connection reset"));
 }
 
-TEST_F(echo_client, a_server_that_never_reads_while_it_sends_is_heard) {
+TEST_F(echo_client, a_server_that_sends_and_never_reads_is_printed) {
   std::atomic<bool> enough = false;
   fixture_server server([&](auto& peer) {
     const fixture_server::message chatter(64U << 10, std::byte{'x'});
@@ -286,7 +286,7 @@ TEST_F(echo_client, an_output_that_is_closed_from_the_start_is_an_error) {
   }
 }
 
-TEST_F(echo_client, errors_that_nobody_wants_do_not_go_to_the_server) {
+TEST_F(echo_client, errors_that_are_not_wanted_do_not_go_to_the_server) {
   std::atomic<std::size_t> received = 0;
   std::atomic<bool> ended = false;
   fixture_server server([&](auto& peer) {
@@ -303,7 +303,7 @@ TEST_F(echo_client, errors_that_nobody_wants_do_not_go_to_the_server) {
   EXPECT_EQ(received, 6U);
 }
 
-TEST_F(echo_client, a_signal_ends_it_and_says_what_was_not_sent) {
+TEST_F(echo_client, a_signal_ends_it_and_is_reported) {
   fixture_server server([](auto& peer) {
     while (peer.write({std::byte{'x'}})) std::this_thread::sleep_for(1ms);
   });

@@ -1,5 +1,5 @@
-// echo-client: a client for people. What is typed goes to the server, what it replies is printed, both at
-// once.
+// echo-client: a client to be used by hand. What is typed is sent to the server, what the server replies is
+// printed, both at the same time.
 #include "common/build_info.hpp"
 #include "common/cli.hpp"
 #include "common/process.hpp"
@@ -36,7 +36,7 @@ unique_fd connect_to(const endpoint& server, std::chrono::nanoseconds timeout) {
       "cannot connect to " + server.to_string() + ": start the server or correct the address");
 }
 
-int say(const std::string& peer, const relay_result& result) {
+int report_end(const std::string& peer, const relay_result& result) {
   std::string lost;
   if (result.unsent_bytes > 0)
     lost = "; " + std::to_string(result.unsent_bytes) + " bytes of the input were not sent";
@@ -64,9 +64,9 @@ int say(const std::string& peer, const relay_result& result) {
 int main(int argc, char** argv) try {
   open_standard_streams();
   CLI::App app(
-      "Sends what stands on standard input to a server and prints what it replies, both at once.\n"
-      "For people, with servers that talk lines or plain bytes: echo-server --framing line, or raw.\n"
-      "echo-server's default, --framing frame, is binary and not for people: it closes on a typed line.",
+      "Sends standard input to a server and prints what the server replies, both at the same time.\n"
+      "To be used by hand, with servers of lines or plain bytes: echo-server --framing line, or raw.\n"
+      "echo-server's default, --framing frame, is binary: the server closes when a line is typed.",
       "echo-client");
   std::string server;
   std::chrono::nanoseconds timeout = 5s;
@@ -74,7 +74,7 @@ int main(int argc, char** argv) try {
   app.add_option("SERVER", server, "Where to connect")->type_name("HOST:PORT")->required();
   cli::add_duration(app, "--timeout", timeout, "Longest wait for the connection", 1ms, 1h);
   app.footer(
-      "At the end of the input the server is told so, and the rest of its replies is printed.\n"
+      "When the input ends, sending is shut down, and the rest of the replies is printed.\n"
       "Exit status: 0 both ends finished; 1 could not connect, or the server, the connection or the reader "
       "of\n"
       "the output ended before the input, or a signal came (stderr says which); 2 usage.");
@@ -88,7 +88,7 @@ int main(int argc, char** argv) try {
   set_no_delay(connection.get());
   const sigset_t stop_signals = block_stop_signals();
   const unique_fd stop(::signalfd(-1, &stop_signals, SFD_CLOEXEC | SFD_NONBLOCK));
-  return say(server, relay(STDIN_FILENO, connection.get(), STDOUT_FILENO, stop.get()));
+  return report_end(server, relay(STDIN_FILENO, connection.get(), STDOUT_FILENO, stop.get()));
 } catch (const std::invalid_argument& error) {
   std::fprintf(stderr, "echo-client: %s\n", error.what());
   return echobench::exit_usage;

@@ -90,7 +90,7 @@ private:
     const auto n = ::send(server_, held.data(), held.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
     if (n >= 0) return up_.take(static_cast<std::size_t>(n));
     if (again(errno)) return;
-    send_failed_ = errno;  // what the server said before is still to be read
+    send_failed_ = errno;  // what the server sent before is still to be read
   }
 
   void receive() {

@@ -1,4 +1,4 @@
-// Carries bytes both ways between a person and a server, neither way waiting for the other.
+// Carries bytes both ways between a user and a server; neither direction waits for the other.
 #pragma once
 
 #include <cstdint>
@@ -6,7 +6,7 @@
 namespace echobench {
 
 enum class relay_end : std::uint8_t {
-  finished,       // the input ended, and then the server had no more to say
+  finished,       // the input ended, and then the server ended its side
   server_closed,  // the server ended the connection before the input ended
   server_broke,   // a reset or another failure of the connection
   output_closed,  // nobody reads our output any more
@@ -22,11 +22,11 @@ struct relay_result {
 };
 
 // From `input` to the connected `server` and from there to `output`, through a buffer of 64 KiB each way:
-// what the slower end does not take is not read from the faster one. The end of the input becomes the end of
-// what is sent; then the rest of the replies is printed until the server ends, too.
+// while it is full, the faster end is not read. When the input ends, sending is shut down; then the rest of
+// the replies is printed until the server ends its side, too.
 //
-// No flag of `input` and `output` is changed, which others may share: poll(2) says what can be done, and a
-// write takes no more than a pipe that is ready has room for. SIGPIPE must be ignored.
+// No flag of `input` and `output` is changed, which others may share: poll(2) shows what can be done, and a
+// write is no longer than a pipe that is ready has room for. SIGPIPE must be ignored.
 // `stop`: a descriptor, or -1.
 relay_result relay(int input, int server, int output, int stop);
 

@@ -1,4 +1,4 @@
-// What a run has measured reaches whoever asked for it, or echo-load reports what did not and fails.
+// All that a run has measured is delivered, or echo-load reports what could not be, and fails.
 #include "loadgen/end_to_end/fixture_server.hpp"
 #include "loadgen/end_to_end/program.hpp"
 

@@ -22,7 +22,7 @@ using namespace std::chrono_literals;
 
 // Good servers.
 
-TEST(echo_load, measures_a_good_server_and_says_so) {
+TEST(echo_load, measures_a_good_server) {
   fixture_server server(behaviours::echo_frames);
   program run(briefly({"-c", "7", "-t", "2", "-d", "400ms", "good=" + server.address()}));
   ASSERT_EQ(run.wait(), exit_ok) << run.err();
@@ -96,7 +96,7 @@ TEST(echo_load, drives_ipv6) {
   EXPECT_EQ(run.wait(), exit_ok) << run.err();
 }
 
-TEST(echo_load, connects_no_faster_than_told) {
+TEST(echo_load, connects_no_faster_than_asked) {
   fixture_server server(behaviours::echo_frames);
   const auto start = std::chrono::steady_clock::now();
   program run(briefly({"-c", "21", "-t", "2", "--connect-rate", "50", server.address()}));
@@ -163,7 +163,7 @@ TEST(echo_load, idle_connections_are_opened_and_carry_nothing) {
   }
 }
 
-TEST(echo_load, idle_connections_stay_open_beside_connections_per_request) {
+TEST(echo_load, idle_connections_stay_open_next_to_connections_per_request) {
   fixture_server server(behaviours::echo_frames);
   program run(briefly({"--workload", "crr", "--idle-connections", "3", server.address()}));
   ASSERT_EQ(run.wait(), exit_ok) << run.err();
@@ -208,7 +208,7 @@ TEST(echo_load, a_client_that_was_kept_from_running_was_busy) {
   EXPECT_GE(run.cell()["client_busy"].get<double>(), share - 0.2);
 }
 
-TEST(echo_load, busy_polling_never_sleeps_and_says_so) {
+TEST(echo_load, busy_polling_never_sleeps_and_is_part_of_the_result) {
   fixture_server server(behaviours::echo_frames);
   for (const char* rate : {"closed", "2k"}) {
     auto arguments = briefly({server.address()});
@@ -295,7 +295,7 @@ TEST(echo_load, poisson_arrivals_repeat_with_the_seed) {
   EXPECT_EQ(due.size(), 2U);
 }
 
-TEST(echo_load, a_percentile_that_rests_on_one_stall_is_not_told) {
+TEST(echo_load, a_percentile_that_rests_on_one_stall_is_not_shown) {
   fixture_server server(behaviours::stalling(600ms, 100s));
   program run({"-c", "10", "-R", "1k", "-d", "3s", "--warmup", "0", server.address()});
   ASSERT_EQ(run.wait(), exit_ok) << run.err();
@@ -344,7 +344,7 @@ TEST(echo_load, targets_take_turns_in_rounds) {
   }
 }
 
-TEST(echo_load, targets_take_turns_in_the_open_loop_too) {
+TEST(echo_load, targets_take_turns_in_the_open_loop) {
   fixture_server one(behaviours::echo_frames);
   fixture_server two(behaviours::echo_frames);
   program run({"-c", "4", "-R", "200", "--arrivals", "uniform", "-d", "2s", "--slice", "1s", "--warmup",
@@ -402,7 +402,7 @@ TEST(echo_load, a_slice_too_short_is_refused_with_the_minimum) {
   EXPECT_THAT(run.err(), AllOf(HasSubstr("--slice 10ms"), HasSubstr("use at least ")));
 }
 
-// The server's account.
+// The server's CPU accounting.
 
 TEST(echo_load, what_the_server_used_is_that_of_the_measured_part) {
   fixture_server server(behaviours::echo_frames);
@@ -424,7 +424,7 @@ TEST(echo_load, what_the_server_used_is_that_of_the_measured_part) {
   }
 }
 
-TEST(echo_load, a_server_of_several_loops_is_judged_within_them) {
+TEST(echo_load, fairness_is_judged_within_each_loop_of_a_server) {
   fixture_server server(behaviours::echo_frames);
   for (const std::size_t loops : {1U, 3U}) {
     program run(briefly({"-c", "9", "--server-loops", std::to_string(loops), server.address()}));

@@ -1,4 +1,4 @@
-// What echo-load says of servers that go wrong, and of users who do.
+// What echo-load reports of servers that fail, and of command lines that are wrong.
 #include "common/frame.hpp"
 #include "loadgen/end_to_end/fixture_server.hpp"
 #include "loadgen/end_to_end/program.hpp"
@@ -253,7 +253,7 @@ TEST(echo_load, an_interrupt_without_a_reply_is_a_failure) {
 
 // Where and when.
 
-TEST(echo_load, a_fault_is_told_by_kind_time_and_connection) {
+TEST(echo_load, a_fault_is_reported_with_kind_time_and_connection) {
   fixture_server server(behaviours::tamper([](std::size_t connection, std::size_t number, message reply) {
     if (connection == 2 && number == 20) reply.back() ^= std::byte{1};
     return reply;
@@ -280,10 +280,10 @@ TEST(echo_load, what_a_server_that_dies_has_answered_is_kept) {
   EXPECT_EQ(cell["verdict"], "errors");
   EXPECT_GT(cell["requests"], 0);
   EXPECT_EQ(cell["faults"].size(), 5U);
-  for (const json& each : cell["faults"]) EXPECT_GT(each["at_ns"], 300'000'000);
+  for (const json& fault : cell["faults"]) EXPECT_GT(fault["at_ns"], 300'000'000);
 }
 
-TEST(echo_load, of_many_faults_the_first_are_told_and_all_counted) {
+TEST(echo_load, of_many_faults_the_first_are_reported_and_all_counted) {
   fixture_server server([](auto& peer) {
     if (peer.number() % 2 == 1) return behaviours::echo_frames(peer);
     peer.read_frame();

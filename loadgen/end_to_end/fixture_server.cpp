@@ -72,8 +72,8 @@ void fixture_server::accept_all() {
     const std::lock_guard lock(mutex_);
     open_.push_back(fd);
     threads_.emplace_back([this, fd, number] {
-      connection own(fd, number);
-      serve_(own);
+      connection conn(fd, number);
+      serve_(conn);
       const std::lock_guard closing(mutex_);
       std::erase(open_, fd);
       ::close(fd);
@@ -154,14 +154,14 @@ fixture_server::behaviour swapping() {
   };
   auto shared = std::make_shared<exchange>();
   return [shared](fixture_server::connection& peer) {
-    const std::size_t own = peer.number() % 2;
+    const std::size_t side = peer.number() % 2;
     message frame = peer.read_frame();
     if (frame.empty()) return;
     std::unique_lock lock(shared->mutex);
-    shared->held[own] = frame_reply(std::move(frame));
+    shared->held[side] = frame_reply(std::move(frame));
     shared->changed.notify_all();
-    const bool both = shared->changed.wait_for(lock, 5s, [&] { return !shared->held[1 - own].empty(); });
-    const message other = shared->held[1 - own];
+    const bool both = shared->changed.wait_for(lock, 5s, [&] { return !shared->held[1 - side].empty(); });
+    const message other = shared->held[1 - side];
     lock.unlock();
     if (both) peer.write(other);
     never_answer(peer);

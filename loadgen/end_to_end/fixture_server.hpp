@@ -19,8 +19,7 @@ class fixture_server {
 public:
   using message = std::vector<std::byte>;
 
-  // A connection as a behaviour sees it. Calls return false or empty when the peer is gone or the fixture
-  // ends.
+  // A connection as a behaviour sees it. Calls return false or empty when the peer or the fixture has ended.
   class connection {
   public:
     connection(int fd, std::size_t number) noexcept : fd_(fd), number_(number) {}
@@ -71,7 +70,7 @@ void greet(fixture_server::connection& peer);  // speaks first, as SSH and SMTP 
 using tampering = std::function<fixture_server::message(std::size_t, std::size_t, fixture_server::message)>;
 fixture_server::behaviour tamper(tampering with);
 
-// Stands still for the first `stall` of every `period`, on all connections alike.
+// Does nothing for the first `stall` of every `period`, on all connections.
 fixture_server::behaviour stalling(std::chrono::nanoseconds stall, std::chrono::nanoseconds period);
 
 // Reads and answers so little at a time that the client's sends come short.

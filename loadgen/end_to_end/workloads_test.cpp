@@ -49,7 +49,7 @@ TEST(workloads, payloads_have_the_sizes_that_were_asked_for) {
   EXPECT_THAT(run.out(), HasSubstr("mix:16-40@9,4k@1 B payload"));
 }
 
-TEST(workloads, operations_of_a_mix_are_told_apart) {
+TEST(workloads, operations_of_a_mix_are_reported_separately) {
   fixture_server server([](auto& peer) {
     for (message frame = peer.read_frame(); !frame.empty(); frame = peer.read_frame()) {
       const auto header = decode_header(std::span(frame).template first<frame_header_size>());
@@ -73,7 +73,7 @@ TEST(workloads, operations_of_a_mix_are_told_apart) {
   }
 }
 
-TEST(workloads, a_stream_is_told_by_the_bytes_each_way) {
+TEST(workloads, a_stream_is_reported_in_bytes_each_way) {
   fixture_server server(behaviours::echo_bytes);
   program run(
       briefly({"--workload", "stream", "--framing", "raw", "--payload", "16k", "-c", "2", server.address()}));
@@ -117,10 +117,10 @@ TEST(workloads, bursts_leave_the_rest_of_the_time_free) {
   const auto gaps = [&] {
     const std::lock_guard lock(mutex);
     std::ranges::sort(times);
-    std::size_t found = 0;
-    for (std::size_t i = 1; i < times.size(); ++i) found += times[i] - times[i - 1] > 100ms;
+    std::size_t count = 0;
+    for (std::size_t i = 1; i < times.size(); ++i) count += times[i] - times[i - 1] > 100ms;
     times.clear();
-    return found;
+    return count;
   };
   EXPECT_GE(gaps(), 3U);
 
@@ -129,7 +129,7 @@ TEST(workloads, bursts_leave_the_rest_of_the_time_free) {
   EXPECT_GE(gaps(), 3U);
 }
 
-TEST(workloads, slow_readers_load_the_server_and_count_nothing) {
+TEST(workloads, slow_readers_load_the_server_and_are_not_counted) {
   std::atomic<std::uint64_t> read_of_slow = 0;
   fixture_server server([&](auto& peer) {
     for (message frame = peer.read_frame(); !frame.empty(); frame = peer.read_frame()) {
@@ -181,7 +181,7 @@ TEST(workloads, requests_due_while_the_pipeline_is_full_are_counted) {
   EXPECT_THAT(run.out(), HasSubstr("due while the pipeline was full"));
 }
 
-TEST(workloads, the_kernels_timestamps_tell_the_client_from_the_server) {
+TEST(workloads, the_kernels_timestamps_separate_the_client_from_the_server) {
   fixture_server server(behaviours::tamper([](std::size_t, std::size_t, message reply) {
     std::this_thread::sleep_for(5ms);
     return reply;
@@ -207,7 +207,7 @@ TEST(workloads, the_kernels_timestamps_tell_the_client_from_the_server) {
   }
 }
 
-TEST(workloads, the_ceiling_of_the_client_stands_beside_its_figures) {
+TEST(workloads, the_ceiling_of_the_client_stands_next_to_its_figures) {
   fixture_server server(behaviours::echo_bytes);
   fixture_server frames(behaviours::echo_frames);
   for (const auto& arguments : std::vector<std::vector<std::string>>{
@@ -228,7 +228,7 @@ TEST(workloads, the_ceiling_of_the_client_stands_beside_its_figures) {
   }
 }
 
-TEST(workloads, the_engine_is_told_and_why) {
+TEST(workloads, the_engine_is_reported_with_the_reason) {
   fixture_server server(behaviours::echo_frames);
   for (const std::string engine : {"epoll", "auto"}) {
     program run(briefly({"--engine", engine, server.address()}));

@@ -80,7 +80,7 @@ void require_writable_files(const options& asked) {
 }
 
 exit_status deliver(const measurement& measured, const options& asked, std::span<const std::string> argv) {
-  forget_stop_signals();  // the run has ended; another is to end a wait for whoever reads the result
+  forget_stop_signals();  // the run has ended; another signal is to end a wait for the reader of a result
   bool complete = true;
   const auto report = [&](const char* what, const std::string& why) {
     complete = false;

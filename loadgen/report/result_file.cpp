@@ -81,7 +81,7 @@ struct replacement {
       false;  // it could not be replaced, but the file that is there can perhaps be written to
 };
 
-// By a file beside it that takes its name.
+// By a file next to it that takes its name.
 replacement replace(const fs::path& file, std::string_view text) {
   const fs::path part = file.string() + ".part-" + std::to_string(::getpid());
   unique_fd opened = open_to_write(part);

@@ -14,7 +14,7 @@ enum class load_error : std::uint8_t {
   reset,        // broken by the peer or the network
   timeout,      // no connection or no whole reply within --timeout
   short_reply,  // the peer closed while the connection was still wanted
-  rejected,     // an error status in a well-formed reply: the server says that it will not
+  rejected,     // an error status in a well-formed reply: the server refuses the request
   corrupt,      // a byte of a reply differs
   unsolicited,  // bytes that nothing had asked for
 };

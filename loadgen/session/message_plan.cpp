@@ -17,7 +17,7 @@ void put_u32(std::span<std::byte, 4> into, std::uint32_t value) noexcept {
 template <class Weighted, class Part>
 void set_limits(const std::vector<Weighted>& weighted, std::vector<Part>& parts) {
   std::uint64_t sum = 0;
-  for (const auto& each : weighted) sum += each.weight;
+  for (const auto& part : weighted) sum += part.weight;
   std::uint64_t below = 0;
   for (std::size_t i = 0; i < parts.size(); ++i) {
     below += weighted[i].weight;
@@ -27,7 +27,7 @@ void set_limits(const std::vector<Weighted>& weighted, std::vector<Part>& parts)
 
 template <class Part>
 const Part& chosen(const std::vector<Part>& parts, std::uint64_t bits) noexcept {
-  return *std::ranges::find_if(parts, [bits](const Part& each) { return bits < each.below; });
+  return *std::ranges::find_if(parts, [bits](const Part& part) { return bits < part.below; });
 }
 
 }  // namespace

@@ -30,9 +30,9 @@ public:
   message_plan(const message_spec& spec, const payload_pool& pool);
 
   planned_message message_of(std::uint32_t connection, std::uint64_t sequence) const noexcept {
-    planned_message found{.connection = connection, .payload = only_payload_, .sequence = sequence};
-    if (varies_) choose(found);
-    return found;
+    planned_message planned{.connection = connection, .payload = only_payload_, .sequence = sequence};
+    if (varies_) choose(planned);
+    return planned;
   }
 
   std::size_t operations() const noexcept { return kinds_.size(); }
@@ -67,7 +67,7 @@ private:
     wire_header request{};
     wire_header reply{};
     bool upper = false;
-    std::uint64_t below = 0;  // of 32 random bits: chosen when they are, and not below those before it
+    std::uint64_t below = 0;  // limit for 32 random bits: the first kind whose limit is above them is chosen
   };
   struct sizes {
     std::uint32_t low = 0;
@@ -76,8 +76,8 @@ private:
   };
 
   void choose(planned_message& of) const noexcept;
-  // The sequence field differs between connections, too, so that a reply to another one cannot pass for want
-  // of payload.
+  // The sequence field differs between connections, too, so that a reply to another connection is recognised
+  // even without payload.
   static void put_variable(wire_header& header, const planned_message& of) noexcept;
   std::size_t tag_end(const planned_message& of) const noexcept;
   std::span<const std::byte> window(const planned_message& of, bool upper) const noexcept;

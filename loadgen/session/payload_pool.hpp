@@ -1,4 +1,4 @@
-// The text of every request: a tag that says whose it is, then a window into a seeded pool of letters.
+// The text of every request: a tag that identifies it, then a window into a seeded pool of letters.
 //
 // The tag is the first 12 characters: 8 of them carry sequence + connection x odd constant, 4 the connection,
 // least significant first. So two different (connection, sequence) never share a payload of 12 characters or
