@@ -6,6 +6,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <iterator>
+#include <numeric>
+#include <stdexcept>
 #include <system_error>
 
 namespace echobench {
@@ -22,6 +25,21 @@ std::optional<unsigned> parse_cpu(std::string_view text) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), cpu);
   if (error != std::errc{} || end != text.data() + text.size() || cpu >= CPU_SETSIZE) return std::nullopt;
   return cpu;
+}
+
+bool set_affinity(const cpu_list& cpus) noexcept {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  for (const unsigned cpu : cpus) CPU_SET(cpu, &set);
+  return ::sched_setaffinity(0, sizeof set, &set) == 0;
+}
+
+// All CPUs that the system lets this thread choose from; afterwards it runs on all of them.
+cpu_list usable_cpus() {
+  cpu_list all(CPU_SETSIZE);
+  std::iota(all.begin(), all.end(), 0U);
+  set_affinity(all);
+  return allowed_cpus();
 }
 
 }  // namespace
@@ -71,14 +89,14 @@ cpu_list allowed_cpus(pid_t process) {
 }
 
 void restrict_to_cpus(const cpu_list& cpus) {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  for (const unsigned cpu : cpus) CPU_SET(cpu, &set);
-  if (::sched_setaffinity(0, sizeof set, &set) != 0) {
-    throw std::system_error(errno, std::system_category(),
-                            "cannot run on CPUs " + format_cpu_list(cpus) +
-                                " (allowed: " + format_cpu_list(allowed_cpus()) + ")");
-  }
+  const cpu_list before = allowed_cpus();
+  if (set_affinity(cpus) && allowed_cpus() == cpus) return;
+  const cpu_list usable = usable_cpus();
+  set_affinity(before);
+  cpu_list missing;
+  std::ranges::set_difference(cpus, usable, std::back_inserter(missing));
+  throw std::runtime_error("cannot run on CPU " + format_cpu_list(missing.empty() ? cpus : missing) +
+                           ": this process may use CPU " + format_cpu_list(usable));
 }
 
 std::chrono::nanoseconds thread_cpu_time() noexcept { return read_clock(CLOCK_THREAD_CPUTIME_ID); }

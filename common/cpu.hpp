@@ -21,8 +21,9 @@ std::string format_cpu_list(const cpu_list& cpus);
 // What the kernel lets a process run on (sched_getaffinity); 0: this thread. Throws std::system_error.
 cpu_list allowed_cpus(pid_t process = 0);
 
-// Keeps this thread, and every thread that it starts later, on these CPUs. Throws std::system_error that
-// names the CPUs when the kernel refuses.
+// Keeps this thread, and every thread that it starts later, on exactly these CPUs. Throws std::runtime_error
+// that names those that it may not use (sched_setaffinity(2) leaves them out without an error as long as one
+// remains); the thread then runs where it ran before.
 void restrict_to_cpus(const cpu_list& cpus);
 
 // CPU time of this thread. Costs a system call (~0.2 us): not for the request path.

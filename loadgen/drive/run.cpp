@@ -7,6 +7,7 @@
 #include "loadgen/drive/rate_steps.hpp"
 
 #include <optional>
+#include <stdexcept>
 
 namespace echobench {
 namespace {
@@ -25,8 +26,14 @@ measurement carry_out(coordinator& run) {
 
 }  // namespace
 
-measurement run(const options& asked) {
+void take_cpus(const options& asked) try {
   if (!asked.cpus.empty()) restrict_to_cpus(asked.cpus);
+} catch (const std::runtime_error& error) {
+  throw std::invalid_argument("--cpus " + format_cpu_list(asked.cpus) + ": " + error.what());
+}
+
+measurement run(const options& asked) {
+  take_cpus(asked);
   std::optional<client_ceiling> ceiling;
   if (asked.ceiling.count() > 0) ceiling = measure_ceiling(asked);
   coordinator run(asked, ceiling);

@@ -15,4 +15,7 @@ measurement run(const options& asked);
 // The same by a backend of several processes; without the client's ceiling.
 measurement run_with(const options& asked, const backend_maker& make_backend, std::size_t processes);
 
+// Keeps this process on --cpus. Throws std::invalid_argument that names those that it may not use.
+void take_cpus(const options& asked);
+
 }  // namespace echobench

@@ -1,6 +1,5 @@
 // echo-load-mpi: echo-load on several hosts, `mpirun -n K ... echo-load-mpi [options] TARGET...`. Connections
 // and rate are of all ranks together, --threads of each. Rank 0 conducts, judges and tells.
-#include "common/cpu.hpp"
 #include "common/process.hpp"
 #include "loadgen/drive/coordinator.hpp"
 #include "loadgen/drive/resolved_load.hpp"
@@ -101,7 +100,7 @@ int main(int argc, char** argv) try {
     if (asked.targets.size() > mpi_workers::most_targets)
       throw std::invalid_argument(fmt::format("more than {} TARGETs", mpi_workers::most_targets));
     if (are_too_many(all, asked)) return all.is_first() ? exit_usage : exit_ok;
-    if (!asked.cpus.empty()) restrict_to_cpus(asked.cpus);
+    take_cpus(asked);
     if (all.is_first()) return conduct(all, asked, std::vector<std::string>(argv, argv + argc));
     follow(all, asked);
     return exit_ok;
