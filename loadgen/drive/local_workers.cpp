@@ -3,14 +3,24 @@
 #include <sys/prctl.h>
 
 #include <algorithm>
+#include <string>
+#include <system_error>
 #include <utility>
 
 namespace echobench {
 
 local_workers::local_workers(std::vector<std::unique_ptr<worker>> workers) : workers_(std::move(workers)) {
-  for (const auto& own : workers_) threads_.emplace_back([this, &own] { serve(*own); });
   try {
-    run([](worker& own) { own.enter(); });
+    for (const auto& each : workers_) threads_.emplace_back([this, &each] { serve(*each); });
+    run([](worker& each) { each.enter(); });
+  } catch (const std::system_error& error) {
+    start_job({});  // for those that have been started: they are joined
+    if (threads_.size() == workers_.size()) throw;
+    throw std::system_error(error.code(),
+                            "cannot start client thread " + std::to_string(threads_.size() + 1) + " of " +
+                                std::to_string(workers_.size()) +
+                                ": lower --threads, or raise the limits of processes and memory (ulimit -u, "
+                                "ulimit -v)");
   } catch (...) {
     start_job({});
     throw;

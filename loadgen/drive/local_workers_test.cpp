@@ -2,12 +2,16 @@
 
 #include <gtest/gtest.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -64,6 +68,31 @@ TEST_F(idle_workers, what_a_worker_throws_reaches_the_owner_once) {
   local_workers backend(workers(2));
   EXPECT_THROW(backend.run([](worker&) { throw std::runtime_error("no"); }), std::runtime_error);
   backend.run([](worker&) {});
+}
+
+// The limit of processes is the user's and does not hold for root: another user's process is limited, and
+// ended by its alarm if it hangs.
+TEST_F(idle_workers, a_thread_that_cannot_be_started_is_an_error_and_ends_the_others) {
+#if defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "ThreadSanitizer needs threads of its own";
+#endif
+  const pid_t limited = ::fork();
+  if (limited == 0) {
+    ::alarm(30);
+    if (::geteuid() == 0 && ::setresuid(61'234, 61'234, 61'234) != 0) ::_exit(2);
+    const rlimit two{.rlim_cur = 2, .rlim_max = 2};
+    ::setrlimit(RLIMIT_NPROC, &two);
+    try {
+      const local_workers backend(workers(8));
+      ::_exit(3);
+    } catch (const std::system_error& error) {
+      const std::string text = error.what();
+      ::_exit(text.find(" of 8: lower --threads") != std::string::npos ? 0 : 4);
+    }
+  }
+  int status = -1;
+  ASSERT_EQ(::waitpid(limited, &status, 0), limited);
+  EXPECT_EQ(status, 0);
 }
 
 }  // namespace

@@ -211,6 +211,7 @@ mpi_workers::mpi_workers(const ranks& all, const backend_setup& setup,
 }
 
 mpi_workers::~mpi_workers() {
+  if (std::uncaught_exceptions() > exceptions_) return;
   job next{.what = job::kind::end};
   all_.broadcast(next);
 }

@@ -8,6 +8,7 @@
 #include "loadgen/drive/local_workers.hpp"
 #include "loadgen/mpi/ranks.hpp"
 
+#include <exception>
 #include <memory>
 #include <vector>
 
@@ -19,7 +20,9 @@ public:
 
   // At rank 0. `all` must outlive it.
   mpi_workers(const ranks& all, const backend_setup& setup, std::vector<ranks::clock_difference> clocks);
-  ~mpi_workers() override;  // the others stop following
+  // The others stop following; not where an exception ends this rank, for they may be amid a job: whoever
+  // catches it ends all ranks.
+  ~mpi_workers() override;
 
   void connect() override;
   void start(const drive_plan& plan) override;
@@ -45,6 +48,7 @@ private:
   const std::size_t targets_;
   const std::vector<ranks::clock_difference> clocks_;
   const std::unique_ptr<local_workers> local_;
+  const int exceptions_ = std::uncaught_exceptions();
   drive_plan plan_;
   std::vector<std::uint64_t> live_;  // of all ranks, by target
   bool stop_requested_ = false;
