@@ -1,12 +1,17 @@
 #include "common/socket.hpp"
 
+#include "common/process.hpp"
+#include "common/timespec.hpp"
+
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstring>
@@ -21,6 +26,37 @@ void set_option(int fd, int level, int name, int value, const char* what) {
   if (::setsockopt(fd, level, name, &value, sizeof value) != 0) {
     throw std::system_error(errno, std::system_category(), what);
   }
+}
+
+// What getaddrinfo(3) says, in its own words.
+class resolver_errors final : public std::error_category {
+public:
+  const char* name() const noexcept override { return "getaddrinfo"; }
+  std::string message(int error) const override { return ::gai_strerror(error); }
+};
+
+const std::error_category& resolver_category() noexcept {
+  static const resolver_errors category;
+  return category;
+}
+
+struct host_port {
+  std::string_view host;
+  std::uint16_t port;
+};
+
+host_port split_host_and_port(std::string_view text) {
+  const auto colon = text.rfind(':');
+  const auto host = text.substr(0, colon);
+  std::uint16_t port = 0;
+  const bool bare_v6 = host.find(':') != std::string_view::npos && host.front() != '[';
+  if (colon != std::string_view::npos && !host.empty() && !bare_v6) {
+    const auto digits = text.substr(colon + 1);
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
+    if (error == std::errc{} && end == digits.data() + digits.size() && port != 0) return {host, port};
+  }
+  throw std::invalid_argument("'" + std::string(text) +
+                              "' is not HOST:PORT, for example 127.0.0.1:4000 or [::1]:4000");
 }
 
 }  // namespace
@@ -73,40 +109,57 @@ std::string endpoint::to_string() const {
   return std::string(text) + ":" + std::to_string(port());
 }
 
-endpoint resolve(std::string_view host, std::uint16_t port) {
+bool operator==(const endpoint& a, const endpoint& b) noexcept {
+  if (a.family() != b.family() || a.port() != b.port()) return false;
+  if (a.family() == AF_INET6) {
+    const auto& left = reinterpret_cast<const sockaddr_in6&>(a.storage_);
+    const auto& right = reinterpret_cast<const sockaddr_in6&>(b.storage_);
+    return std::memcmp(&left.sin6_addr, &right.sin6_addr, sizeof left.sin6_addr) == 0 &&
+           left.sin6_scope_id == right.sin6_scope_id;
+  }
+  return reinterpret_cast<const sockaddr_in&>(a.storage_).sin_addr.s_addr ==
+         reinterpret_cast<const sockaddr_in&>(b.storage_).sin_addr.s_addr;
+}
+
+std::vector<endpoint> resolve_all(std::string_view host, std::uint16_t port) {
   std::string name(host);
   if (name.size() > 2 && name.front() == '[' && name.back() == ']') name = name.substr(1, name.size() - 2);
 
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
-  addrinfo* found = nullptr;
-  if (const int error = ::getaddrinfo(name.c_str(), nullptr, &hints, &found); error != 0) {
-    throw std::system_error(error == EAI_SYSTEM ? errno : EADDRNOTAVAIL, std::system_category(),
-                            "no address for host '" + name + "' (" + ::gai_strerror(error) + ")");
+  hints.ai_flags = AI_NUMERICHOST;
+  addrinfo* answer = nullptr;
+  int error = ::getaddrinfo(name.c_str(), nullptr, &hints, &answer);
+  if (error == EAI_NONAME) {
+    const stop_signals_allowed meanwhile;  // a name server that does not answer holds it for 10 s
+    hints.ai_flags = 0;
+    error = ::getaddrinfo(name.c_str(), nullptr, &hints, &answer);
   }
-  const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owner(found, &::freeaddrinfo);
-  const addrinfo* chosen = found;
-  while (chosen->ai_next != nullptr && chosen->ai_family != AF_INET) chosen = chosen->ai_next;
-  if (chosen->ai_family != AF_INET) chosen = found;
-  endpoint result;
-  std::memcpy(result.address(), chosen->ai_addr, chosen->ai_addrlen);
-  result.set_port(port);
-  return result;
+  if (error != 0) {
+    const bool system = error == EAI_SYSTEM;
+    throw std::system_error(system ? errno : error, system ? std::system_category() : resolver_category(),
+                            "cannot find an address of the host '" + name + "'");
+  }
+  const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owner(answer, &::freeaddrinfo);
+  std::vector<endpoint> addresses;
+  for (const addrinfo* entry = answer; entry != nullptr; entry = entry->ai_next) {
+    endpoint address;
+    std::memcpy(address.address(), entry->ai_addr, entry->ai_addrlen);
+    address.set_port(port);
+    if (std::ranges::find(addresses, address) == addresses.end()) addresses.push_back(address);
+  }
+  std::ranges::stable_partition(addresses, [](const endpoint& each) { return each.family() == AF_INET; });
+  return addresses;
 }
 
-endpoint resolve(std::string_view host_and_port) {
-  const auto colon = host_and_port.rfind(':');
-  const auto host = host_and_port.substr(0, colon);
-  std::uint16_t port = 0;
-  const bool bare_v6 = host.find(':') != std::string_view::npos && host.front() != '[';
-  if (colon != std::string_view::npos && !host.empty() && !bare_v6) {
-    const auto digits = host_and_port.substr(colon + 1);
-    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
-    if (error == std::errc{} && end == digits.data() + digits.size() && port != 0) return resolve(host, port);
-  }
-  throw std::invalid_argument("'" + std::string(host_and_port) +
-                              "' is not HOST:PORT, for example 127.0.0.1:4000 or [::1]:4000");
+std::vector<endpoint> resolve_all(std::string_view host_and_port) {
+  const auto [host, port] = split_host_and_port(host_and_port);
+  return resolve_all(host, port);
 }
+
+endpoint resolve(std::string_view host, std::uint16_t port) { return resolve_all(host, port).front(); }
+
+endpoint resolve(std::string_view host_and_port) { return resolve_all(host_and_port).front(); }
 
 unique_fd listen_on(const endpoint& where, int backlog, reuse_port reuse) try {
   unique_fd fd(::socket(where.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
@@ -137,6 +190,17 @@ unique_fd start_connect(const endpoint& target, const endpoint* source) noexcept
   }
   if (::connect(fd.get(), target.address(), target.size()) != 0 && errno != EINPROGRESS) return unique_fd();
   return fd;
+}
+
+connect_attempt connect_within(const endpoint& target, std::chrono::nanoseconds timeout) noexcept {
+  unique_fd fd = start_connect(target, nullptr);
+  if (!fd) return {.fd = {}, .error = errno};
+  pollfd connected{.fd = fd.get(), .events = POLLOUT, .revents = 0};
+  const auto limit = to_timespec(timeout);
+  const bool decided = ::ppoll(&connected, 1, &limit, nullptr) == 1;
+  const int error = decided ? take_socket_error(fd.get()) : ETIMEDOUT;
+  if (error != 0) return {.fd = {}, .error = error};
+  return {.fd = std::move(fd), .error = 0};
 }
 
 std::chrono::microseconds smoothed_round_trip(int fd) noexcept {

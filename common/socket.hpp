@@ -1,7 +1,7 @@
 // TCP sockets for both ends: an owning descriptor, numeric addresses, listen, connect, options.
 //
 // Setting up throws std::system_error whose text says what was attempted, on what, and why. Nothing here
-// blocks except resolve() with a host name.
+// blocks except resolve() and resolve_all() with a host name, and connect_within().
 #pragma once
 
 #include <sys/socket.h>
@@ -11,6 +11,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace echobench {
 
@@ -51,15 +52,24 @@ public:
   // `127.0.0.1:80`, `[::1]:80`
   std::string to_string() const;
 
+  // The same address and port.
+  friend bool operator==(const endpoint& a, const endpoint& b) noexcept;
+
 private:
   sockaddr_storage storage_{};
 };
 
-// An address of a host: numeric, or a name looked up, whose IPv4 address is preferred because servers listen
-// there by default. `host` may carry the brackets of IPv6.
-endpoint resolve(std::string_view host, std::uint16_t port);
+// The addresses of a host, each once, never none: the one that `host` is, or those of a name, in the order of
+// the resolver but IPv4 first, because servers listen there by default. `host` may carry the brackets of
+// IPv6. Throws std::system_error that names the host when it has none. While a name is looked up, which may
+// take 10 s or longer, SIGINT and SIGTERM are not blocked: they end the program.
+std::vector<endpoint> resolve_all(std::string_view host, std::uint16_t port);
 
-// `HOST:PORT`, `[V6]:PORT`; throws std::invalid_argument when it is not of that form, else as resolve().
+// `HOST:PORT`, `[V6]:PORT`; throws std::invalid_argument when it is not of that form.
+std::vector<endpoint> resolve_all(std::string_view host_and_port);
+
+// The first of them.
+endpoint resolve(std::string_view host, std::uint16_t port);
 endpoint resolve(std::string_view host_and_port);
 
 enum class reuse_port : bool { no, yes };
@@ -76,6 +86,13 @@ void allow_port_sharing(int fd);
 // bound first with IP_BIND_ADDRESS_NO_PORT, so that each source address has a port range of its own (ip(7)).
 // Returns an empty descriptor with errno set when it fails at once.
 unique_fd start_connect(const endpoint& target, const endpoint* source) noexcept;
+
+// A connection that is open, or why it is not (errno).
+struct connect_attempt {
+  unique_fd fd;
+  int error = 0;
+};
+connect_attempt connect_within(const endpoint& target, std::chrono::nanoseconds timeout) noexcept;
 
 // What TCP thinks its round trip takes (TCP_INFO tcpi_rtt); before any data: the handshake. 0: not known.
 std::chrono::microseconds smoothed_round_trip(int fd) noexcept;

@@ -7,8 +7,13 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <chrono>
 #include <stdexcept>
+#include <string>
 #include <system_error>
+#include <utility>
+#include <vector>
 
 namespace echobench {
 namespace {
@@ -47,7 +52,61 @@ TEST(endpoint, parses_and_prints) {
        {"", ":80", "127.0.0.1", "127.0.0.1:", "127.0.0.1:0", "127.0.0.1:65536", "::1:80", "127.0.0.1:80x"}) {
     EXPECT_THROW(resolve(text), std::invalid_argument) << text;
   }
-  EXPECT_THROW(resolve("no.such.host.invalid:80"), std::system_error);
+}
+
+TEST(endpoint, equal_are_the_same_address_and_port) {
+  EXPECT_EQ(resolve("127.0.0.1:80"), resolve("127.0.0.1", 80));
+  EXPECT_EQ(resolve("[::1]:80"), resolve("[0:0::1]:80"));
+  for (const char* other : {"127.0.0.1:81", "127.0.0.2:80", "[::1]:80", "[::ffff:127.0.0.1]:80"}) {
+    EXPECT_NE(resolve(other), resolve("127.0.0.1:80")) << other;
+  }
+}
+
+TEST(endpoint, an_unknown_host_is_named_with_the_resolvers_words) {
+  try {
+    resolve("no.such.host.invalid:80");
+    FAIL() << "it was found";
+  } catch (const std::system_error& error) {
+    const std::string text = error.what();
+    EXPECT_NE(text.find("the host 'no.such.host.invalid': "), std::string::npos) << text;
+    EXPECT_EQ(text.find("Cannot assign"), std::string::npos) << text;
+  }
+}
+
+TEST(endpoint, a_name_has_each_address_once_and_those_of_ipv4_first) {
+  const auto addresses = resolve_all("localhost:80");
+  ASSERT_FALSE(addresses.empty());
+  EXPECT_EQ(resolve("localhost:80"), addresses.front());
+  bool ipv6 = false;
+  for (std::size_t i = 0; i < addresses.size(); ++i) {
+    EXPECT_EQ(addresses[i].port(), 80);
+    EXPECT_FALSE(ipv6 && addresses[i].family() == AF_INET) << addresses[i].to_string();
+    ipv6 = ipv6 || addresses[i].family() == AF_INET6;
+    for (std::size_t j = 0; j < i; ++j) EXPECT_NE(addresses[i], addresses[j]);
+  }
+}
+
+TEST(socket, connecting_within_a_time_gives_a_connection_or_a_reason) {
+  endpoint where;
+  {
+    const unique_fd listener = listen_on(resolve("127.0.0.1", 0), 16, reuse_port::no);
+    where = endpoint::local_of(listener.get());
+    const connect_attempt connected = connect_within(where, std::chrono::seconds(5));
+    EXPECT_TRUE(connected.fd);
+    EXPECT_EQ(connected.error, 0);
+  }
+  const connect_attempt refused = connect_within(where, std::chrono::seconds(5));
+  EXPECT_FALSE(refused.fd);
+  EXPECT_EQ(refused.error, ECONNREFUSED);
+
+  const unique_fd full = listen_on(resolve("127.0.0.1", 0), 1, reuse_port::no);
+  std::vector<unique_fd> waiting;  // a full accept queue answers nobody
+  connect_attempt late;
+  for (int i = 0; i < 10 && late.error == 0; ++i) {
+    late = connect_within(endpoint::local_of(full.get()), std::chrono::milliseconds(200));
+    waiting.push_back(std::move(late.fd));
+  }
+  EXPECT_EQ(late.error, ETIMEDOUT);
 }
 
 TEST(socket, listens_connects_and_carries_bytes) {

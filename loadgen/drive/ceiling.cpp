@@ -28,7 +28,7 @@ client_ceiling measure_ceiling(const options& asked) {
   own.hdr_file.clear();
   own.interval_file.clear();
 
-  coordinator run(own);
+  coordinator run(own, {{.address = server.where(), .addresses = 1, .refused = {}}});
   run.connect();
   run.add_cell(0, 0);
   run.warm_up(0, 0, asked.ceiling / 5);

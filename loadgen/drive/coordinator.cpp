@@ -43,6 +43,12 @@ void require_descriptors(const options& asked, std::size_t processes) {
       processes * (needed / limit + 1)));
 }
 
+std::vector<endpoint> addresses_of(const std::vector<reached_target>& reached) {
+  std::vector<endpoint> addresses;
+  for (const reached_target& each : reached) addresses.push_back(each.address);
+  return addresses;
+}
+
 // What all workers together did in a drive.
 struct drive_totals {
   std::vector<part_counts> parts;  // settling time, windows, drain
@@ -63,21 +69,25 @@ struct drive_totals {
 
 }  // namespace
 
-coordinator::coordinator(const options& asked, std::optional<client_ceiling> ceiling,
-                         const backend_maker& make_backend, std::size_t processes)
+coordinator::coordinator(const options& asked, std::vector<reached_target> reached,
+                         std::optional<client_ceiling> ceiling, const backend_maker& make_backend,
+                         std::size_t processes)
     : asked_(asked),
+      reached_(std::move(reached)),
+      io_(choose_engine(asked)),
+      load_(resolved_load(asked, io_.chosen, addresses_of(reached_))),
       stop_fd_(open_stop_signals()),
       pool_(asked.seed, asked.load.messages.largest_payload()),
-      messages_(resolved_load(asked, engine::epoll).messages, pool_),
+      messages_(load_.messages, pool_),
       origin_(clock::now()),
       intervals_(asked.interval_file, !asked.hdr_file.empty()) {
   result_.started = std::chrono::system_clock::now();
   result_.ceiling = ceiling;
-  result_.io = choose_engine(asked);
-  load_ = resolved_load(asked, result_.io.chosen);
+  result_.io = io_;
   require_descriptors(asked, processes);
-  for (const target& each : asked.targets) {
-    servers_.push_back(each.server_pid ? std::optional<server_accounting>(*each.server_pid) : std::nullopt);
+  for (std::size_t t = 0; t < targets(); ++t) {
+    const auto pid = asked.targets[t].server_pid;
+    servers_.push_back(pid ? std::optional<server_accounting>(*pid) : std::nullopt);
   }
   forget_counters();
   const backend_setup setup{load_, messages_, stop_fd_.get(), asked.threads, origin_};
@@ -113,6 +123,7 @@ warmup_seen coordinator::warm_up(std::size_t target, std::uint64_t rate, nanosec
 std::size_t coordinator::add_cell(std::size_t target, std::uint64_t rate) {
   cell& made = result_.cells.emplace_back();
   made.driven = asked_.targets[target];
+  made.reached = reached_[target];
   made.rate = rate;
   made.client_times.resize(backend_->workers());
   accounting_.push_back(

@@ -25,11 +25,12 @@ namespace echobench {
 
 class coordinator {
 public:
-  // Throws std::invalid_argument when an option does not fit what was found (target, descriptors, engine),
+  // `reached`: the address of each target. `processes`: over which make_backend divides the connections.
+  // Throws std::invalid_argument when an option does not fit what was found (server, descriptors, engine),
   // std::system_error or std::runtime_error when the run cannot be done.
-  // `processes`: over which make_backend divides the connections.
-  explicit coordinator(const options& asked, std::optional<client_ceiling> ceiling = {},
-                       const backend_maker& make_backend = {}, std::size_t processes = 1);
+  coordinator(const options& asked, std::vector<reached_target> reached,
+              std::optional<client_ceiling> ceiling = {}, const backend_maker& make_backend = {},
+              std::size_t processes = 1);
 
   const options& asked() const noexcept { return asked_; }
   std::size_t targets() const noexcept { return asked_.targets.size(); }
@@ -83,7 +84,9 @@ private:
   drive_plan plan_of(std::size_t number) const;
 
   const options& asked_;
-  load_spec load_;
+  const std::vector<reached_target> reached_;
+  const engine_choice io_;
+  const load_spec load_;
   const unique_fd stop_fd_;
   const payload_pool pool_;
   const message_plan messages_;

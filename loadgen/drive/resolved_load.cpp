@@ -16,17 +16,11 @@ engine_choice choose_engine(const options& asked) {
   return {engine::io_uring, asked.io ? "asked for" : "it can be used here"};
 }
 
-load_spec resolved_load(const options& asked, engine io) {
+load_spec resolved_load(const options& asked, engine io, const std::vector<endpoint>& targets) {
   load_spec load = asked.load;
   load.io = io;
   load.messages.alike_every = static_cast<std::uint32_t>(asked.all_connections());
-  for (const target& each : asked.targets) {
-    try {
-      load.targets.push_back(resolve(each.host_and_port));
-    } catch (const std::invalid_argument& error) {
-      throw std::invalid_argument("TARGET: " + std::string(error.what()));
-    }
-  }
+  load.targets = targets;
   return load;
 }
 

@@ -1,8 +1,11 @@
 // From what was asked for to what can be done here.
 #pragma once
 
+#include "common/socket.hpp"
 #include "loadgen/plan/engine.hpp"
 #include "loadgen/plan/options.hpp"
+
+#include <vector>
 
 namespace echobench {
 
@@ -10,7 +13,7 @@ namespace echobench {
 // for is not there.
 engine_choice choose_engine(const options& asked);
 
-// With its targets looked up, for that engine. Throws std::invalid_argument that names a TARGET.
-load_spec resolved_load(const options& asked, engine io);
+// For that engine, with the addresses of the targets.
+load_spec resolved_load(const options& asked, engine io, const std::vector<endpoint>& targets);
 
 }  // namespace echobench

@@ -5,9 +5,11 @@
 #include "loadgen/drive/coordinator.hpp"
 #include "loadgen/drive/fixed_load.hpp"
 #include "loadgen/drive/rate_steps.hpp"
+#include "loadgen/drive/reached_targets.hpp"
 
 #include <optional>
 #include <stdexcept>
+#include <utility>
 
 namespace echobench {
 namespace {
@@ -34,14 +36,16 @@ void take_cpus(const options& asked) try {
 
 measurement run(const options& asked) {
   take_cpus(asked);
+  auto reached = reach_targets(asked);
   std::optional<client_ceiling> ceiling;
   if (asked.ceiling.count() > 0) ceiling = measure_ceiling(asked);
-  coordinator run(asked, ceiling);
+  coordinator run(asked, std::move(reached), ceiling);
   return carry_out(run);
 }
 
-measurement run_with(const options& asked, const backend_maker& make_backend, std::size_t processes) {
-  coordinator run(asked, {}, make_backend, processes);
+measurement run_with(const options& asked, std::vector<reached_target> reached,
+                     const backend_maker& make_backend, std::size_t processes) {
+  coordinator run(asked, std::move(reached), {}, make_backend, processes);
   return carry_out(run);
 }
 

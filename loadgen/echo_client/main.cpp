@@ -6,34 +6,34 @@
 #include "common/socket.hpp"
 #include "loadgen/echo_client/relay.hpp"
 
-#include <poll.h>
 #include <sys/signalfd.h>
 
-#include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <stdexcept>
 #include <string>
 #include <system_error>
+#include <utility>
+#include <vector>
 
 namespace {
 
 using namespace echobench;
 using namespace std::chrono_literals;
 
-// Throws std::system_error that says what to do.
-unique_fd connect_to(const endpoint& server, std::chrono::nanoseconds timeout) {
-  unique_fd fd = start_connect(server, nullptr);
-  int error = fd ? 0 : errno;
-  if (fd) {
-    pollfd connected{.fd = fd.get(), .events = POLLOUT, .revents = 0};
-    const auto wait = std::chrono::ceil<std::chrono::milliseconds>(timeout).count();
-    error = ::poll(&connected, 1, static_cast<int>(wait)) == 1 ? take_socket_error(fd.get()) : ETIMEDOUT;
+// To the first of a name's addresses that accepts. Throws std::system_error that says what to do.
+unique_fd connect_to(const std::vector<endpoint>& addresses, std::chrono::nanoseconds timeout) {
+  std::string tried;
+  int error = 0;
+  for (const endpoint& address : addresses) {
+    connect_attempt attempt = connect_within(address, timeout);
+    if (attempt.fd) return std::move(attempt.fd);
+    if (!tried.empty()) tried.append(" (").append(std::strerror(error)).append("), ");
+    tried += address.to_string();
+    error = attempt.error;
   }
-  if (error == 0) return fd;
-  throw std::system_error(
-      error, std::system_category(),
-      "cannot connect to " + server.to_string() + ": start the server or correct the address");
+  throw std::system_error(error, std::system_category(),
+                          "cannot connect to " + tried + ": start the server or correct the address");
 }
 
 int report_end(const std::string& peer, const relay_result& result) {
@@ -84,7 +84,7 @@ int main(int argc, char** argv) try {
     return cli::report(app, error);
   }
 
-  const unique_fd connection = connect_to(resolve(server), timeout);
+  const unique_fd connection = connect_to(resolve_all(server), timeout);
   set_no_delay(connection.get());
   const sigset_t stop_signals = block_stop_signals();
   const unique_fd stop(::signalfd(-1, &stop_signals, SFD_CLOEXEC | SFD_NONBLOCK));

@@ -45,9 +45,9 @@ bool fixture_server::connection::write(const message& bytes) {
   return true;
 }
 
-fixture_server::fixture_server(behaviour serve, const std::string& address)
+fixture_server::fixture_server(behaviour serve, const std::string& address, std::uint16_t port)
     : serve_(std::move(serve)),
-      listener_(listen_on(resolve(address, 0), 4096, reuse_port::no)),
+      listener_(listen_on(resolve(address, port), 4096, reuse_port::no)),
       where_(endpoint::local_of(listener_.get())) {
   set_blocking(listener_.get(), true);
   acceptor_ = std::jthread([this] { accept_all(); });

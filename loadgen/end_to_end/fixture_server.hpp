@@ -7,6 +7,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <mutex>
 #include <string>
@@ -35,8 +36,8 @@ public:
   };
   using behaviour = std::function<void(connection&)>;  // until it returns; then the connection is closed
 
-  // Listens on a free port of that address.
-  explicit fixture_server(behaviour serve, const std::string& address = "127.0.0.1");
+  // Listens on that address; port 0 is any that is free.
+  explicit fixture_server(behaviour serve, const std::string& address = "127.0.0.1", std::uint16_t port = 0);
   ~fixture_server();  // ends every connection
 
   std::string address() const { return where_.to_string(); }

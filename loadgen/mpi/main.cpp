@@ -2,6 +2,7 @@
 // and rate are of all ranks together, --threads of each. Rank 0 conducts, judges and tells.
 #include "common/process.hpp"
 #include "loadgen/drive/coordinator.hpp"
+#include "loadgen/drive/reached_targets.hpp"
 #include "loadgen/drive/resolved_load.hpp"
 #include "loadgen/drive/run.hpp"
 #include "loadgen/drive/stop_signals.hpp"
@@ -13,12 +14,15 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -45,6 +49,9 @@ std::vector<ranks::clock_difference> agreeing_clocks(const ranks& all) {
   return found;
 }
 
+// Rank 0 finds them for all: on another host a name may have other addresses.
+using target_addresses = std::array<endpoint, mpi_workers::most_targets>;
+
 // All read the same command line, and rank 0 alone prints its help or what is wrong with it.
 std::variant<options, int> parse_once(const ranks& all, int argc, char** argv) {
   if (all.is_first()) return parse_options(argc, argv);
@@ -70,17 +77,24 @@ bool are_too_many(const ranks& all, const options& asked) {
 
 int conduct(const ranks& all, const options& asked, const std::vector<std::string>& argv) {
   require_writable_files(asked);
+  auto reached = reach_targets(asked);
+  target_addresses addresses;
+  std::ranges::transform(reached, addresses.begin(), &reached_target::address);
+  all.broadcast(addresses);
   auto clocks = agreeing_clocks(all);
   const auto make_backend = [&](const backend_setup& setup) -> std::unique_ptr<backend> {
     return std::make_unique<mpi_workers>(all, setup, std::move(clocks));
   };
-  return deliver(run_with(asked, make_backend, all.count()), asked, argv);
+  return deliver(run_with(asked, std::move(reached), make_backend, all.count()), asked, argv);
 }
 
 void follow(const ranks& all, const options& asked) {
+  target_addresses addresses;
+  all.broadcast(addresses);
   agreeing_clocks(all);
   const unique_fd stop = open_stop_signals();
-  const load_spec load = resolved_load(asked, choose_engine(asked).chosen);
+  const load_spec load = resolved_load(asked, choose_engine(asked).chosen,
+                                       {addresses.begin(), addresses.begin() + asked.targets.size()});
   const payload_pool pool(asked.seed, load.messages.largest_payload());
   const message_plan messages(load.messages, pool);
   raise_descriptor_limit();

@@ -241,6 +241,10 @@ command_line::command_line()
       ->default_str("unlimited");
   cli::add_duration(app, "--timeout", o.load.timeout,
                     "Longest wait for a connection, or for a reply once sent", 1ms, 1h);
+  cli::add_duration(app, "--wait", o.wait,
+                    "Before the run try to connect to each target, again and again for so long, for a server "
+                    "that starts later; 0: a server that is not there is reported",
+                    0ns, 24h);
   app.add_flag(
       "--busy-poll", o.load.busy_poll,
       "Never sleep while a target is driven: a client that sleeps is woken by the server's sends, at "

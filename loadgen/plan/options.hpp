@@ -29,6 +29,7 @@ struct options {
   std::vector<latency_objective> objectives;  // not empty: the highest rate that holds them is looked for
   std::chrono::nanoseconds duration = std::chrono::seconds(10);
   std::chrono::nanoseconds warmup = std::chrono::seconds(1);
+  std::chrono::nanoseconds wait{0};     // for the targets to accept a connection; 0: not at all
   std::chrono::nanoseconds ceiling{0};  // how long the client's own is measured; 0: it is not
   std::size_t threads = 1;
   cpu_list cpus;                                  // empty: wherever the system lets it run

@@ -43,6 +43,7 @@ struct slowest_connection {
 
 struct cell {
   target driven;
+  reached_target reached;
   std::uint64_t rate = 0;  // requests per second that were due; 0: closed loop
   double capacity = 0;     // of the target in a closed loop, where that was measured; per second
   std::size_t opened = 0;  // idle ones included

@@ -295,6 +295,7 @@ json cell_to_json(const cell& of, const options& asked, const slice_plan& plan) 
 
   json found{
       {"target", of.driven.host_and_port},
+      {"address", of.reached.address.to_string()},
       {"variant", of.driven.label()},
       {"verdict", name_of(of.judged.found)},
       {"reasons", of.judged.reasons},
@@ -337,6 +338,8 @@ json cell_to_json(const cell& of, const options& asked, const slice_plan& plan) 
       {"histograms", std::move(histograms)},
       {"windows", of.slowest_of_windows.size()},
       {"slices", slices(of, plan)}};
+  if (of.reached.addresses > 1) found["addresses"] = of.reached.addresses;
+  if (!of.reached.refused.empty()) found["refused_addresses"] = of.reached.refused;
   if (of.capacity > 0) found["capacity_per_s"] = of.capacity;
   if (of.rate != 0) {
     found["offered_per_s"] = of.rate;

@@ -264,6 +264,14 @@ std::string errors_text(const target_record& of) {
   return text;
 }
 
+// Of a name that has several.
+std::string address_text(const reached_target& of) {
+  if (of.addresses == 1) return "";
+  std::string text = fmt::format("  address: {}, of {}", of.address.to_string(), of.addresses);
+  for (const std::string& each : of.refused) text += "; " + each;
+  return text + '\n';
+}
+
 std::string connections_text(const cell& of, const options& asked) {
   const std::string all = count_text(asked.all_connections(), "connection");
   if (of.opened == asked.all_connections() && of.served == asked.load.connections) return all;
@@ -289,6 +297,7 @@ std::string details(const cell& of, const options& asked) {
     if (load.pattern != workload::crr && of.opened >= 100) text += memory_text(*of.server, of.opened);
   }
   text += '\n';
+  text += address_text(of.reached);
   if (load.pattern == workload::stream) {
     text += fmt::format("  stream: {:.1f} MB/s to the server, {:.1f} MB/s from it\n",
                         of.per_second(of.bytes_out) / 1e6, of.per_second(of.bytes_in) / 1e6);

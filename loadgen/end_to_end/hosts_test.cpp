@@ -1,0 +1,163 @@
+// Where the servers are, and from where they are reached: names, addresses, ports, processes, CPUs.
+#include "common/process.hpp"
+#include "common/socket.hpp"
+#include "loadgen/end_to_end/fixture_server.hpp"
+#include "loadgen/end_to_end/own_network.hpp"
+#include "loadgen/end_to_end/program.hpp"
+
+#include <gmock/gmock.h>
+#include <sys/time.h>
+
+#include <atomic>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace echobench {
+namespace {
+
+using nlohmann::json;
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+using namespace std::chrono_literals;
+
+// Names.
+
+TEST(hosts, an_unknown_host_is_named) {
+  program run(briefly({"no.such.host.invalid:80"}));
+  EXPECT_EQ(run.wait(), exit_failed);
+  EXPECT_THAT(run.err(), AllOf(HasSubstr("no.such.host.invalid"), Not(HasSubstr("Cannot assign"))));
+}
+
+TEST(hosts, the_addresses_of_a_name_are_tried_in_turn_and_the_one_that_is_taken_is_told) {
+  const bool possible = own_network::run([] {
+    own_network::replace_file("/etc/hosts",
+                              "127.0.0.1 several.test\n127.0.0.2 several.test\n::1 several.test\n");
+    if (resolve_all("several.test:80").size() != 3) GTEST_SKIP() << "/etc/hosts is not looked at first";
+    for (const char* address : {"127.0.0.1", "127.0.0.2", "::1"}) {
+      fixture_server server(behaviours::echo_frames, address, 5000);
+      program run(briefly({"several.test:5000"}));
+      EXPECT_EQ(run.wait(), exit_ok) << run.err();
+      const json cell = run.cell();
+      EXPECT_EQ(cell["target"], "several.test:5000");
+      EXPECT_EQ(cell["address"], server.address());
+      EXPECT_EQ(cell["addresses"], 3);
+      EXPECT_EQ(cell["errors"], json::object());
+      EXPECT_THAT(run.out(), HasSubstr("address: " + server.address() + ", of 3"));
+      if (address == std::string("::1")) {
+        EXPECT_EQ(cell["refused_addresses"].size(), 2U);
+        EXPECT_THAT(run.out(), HasSubstr("127.0.0.2:5000: Connection refused"));
+      }
+    }
+    program nobody(briefly({"several.test:5000"}));
+    EXPECT_EQ(nobody.wait(), exit_failed);
+    EXPECT_THAT(nobody.err(), AllOf(HasSubstr("several.test:5000"), HasSubstr("nothing listens there")));
+    EXPECT_EQ(nobody.cell()["errors"], (json{{"refused", 5}}));
+  });
+  if (!possible) GTEST_SKIP() << "no network namespaces here";
+}
+
+// A name server that never answers.
+class silent_resolver {
+public:
+  silent_resolver() : socket_(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)) {
+    own_network::replace_file("/etc/resolv.conf", "nameserver 127.0.0.1\noptions timeout:30 attempts:2\n");
+    const endpoint where = resolve("127.0.0.1", 53);
+    EXPECT_EQ(::bind(socket_.get(), where.address(), where.size()), 0);
+    const timeval patience{.tv_sec = 20, .tv_usec = 0};
+    ::setsockopt(socket_.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  }
+  bool wait_until_asked() const {
+    char query[512];
+    return ::recv(socket_.get(), query, sizeof query, 0) > 0;
+  }
+
+private:
+  unique_fd socket_;
+};
+
+TEST(hosts, a_signal_ends_the_program_while_a_name_is_looked_up) {
+  const bool possible = own_network::run([] {
+    const silent_resolver resolver;
+    for (const char* wait : {"0", "10m"}) {
+      program run(briefly({"--ceiling", "50ms", "--wait", wait, "silent.test:5000"}));
+      if (!resolver.wait_until_asked()) GTEST_SKIP() << "names are not looked up by DNS";
+      run.signal(SIGTERM);
+      EXPECT_EQ(run.wait(), -SIGTERM) << "it waited for the name server";
+    }
+  });
+  if (!possible) GTEST_SKIP() << "no network namespaces here";
+}
+
+TEST(hosts, a_look_up_lets_signals_through_that_are_blocked_otherwise) {
+  const bool possible = own_network::run([] {
+    const silent_resolver resolver;
+    const pid_t asking = ::fork();
+    if (asking == 0) {
+      block_stop_signals();
+      try {
+        resolve("silent.test:5000");
+      } catch (const std::system_error&) {
+      }
+      ::_exit(0);
+    }
+    const bool asked = resolver.wait_until_asked();
+    ::kill(asking, asked ? SIGTERM : SIGKILL);
+    int status = 0;
+    EXPECT_EQ(::waitpid(asking, &status, 0), asking);
+    if (!asked) GTEST_SKIP() << "names are not looked up by DNS";
+    EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM) << status;
+  });
+  if (!possible) GTEST_SKIP() << "no network namespaces here";
+}
+
+// A server that starts later.
+
+TEST(hosts, a_server_that_starts_later_is_waited_for) {
+  const unique_fd listener(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const endpoint any = resolve("127.0.0.1", 0);
+  ASSERT_EQ(::bind(listener.get(), any.address(), any.size()), 0);
+  const std::string address = endpoint::local_of(listener.get()).to_string();
+  program run(briefly({"--wait", "60s", "-c", "3", address}));
+  const timeval patience{.tv_sec = 60, .tv_usec = 0};
+  ::setsockopt(listener.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  std::this_thread::sleep_for(500ms);  // long enough for some attempts in vain
+  ASSERT_EQ(::listen(listener.get(), 16), 0);
+  std::vector<std::jthread> serving;
+  for (int i = 0; i < 1 + 3; ++i) {  // one that tries whether it is there
+    serving.emplace_back([fd = ::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC)] {
+      fixture_server::connection peer(fd, 0);
+      behaviours::echo_frames(peer);
+      ::close(fd);
+    });
+  }
+  EXPECT_EQ(run.wait(), exit_ok) << run.err();
+  EXPECT_EQ(run.cell()["errors"], json::object());
+  EXPECT_EQ(run.cell()["connections"]["served"], 3);
+}
+
+TEST(hosts, a_server_that_does_not_start_is_told_when_the_time_has_passed) {
+  std::string nobody;
+  {
+    fixture_server server(behaviours::echo_frames);
+    nobody = server.address();
+  }
+  fixture_server good(behaviours::echo_frames);
+  program run(briefly({"--wait", "150ms", good.address(), "late=" + nobody}));
+  EXPECT_EQ(run.wait(), exit_failed);
+  EXPECT_THAT(run.err(), AllOf(HasSubstr("late"), HasSubstr("--wait 150ms"), HasSubstr(nobody),
+                               HasSubstr("Connection refused")));
+}
+
+// CPUs.
+
+TEST(hosts, a_cpu_that_is_missing_is_refused_although_another_one_is_there) {
+  const std::string cpus = "0,1023";
+  program run(briefly({"--cpus", cpus, "127.0.0.1:1"}));
+  EXPECT_EQ(run.wait(), exit_usage);
+  EXPECT_THAT(run.err(), AllOf(HasSubstr("--cpus " + cpus), HasSubstr("1023: this process may use CPU ")));
+}
+
+}  // namespace
+}  // namespace echobench
