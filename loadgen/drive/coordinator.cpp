@@ -75,7 +75,7 @@ coordinator::coordinator(const options& asked, std::vector<reached_target> reach
     : asked_(asked),
       reached_(std::move(reached)),
       io_(choose_engine(asked)),
-      load_(resolved_load(asked, io_.chosen, addresses_of(reached_))),
+      load_(resolved_load(asked, io_.chosen, addresses_of(reached_), processes)),
       stop_fd_(open_stop_signals()),
       pool_(asked.seed, asked.load.messages.largest_payload()),
       messages_(load_.messages, pool_),

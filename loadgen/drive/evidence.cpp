@@ -77,7 +77,10 @@ void take_in(cell& own, target_outcome found, const load_spec& load) {
 }
 
 evidence evidence_of(const cell& own, const load_spec& load, const std::optional<client_ceiling>& ceiling) {
+  const auto errors_of = [&](load_error kind) { return own.record.errors[static_cast<std::size_t>(kind)]; };
   return {.errors = own.record.errors,
+          .refused_errno = own.record.first_errno[static_cast<std::size_t>(load_error::refused)],
+          .ports = errors_of(load_error::no_port) > 0 ? std::optional(read_local_ports()) : std::nullopt,
           .replies = own.requests_total,
           .open_loop = own.rate != 0,
           .client_busy = own.client_busy,

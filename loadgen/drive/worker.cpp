@@ -1,7 +1,5 @@
 #include "loadgen/drive/worker.hpp"
 
-#include "loadgen/drive/source_addresses.hpp"
-
 #include <algorithm>
 #include <cerrno>
 #include <utility>
@@ -19,7 +17,9 @@ constexpr nanoseconds longest_poll = 20us;    // what an empty one takes beyond,
 constexpr std::uint64_t slow_requests = 64;   // that a slow reader adds when all of them are gone
 
 load_error kind_of_connect_error(int error) noexcept {
-  return error == ETIMEDOUT ? load_error::timeout : load_error::refused;
+  return error == ETIMEDOUT       ? load_error::timeout
+         : error == EADDRNOTAVAIL ? load_error::no_port
+                                  : load_error::refused;
 }
 
 load_error kind_of(client_session::finding finding) noexcept {
@@ -46,8 +46,6 @@ worker::worker(const load_spec& load, const message_plan& messages, std::size_t 
                                  .stop_fd = stop_fd},
                                 *this)),
       requests_(table_.count(role::active) * load.targets.size(), load.pipeline),
-      sources_(source_addresses(load.targets.front(),
-                                load.connections + load.idle_connections + load.slow_readers)),
       live_(load.targets.size(), table_.count(role::active)),
       last_connected_(load.targets.size()),
       recorder_(load.targets.size(), messages.operations(), load.accuracy),
@@ -91,14 +89,20 @@ void worker::connect() {
   }
 }
 
+const endpoint* worker::source_of(std::size_t slot) const noexcept {
+  const std::size_t target = connections_[slot].target;
+  if (target >= load_.sources.size() || load_.sources[target].empty()) return nullptr;
+  const auto& sources = load_.sources[target];
+  return &sources[table_.number_of(slot) % sources.size()];
+}
+
 void worker::start_connect(std::size_t slot, clock::time_point now) {
   connection& conn = connections_[slot];
   conn.connect_started = now;
   conn.status = state::connecting;
   if (is_kept(conn)) ++in_flight_;
-  const endpoint* source = sources_.empty() ? nullptr : &sources_[table_.number_of(slot) % sources_.size()];
   const auto how = conn.kind == role::slow ? reading::on_demand : reading::as_it_comes;
-  if (!transport_->connect(slot, load_.targets[conn.target], source, how)) {
+  if (!transport_->connect(slot, load_.targets[conn.target], source_of(slot), how)) {
     fail(slot, kind_of_connect_error(errno), errno);
   }
 }

@@ -101,6 +101,7 @@ private:
   }
   pacer& pace() noexcept { return *pace_; }
 
+  const endpoint* source_of(std::size_t slot) const noexcept;  // null: the system chooses
   void start_connect(std::size_t slot, clock::time_point now);
   void issue(std::size_t slot, clock::time_point now);
   void refill(std::size_t slot, clock::time_point now);
@@ -125,7 +126,6 @@ private:
   std::unique_ptr<transport> transport_;
   std::vector<connection> connections_;         // by slot
   request_log requests_;                        // of active slots
-  std::vector<endpoint> sources_;               // empty: the system chooses
   std::vector<std::unique_ptr<pacer>> closed_;  // one per target
   std::vector<std::unique_ptr<pacer>> open_;    // one per target
   std::vector<std::size_t> live_;               // of those that carry requests

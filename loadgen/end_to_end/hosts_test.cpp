@@ -22,6 +22,87 @@ using testing::HasSubstr;
 using testing::Not;
 using namespace std::chrono_literals;
 
+// Ports.
+
+TEST(hosts, each_target_is_connected_to_from_addresses_of_its_family) {
+  const bool possible = own_network::run([] {
+    own_network::have_twenty_ports();
+    own_network::add_ipv6_address("fd00:1::1");
+    fixture_server ipv4(behaviours::echo_frames, "127.0.0.1", 5000);
+    fixture_server ipv6(behaviours::echo_frames, "::1", 5001);
+    for (const bool swapped : {false, true}) {
+      const std::string first = (swapped ? ipv6 : ipv4).address();
+      const std::string second = (swapped ? ipv4 : ipv6).address();
+      program run(briefly({"-c", "30", "-t", "2", first, second}));
+      EXPECT_EQ(run.wait(), exit_ok) << run.err();
+      const json result = run.result();
+      for (const json& cell : result["cells"]) {
+        EXPECT_EQ(cell["connections"]["opened"], 30) << cell["target"];
+        EXPECT_EQ(cell["errors"], json::object()) << cell["target"];
+      }
+    }
+    program twice(briefly({"-c", "15", "a=" + ipv4.address(), "b=" + ipv4.address()}));
+    EXPECT_EQ(twice.wait(), exit_ok) << twice.err();
+    const json result = twice.result();
+    for (const json& cell : result["cells"]) EXPECT_EQ(cell["errors"], json::object()) << cell["variant"];
+  });
+  if (!possible) GTEST_SKIP() << "no network namespaces here";
+}
+
+TEST(hosts, more_connections_than_ports_are_refused_with_the_number_that_can_be) {
+  const bool possible = own_network::run([] {
+    own_network::have_twenty_ports();
+    program alone(briefly({"-c", "21", "[::1]:5001"}));
+    EXPECT_EQ(alone.wait(), exit_usage);
+    EXPECT_THAT(alone.err(), AllOf(HasSubstr("--connections 21"), HasSubstr("at most 20 "),
+                                   HasSubstr("[::1]:5001"), HasSubstr("ip_local_port_range")));
+    program elsewhere(briefly({"-c", "15", "--idle-connections", "6", "203.0.113.1:5001"}));
+    EXPECT_EQ(elsewhere.wait(), exit_usage);
+    EXPECT_THAT(elsewhere.err(), AllOf(HasSubstr("--idle-connections 6"), HasSubstr("at most 20 "),
+                                       HasSubstr("several hosts")));
+    program twice(briefly({"-c", "11", "a=[::1]:5001", "b=[::1]:5001"}));
+    EXPECT_EQ(twice.wait(), exit_usage);
+    EXPECT_THAT(twice.err(), AllOf(HasSubstr("2 of the TARGETs"), HasSubstr("at most 10 ")));
+  });
+  if (!possible) GTEST_SKIP() << "no network namespaces here";
+}
+
+TEST(hosts, a_host_that_is_out_of_ports_says_so) {
+  const bool possible = own_network::run([] {
+    own_network::have_twenty_ports();
+    fixture_server server(behaviours::echo_frames, "127.0.0.1", 5000);
+    std::vector<connect_attempt> held;
+    for (int i = 0; i < 15; ++i) {
+      held.push_back(connect_within(resolve(server.address()), 5s));
+      EXPECT_TRUE(held.back().fd) << i;
+    }
+    for (const char* kind : {"rr", "crr"}) {
+      program some(briefly({"-c", "10", "--workload", kind, server.address()}));
+      EXPECT_EQ(some.wait(), exit_ok) << some.err();
+      EXPECT_EQ(some.cell()["errors"], (json{{"no-port", 5}})) << kind;
+      EXPECT_THAT(some.cell()["reasons"][0].get<std::string>(),
+                  AllOf(HasSubstr("5 connection(s)"), HasSubstr("20 local ports"),
+                        HasSubstr("40000 to 40019"), Not(HasSubstr("is the server there"))));
+    }
+    for (int i = 0; i < 5; ++i) held.push_back(connect_within(resolve(server.address()), 5s));
+    program none(briefly({server.address()}));
+    EXPECT_EQ(none.wait(), exit_failed);
+    EXPECT_THAT(none.err(), AllOf(HasSubstr("20 local ports"), Not(HasSubstr("nothing listens"))));
+  });
+  if (!possible) GTEST_SKIP() << "no network namespaces here";
+}
+
+TEST(hosts, a_network_that_cannot_be_reached_is_not_a_server_that_is_missing) {
+  const bool possible = own_network::run([] {
+    program run(briefly({"203.0.113.1:5000"}));
+    EXPECT_EQ(run.wait(), exit_failed);
+    EXPECT_THAT(run.err(), HasSubstr("Network is unreachable"));
+    EXPECT_THAT(run.cell()["reasons"][0].get<std::string>(),
+                AllOf(HasSubstr("could not be opened: Network is unreachable"), Not(HasSubstr("backlog"))));
+  });
+  if (!possible) GTEST_SKIP() << "no network namespaces here";
+}
+
 // Names.
 
 TEST(hosts, an_unknown_host_is_named) {

@@ -93,8 +93,9 @@ void follow(const ranks& all, const options& asked) {
   all.broadcast(addresses);
   agreeing_clocks(all);
   const unique_fd stop = open_stop_signals();
-  const load_spec load = resolved_load(asked, choose_engine(asked).chosen,
-                                       {addresses.begin(), addresses.begin() + asked.targets.size()});
+  const load_spec load =
+      resolved_load(asked, choose_engine(asked).chosen,
+                    {addresses.begin(), addresses.begin() + asked.targets.size()}, all.count());
   const payload_pool pool(asked.seed, load.messages.largest_payload());
   const message_plan messages(load.messages, pool);
   raise_descriptor_limit();

@@ -22,6 +22,8 @@ enum class workload : std::uint8_t {
 // Of all workers together.
 struct load_spec {
   std::vector<endpoint> targets;
+  // To connect from, for each target, in turn; none: the system chooses.
+  std::vector<std::vector<endpoint>> sources;
   std::size_t connections = 100;        // to each target
   std::size_t idle_connections = 0;     // to each target, beside those that carry requests
   std::size_t slow_readers = 0;         // likewise: they send as much as is taken, and read slowly

@@ -58,9 +58,9 @@ json sysctls() {
   json found = json::object();
   for (const std::string name :
        {"net.core.somaxconn", "net.ipv4.tcp_max_syn_backlog", "net.ipv4.ip_local_port_range",
-        "net.ipv4.tcp_rmem", "net.ipv4.tcp_wmem", "net.ipv4.tcp_tw_reuse", "net.core.busy_poll",
-        "net.core.rps_sock_flow_entries", "net.core.netdev_budget", "kernel.io_uring_disabled",
-        "kernel.threads-max", "vm.max_map_count", "fs.file-max"}) {
+        "net.ipv4.ip_local_reserved_ports", "net.ipv4.tcp_rmem", "net.ipv4.tcp_wmem", "net.ipv4.tcp_tw_reuse",
+        "net.core.busy_poll", "net.core.rps_sock_flow_entries", "net.core.netdev_budget",
+        "kernel.io_uring_disabled", "kernel.threads-max", "vm.max_map_count", "fs.file-max"}) {
     std::string path = name;
     for (char& character : path) character = character == '.' ? '/' : character;
     add_line(found, name, fs::path("/proc/sys") / path);

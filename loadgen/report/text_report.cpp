@@ -1,6 +1,7 @@
 #include "loadgen/report/text_report.hpp"
 
 #include "common/units.hpp"
+#include "loadgen/probe/local_ports.hpp"
 
 #include <fmt/format.h>
 
@@ -254,7 +255,7 @@ std::string errors_text(const target_record& of) {
     text +=
         fmt::format("  at {:.3f} s: {} on {}connection {}", std::chrono::duration<double>(seen.at).count(),
                     name_of(seen.kind), seen.idle ? "idle " : "", seen.connection);
-    if (seen.kind != load_error::refused) {
+    if (seen.kind != load_error::refused && seen.kind != load_error::no_port) {
       text += fmt::format(", awaiting reply {}", seen.request + 1);
       if (seen.reply_bytes > 0) text += fmt::format(", of which {} bytes were right", seen.reply_bytes);
     }
@@ -381,6 +382,8 @@ std::string explain_silence(const cell& of, const options& asked, bool interrupt
     why =
         "it rejected every request: see its --max-frame, --max-work and --max-sleep against --payload and "
         "--op";
+  } else if (seen(load_error::no_port)) {
+    why = "cannot connect: " + out_of_ports(read_local_ports());
   } else if (seen(load_error::refused)) {
     const int error = of.record.first_errno[static_cast<std::size_t>(load_error::refused)];
     why = error == ECONNREFUSED

@@ -11,6 +11,7 @@ namespace echobench {
 // What can end a connection.
 enum class load_error : std::uint8_t {
   refused,      // the connection could not be opened
+  no_port,      // likewise: the client has no free local port to open it from
   reset,        // broken by the peer or the network
   timeout,      // no connection or no whole reply within --timeout
   short_reply,  // the peer closed while the connection was still wanted
@@ -18,9 +19,9 @@ enum class load_error : std::uint8_t {
   corrupt,      // a byte of a reply differs
   unsolicited,  // bytes that nothing had asked for
 };
-inline constexpr std::size_t load_error_kinds = 7;
+inline constexpr std::size_t load_error_kinds = 8;
 inline constexpr std::array<std::string_view, load_error_kinds> load_error_names{
-    "refused", "reset", "timeout", "short", "rejected", "corrupt", "unsolicited"};
+    "refused", "no-port", "reset", "timeout", "short", "rejected", "corrupt", "unsolicited"};
 
 constexpr std::string_view name_of(load_error kind) noexcept {
   return load_error_names[static_cast<std::size_t>(kind)];

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 
 namespace echobench {
 namespace {
@@ -17,10 +19,14 @@ constexpr double fairness_limit = 0.9;
 constexpr double imbalance_limit = 1.5;
 constexpr double idle_limit = 0.01;
 
-std::string_view meaning_of(load_error kind) noexcept {
+std::string meaning_of(load_error kind, const evidence& of) {
   switch (kind) {
     case load_error::refused:
-      return "connection(s) refused: is the server there, with backlog and descriptors enough?";
+      if (of.refused_errno == 0 || of.refused_errno == ECONNREFUSED)
+        return "connection(s) refused: is the server there, with backlog and descriptors enough?";
+      return fmt::format("connection(s) could not be opened: {}", std::strerror(of.refused_errno));
+    case load_error::no_port:
+      return "connection(s) were not opened: " + out_of_ports(of.ports.value_or(local_ports()));
     case load_error::reset: return "connection(s) reset by the server";
     case load_error::timeout: return "connection(s) without an answer in time: see --timeout";
     case load_error::short_reply: return "connection(s) closed by the server while still wanted";
@@ -58,7 +64,7 @@ judgement judge(const evidence& of) {
       const auto kind = static_cast<load_error>(i);
       if (of.errors[i] == 0 || is_wrong_reply(kind) != wrong) continue;
       add(wrong ? verdict::wrong_replies : verdict::errors,
-          fmt::format("{} {}", of.errors[i], meaning_of(kind)));
+          fmt::format("{} {}", of.errors[i], meaning_of(kind, of)));
     }
   }
   if (of.dropped > 0)

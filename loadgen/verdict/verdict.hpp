@@ -1,6 +1,7 @@
 // Whether a cell's figures can be believed: a pure function of numbers.
 #pragma once
 
+#include "loadgen/probe/local_ports.hpp"
 #include "loadgen/session/load_error.hpp"
 #include "loadgen/verdict/fairness.hpp"
 
@@ -21,7 +22,9 @@ std::string_view name_of(verdict of) noexcept;
 
 struct evidence {
   std::array<std::uint64_t, load_error_kinds> errors{};
-  std::uint64_t replies = 0;  // verified, in the measurement
+  int refused_errno = 0;             // of the first connection that was refused; 0: none
+  std::optional<local_ports> ports;  // of this host, where it has too few
+  std::uint64_t replies = 0;         // verified, in the measurement
   bool open_loop = false;
   double client_busy = 0;  // client_time::busy() of the busiest thread: 0 to 1 of the measured time
   std::optional<double> server_busy;  // 0 to 1 of the CPUs that it can use; empty without a pid
