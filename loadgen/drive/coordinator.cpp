@@ -88,6 +88,7 @@ coordinator::coordinator(const options& asked, std::vector<reached_target> reach
   for (std::size_t t = 0; t < targets(); ++t) {
     const auto pid = asked.targets[t].server_pid;
     servers_.push_back(pid ? std::optional<server_accounting>(*pid) : std::nullopt);
+    checks_.push_back(pid ? check_server(*pid, reached_[t].address) : server_check());
   }
   forget_counters();
   const backend_setup setup{load_, messages_, stop_fd_.get(), asked.threads, origin_};
@@ -124,6 +125,7 @@ std::size_t coordinator::add_cell(std::size_t target, std::uint64_t rate) {
   cell& made = result_.cells.emplace_back();
   made.driven = asked_.targets[target];
   made.reached = reached_[target];
+  made.checked = checks_[target];
   made.rate = rate;
   made.client_times.resize(backend_->workers());
   accounting_.push_back(

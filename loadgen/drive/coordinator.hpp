@@ -8,6 +8,7 @@
 #include "loadgen/plan/options.hpp"
 #include "loadgen/plan/slice_plan.hpp"
 #include "loadgen/probe/server_accounting.hpp"
+#include "loadgen/probe/server_check.hpp"
 #include "loadgen/probe/system_counters.hpp"
 #include "loadgen/record/measurement.hpp"
 #include "loadgen/report/interval_file.hpp"
@@ -91,6 +92,7 @@ private:
   const payload_pool pool_;
   const message_plan messages_;
   std::vector<std::optional<server_accounting>> servers_;  // of each target, before anything connected
+  std::vector<server_check> checks_;                       // whether they are what listens there
   std::vector<cell_accounting> accounting_;
   clock::time_point origin_;
   system_counters counters_;  // when the last cell ended, at first before anything connected

@@ -97,7 +97,8 @@ evidence evidence_of(const cell& own, const load_spec& load, const std::optional
           .listen_overflows = own.system.listen_overflows.value_or(0),
           .retransmissions = own.system.retransmissions.value_or(0),
           .stolen_share = ratio(own.system.stolen.value_or(nanoseconds(0)), own.system_span),
-          .beyond_histogram = own.latency().saturated()};
+          .beyond_histogram = own.latency().saturated(),
+          .server_remark = own.checked.remark};
 }
 
 }  // namespace echobench

@@ -4,6 +4,8 @@
 #include "loadgen/end_to_end/fixture_server.hpp"
 #include "loadgen/end_to_end/own_network.hpp"
 #include "loadgen/end_to_end/program.hpp"
+#include "loadgen/end_to_end/server_process.hpp"
+#include "loadgen/probe/child_process.hpp"
 
 #include <gmock/gmock.h>
 #include <sys/time.h>
@@ -21,6 +23,46 @@ using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
 using namespace std::chrono_literals;
+
+// The server's process.
+
+TEST(hosts, the_process_that_listens_is_verified) {
+  const server_process server(behaviours::echo_frames);
+  program run(briefly({"--server-pid", server.pid(), server.address()}));
+  ASSERT_EQ(run.wait(), exit_ok) << run.err();
+  EXPECT_EQ(run.cell()["server"]["pid_verified"], true);
+  EXPECT_THAT(run.out(), Not(HasSubstr("verified:")));
+}
+
+TEST(hosts, a_process_that_is_not_the_server_is_refused_before_anything_is_measured) {
+  const server_process server(behaviours::echo_frames);
+  const server_process other(behaviours::echo_frames);
+  for (const auto& pid : {other.pid(), std::to_string(::getpid())}) {
+    program run(briefly({"--server-pid", pid, server.address()}));
+    EXPECT_EQ(run.wait(), exit_usage) << pid;
+    EXPECT_THAT(run.err(), AllOf(HasSubstr("--server-pid " + pid), HasSubstr(server.address()),
+                                 HasSubstr("process " + server.pid())));
+  }
+  program swapped(briefly(
+      {"--server-pid", server.pid(), "--server-pid", other.pid(), other.address(), server.address()}));
+  EXPECT_EQ(swapped.wait(), exit_usage);
+  EXPECT_THAT(swapped.err(), HasSubstr("process " + other.pid()));
+}
+
+TEST(hosts, a_process_that_cannot_be_verified_is_a_remark_of_the_result) {
+  const server_process server(behaviours::echo_frames);
+  const child_process elsewhere([](int) { own_network::enter(); });
+  elsewhere.wait_until_done();
+  const auto space = [](const std::string& pid) {
+    return std::filesystem::read_symlink("/proc/" + pid + "/ns/net");
+  };
+  if (space(std::to_string(elsewhere.pid())) == space("self")) GTEST_SKIP() << "no network namespaces here";
+  program run(briefly({"--server-pid", std::to_string(elsewhere.pid()), server.address()}));
+  ASSERT_EQ(run.wait(), exit_ok) << run.err();
+  EXPECT_EQ(run.cell()["server"]["pid_verified"], false);
+  EXPECT_THAT(run.cell()["reasons"].dump(), HasSubstr("is not verified: "));
+  EXPECT_THAT(run.out(), HasSubstr("is not verified: "));
+}
 
 // Ports.
 

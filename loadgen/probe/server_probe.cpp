@@ -3,6 +3,7 @@
 #include "common/cpu.hpp"
 #include "common/socket.hpp"
 #include "common/timespec.hpp"
+#include "loadgen/probe/proc_files.hpp"
 
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -14,8 +15,6 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <filesystem>
-#include <map>
 #include <optional>
 #include <sstream>
 #include <string>
@@ -27,54 +26,9 @@ namespace {
 
 using std::chrono::nanoseconds;
 using namespace std::chrono_literals;
-namespace fs = std::filesystem;
 
 constexpr nanoseconds rest_interval = 200us;
 constexpr nanoseconds rest_limit = 5ms;
-
-fs::path proc_of(pid_t pid) { return fs::path("/proc") / std::to_string(pid); }
-
-// Empty when it cannot be read.
-std::string read_file(const fs::path& path) {
-  const unique_fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  std::string text;
-  std::array<char, 4096> part;
-  for (auto n = ::read(file.get(), part.data(), part.size()); n > 0;
-       n = ::read(file.get(), part.data(), part.size())) {
-    text.append(part.data(), static_cast<std::size_t>(n));
-  }
-  return text;
-}
-
-// Fields of /proc/PID/stat from the third on: the second, the command, may hold anything but ends in ')'.
-struct process_stat {
-  char state = '?';
-  pid_t parent = 0;
-  std::uint64_t minor_faults = 0;
-  std::uint64_t children_minor_faults = 0;  // ended and waited for
-  std::uint64_t major_faults = 0;
-  std::uint64_t children_major_faults = 0;
-  std::uint64_t user_ticks = 0;
-  std::uint64_t system_ticks = 0;
-  std::uint64_t children_user_ticks = 0;
-  std::uint64_t children_system_ticks = 0;
-};
-
-std::optional<process_stat> parse_stat(const std::string& text) {
-  const auto command_end = text.rfind(')');
-  if (command_end == std::string::npos) return std::nullopt;
-  std::istringstream fields(text.substr(command_end + 1));
-  process_stat stat;
-  std::string skipped;
-  fields >> stat.state >> stat.parent;
-  for (int field = 5; field <= 9; ++field) fields >> skipped;
-  fields >> stat.minor_faults >> stat.children_minor_faults >> stat.major_faults >>
-      stat.children_major_faults;
-  fields >> stat.user_ticks >> stat.system_ticks >> stat.children_user_ticks >> stat.children_system_ticks;
-  return fields ? std::optional(stat) : std::nullopt;
-}
-
-std::optional<process_stat> read_stat(pid_t pid) { return parse_stat(read_file(proc_of(pid) / "stat")); }
 
 nanoseconds from_ticks(std::uint64_t ticks) {
   static const auto per_second = static_cast<std::uint64_t>(::sysconf(_SC_CLK_TCK));
@@ -102,11 +56,10 @@ void add_process(server_reading& sum, pid_t pid) {
     if (!share) sum.pss_bytes.reset();
     if (sum.pss_bytes) *sum.pss_bytes += *share * 1024;
   }
-  std::error_code ended;
-  for (const auto& thread : fs::directory_iterator(proc_of(pid) / "task", ended)) {
-    const auto own = read_file(thread.path() / "status");
-    sum.voluntary_switches += value_of(own, "voluntary_ctxt_switches").value_or(0);
-    sum.involuntary_switches += value_of(own, "nonvoluntary_ctxt_switches").value_or(0);
+  for (const auto& thread : entries_of(proc_of(pid) / "task")) {
+    const auto thread_status = read_file(thread / "status");
+    sum.voluntary_switches += value_of(thread_status, "voluntary_ctxt_switches").value_or(0);
+    sum.involuntary_switches += value_of(thread_status, "nonvoluntary_ctxt_switches").value_or(0);
   }
   if (const auto stat = read_stat(pid)) {
     sum.minor_faults += stat->minor_faults + stat->children_minor_faults;
@@ -146,9 +99,8 @@ bool machine_sleeps() {
 }
 
 bool any_thread_runs(pid_t pid) {
-  std::error_code ended;
-  for (const auto& thread : fs::directory_iterator(proc_of(pid) / "task", ended)) {
-    const auto stat = parse_stat(read_file(thread.path() / "stat"));
+  for (const auto& thread : entries_of(proc_of(pid) / "task")) {
+    const auto stat = parse_stat(read_file(thread / "stat"));
     if (stat && stat->state == 'R') return true;
   }
   return false;
@@ -157,9 +109,8 @@ bool any_thread_runs(pid_t pid) {
 // Threads that have used a tick of CPU at least: one that waits for a signal is no capacity.
 std::size_t used_threads(pid_t pid) {
   std::size_t count = 0;
-  std::error_code ended;
-  for (const auto& thread : fs::directory_iterator(proc_of(pid) / "task", ended)) {
-    const auto stat = parse_stat(read_file(thread.path() / "stat"));
+  for (const auto& thread : entries_of(proc_of(pid) / "task")) {
+    const auto stat = parse_stat(read_file(thread / "stat"));
     count += stat && stat->user_ticks + stat->system_ticks > 0;
   }
   return count;
@@ -181,29 +132,12 @@ server_probe::server_probe(pid_t pid) : pid_(pid) {
 }
 
 nanoseconds server_probe::refresh() {
-  std::multimap<pid_t, pid_t> by_parent;
-  std::error_code error;
-  for (const auto& entry : fs::directory_iterator("/proc", error)) {
-    const auto name = entry.path().filename().string();
-    pid_t pid = 0;
-    if (std::from_chars(name.data(), name.data() + name.size(), pid).ec != std::errc{}) continue;
-    if (const auto stat = read_stat(pid)) by_parent.emplace(stat->parent, pid);
-  }
-  const auto known = std::exchange(children_, {});
-  std::vector<pid_t> parents{pid_};
-  while (!parents.empty()) {
-    const auto [first, last] = by_parent.equal_range(parents.back());
-    parents.pop_back();
-    for (auto child = first; child != last; ++child) {
-      children_.push_back(child->second);
-      parents.push_back(child->second);
-    }
-  }
-  nanoseconds found{0};
+  const auto known = std::exchange(children_, descendants_of(pid_));
+  nanoseconds unknown_used{0};
   for (const pid_t child : children_) {
-    if (std::ranges::find(known, child) == known.end()) found += process_cpu_time(child).value_or(0ns);
+    if (std::ranges::find(known, child) == known.end()) unknown_used += process_cpu_time(child).value_or(0ns);
   }
-  return found;
+  return unknown_used;
 }
 
 template <class Act>

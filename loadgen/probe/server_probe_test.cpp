@@ -1,17 +1,14 @@
 #include "loadgen/probe/server_probe.hpp"
 
-#include "common/socket.hpp"
+#include "loadgen/probe/child_process.hpp"
 
 #include <gtest/gtest.h>
-#include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <cstring>
-#include <functional>
 #include <system_error>
 
 namespace echobench {
@@ -24,54 +21,6 @@ void burn(std::chrono::nanoseconds cpu) {
   do ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
   while (std::chrono::seconds(used.tv_sec) + std::chrono::nanoseconds(used.tv_nsec) < cpu);
 }
-
-void tell(int pipe) { EXPECT_EQ(::write(pipe, "x", 1), 1); }
-
-// A process that does what it is told once go() was called, and then waits to be killed.
-class child_process {
-public:
-  enum class start { at_once, when_told };
-
-  // `act` is given a pipe to tell() when it is done; what returns has told already.
-  explicit child_process(const std::function<void(int)>& act, start when = start::at_once) {
-    int done[2];
-    int gate[2];
-    EXPECT_EQ(::pipe(done), 0);
-    EXPECT_EQ(::pipe(gate), 0);
-    done_ = unique_fd(done[0]);
-    gate_ = unique_fd(gate[1]);
-    pid_ = ::fork();
-    if (pid_ == 0) {
-      char byte = 0;
-      if (::read(gate[0], &byte, 1) == 1) act(done[1]);
-      tell(done[1]);
-      for (;;) ::pause();
-    }
-    ::close(done[1]);
-    ::close(gate[0]);
-    if (when == start::at_once) go();
-  }
-  ~child_process() { end(); }
-
-  void go() const { tell(gate_.get()); }
-  const child_process& wait_until_done() const {
-    char byte = 0;
-    EXPECT_EQ(::read(done_.get(), &byte, 1), 1);
-    return *this;
-  }
-  void end() {
-    if (pid_ <= 0) return;
-    ::kill(pid_, SIGKILL);
-    ::waitpid(pid_, nullptr, 0);
-    pid_ = -1;
-  }
-  pid_t pid() const { return pid_; }
-
-private:
-  unique_fd done_;
-  unique_fd gate_;
-  pid_t pid_ = -1;
-};
 
 TEST(server_probe, reads_cpu_and_memory_of_a_process) {
   const child_process process([](int) { burn(30ms); });
@@ -124,11 +73,11 @@ TEST(server_probe, counts_children_that_are_forked_later) {
         if (::fork() == 0) {
           ::prctl(PR_SET_PDEATHSIG, SIGKILL);
           burn(50ms);
-          tell(done);
+          write_byte(done);
         }
         for (;;) ::pause();
       },
-      child_process::start::when_told);
+      child_process::start::later);
   server_probe probe(parent.pid());
   EXPECT_EQ(probe.cpu().children, 0ns);
   parent.go();
@@ -144,7 +93,7 @@ TEST(server_probe, a_page_that_processes_share_counts_once) {
     const pid_t child = ::fork();
     if (child == 0) ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     std::memset(shared, 1, size);
-    tell(done);
+    write_byte(done);
     for (;;) ::pause();
   });
   parent.wait_until_done().wait_until_done();
@@ -166,7 +115,7 @@ TEST(server_probe, counts_page_faults_and_estimates_kernel_stacks) {
         ::madvise(fresh, size, MADV_NOHUGEPAGE);
         std::memset(fresh, 1, size);
       },
-      child_process::start::when_told);
+      child_process::start::later);
   server_probe probe(process.pid());
   const server_reading before = probe.read();
   process.go();

@@ -5,6 +5,7 @@
 #include "loadgen/plan/rate_search.hpp"
 #include "loadgen/plan/slice_plan.hpp"
 #include "loadgen/plan/target.hpp"
+#include "loadgen/probe/server_check.hpp"
 #include "loadgen/probe/server_reading.hpp"
 #include "loadgen/probe/system_counters.hpp"
 #include "loadgen/record/drive_counts.hpp"
@@ -44,6 +45,7 @@ struct slowest_connection {
 struct cell {
   target driven;
   reached_target reached;
+  server_check checked;    // of --server-pid
   std::uint64_t rate = 0;  // requests per second that were due; 0: closed loop
   double capacity = 0;     // of the target in a closed loop, where that was measured; per second
   std::size_t opened = 0;  // idle ones included

@@ -215,7 +215,7 @@ json by_operation(const cell& of, const options& asked) {
   return found;
 }
 
-json server(const server_use& use, pid_t pid, std::uint64_t requests) {
+json server(const server_use& use, pid_t pid, bool verified, std::uint64_t requests) {
   // The tick counts of /proc know user from system time; the sum is known exactly.
   const auto user = (use.end.cpu_user - use.begin.cpu_user).count();
   const auto system = (use.end.cpu_system - use.begin.cpu_system).count();
@@ -226,6 +226,7 @@ json server(const server_use& use, pid_t pid, std::uint64_t requests) {
     return use.end.*counter - std::min(use.end.*counter, use.begin.*counter);  // threads may have ended
   };
   json found{{"pid", pid},
+             {"pid_verified", verified},
              {"cpu_ns", use.cpu.count()},
              {"cpu_user_ns", cpu_user},
              {"cpu_system_ns", use.cpu.count() - cpu_user},
@@ -360,7 +361,7 @@ json cell_to_json(const cell& of, const options& asked, const slice_plan& plan) 
                           {"handshake", latencies(kernel.handshake)}};
   }
   if (of.server) {
-    found["server"] = server(*of.server, *of.driven.server_pid, of.requests_total);
+    found["server"] = server(*of.server, *of.driven.server_pid, of.checked.verified, of.requests_total);
     if (of.requests_total > 0) {
       found["cpu_ns_per_request"] =
           static_cast<double>(of.server->cpu.count()) / static_cast<double>(of.requests_total);

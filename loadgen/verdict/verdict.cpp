@@ -149,6 +149,7 @@ judgement judge(const evidence& of) {
                     "what it took",
                     of.stolen_share * 100));
   }
+  if (!of.server_remark.empty()) add(verdict::valid, of.server_remark);
   if (of.beyond_histogram > 0) {
     add(verdict::valid,
         fmt::format("{} replies took longer than 100 s and count as 100 s", of.beyond_histogram));

@@ -41,6 +41,7 @@ struct evidence {
   std::uint64_t retransmissions = 0;        // likewise, segments
   double stolen_share = 0;                  // of all CPUs together, of the measured time of one
   std::uint64_t beyond_histogram = 0;       // replies slower than it can hold
+  std::string server_remark;                // whether --server-pid is the server; empty: it is
 };
 
 struct judgement {
