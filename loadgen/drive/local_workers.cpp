@@ -11,8 +11,8 @@ namespace echobench {
 
 local_workers::local_workers(std::vector<std::unique_ptr<worker>> workers) : workers_(std::move(workers)) {
   try {
-    for (const auto& each : workers_) threads_.emplace_back([this, &each] { serve(*each); });
-    run([](worker& each) { each.enter(); });
+    for (const auto& client : workers_) threads_.emplace_back([this, &client] { serve(*client); });
+    run([](worker& client) { client.enter(); });
   } catch (const std::system_error& error) {
     start_job({});  // for those that have been started: they are joined
     if (threads_.size() == workers_.size()) throw;
@@ -31,11 +31,11 @@ local_workers::~local_workers() { start_job({}); }
 
 void local_workers::connect() {
   connect_started_ = clock::now();
-  run([](worker& own) { own.connect(); });
+  run([](worker& client) { client.connect(); });
 }
 
 void local_workers::start(const drive_plan& plan) {
-  start_job([plan](worker& own) { own.drive(plan); });
+  start_job([plan](worker& client) { client.drive(plan); });
 }
 
 bool local_workers::driving() const {
@@ -45,50 +45,50 @@ bool local_workers::driving() const {
 
 std::vector<drive_counts> local_workers::wait() {
   finish_job();
-  std::vector<drive_counts> found;
-  for (const auto& each : workers_) found.push_back(each->counts());
-  return found;
+  std::vector<drive_counts> counts;
+  for (const auto& client : workers_) counts.push_back(client->counts());
+  return counts;
 }
 
 void local_workers::settle() {
-  run([](worker& own) { own.settle(); });
+  run([](worker& client) { client.settle(); });
 }
 
 std::size_t local_workers::live(std::size_t target) const {
   std::size_t sum = 0;
-  for (const auto& each : workers_) sum += each->live(target);
+  for (const auto& client : workers_) sum += client->live(target);
   return sum;
 }
 
 target_outcome local_workers::take_outcome(std::size_t target) {
-  target_outcome found;
-  take_record(target, found.record);
+  target_outcome outcome;
+  take_record(target, outcome.record);
   auto last = connect_started_;
-  for (const auto& each : workers_) {
-    const connection_table& table = each->table();
-    found.connections.resize(table.part(role::active).whole);
-    for (const role its : {role::active, role::idle, role::slow}) {
-      for (std::size_t i = 0; i < table.count(its); ++i) {
-        const std::size_t slot = table.slot(its, target, i);
-        const connection_counts counts = each->take_counts(slot);
-        found.opened += counts.opened;
-        if (its == role::active) found.connections[table.number_of(slot)] = counts;
+  for (const auto& client : workers_) {
+    const connection_table& table = client->table();
+    outcome.connections.resize(table.part(role::active).whole);
+    for (const role kind : {role::active, role::idle, role::slow}) {
+      for (std::size_t i = 0; i < table.count(kind); ++i) {
+        const std::size_t slot = table.slot(kind, target, i);
+        const connection_counts counts = client->take_counts(slot);
+        outcome.opened += counts.opened;
+        if (kind == role::active) outcome.connections[table.number_of(slot)] = counts;
       }
     }
-    last = std::max(last, each->last_connected(target));
+    last = std::max(last, client->last_connected(target));
   }
-  found.connecting = last - connect_started_;
-  return found;
+  outcome.connecting = last - connect_started_;
+  return outcome;
 }
 
 bool local_workers::take_record(std::size_t target, target_record& into) {
   constexpr std::chrono::milliseconds patience(50);
   const bool at_once = !driving();
   bool any = false;
-  for (const auto& each : workers_) {
-    if (!spare_) spare_ = each->records().make_record();
-    auto taken = at_once ? each->records().exchange(target, std::move(spare_))
-                         : each->records().exchange_driven(std::move(spare_), patience);
+  for (const auto& client : workers_) {
+    if (!spare_) spare_ = client->records().make_record();
+    auto taken = at_once ? client->records().exchange(target, std::move(spare_))
+                         : client->records().exchange_driven(std::move(spare_), patience);
     if (!taken) continue;
     into.merge(*taken);
     taken->clear();
@@ -102,7 +102,7 @@ bool local_workers::stop_requested() const { return workers_.front()->stop_reque
 
 std::uint64_t local_workers::progress() const {
   std::uint64_t sum = 0;
-  for (const auto& each : workers_) sum += each->progress();
+  for (const auto& client : workers_) sum += client->progress();
   return sum;
 }
 
@@ -125,7 +125,7 @@ void local_workers::wait_for_all(std::unique_lock<std::mutex>& lock) {
   changed_.wait(lock, [this] { return busy_ == 0; });
 }
 
-void local_workers::serve(worker& own) {
+void local_workers::serve(worker& client) {
   ::prctl(PR_SET_TIMERSLACK, 1);  // ns: sleeps end when they should, not up to 50 us later
   for (std::size_t seen = 1;; ++seen) {
     std::unique_lock lock(mutex_);
@@ -135,7 +135,7 @@ void local_workers::serve(worker& own) {
     lock.unlock();
     std::exception_ptr thrown;
     try {
-      work(own);
+      work(client);
     } catch (...) {
       thrown = std::current_exception();
     }

@@ -43,7 +43,7 @@ public:
   }
 
 private:
-  void serve(worker& own);
+  void serve(worker& client);
   void wait_for_all(std::unique_lock<std::mutex>& lock);
 
   std::vector<std::unique_ptr<worker>> workers_;

@@ -75,9 +75,9 @@ std::vector<reached_target> reach_targets(const options& asked) {
   const auto deadline = clock::now() + asked.wait;
   progress_line progress;
   std::vector<reached_target> reached;
-  for (const target& each : asked.targets) {
-    reached.push_back(asked.wait.count() == 0 ? reach_now(each, asked.load.timeout)
-                                              : reach_until(each, asked, deadline, progress));
+  for (const target& named : asked.targets) {
+    reached.push_back(asked.wait.count() == 0 ? reach_now(named, asked.load.timeout)
+                                              : reach_until(named, asked, deadline, progress));
   }
   return reached;
 }

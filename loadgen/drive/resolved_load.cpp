@@ -49,16 +49,16 @@ load_spec resolved_load(const options& asked, engine io, const std::vector<endpo
   load.io = io;
   load.messages.alike_every = static_cast<std::uint32_t>(asked.all_connections());
   load.targets = targets;
-  const auto own_addresses = host_addresses();
+  const auto host = host_addresses();
   const local_ports ports = read_local_ports();
   for (const endpoint& target : targets) {
     // Ports are for an address: TARGETs that have the same share them. All processes of a target on this host
     // are on this host, too; those of another may be on several.
     const auto alike = static_cast<std::size_t>(std::ranges::count(targets, target));
-    const bool is_local = is_of_this_host(target, own_addresses);
+    const bool is_local = is_of_this_host(target, host);
     const std::size_t hosts = is_local ? 1 : processes;
     const std::size_t connections = (asked.all_connections() + hosts - 1) / hosts * alike;
-    source_addresses sources = plan_sources(target, connections, ports.count(), own_addresses);
+    source_addresses sources = plan_sources(target, connections, ports.count(), host);
     if (sources.reach < connections) {
       refuse_connections(asked, target, is_local, std::max<std::size_t>(sources.addresses.size(), 1), ports,
                          alike, sources.reach * hosts / alike);

@@ -34,10 +34,10 @@ using namespace echobench;
 constexpr std::chrono::nanoseconds clock_tolerance = std::chrono::milliseconds(1);
 
 std::vector<ranks::clock_difference> agreeing_clocks(const ranks& all) {
-  auto found = all.compare_clocks();
-  for (std::size_t rank = 1; rank < found.size(); ++rank) {
-    const std::chrono::nanoseconds ahead(found[rank].ahead_ns);
-    const std::chrono::nanoseconds error(found[rank].error_ns);
+  auto differences = all.compare_clocks();
+  for (std::size_t rank = 1; rank < differences.size(); ++rank) {
+    const std::chrono::nanoseconds ahead(differences[rank].ahead_ns);
+    const std::chrono::nanoseconds error(differences[rank].error_ns);
     if (std::chrono::abs(ahead) <= clock_tolerance + error) continue;
     all.give_up(
         fmt::format("the clock of rank {} is {:.3f} s {} (within {:.0f} us), which is more than {} ms: "
@@ -46,7 +46,7 @@ std::vector<ranks::clock_difference> agreeing_clocks(const ranks& all) {
                     ahead.count() > 0 ? "ahead" : "behind", static_cast<double>(error.count()) / 1e3,
                     std::chrono::duration_cast<std::chrono::milliseconds>(clock_tolerance).count()));
   }
-  return found;
+  return differences;
 }
 
 // Rank 0 finds them for all: on another host a name may have other addresses.

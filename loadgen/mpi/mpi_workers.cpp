@@ -58,15 +58,15 @@ drive_plan plan_of(const job& asked) {
   return plan;
 }
 
-void start_drive(local_workers& own, const drive_plan& plan) {
+void start_drive(local_workers& local, const drive_plan& plan) {
   std::this_thread::sleep_until(plan.start);
-  own.start(plan);
+  local.start(plan);
 }
 
-status status_of(const local_workers& own, std::size_t targets) {
-  status found{.live = {}, .stop_requested = own.stop_requested()};
-  for (std::size_t t = 0; t < targets; ++t) found.live[t] = own.live(t);
-  return found;
+status status_of(const local_workers& local, std::size_t targets) {
+  status local_status{.live = {}, .stop_requested = local.stop_requested()};
+  for (std::size_t t = 0; t < targets; ++t) local_status.live[t] = local.live(t);
+  return local_status;
 }
 
 // Workers' counts as a row of plain data: when each stopped, since the start, then its parts.
@@ -74,78 +74,79 @@ struct worker_row {
   std::int64_t stopped_ns;
 };
 
-std::vector<drive_counts> gather_counts(const ranks& all, const std::vector<drive_counts>& own,
+std::vector<drive_counts> gather_counts(const ranks& all, const std::vector<drive_counts>& local,
                                         const drive_plan& plan) {
   std::vector<part_counts> parts;
   std::vector<worker_row> rows;
-  for (const drive_counts& each : own) {
-    parts.insert(parts.end(), each.parts.begin(), each.parts.end());
-    rows.push_back({nanoseconds(each.stopped - plan.start).count()});
+  for (const drive_counts& counts : local) {
+    parts.insert(parts.end(), counts.parts.begin(), counts.parts.end());
+    rows.push_back({nanoseconds(counts.stopped - plan.start).count()});
   }
   const auto all_parts = all.gather(std::span<const part_counts>(parts));
   const auto all_rows = all.gather(std::span<const worker_row>(rows));
-  std::vector<drive_counts> found;
-  const std::size_t each = plan.windows + 2;
+  std::vector<drive_counts> workers;
+  const std::size_t parts_of_each = plan.windows + 2;
   for (std::size_t i = 0; i < all_rows.size(); ++i) {
-    const auto first = all_parts.begin() + static_cast<std::ptrdiff_t>(i * each);
-    found.push_back({.parts = {first, first + static_cast<std::ptrdiff_t>(each)},
-                     .stopped = plan.start + nanoseconds(all_rows[i].stopped_ns)});
+    const auto first = all_parts.begin() + static_cast<std::ptrdiff_t>(i * parts_of_each);
+    workers.push_back({.parts = {first, first + static_cast<std::ptrdiff_t>(parts_of_each)},
+                       .stopped = plan.start + nanoseconds(all_rows[i].stopped_ns)});
   }
-  return found;
+  return workers;
 }
 
 // Merges a record of all ranks at rank 0.
-void merge(const ranks& all, target_record& own) {
-  for (histogram* each : {&own.service, &own.response, &own.send_delay, &own.connect}) all.merge(*each);
-  for (histogram& each : own.by_operation) all.merge(each);
-  if (own.kernel) {
-    kernel_times& kernel = *own.kernel;
-    for (histogram* each :
+void merge(const ranks& all, target_record& record) {
+  for (histogram* times : {&record.service, &record.response, &record.send_delay, &record.connect})
+    all.merge(*times);
+  for (histogram& times : record.by_operation) all.merge(times);
+  if (record.kernel) {
+    kernel_times& kernel = *record.kernel;
+    for (histogram* times :
          {&kernel.sending, &kernel.outside, &kernel.receiving, &kernel.client, &kernel.handshake}) {
-      all.merge(*each);
+      all.merge(*times);
     }
   }
-  std::array counts{own.on_schedule, own.waiting_for_pipeline, own.dropped};
+  std::array counts{record.on_schedule, record.waiting_for_pipeline, record.dropped};
   all.sum(counts);
-  std::tie(own.on_schedule, own.waiting_for_pipeline, own.dropped) =
+  std::tie(record.on_schedule, record.waiting_for_pipeline, record.dropped) =
       std::tie(counts[0], counts[1], counts[2]);
-  all.sum(own.errors);
-  for (const auto& each : all.gather(own.first_errno)) {
+  all.sum(record.errors);
+  for (const auto& first_errno : all.gather(record.first_errno)) {
     for (std::size_t kind = 0; kind < load_error_kinds; ++kind) {
-      if (own.first_errno[kind] == 0) own.first_errno[kind] = each[kind];
+      if (record.first_errno[kind] == 0) record.first_errno[kind] = first_errno[kind];
     }
   }
-  struct told {
+  struct plain_faults {
     std::array<fault, faults_told> faults{};
     std::size_t count = 0;
   };
-  told ours;
-  ours.count = std::min(own.faults.size(), faults_told);
-  std::copy_n(own.faults.begin(), ours.count, ours.faults.begin());
+  plain_faults first_faults;
+  first_faults.count = std::min(record.faults.size(), faults_told);
+  std::copy_n(record.faults.begin(), first_faults.count, first_faults.faults.begin());
   target_record others;
-  for (const told& each : all.gather(ours)) {
-    others.faults.insert(others.faults.end(), each.faults.begin(),
-                         each.faults.begin() + static_cast<std::ptrdiff_t>(each.count));
+  for (const plain_faults& rank : all.gather(first_faults)) {
+    others.faults.insert(others.faults.end(), rank.faults.begin(),
+                         rank.faults.begin() + static_cast<std::ptrdiff_t>(rank.count));
   }
-  own.faults.clear();
-  own.merge(others);  // in order, no more than are told
+  record.faults.clear();
+  record.merge(others);  // in order, no more than are kept
 }
 
 // Each rank knows its own connections; the others are zero.
-void merge(const ranks& all, std::vector<connection_counts>& own) {
+void merge(const ranks& all, std::vector<connection_counts>& connections) {
   std::vector<std::uint64_t> sums;
   std::vector<std::uint64_t> longest;
-  for (const connection_counts& each : own) {
-    sums.insert(sums.end(), {std::uint64_t{each.opened}, each.due, each.replies});
-    longest.push_back(static_cast<std::uint64_t>(each.longest.count()));
+  for (const connection_counts& counts : connections) {
+    sums.insert(sums.end(), {std::uint64_t{counts.opened}, counts.due, counts.replies});
+    longest.push_back(static_cast<std::uint64_t>(counts.longest.count()));
   }
   all.sum(sums);
   all.greatest(longest);
-  for (std::size_t i = 0; i < own.size(); ++i) {
-    own[i] = {.opened = sums[3 * i] > 0,
-              .due = sums[3 * i + 1],
-              .replies = sums[3 * i + 2],
-              .longest = nanoseconds(static_cast<std::int64_t>(longest[i]))};
+  for (std::size_t i = 0; i < connections.size(); ++i) {
+    connections[i] = {.opened = sums[3 * i] > 0,
+                      .due = sums[3 * i + 1],
+                      .replies = sums[3 * i + 2],
+                      .longest = nanoseconds(static_cast<std::int64_t>(longest[i]))};
   }
 }
 
@@ -157,44 +158,44 @@ struct plain_share {
   std::uint64_t on_schedule;
 };
 
-std::vector<rank_share> gather_shares(const ranks& all, const target_outcome& own,
+std::vector<rank_share> gather_shares(const ranks& all, const target_outcome& local,
                                       const std::vector<ranks::clock_difference>& clocks) {
-  plain_share ours{
+  plain_share plain{
       .host = all.host(),
       .replies = 0,
-      .errors = std::accumulate(own.record.errors.begin(), own.record.errors.end(), std::uint64_t{0}),
-      .due = own.record.send_delay.count(),
-      .on_schedule = own.record.on_schedule};
-  for (const connection_counts& each : own.connections) ours.replies += each.replies;
-  std::vector<rank_share> found;
-  for (const plain_share& each : all.gather(ours)) {
-    const auto& its = clocks[found.size()];
-    found.push_back({.rank = static_cast<int>(found.size()),
-                     .host = each.host.text,
-                     .replies = each.replies,
-                     .errors = each.errors,
-                     .due = each.due,
-                     .on_schedule = each.on_schedule,
-                     .clock_ahead = nanoseconds(its.ahead_ns),
-                     .clock_error = nanoseconds(its.error_ns),
-                     .client_busy = 0,
-                     .verdict = {}});
+      .errors = std::accumulate(local.record.errors.begin(), local.record.errors.end(), std::uint64_t{0}),
+      .due = local.record.send_delay.count(),
+      .on_schedule = local.record.on_schedule};
+  for (const connection_counts& counts : local.connections) plain.replies += counts.replies;
+  std::vector<rank_share> shares;
+  for (const plain_share& rank : all.gather(plain)) {
+    const auto& difference = clocks[shares.size()];
+    shares.push_back({.rank = static_cast<int>(shares.size()),
+                      .host = rank.host.text,
+                      .replies = rank.replies,
+                      .errors = rank.errors,
+                      .due = rank.due,
+                      .on_schedule = rank.on_schedule,
+                      .clock_ahead = nanoseconds(difference.ahead_ns),
+                      .clock_error = nanoseconds(difference.error_ns),
+                      .client_busy = 0,
+                      .verdict = {}});
   }
-  return found;
+  return shares;
 }
 
-target_outcome merged_outcome(const ranks& all, target_outcome own,
+target_outcome merged_outcome(const ranks& all, target_outcome outcome,
                               const std::vector<ranks::clock_difference>& clocks) {
-  own.ranks = gather_shares(all, own, clocks);
-  merge(all, own.record);
-  merge(all, own.connections);
-  std::array opened{std::uint64_t{own.opened}};
-  std::array connecting{static_cast<std::uint64_t>(own.connecting.count())};
+  outcome.ranks = gather_shares(all, outcome, clocks);
+  merge(all, outcome.record);
+  merge(all, outcome.connections);
+  std::array opened{std::uint64_t{outcome.opened}};
+  std::array connecting{static_cast<std::uint64_t>(outcome.connecting.count())};
   all.sum(opened);
   all.greatest(connecting);
-  own.opened = opened[0];
-  own.connecting = nanoseconds(static_cast<std::int64_t>(connecting[0]));
-  return own;
+  outcome.opened = opened[0];
+  outcome.connecting = nanoseconds(static_cast<std::int64_t>(connecting[0]));
+  return outcome;
 }
 
 }  // namespace
@@ -231,9 +232,9 @@ void mpi_workers::start(const drive_plan& plan) {
 }
 
 std::vector<drive_counts> mpi_workers::wait() {
-  auto found = gather_counts(all_, local_->wait(), plan_);
+  auto counts = gather_counts(all_, local_->wait(), plan_);
   take_status();
-  return found;
+  return counts;
 }
 
 void mpi_workers::settle() {
@@ -251,31 +252,31 @@ target_outcome mpi_workers::take_outcome(std::size_t target) {
 
 void mpi_workers::take_status() {
   std::ranges::fill(live_, 0U);
-  for (const status& each : all_.gather(status_of(*local_, targets_))) {
-    for (std::size_t t = 0; t < targets_; ++t) live_[t] += each.live[t];
-    stop_requested_ = stop_requested_ || each.stop_requested;
+  for (const status& rank : all_.gather(status_of(*local_, targets_))) {
+    for (std::size_t t = 0; t < targets_; ++t) live_[t] += rank.live[t];
+    stop_requested_ = stop_requested_ || rank.stop_requested;
   }
 }
 
 void mpi_workers::follow(const ranks& all, const backend_setup& setup) {
-  const auto own = make_local_workers(setup, all.rank(), all.count());
-  const auto tell_status = [&] { all.gather(status_of(*own, setup.load.targets.size())); };
-  tell_status();
+  const auto local = make_local_workers(setup, all.rank(), all.count());
+  const auto send_status = [&] { all.gather(status_of(*local, setup.load.targets.size())); };
+  send_status();
   for (job next;;) {
     all.broadcast(next);
     switch (next.what) {
-      case job::kind::connect: own->connect(); break;
+      case job::kind::connect: local->connect(); break;
       case job::kind::drive: {
         const drive_plan plan = plan_of(next);
-        start_drive(*own, plan);
-        gather_counts(all, own->wait(), plan);
+        start_drive(*local, plan);
+        gather_counts(all, local->wait(), plan);
         break;
       }
-      case job::kind::settle: own->settle(); break;
-      case job::kind::outcome: merged_outcome(all, own->take_outcome(next.target), {}); continue;
+      case job::kind::settle: local->settle(); break;
+      case job::kind::outcome: merged_outcome(all, local->take_outcome(next.target), {}); continue;
       case job::kind::end: return;
     }
-    tell_status();
+    send_status();
   }
 }
 

@@ -59,36 +59,36 @@ void ranks::broadcast_bytes(std::span<std::byte> value) const {
   wait(request);
 }
 
-void ranks::gather_bytes(std::span<const std::byte> own, std::span<std::byte> all) const {
+void ranks::gather_bytes(std::span<const std::byte> local, std::span<std::byte> all) const {
   MPI_Request request;
-  const int size = static_cast<int>(own.size());
-  MPI_Igather(own.data(), size, MPI_BYTE, all.data(), size, MPI_BYTE, 0, MPI_COMM_WORLD, &request);
+  const int size = static_cast<int>(local.size());
+  MPI_Igather(local.data(), size, MPI_BYTE, all.data(), size, MPI_BYTE, 0, MPI_COMM_WORLD, &request);
   wait(request);
 }
 
 void ranks::reduce(std::span<std::uint64_t> values, MPI_Op operation) const {
-  const std::vector<std::uint64_t> own(values.begin(), values.end());
+  const std::vector<std::uint64_t> local(values.begin(), values.end());
   MPI_Request request;
-  MPI_Ireduce(own.data(), is_first() ? values.data() : nullptr, static_cast<int>(values.size()), MPI_UINT64_T,
-              operation, 0, MPI_COMM_WORLD, &request);
+  MPI_Ireduce(local.data(), is_first() ? values.data() : nullptr, static_cast<int>(values.size()),
+              MPI_UINT64_T, operation, 0, MPI_COMM_WORLD, &request);
   wait(request);
 }
 
-void ranks::merge(histogram& own) const {
-  std::vector<std::uint64_t> counts(own.counts().begin(), own.counts().end());
+void ranks::merge(histogram& local) const {
+  std::vector<std::uint64_t> counts(local.counts().begin(), local.counts().end());
   sum(counts);
   histogram::summary all;
-  for (const auto& each : gather(own.summed_up())) {
-    all.count += each.count;
-    all.saturated += each.saturated;
-    all.max = std::max(all.max, each.max);
-    all.sum += each.sum;
+  for (const auto& summary : gather(local.summed_up())) {
+    all.count += summary.count;
+    all.saturated += summary.saturated;
+    all.max = std::max(all.max, summary.max);
+    all.sum += summary.sum;
   }
-  if (is_first()) own.assign(counts, all);
+  if (is_first()) local.assign(counts, all);
 }
 
 std::vector<ranks::clock_difference> ranks::compare_clocks() const {
-  std::vector<clock_difference> found(is_first() ? count_ : 0);
+  std::vector<clock_difference> differences(is_first() ? count_ : 0);
   for (std::size_t other = 1; other < count_; ++other) {
     if (rank_ != 0 && rank_ != other) continue;
     std::int64_t quickest = INT64_MAX;
@@ -101,7 +101,7 @@ std::vector<ranks::clock_difference> ranks::compare_clocks() const {
         const auto took = time_of_day_ns() - sent;
         if (took >= quickest) continue;
         quickest = took;
-        found[other] = {.ahead_ns = time - (sent + took / 2), .error_ns = took / 2};
+        differences[other] = {.ahead_ns = time - (sent + took / 2), .error_ns = took / 2};
       } else {
         MPI_Recv(&time, 1, MPI_INT64_T, 0, 0, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
         time = time_of_day_ns();
@@ -109,14 +109,14 @@ std::vector<ranks::clock_difference> ranks::compare_clocks() const {
       }
     }
   }
-  return found;
+  return differences;
 }
 
 ranks::name ranks::host() const {
-  name found;
+  name host_name;
   int length = 0;
-  MPI_Get_processor_name(found.text, &length);
-  return found;
+  MPI_Get_processor_name(host_name.text, &length);
+  return host_name;
 }
 
 }  // namespace echobench

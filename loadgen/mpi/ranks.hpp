@@ -40,21 +40,21 @@ public:
 
   // At rank 0 those of all ranks, in their order; elsewhere empty. Each rank gives as many.
   template <class Plain>
-  std::vector<Plain> gather(std::span<const Plain> own) const {
+  std::vector<Plain> gather(std::span<const Plain> local) const {
     static_assert(std::is_trivially_copyable_v<Plain>);
-    std::vector<Plain> all(is_first() ? own.size() * count_ : 0);
-    gather_bytes(std::as_bytes(own), std::as_writable_bytes(std::span(all)));
+    std::vector<Plain> all(is_first() ? local.size() * count_ : 0);
+    gather_bytes(std::as_bytes(local), std::as_writable_bytes(std::span(all)));
     return all;
   }
   template <class Plain>
-  std::vector<Plain> gather(const Plain& own) const {
-    return gather(std::span<const Plain>(&own, 1));
+  std::vector<Plain> gather(const Plain& local) const {
+    return gather(std::span<const Plain>(&local, 1));
   }
 
   // At rank 0 `values` become the sums, or the greatest, of all ranks; elsewhere they are as they were.
   void sum(std::span<std::uint64_t> values) const { reduce(values, MPI_SUM); }
   void greatest(std::span<std::uint64_t> values) const { reduce(values, MPI_MAX); }
-  void merge(histogram& own) const;
+  void merge(histogram& local) const;
 
   // How much the time of day of each rank is ahead of rank 0's, and how wrong that may be: half of the
   // quickest of some round trips (Cristian, 1989). At rank 0, for all; elsewhere empty.
@@ -71,7 +71,7 @@ public:
 
 private:
   void broadcast_bytes(std::span<std::byte> value) const;
-  void gather_bytes(std::span<const std::byte> own, std::span<std::byte> all) const;
+  void gather_bytes(std::span<const std::byte> local, std::span<std::byte> all) const;
   void reduce(std::span<std::uint64_t> values, MPI_Op operation) const;
 
   std::size_t rank_ = 0;

@@ -18,32 +18,32 @@ const ranks* all = nullptr;
 // What rank `of` has measured.
 std::vector<std::chrono::nanoseconds> samples(std::size_t of) {
   std::mt19937_64 random(of);
-  std::vector<std::chrono::nanoseconds> found;
+  std::vector<std::chrono::nanoseconds> times;
   for (std::size_t i = 0; i < 20'000 + 1000 * of; ++i) {
-    found.emplace_back(static_cast<std::int64_t>(random() % 50'000'000 >> (random() % 20)));
+    times.emplace_back(static_cast<std::int64_t>(random() % 50'000'000 >> (random() % 20)));
   }
-  found.push_back(1s * (of + 1));
-  return found;
+  times.push_back(1s * (of + 1));
+  return times;
 }
 
 TEST(ranks, merged_percentiles_are_those_of_one_histogram_of_all_samples) {
-  histogram own;
-  for (const auto each : samples(all->rank())) own.record(each);
-  const auto before = own.count();
-  all->merge(own);
+  histogram merged;
+  for (const auto time : samples(all->rank())) merged.record(time);
+  const auto before = merged.count();
+  all->merge(merged);
   if (!all->is_first()) {
-    EXPECT_EQ(own.count(), before);
+    EXPECT_EQ(merged.count(), before);
     return;
   }
   histogram one;
   for (std::size_t rank = 0; rank < all->count(); ++rank) {
-    for (const auto each : samples(rank)) one.record(each);
+    for (const auto time : samples(rank)) one.record(time);
   }
-  EXPECT_EQ(own.count(), one.count());
-  EXPECT_EQ(own.max(), one.max());
-  EXPECT_EQ(own.mean(), one.mean());
+  EXPECT_EQ(merged.count(), one.count());
+  EXPECT_EQ(merged.max(), one.max());
+  EXPECT_EQ(merged.mean(), one.mean());
   for (const double percent : {0.0, 10.0, 50.0, 90.0, 99.0, 99.9, 99.99, 100.0}) {
-    EXPECT_EQ(own.percentile(percent), one.percentile(percent)) << percent;
+    EXPECT_EQ(merged.percentile(percent), one.percentile(percent)) << percent;
   }
 }
 
@@ -52,13 +52,13 @@ TEST(ranks, plain_data_is_broadcast_and_gathered_in_order) {
     std::size_t rank;
     double value;
   };
-  pair told{.rank = all->rank(), .value = 4.5};
-  all->broadcast(told);
-  EXPECT_EQ(told.rank, 0U);
-  told.rank = all->rank();
-  const auto found = all->gather(told);
-  ASSERT_EQ(found.size(), all->is_first() ? all->count() : 0U);
-  for (std::size_t i = 0; i < found.size(); ++i) EXPECT_EQ(found[i].rank, i);
+  pair sent{.rank = all->rank(), .value = 4.5};
+  all->broadcast(sent);
+  EXPECT_EQ(sent.rank, 0U);
+  sent.rank = all->rank();
+  const auto gathered = all->gather(sent);
+  ASSERT_EQ(gathered.size(), all->is_first() ? all->count() : 0U);
+  for (std::size_t i = 0; i < gathered.size(); ++i) EXPECT_EQ(gathered[i].rank, i);
 }
 
 TEST(ranks, sums_and_greatest_are_of_all) {
@@ -72,10 +72,10 @@ TEST(ranks, sums_and_greatest_are_of_all) {
 }
 
 TEST(ranks, clocks_of_one_machine_agree) {
-  const auto found = all->compare_clocks();
-  for (const auto& each : found) {
-    EXPECT_LE(std::abs(each.ahead_ns), each.error_ns + 1'000'000);
-    EXPECT_LT(each.error_ns, 100'000'000);
+  const auto differences = all->compare_clocks();
+  for (const auto& difference : differences) {
+    EXPECT_LE(std::abs(difference.ahead_ns), difference.error_ns + 1'000'000);
+    EXPECT_LT(difference.error_ns, 100'000'000);
   }
 }
 

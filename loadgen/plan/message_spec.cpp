@@ -77,9 +77,9 @@ template <class Weighted, class Format>
 std::string join_mix(const std::vector<Weighted>& parts, Format format) {
   if (parts.size() == 1) return format(parts.front());
   std::string text(mix);
-  for (const Weighted& each : parts) {
+  for (const Weighted& part : parts) {
     if (text.size() > mix.size()) text += ',';
-    text += format(each) + '@' + format_count(each.weight);
+    text += format(part) + '@' + format_count(part.weight);
   }
   return text;
 }
@@ -97,34 +97,35 @@ std::uint32_t message_spec::largest_payload() const noexcept {
 double message_spec::mean_payload() const noexcept {
   double sum = 0;
   double weights = 0;
-  for (const auto& each : payloads) {
-    sum += (static_cast<double>(each.low) + each.high) / 2 * each.weight;
-    weights += each.weight;
+  for (const auto& size : payloads) {
+    sum += (static_cast<double>(size.low) + size.high) / 2 * size.weight;
+    weights += size.weight;
   }
   return sum / weights;
 }
 
 bool message_spec::has(frame_op kind) const noexcept {
-  return std::ranges::any_of(operations, [kind](const auto& each) { return each.op.kind == kind; });
+  return std::ranges::any_of(operations, [kind](const auto& weighted) { return weighted.op.kind == kind; });
 }
 
 std::vector<weighted_operation> parse_operations(const std::string& text) {
-  std::vector<weighted_operation> found;
-  for (const auto& [part, weight] : split_mix("--op", text)) found.push_back({parse_operation(part), weight});
-  return found;
+  std::vector<weighted_operation> operations;
+  for (const auto& [part, weight] : split_mix("--op", text))
+    operations.push_back({parse_operation(part), weight});
+  return operations;
 }
 
 std::vector<weighted_size> parse_payloads(const std::string& text) {
   constexpr std::string_view uniform = "uniform:";
-  std::vector<weighted_size> found;
+  std::vector<weighted_size> sizes;
   for (const auto& [part, weight] : split_mix("--payload", text)) {
     const bool named = part.starts_with(uniform);
     if (named && part.find('-') == std::string::npos) reject("--payload: '" + part + "' needs two sizes");
     if (!named && text == part && part.find('-') != std::string::npos) parse_size(part);  // which says how
-    found.push_back(parse_range(named ? part.substr(uniform.size()) : part));
-    found.back().weight = weight;
+    sizes.push_back(parse_range(named ? part.substr(uniform.size()) : part));
+    sizes.back().weight = weight;
   }
-  return found;
+  return sizes;
 }
 
 std::string format_operation(const operation& op) {

@@ -30,14 +30,14 @@ bool is_utf8(const std::string& text) {
 
 // [NAME=]HOST:PORT
 target parse_target(const std::string& text) {
-  target found;
+  target parsed;
   const auto equals = text.find('=');
-  found.host_and_port = text.substr(equals == std::string::npos ? 0 : equals + 1);
-  if (equals == std::string::npos) return found;
+  parsed.host_and_port = text.substr(equals == std::string::npos ? 0 : equals + 1);
+  if (equals == std::string::npos) return parsed;
   if (equals == 0) refuse("TARGET: '" + text + "' has an empty NAME before '='");
-  found.name = text.substr(0, equals);
-  if (!is_utf8(found.name)) refuse("TARGET: the NAME of '" + text + "' is not UTF-8, as the result must be");
-  return found;
+  parsed.name = text.substr(0, equals);
+  if (!is_utf8(parsed.name)) refuse("TARGET: the NAME of '" + text + "' is not UTF-8, as the result must be");
+  return parsed;
 }
 
 // TIME | exp:TIME
@@ -333,8 +333,8 @@ options command_line::parse(int argc, const char* const* argv) {
     refuse(error.what());
   }
   if (texts_->offload && !load.messages.has(frame_op::work)) refuse("--offload needs --op work:TIME");
-  for (auto& each : load.messages.operations) {
-    each.op.offload = texts_->offload && each.op.kind == frame_op::work;
+  for (auto& weighted : load.messages.operations) {
+    weighted.op.offload = texts_->offload && weighted.op.kind == frame_op::work;
   }
   load.pace.think = parse_think(texts_->think);
   if (!texts_->bursts.empty()) load.pace.on_off = parse_bursts(texts_->bursts);

@@ -37,8 +37,8 @@ rate_search::rate_search(const rate_search_settings& settings)
     weights.fill(std::exp(log_rate - last));
     grid_.push_back({.log_rate = log_rate, .weights = weights});
   }
-  for (double& each : grid_.front().weights)
-    each /= -std::expm1(-step_);  // it stands for all rates below, too
+  for (double& weight : grid_.front().weights)
+    weight /= -std::expm1(-step_);  // it stands for all rates below, too
   scale_weights();
   conclude();
 }
@@ -58,14 +58,14 @@ void rate_search::answer(trial_outcome outcome) {
 }
 
 rate_search::by_spread rate_search::holds(const cell& maximum, double log_rate) const noexcept {
-  by_spread found;
+  by_spread probabilities;
   double spread = settings_.spread;
-  for (double& each : found) {
+  for (double& probability : probabilities) {
     const double sure = 1 / (1 + std::exp((log_rate - maximum.log_rate) / spread));
-    each = settings_.lapse + (1 - 2 * settings_.lapse) * sure;
+    probability = settings_.lapse + (1 - 2 * settings_.lapse) * sure;
     spread *= 2;
   }
-  return found;
+  return probabilities;
 }
 
 void rate_search::learn(double log_rate, bool held) noexcept {
@@ -80,7 +80,7 @@ void rate_search::scale_weights() noexcept {
   double sum = 0;
   for (const cell& maximum : grid_) sum += sum_of(maximum.weights);
   for (cell& maximum : grid_) {
-    for (double& each : maximum.weights) each /= sum;
+    for (double& weight : maximum.weights) weight /= sum;
   }
 }
 
@@ -109,18 +109,18 @@ double rate_search::expected_entropy(double log_rate) const noexcept {
   return entropy + term(held) + term(1 - held);
 }
 
-std::uint64_t rate_search::most_telling(std::uint64_t top) const noexcept {
-  std::uint64_t found = 0;
+std::uint64_t rate_search::most_informative(std::uint64_t top) const noexcept {
+  std::uint64_t best = 0;
   double least = 0;
   for (int percent = 5; percent <= 95; percent += 10) {
     const auto rate = std::clamp(static_cast<std::uint64_t>(std::llround(quantile(percent / 100.0))),
                                  settings_.lowest, top);
     const double entropy = expected_entropy(std::log(real(rate)));
-    if (found != 0 && entropy >= least) continue;
-    found = rate;
+    if (best != 0 && entropy >= least) continue;
+    best = rate;
     least = entropy;
   }
-  return found;
+  return best;
 }
 
 rate_search::reach rate_search::reach_so_far() const noexcept {
@@ -144,7 +144,7 @@ void rate_search::conclude() {
   result_.ended = reason_to_end(maximum, reached);
   next_.reset();
   if (result_.ended) return;
-  next_ = most_telling(reached.top);
+  next_ = most_informative(reached.top);
 }
 
 std::optional<search_end> rate_search::reason_to_end(const interval& maximum,

@@ -159,7 +159,7 @@ private:
   void scale_weights() noexcept;
   double quantile(double probability) const noexcept;  // of the maximum, requests per second
   double expected_entropy(double log_rate) const noexcept;
-  std::uint64_t most_telling(std::uint64_t top) const noexcept;
+  std::uint64_t most_informative(std::uint64_t top) const noexcept;
   reach reach_so_far() const noexcept;
   void conclude();
   std::optional<search_end> reason_to_end(const interval& maximum, const reach& reached) const noexcept;

@@ -60,18 +60,18 @@ std::vector<double> rate_sweep::percents() const {
 }
 
 std::vector<latency_objective> parse_objectives(const std::string& text) {
-  std::vector<latency_objective> found;
+  std::vector<latency_objective> objectives;
   for (std::size_t begin = 0; begin <= text.size();) {
     const auto end = std::min(text.find(',', begin), text.size());
     const auto objective = parse_objective(text.substr(begin, end - begin));
-    if (std::ranges::find(found, objective.percent, &latency_objective::percent) != found.end()) {
+    if (std::ranges::find(objectives, objective.percent, &latency_objective::percent) != objectives.end()) {
       throw std::invalid_argument("--slo: '" + text +
                                   "' names a percentile twice: keep the time that is meant");
     }
-    found.push_back(objective);
+    objectives.push_back(objective);
     begin = end + 1;
   }
-  return found;
+  return objectives;
 }
 
 rate_sweep parse_sweep(const std::string& text) {
@@ -95,9 +95,12 @@ rate_sweep parse_sweep(const std::string& text) {
 
 std::string format_objectives(const std::vector<latency_objective>& objectives) {
   std::string text;
-  for (const auto& each : objectives) {
+  for (const auto& objective : objectives) {
     if (!text.empty()) text += ',';
-    text.append("p").append(format_decimal(each.percent)).append("=").append(format_duration(each.at_most));
+    text.append("p")
+        .append(format_decimal(objective.percent))
+        .append("=")
+        .append(format_duration(objective.at_most));
   }
   return text;
 }

@@ -67,17 +67,18 @@ TEST(rate_spec, nonsense_is_refused_naming_the_option_and_what_to_do) {
 }
 
 TEST(rate_spec, what_is_given_twice_or_the_wrong_way_round_is_named) {
-  const auto told = [](auto parse_it, const char* text) -> std::string {
+  const auto refusal_of = [](auto parse, const char* text) -> std::string {
     try {
-      parse_it(text);
+      parse(text);
     } catch (const std::invalid_argument& error) {
       return error.what();
     }
     return "";
   };
-  EXPECT_THAT(told(parse_objectives, "p99=1ms,p99.0=2ms"), testing::HasSubstr("names a percentile twice"));
-  EXPECT_THAT(told(parse_sweep, "95%..10%"), testing::HasSubstr("put the lower rate first"));
-  EXPECT_THAT(told(parse_sweep, "50%..50%/3"), testing::HasSubstr("put the lower rate first"));
+  EXPECT_THAT(refusal_of(parse_objectives, "p99=1ms,p99.0=2ms"),
+              testing::HasSubstr("names a percentile twice"));
+  EXPECT_THAT(refusal_of(parse_sweep, "95%..10%"), testing::HasSubstr("put the lower rate first"));
+  EXPECT_THAT(refusal_of(parse_sweep, "50%..50%/3"), testing::HasSubstr("put the lower rate first"));
 }
 
 }  // namespace

@@ -14,7 +14,7 @@ struct share {
   constexpr std::size_t size() const noexcept {
     return whole > first ? (whole - first + stride - 1) / stride : 0;
   }
-  constexpr std::size_t number_of(std::size_t own) const noexcept { return first + own * stride; }
+  constexpr std::size_t number_of(std::size_t index) const noexcept { return first + index * stride; }
 };
 
 }  // namespace echobench

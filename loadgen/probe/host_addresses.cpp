@@ -38,14 +38,14 @@ std::vector<endpoint> host_addresses() {
   return addresses;
 }
 
-bool is_of_this_host(const endpoint& address, const std::vector<endpoint>& own) {
+bool is_of_this_host(const endpoint& address, const std::vector<endpoint>& host) {
   if (address.family() == AF_INET) {
     const auto number = ntohl(reinterpret_cast<const sockaddr_in*>(address.address())->sin_addr.s_addr);
     if (number >> 24 == IN_LOOPBACKNET) return true;
   }
   endpoint without_port = address;
   without_port.set_port(0);
-  return std::ranges::find(own, without_port) != own.end();
+  return std::ranges::find(host, without_port) != host.end();
 }
 
 }  // namespace echobench

@@ -11,7 +11,7 @@ namespace echobench {
 // left out: they belong to one link. Empty when they cannot be read (getifaddrs(3)).
 std::vector<endpoint> host_addresses();
 
-// Whether a connection to `address` ends on this host: one of `own`, or any of 127/8.
-bool is_of_this_host(const endpoint& address, const std::vector<endpoint>& own);
+// Whether a connection to `address` ends on this host: one of `host`, or any of 127/8.
+bool is_of_this_host(const endpoint& address, const std::vector<endpoint>& host);
 
 }  // namespace echobench

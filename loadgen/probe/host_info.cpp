@@ -46,16 +46,16 @@ std::string cpu_model() {
 }
 
 json mitigations() {
-  json found = json::object();
+  json known = json::object();
   std::error_code error;
   for (const auto& entry : fs::directory_iterator("/sys/devices/system/cpu/vulnerabilities", error)) {
-    add_line(found, entry.path().filename().string(), entry.path());
+    add_line(known, entry.path().filename().string(), entry.path());
   }
-  return found;
+  return known;
 }
 
 json sysctls() {
-  json found = json::object();
+  json known = json::object();
   for (const std::string name :
        {"net.core.somaxconn", "net.ipv4.tcp_max_syn_backlog", "net.ipv4.ip_local_port_range",
         "net.ipv4.ip_local_reserved_ports", "net.ipv4.tcp_rmem", "net.ipv4.tcp_wmem", "net.ipv4.tcp_tw_reuse",
@@ -63,9 +63,9 @@ json sysctls() {
         "kernel.io_uring_disabled", "kernel.threads-max", "vm.max_map_count", "fs.file-max"}) {
     std::string path = name;
     for (char& character : path) character = character == '.' ? '/' : character;
-    add_line(found, name, fs::path("/proc/sys") / path);
+    add_line(known, name, fs::path("/proc/sys") / path);
   }
-  return found;
+  return known;
 }
 
 // Options of the kernel that decide whose account time lands on, and how finely. Each as the build had it:
@@ -80,7 +80,7 @@ json kernel_options(const std::string& release) {
   for (const auto& path : {std::string("/proc/config.gz"), "/boot/config-" + release}) {
     const std::unique_ptr<gzFile_s, decltype(&::gzclose)> file(::gzopen(path.c_str(), "rb"), &::gzclose);
     if (!file) continue;
-    json found = json::object();
+    json known = json::object();
     std::array<char, 4096> buffer;
     while (::gzgets(file.get(), buffer.data(), static_cast<int>(buffer.size())) != nullptr) {
       std::istringstream words(buffer.data());  // CONFIG_X=value, or # CONFIG_X is not set
@@ -88,21 +88,21 @@ json kernel_options(const std::string& release) {
       words >> word;
       const auto equals = word.find('=');
       if (equals != std::string::npos && wanted(word.substr(0, equals))) {
-        found[word.substr(0, equals)] = word.substr(equals + 1);
+        known[word.substr(0, equals)] = word.substr(equals + 1);
       } else if (word == "#" && words >> word && wanted(word)) {
-        found[word] = "n";
+        known[word] = "n";
       }
     }
-    if (!found.empty()) return found;
+    if (!known.empty()) return known;
   }
   return nullptr;
 }
 
 json limit(int resource) {
-  rlimit found{};
-  ::getrlimit(static_cast<__rlimit_resource>(resource), &found);
+  rlimit limits{};
+  ::getrlimit(static_cast<__rlimit_resource>(resource), &limits);
   const auto value = [](rlim_t of) { return of == RLIM_INFINITY ? json("unlimited") : json(of); };
-  return {{"soft", value(found.rlim_cur)}, {"hard", value(found.rlim_max)}};
+  return {{"soft", value(limits.rlim_cur)}, {"hard", value(limits.rlim_max)}};
 }
 
 // Jiffies that this machine's CPUs were taken away by its hypervisor, since it started.

@@ -159,16 +159,16 @@ void server_probe::find_new_children() {
 server_reading server_probe::read() const {
   server_reading sum;
   sum.pss_bytes = 0;
-  for_each_process([&](pid_t each) { add_process(sum, each); });
+  for_each_process([&](pid_t pid) { add_process(sum, pid); });
   if (sum.threads == 0) sum.pss_bytes.reset();
   add_system(sum);
   return sum;
 }
 
 server_cpu server_probe::cpu() noexcept {
-  const auto own = process_cpu_time(pid_);
-  if (!own) return last_;
-  last_ = {.total = *own, .children = 0ns};
+  const auto process = process_cpu_time(pid_);
+  if (!process) return last_;
+  last_ = {.total = *process, .children = 0ns};
   for (const pid_t child : children_) last_.children += process_cpu_time(child).value_or(0ns);
   if (const auto stat = read_stat(pid_)) {
     last_.children += from_ticks(stat->children_user_ticks + stat->children_system_ticks);
@@ -180,7 +180,7 @@ server_cpu server_probe::cpu() noexcept {
 bool server_probe::sleeps() const {
   if (machine_sleeps()) return true;
   bool runs = false;
-  for_each_process([&](pid_t each) { runs = runs || any_thread_runs(each); });
+  for_each_process([&](pid_t pid) { runs = runs || any_thread_runs(pid); });
   return !runs;
 }
 
@@ -202,7 +202,7 @@ std::size_t server_probe::usable_cpus() const {
   CPU_ZERO(&set);
   const auto allowed = ::sched_getaffinity(pid_, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
   std::size_t threads = 0;
-  for_each_process([&](pid_t each) { threads += used_threads(each); });
+  for_each_process([&](pid_t pid) { threads += used_threads(pid); });
   return std::clamp<std::size_t>(threads, 1, static_cast<std::size_t>(allowed));
 }
 

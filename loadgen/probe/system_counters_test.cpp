@@ -11,7 +11,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// A /proc of our own.
+// A /proc that the test writes.
 class a_proc : public testing::Test {
 protected:
   a_proc() {
@@ -32,20 +32,20 @@ TEST_F(a_proc, is_read_by_name) {
         "TcpExt: SyncookiesSent ListenOverflows ListenDrops\nTcpExt: 1 22 3\nIpExt: A\nIpExt: 9\n");
   write("net/snmp", "Ip: Forwarding\nIp: 1\nTcp: ActiveOpens RetransSegs\nTcp: 7 4711\n");
   write("stat", "cpu  1 2 3 4 5 6 7 250 0 0\ncpu0 1 2 3 4 5 6 7 99 0 0\n");
-  const auto found = read();
-  EXPECT_EQ(found.listen_overflows, 22U);
-  EXPECT_EQ(found.retransmissions, 4711U);
-  EXPECT_EQ(found.stolen, std::chrono::nanoseconds(250'000'000'000 / ::sysconf(_SC_CLK_TCK)));
+  const auto counters = read();
+  EXPECT_EQ(counters.listen_overflows, 22U);
+  EXPECT_EQ(counters.retransmissions, 4711U);
+  EXPECT_EQ(counters.stolen, std::chrono::nanoseconds(250'000'000'000 / ::sysconf(_SC_CLK_TCK)));
 }
 
 TEST_F(a_proc, what_is_not_there_is_empty) {
   write("net/netstat", "TcpExt: Other\nTcpExt: 1\n");
   write("stat", "cpu 1 2 3\n");
-  const auto found = read();
-  EXPECT_FALSE(found.listen_overflows);
-  EXPECT_FALSE(found.retransmissions);
-  EXPECT_FALSE(found.stolen);
-  EXPECT_FALSE(found.since({.listen_overflows = 1, .retransmissions = 1, .stolen = 1s}).listen_overflows);
+  const auto counters = read();
+  EXPECT_FALSE(counters.listen_overflows);
+  EXPECT_FALSE(counters.retransmissions);
+  EXPECT_FALSE(counters.stolen);
+  EXPECT_FALSE(counters.since({.listen_overflows = 1, .retransmissions = 1, .stolen = 1s}).listen_overflows);
 }
 
 TEST(system_counters, differences_are_what_came_since) {
@@ -58,10 +58,10 @@ TEST(system_counters, differences_are_what_came_since) {
 }
 
 TEST(system_counters, this_machine_has_them) {
-  const auto found = read_system_counters();
-  EXPECT_TRUE(found.listen_overflows);
-  EXPECT_TRUE(found.retransmissions);
-  EXPECT_TRUE(found.stolen);
+  const auto counters = read_system_counters();
+  EXPECT_TRUE(counters.listen_overflows);
+  EXPECT_TRUE(counters.retransmissions);
+  EXPECT_TRUE(counters.stolen);
 }
 
 }  // namespace
