@@ -2,6 +2,7 @@
 
 #include <array>
 #include <charconv>
+#include <cmath>
 #include <limits>
 #include <numeric>
 
@@ -84,6 +85,15 @@ std::string format_count(std::uint64_t count) { return format(count, count_units
 
 std::string format_duration(std::chrono::nanoseconds duration) {
   return format(static_cast<std::uint64_t>(duration.count()), time_units);
+}
+
+std::string format_grouped(double number) {
+  std::string digits = std::to_string(std::llround(number));
+  const std::ptrdiff_t first = number < 0 ? 1 : 0;
+  for (auto at = static_cast<std::ptrdiff_t>(digits.size()) - 3; at > first; at -= 3) {
+    digits.insert(static_cast<std::size_t>(at), 1, ',');
+  }
+  return digits;
 }
 
 }  // namespace echobench

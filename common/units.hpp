@@ -20,4 +20,7 @@ std::optional<std::chrono::nanoseconds> parse_duration(std::string_view text);
 std::string format_count(std::uint64_t count);
 std::string format_duration(std::chrono::nanoseconds duration);
 
+// For people, rounded to a whole number: 1,234,567.
+std::string format_grouped(double number);
+
 }  // namespace echobench

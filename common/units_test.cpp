@@ -54,5 +54,13 @@ TEST(units, formatted_text_parses_back) {
   }
 }
 
+TEST(units, a_number_for_people_has_its_thousands_apart) {
+  EXPECT_EQ(format_grouped(0.4), "0");
+  EXPECT_EQ(format_grouped(999.5), "1,000");
+  EXPECT_EQ(format_grouped(1234567), "1,234,567");
+  EXPECT_EQ(format_grouped(-123), "-123");
+  EXPECT_EQ(format_grouped(-1234), "-1,234");
+}
+
 }  // namespace
 }  // namespace echobench

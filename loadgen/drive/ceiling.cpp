@@ -34,7 +34,7 @@ client_ceiling measure_ceiling(const options& asked) {
   run.warm_up(0, 0, asked.ceiling / 5);
   run.begin(0);
   const auto windows = static_cast<std::size_t>(std::max<std::int64_t>(asked.ceiling / 20ms, 1));
-  run.drive_windows(0, asked.ceiling, windows, 0ns);
+  run.drive_windows(0, asked.ceiling, windows, asked.ceiling / 10);
   run.end(0);
   run.conclude(0);
   const cell& seen = run.of(0);

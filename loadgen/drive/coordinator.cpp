@@ -25,6 +25,8 @@ constexpr std::size_t spare_descriptors = 32;
 // A slice so long is for latency: it has windows, in which events are told apart.
 constexpr nanoseconds latency_slice = 1s;
 constexpr nanoseconds latency_window = 20ms;
+// Between two readings of a server's CPU time while it is driven.
+constexpr nanoseconds reading_interval = 1s;
 
 void require_descriptors(const options& asked, std::size_t processes) {
   const std::uint64_t connections = (asked.all_connections() + processes - 1) / processes;
@@ -53,6 +55,7 @@ std::vector<endpoint> addresses_of(const std::vector<reached_target>& reached) {
 struct drive_totals {
   std::vector<part_counts> parts;  // settling time, windows, drain
   part_counts all;
+  part_counts measured;  // the windows
   clock::time_point stopped;
 
   explicit drive_totals(const std::vector<drive_counts>& workers) {
@@ -61,6 +64,7 @@ struct drive_totals {
       for (std::size_t i = 0; i < parts.size(); ++i) {
         parts[i] += counts.parts[i];
         all += counts.parts[i];
+        if (i > 0 && i + 1 < parts.size()) measured += counts.parts[i];
       }
       stopped = std::max(stopped, counts.stopped);
     }
@@ -110,15 +114,14 @@ void coordinator::connect() {
 warmup_seen coordinator::warm_up(std::size_t target, std::uint64_t rate, nanoseconds length) {
   if (!is_live(target) || stopped() || length == 0ns) return {};
   progress_.show([&] { return "warming up " + asked_.targets[target].label(); });
-  const auto start = clock::now() + backend_->lead();
-  const drive_totals seen(backend_->drive(
-      {.target = target, .rate = rate, .start = start, .measure_from = start, .stop = start + length}));
-  // Without the drain, or where no reply came before that all of it.
-  const bool in_time = seen.parts[1].requests > 0;
-  const part_counts& counted = in_time ? seen.parts[1] : seen.all;
-  return {.requests = counted.requests,
-          .elapsed = in_time ? length : clock::now() - start,
-          .service = counted.service};
+  drive_plan plan{.target = target, .rate = rate, .start = clock::now() + backend_->lead()};
+  plan.measure_from = plan.start + length / 4;  // when the first queues have built
+  plan.stop = plan.start + length;
+  const drive_totals totals(backend_->drive(plan));
+  if (totals.all.requests == 0) return {};
+  return {.requests = totals.measured.served,
+          .elapsed = std::max<nanoseconds>(totals.stopped - plan.measure_from, 0ns),
+          .service = totals.all.service / static_cast<std::int64_t>(totals.all.requests)};
 }
 
 std::size_t coordinator::add_cell(std::size_t target, std::uint64_t rate) {
@@ -156,111 +159,143 @@ void coordinator::drive_slice(std::size_t number, std::size_t round, const slice
   auto& server = accounting_[number].server;
   const nanoseconds cpu = server ? server->begin_slice() : 0ns;
   drive_plan drive = plan_of(number);
-  begin_interval(number, clock::now());
   drive.start = clock::now() + backend_->lead();
   drive.measure_from = drive.start + plan.settling;
   drive.stop = drive.start + plan.length;
   if (plan.length >= latency_slice)
     drive.windows = static_cast<std::size_t>((plan.length - plan.settling) / latency_window);
-  const auto counts = backend_->drive(drive);
-  const nanoseconds driven = clock::now() - drive.start;
+  backend_->start(drive);
+  watch(number, drive, {});
+  const auto counts = backend_->wait();
+  slice& made = of(number).slices.emplace_back();
+  if (server)
+    made.server_cpu = std::max<nanoseconds>(server->end_slice(clock::now() - drive.start) - cpu, 0ns);
+  end_drive(number, drive, counts);
   const drive_totals totals(counts);
-  add_drive(number, drive, counts);
-  slice each{.index = round,
-             .requests = 0,
-             .elapsed = std::max<nanoseconds>(totals.stopped - drive.measure_from, 0ns),
-             .requests_total = totals.all.requests,
-             .server_cpu = {},
-             .client_cpu = totals.all.cpu};
-  for (std::size_t w = 1; w <= drive.windows; ++w) each.requests += totals.parts[w].requests;
-  if (server) each.server_cpu = std::max<nanoseconds>(server->end_slice(driven) - cpu, 0ns);
-  of(number).slices.push_back(each);
-  extend_interval(number, each.elapsed, clock::now());
+  made.index = round;
+  made.served = totals.measured.served;
+  made.answered = totals.measured.answered;
+  made.elapsed = std::max<nanoseconds>(totals.stopped - drive.measure_from, 0ns);
+  made.requests_total = totals.all.requests;
+  made.client_cpu = totals.all.cpu;
 }
 
-void coordinator::drive_windows(std::size_t number, nanoseconds duration, std::size_t windows,
-                                nanoseconds settling) {
-  cell& own = of(number);
+std::size_t coordinator::drive_windows(std::size_t number, nanoseconds duration, std::size_t windows,
+                                       nanoseconds settling) {
   auto& server = accounting_[number].server;
-  std::vector<nanoseconds> cpu;
   if (server) server->begin_slice();
   drive_plan drive = plan_of(number);
   drive.windows = windows;
   drive.start = clock::now() + backend_->lead();
   drive.measure_from = drive.start + settling;
   drive.stop = drive.measure_from + duration;
+  // To read a server's CPU time costs a system call for each of its processes, on a CPU that a client thread
+  // may be using: windows whose CPU time is to be known are put together.
+  const auto slices =
+      server ? std::clamp<std::size_t>(static_cast<std::size_t>(duration / reading_interval), 1, windows)
+             : windows;
+  const auto first_window_of = [&](std::size_t slice) { return slice * windows / slices; };
+  std::vector<clock::time_point> readings;
+  for (std::size_t s = 0; server && s <= slices; ++s) readings.push_back(drive.end_of(first_window_of(s)));
   backend_->start(drive);
-  auto extended_to = drive.measure_from;
-  for (std::size_t w = 0; w <= windows && sleep_until(drive.end_of(w), stop_fd_); ++w) {
-    if (server) cpu.push_back(server->within_slice());
-    if (w == 0) begin_interval(number, drive.measure_from);
-    if (w == windows || !backend_->driving())
-      break;  // the last interval is taken without waiting for a worker
-    const auto now = clock::now();
-    extend_interval(number, now - std::exchange(extended_to, now), now);
-  }
+  const auto cpu = watch(number, drive, readings);
   const auto counts = backend_->wait();
   if (server) server->end_slice(clock::now() - drive.start);
+  end_drive(number, drive, counts);
   const drive_totals totals(counts);
-  add_drive(number, drive, counts);
-  extend_interval(number, std::max<nanoseconds>(totals.stopped - extended_to, 0ns), clock::now());
-  for (std::size_t w = 0; w < windows; ++w) {
-    const auto begin = drive.end_of(w);
-    const auto end = std::min(drive.end_of(w + 1), totals.stopped);
+  for (std::size_t s = 0; s < slices; ++s) {
+    const auto begin = drive.end_of(first_window_of(s));
+    const auto end = std::min(drive.end_of(first_window_of(s + 1)), totals.stopped);
     if (end <= begin) break;
-    slice& each = own.slices.emplace_back();
-    each.index = w;
-    each.requests = each.requests_total = totals.parts[w + 1].requests;
-    each.elapsed = end - begin;
-    each.client_cpu = totals.parts[w + 1].cpu;
-    if (w + 1 < cpu.size()) each.server_cpu = std::max<nanoseconds>(cpu[w + 1] - cpu[w], 0ns);
+    part_counts sum;
+    for (auto w = first_window_of(s); w < first_window_of(s + 1); ++w) sum += totals.parts[w + 1];
+    slice& made = of(number).slices.emplace_back();
+    made.index = s;
+    made.requests_total = sum.requests;
+    made.served = sum.served;
+    made.answered = sum.answered;
+    made.elapsed = end - begin;
+    made.client_cpu = sum.cpu;
+    if (s + 1 < cpu.size()) made.server_cpu = std::max<nanoseconds>(cpu[s + 1] - cpu[s], 0ns);
   }
+  return slices;
 }
 
-void coordinator::begin_interval(std::size_t number, clock::time_point at) {
-  auto& begun = accounting_[number].interval_begun;
-  if (!begun) begun = at;
+std::vector<nanoseconds> coordinator::watch(std::size_t number, const drive_plan& drive,
+                                            const std::vector<clock::time_point>& readings) {
+  constexpr auto never = clock::time_point::max();
+  cell_accounting& accounting = accounting_[number];
+  if (!accounting.interval_begun) accounting.interval_begun = drive.measure_from;
+  accounting.driven_to = drive.measure_from;
+  auto interval_end = intervals_.wanted() ? *accounting.interval_begun + asked_.interval : never;
+  std::vector<nanoseconds> cpu;
+  for (;;) {
+    const auto reading = cpu.size() < readings.size() ? readings[cpu.size()] : never;
+    const auto next = std::min(reading, interval_end);
+    if (next > drive.stop || !sleep_until(next, stop_fd_)) break;
+    if (next == reading) cpu.push_back(accounting.server->within_slice());
+    if (!backend_->driving()) break;  // the interval is taken without waiting for a worker
+    if (next != interval_end) continue;
+    extend_interval(number, drive, clock::now());
+    interval_end = std::max(*accounting.interval_begun, next) + asked_.interval;
+  }
+  return cpu;
 }
 
-void coordinator::extend_interval(std::size_t number, nanoseconds driven, clock::time_point now) {
-  cell_accounting& its = accounting_[number];
-  its.interval_driven += driven;
-  if (!intervals_.wanted() || !its.interval_begun || now - *its.interval_begun < asked_.interval) return;
-  if (!backend_->take_record(its.target, taken_)) return;
-  tell_interval(number, taken_, now);
+void coordinator::end_drive(std::size_t number, const drive_plan& drive,
+                            const std::vector<drive_counts>& workers) {
+  add_drive(number, drive, workers);
+  extend_interval(number, drive, clock::now());
+}
+
+// Takes the interval if it has ended.
+void coordinator::extend_interval(std::size_t number, const drive_plan& drive, clock::time_point now) {
+  cell_accounting& accounting = accounting_[number];
+  const auto driven_to = std::clamp(now, accounting.driven_to, drive.stop);
+  accounting.interval_driven += driven_to - std::exchange(accounting.driven_to, driven_to);
+  if (!intervals_.wanted() || now - *accounting.interval_begun < asked_.interval) return;
+  if (!backend_->take_record(accounting.target, taken_)) return;
+  report_interval(number, taken_, now);
   of(number).record.merge(taken_);
   taken_.clear();
 }
 
-void coordinator::tell_interval(std::size_t number, const target_record& recorded, clock::time_point now) {
+void coordinator::report_interval(std::size_t number, const target_record& recorded, clock::time_point now) {
   const auto begun = std::exchange(accounting_[number].interval_begun, now);
   const auto driven = std::exchange(accounting_[number].interval_driven, 0ns);
-  const interval seen(number, *begun - origin_, now - *begun, driven, recorded);
-  if (seen.requests == 0 && seen.errors == 0) return;
-  result_.intervals.push_back(seen);
-  intervals_.write(seen, of(number));
-  progress_.show([&] { return interval_text(seen, of(number), now - origin_); });
+  const interval ended(number, *begun - origin_, now - *begun, driven, recorded);
+  if (driven == 0ns && ended.requests == 0 && ended.errors == 0) return;
+  intervals_.write(ended, of(number));
+  if (ended.requests > 0 || ended.errors > 0) result_.intervals.push_back(ended);
+  progress_.show([&] { return interval_text(ended, of(number), now - origin_); });
 }
 
 void coordinator::add_drive(std::size_t number, const drive_plan& plan,
                             const std::vector<drive_counts>& workers) {
-  cell& own = of(number);
+  cell& cell = of(number);
   const drive_totals totals(workers);
-  ++own.drives;
-  own.requests_total += totals.all.requests;
-  own.client_cpu += totals.all.cpu;
-  own.client_waiting += totals.all.waiting;
-  own.client_polling += totals.all.polling;
-  own.client_blocked += totals.all.blocked;
-  own.elapsed += std::max<nanoseconds>(totals.stopped - plan.measure_from, 0ns);
-  for (std::size_t w = 1; w <= plan.windows; ++w) {
-    own.requests += totals.parts[w].requests;
-    own.bytes_out += totals.parts[w].bytes_out;
-    own.bytes_in += totals.parts[w].bytes_in;
-    own.slowest_of_windows.push_back(totals.parts[w].slowest);
+  const nanoseconds measured = std::max<nanoseconds>(totals.stopped - plan.measure_from, 0ns);
+  ++cell.drives;
+  cell.requests_total += totals.all.requests;
+  cell.driven_for += totals.stopped - plan.start;
+  cell.measured += measured;
+  cell.in_flight += totals.measured.in_flight;
+  if (plan.open_loop()) {
+    const auto windows = std::min(plan.part_at(totals.stopped), plan.windows);
+    cell.backlog += growth_of_backlog({totals.parts.data(), windows + 1}, totals.parts.back(), measured,
+                                      load_.pace.on_off.on + load_.pace.on_off.off);
   }
+  cell.bytes_out += totals.measured.bytes_out;
+  cell.bytes_in += totals.measured.bytes_in;
+  cell.client_cpu += totals.all.cpu;
+  cell.client_polling += totals.all.polling;
+  cell.client_blocked += totals.all.blocked;
+  cell.client_waiting = cell.client_waiting && totals.all.waiting
+                            ? std::optional(*cell.client_waiting + *totals.all.waiting)
+                            : std::nullopt;
+  for (std::size_t w = 1; w <= plan.windows; ++w) cell.slowest_of_windows.push_back(totals.parts[w].slowest);
   for (std::size_t i = 0; i < workers.size(); ++i) {
-    client_time& time = own.client_times[i];
+    client_time& time = cell.client_times[i];
     time.elapsed += std::max<nanoseconds>(workers[i].stopped - plan.measure_from, 0ns);
     for (std::size_t w = 1; w <= plan.windows; ++w) time += workers[i].parts[w];
   }
@@ -271,8 +306,9 @@ void coordinator::conclude(std::size_t number) {
   cell_accounting& its = accounting_[number];
   if (its.server) own.server = its.server->use();
   target_outcome found = backend_->take_outcome(its.target);
-  if (its.interval_begun && intervals_.wanted()) tell_interval(number, found.record, clock::now());
+  if (its.interval_begun && intervals_.wanted()) report_interval(number, found.record, clock::now());
   take_in(own, std::move(found), load_);
+  count_requests(own);
   own.judged = judge(evidence_of(own, load_, result_.ceiling));
 }
 

@@ -55,9 +55,11 @@ public:
   void begin(std::size_t number);
   // One slice, of that round.
   void drive_slice(std::size_t number, std::size_t round, const slice_plan& plan);
-  // Without a break, accounted by windows; the settling time comes first and is not counted.
-  void drive_windows(std::size_t number, std::chrono::nanoseconds duration, std::size_t windows,
-                     std::chrono::nanoseconds settling);
+  // Without a break, accounted by windows; the settling time comes first and is not counted. Each window is a
+  // slice; where the server's CPU time is read, which is done once a second, so many are as lie between two
+  // readings. Returns the number of slices.
+  std::size_t drive_windows(std::size_t number, std::chrono::nanoseconds duration, std::size_t windows,
+                            std::chrono::nanoseconds settling);
   void end(std::size_t number);
   void conclude(std::size_t number);
   void forget_counters();  // what the system has counted so far is not of the cells that follow
@@ -75,12 +77,16 @@ private:
     clock::time_point begun{};
     std::optional<clock::time_point> interval_begun;  // of what has been driven and is not in an interval yet
     std::chrono::nanoseconds interval_driven{0};
+    clock::time_point driven_to{};  // until then it is in interval_driven
   };
 
-  void begin_interval(std::size_t number, clock::time_point at);
-  // By now so much more of the time that counts was driven; takes the interval if it is due.
-  void extend_interval(std::size_t number, std::chrono::nanoseconds driven, clock::time_point now);
-  void tell_interval(std::size_t number, const target_record& recorded, clock::time_point now);
+  // While the target is driven: takes intervals when they end, and the server's CPU time at those moments.
+  // Returns as many readings as were made before the drive was broken off.
+  std::vector<std::chrono::nanoseconds> watch(std::size_t number, const drive_plan& drive,
+                                              const std::vector<clock::time_point>& readings);
+  void extend_interval(std::size_t number, const drive_plan& drive, clock::time_point now);
+  void report_interval(std::size_t number, const target_record& recorded, clock::time_point now);
+  void end_drive(std::size_t number, const drive_plan& drive, const std::vector<drive_counts>& workers);
   void add_drive(std::size_t number, const drive_plan& plan, const std::vector<drive_counts>& workers);
   drive_plan plan_of(std::size_t number) const;
 

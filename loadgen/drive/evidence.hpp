@@ -11,8 +11,8 @@
 namespace echobench {
 
 // Adds what a backend recorded to the cell, and how evenly its connections were served.
-void take_in(cell& own, target_outcome found, const load_spec& load);
+void take_in(cell& cell, target_outcome outcome, const load_spec& load);
 
-evidence evidence_of(const cell& own, const load_spec& load, const std::optional<client_ceiling>& ceiling);
+evidence evidence_of(const cell& cell, const load_spec& load, const std::optional<client_ceiling>& ceiling);
 
 }  // namespace echobench

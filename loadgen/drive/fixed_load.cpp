@@ -17,7 +17,8 @@ using namespace std::chrono_literals;
 // Accounting windows of a run against a single target: longer runs have longer windows, not larger results.
 constexpr std::int64_t most_windows = 1000;
 
-void warm_up(coordinator& run) {
+// Returns the cycle of the slowest target.
+nanoseconds warm_up(coordinator& run) {
   const options& asked = run.asked();
   nanoseconds slowest_cycle{0};
   for (std::size_t t = 0; t < run.targets(); ++t) {
@@ -26,20 +27,22 @@ void warm_up(coordinator& run) {
         std::max(slowest_cycle,
                  in_flight_cycle(seen, asked.load.connections * asked.load.pipeline, asked.open_loop()));
   }
-  if (run.stopped()) return;
-  run.result().slices =
-      plan_slices(asked.slice, slowest_cycle, asked.open_loop(), run.targets() == 1, asked.rounds > 0);
+  if (!run.stopped()) {
+    run.result().slices =
+        plan_slices(asked.slice, slowest_cycle, asked.open_loop(), run.targets() == 1, asked.rounds > 0);
+  }
+  return slowest_cycle;
 }
 
 // One target: driven without a break, its time divided into windows.
-void measure_one(coordinator& run) {
+void measure_one(coordinator& run, nanoseconds cycle) {
   const options& asked = run.asked();
-  auto& length = run.result().slices.length;
+  auto& [length, settling] = run.result().slices;
   const auto duration = std::max<nanoseconds>(asked.duration, length * asked.rounds);
   const auto windows = std::max(
       asked.rounds, static_cast<std::size_t>(std::clamp<std::int64_t>(duration / length, 1, most_windows)));
-  length = duration / static_cast<std::int64_t>(windows);
-  run.drive_windows(0, duration, windows, 0ns);
+  settling = settling_alone(cycle, duration, asked.open_loop());
+  length = duration / static_cast<std::int64_t>(run.drive_windows(0, duration, windows, settling));
 }
 
 // A round that is not complete does not count.
@@ -86,11 +89,11 @@ void measure_in_turns(coordinator& run) {
 
 void measure_fixed_load(coordinator& run) {
   for (std::size_t t = 0; t < run.targets(); ++t) run.add_cell(t, run.asked().rate);
-  warm_up(run);
+  const nanoseconds cycle = warm_up(run);
   if (run.goes_on()) {
     for (std::size_t t = 0; t < run.targets(); ++t) run.begin(t);
     const auto start = clock::now();
-    run.targets() == 1 ? measure_one(run) : measure_in_turns(run);
+    run.targets() == 1 ? measure_one(run, cycle) : measure_in_turns(run);
     run.result().elapsed = clock::now() - start;
     for (std::size_t t = 0; t < run.targets(); ++t) run.end(t);
   }

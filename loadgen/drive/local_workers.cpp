@@ -82,7 +82,7 @@ target_outcome local_workers::take_outcome(std::size_t target) {
 }
 
 bool local_workers::take_record(std::size_t target, target_record& into) {
-  constexpr std::chrono::milliseconds patience(50);
+  constexpr std::chrono::milliseconds patience(400);  // a worker looks up four times a second at least
   const bool at_once = !driving();
   bool any = false;
   for (const auto& client : workers_) {

@@ -27,7 +27,7 @@ constexpr double highest_share = 1.05;
 double measure_capacity(coordinator& run, std::size_t target) {
   const auto seen = run.warm_up(target, 0, std::max<nanoseconds>(run.asked().warmup, shortest_step));
   if (seen.elapsed == 0ns) return 0;
-  return static_cast<double>(seen.requests) * 1e9 / static_cast<double>(seen.elapsed.count());
+  return seen.requests * 1e9 / static_cast<double>(seen.elapsed.count());
 }
 
 // The time in which the first queues build is not counted.

@@ -28,8 +28,12 @@ std::unique_ptr<target_record> recorder::exchange_driven(std::unique_ptr<target_
   offered_.store(cleared.release(), std::memory_order_release);
   const auto end = clock::now() + patience;
   target_record* filled = nullptr;
+  // A worker that has nothing to do may sleep for a good part of a second; meanwhile this thread should not
+  // wake often on what may be its CPU.
+  std::chrono::nanoseconds nap = std::chrono::microseconds(200);
   while ((filled = returned_.exchange(nullptr, std::memory_order_acquire)) == nullptr && clock::now() < end) {
-    std::this_thread::sleep_for(std::chrono::microseconds(200));
+    std::this_thread::sleep_for(nap);
+    nap = std::min<std::chrono::nanoseconds>(2 * nap, std::chrono::milliseconds(10));
   }
   if (filled != nullptr) return std::unique_ptr<target_record>(filled);
   const std::unique_ptr<target_record> withdrawn(offered_.exchange(nullptr, std::memory_order_acquire));

@@ -163,7 +163,7 @@ void worker::drain() {
        now = clock::now()) {
     time_.advance_to(now);
     if (now >= drop_at) {
-      while (unreleased()) pace().release();
+      for (; unreleased(); pace().release()) count_due(connections_[first_ + pace().next().connection]);
       for (std::size_t slot = first_; slot < last_; ++slot) {
         recorder_.dropped(plan_.target, drop(connections_[slot]));
       }
@@ -178,7 +178,11 @@ void worker::drain() {
 
 // Broken off by the user: what is in flight is neither a reply nor an error.
 void worker::abandon() {
-  for (std::size_t slot = first_; slot < last_; ++slot) drop(connections_[slot]);
+  for (std::size_t slot = first_; slot < last_; ++slot) {
+    connection& conn = connections_[slot];
+    const auto unanswered = drop(conn) + conn.session.outstanding();
+    conn.counted.due -= std::min(conn.counted.due, unanswered);
+  }
 }
 
 void worker::settle() {
@@ -203,12 +207,18 @@ void worker::issue(std::size_t slot, clock::time_point now) {
   times.intended = pace().issue(conn.index, now);
   times.ready = std::max(times.intended, conn.room_since);
   times.sent = now;
+  if (!plan_.open_loop()) conn.counted.due += recorder_.is_recorded();
   conn.session.request();
   ++in_flight_;
   if (!reconnects_) return;
   times.sent = clock::now();
   if (plan_.open_loop()) recorder_.handed_over(times);
   start_connect(slot, times.sent);
+}
+
+void worker::count_due(connection& conn) noexcept {
+  conn.counted.due += recorder_.is_recorded();
+  ++time_.now().due;
 }
 
 // Takes in hand what is due by then: some of it at a time, so that replies are read however much that is.
@@ -219,7 +229,7 @@ void worker::release_due(clock::time_point by, clock::time_point now) {
     const std::size_t slot = first_ + index;
     pace().release();
     connection& conn = connections_[slot];
-    if (plan_.open_loop()) conn.counted.due += recorder_.is_recorded();
+    if (plan_.open_loop()) count_due(conn);
     if (conn.status == state::failed) {
       recorder_.dropped(plan_.target, drop(conn));
       continue;
@@ -314,15 +324,19 @@ void worker::on_bytes(std::size_t slot, std::span<const std::byte> bytes, clock:
 void worker::complete(connection& conn, const request_times& request, std::uint32_t operation,
                       clock::time_point now) {
   --in_flight_;
+  time_.answered(request.intended, request.sent, now);
   part_counts& part = time_.now();
-  ++part.requests;
-  part.service += now - request.sent;
   conn.counted.replies += recorder_.is_recorded();
   const auto counts = recorder_.replied(request, operation, now);
   if (load_.accuracy) recorder_.timed(request, kernel_sent_, kernel_received_, now);
   if (recorder_.is_recorded()) {
     part.slowest = std::max<nanoseconds>(part.slowest, counts);
     conn.counted.longest = std::max<nanoseconds>(conn.counted.longest, counts);
+    conn.counted.waited += now - request.sent;
+    if (messages_.operations() > 1) {
+      conn.counted.by_operation.resize(messages_.operations());
+      ++conn.counted.by_operation[operation];
+    }
   }
   pace().answered(conn.index, now);
 }

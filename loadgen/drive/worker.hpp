@@ -106,6 +106,7 @@ private:
   void issue(std::size_t slot, clock::time_point now);
   void refill(std::size_t slot, clock::time_point now);
   void release_due(clock::time_point by, clock::time_point now);
+  void count_due(connection& conn) noexcept;
   void gather(clock::time_point& now);
   void complete(connection& conn, const request_times& request, std::uint32_t operation,
                 clock::time_point now);

@@ -1,10 +1,16 @@
-// Every verdict from its real cause.
+// Every verdict from its real cause, and none from what is no cause.
+#include "common/cpu.hpp"
+#include "common/frame.hpp"
 #include "common/socket.hpp"
 #include "loadgen/end_to_end/fixture_server.hpp"
 #include "loadgen/end_to_end/program.hpp"
 
 #include <gmock/gmock.h>
+#include <sys/prctl.h>
 
+#include <filesystem>
+#include <fstream>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -13,6 +19,7 @@ namespace echobench {
 namespace {
 
 using nlohmann::json;
+using testing::AllOf;
 using testing::HasSubstr;
 using message = fixture_server::message;
 using namespace std::chrono_literals;
@@ -33,11 +40,95 @@ void throttle(const program& run, std::chrono::milliseconds running) {
   }
 }
 
-TEST(verdicts, a_healthy_run_gets_none) {
-  fixture_server server(behaviours::tamper([](std::size_t, std::size_t, message reply) {
-    std::this_thread::sleep_for(2ms);
+// Answers so long after the request was read.
+fixture_server::behaviour answering_after(std::chrono::nanoseconds time) {
+  return behaviours::tamper([time](std::size_t, std::size_t, message reply) {
+    std::this_thread::sleep_for(time);
     return reply;
-  }));
+  });
+}
+
+// Sleeps as long as a request asks for.
+const fixture_server::behaviour sleeping = behaviours::tamper([](std::size_t, std::size_t, message reply) {
+  const auto header = decode_header(std::span(reply).first<frame_header_size>());
+  if (header.op == frame_op::sleep) std::this_thread::sleep_for(std::chrono::microseconds(header.param));
+  return reply;
+});
+
+// Processes that use up a CPU.
+class busy_loops {
+public:
+  busy_loops(std::size_t count, unsigned cpu) {
+    while (pids_.size() < count) {
+      const pid_t pid = ::fork();
+      if (pid == 0) {
+        ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+        restrict_to_cpus({cpu});
+        for (volatile bool on = true; on;) {
+        }
+      }
+      pids_.push_back(pid);
+    }
+  }
+  ~busy_loops() {
+    for (const pid_t pid : pids_) ::kill(pid, SIGKILL);
+    for (const pid_t pid : pids_) ::waitpid(pid, nullptr, 0);
+  }
+
+private:
+  std::vector<pid_t> pids_;
+};
+
+// A control group that may use so much of a CPU, where this process may make one.
+class cpu_quota {
+public:
+  explicit cpu_quota(int percent) {
+    namespace fs = std::filesystem;
+    const std::string name = "echo-load-test-" + std::to_string(::getpid());
+    std::error_code failed;
+    for (const fs::path root : {"/sys/fs/cgroup/cpu", "/sys/fs/cgroup"}) {
+      if (!fs::create_directory(root / name, failed)) continue;
+      folder_ = root / name;
+      const auto quota = std::to_string(percent * 1000);
+      std::ofstream(folder_ / "cpu.cfs_quota_us") << quota;
+      std::ofstream(folder_ / "cpu.max") << quota << " 100000";
+      for (const char* file : {"cpu.cfs_quota_us", "cpu.max"}) {
+        std::string set;
+        std::ifstream(folder_ / file) >> set;
+        has_ = has_ || set == quota;
+      }
+      if (has_) return;
+      fs::remove(folder_, failed);
+    }
+  }
+  ~cpu_quota() {
+    std::error_code in_use;
+    for (int i = 0; i < 1000 && !std::filesystem::remove(folder_, in_use) && in_use; ++i) {
+      std::this_thread::sleep_for(1ms);
+    }
+  }
+
+  bool has() const { return has_; }
+  // For a shell that is to be in it.
+  std::string join() const { return "echo $$ > " + (folder_ / "cgroup.procs").string() + ";"; }
+
+private:
+  std::filesystem::path folder_;
+  bool has_ = false;
+};
+
+// The load of a table: one loop or the other, by a client that sleeps or polls.
+std::vector<std::vector<std::string>> all_loops() {
+  return {{}, {"--busy-poll"}, {"-R", "200"}, {"-R", "200", "--busy-poll"}};
+}
+
+std::vector<std::string> together(std::vector<std::string> some, const std::vector<std::string>& more) {
+  some.insert(some.end(), more.begin(), more.end());
+  return some;
+}
+
+TEST(verdicts, a_healthy_run_gets_none) {
+  fixture_server server(answering_after(2ms));
   for (const char* rate : {"closed", "100"}) {
     auto arguments = briefly({"-d", "500ms", server.address()});
     if (rate != std::string("closed")) arguments.insert(arguments.end(), {"-R", rate});
@@ -48,12 +139,24 @@ TEST(verdicts, a_healthy_run_gets_none) {
       ASSERT_EQ(run.wait(), exit_ok) << run.err();
       cell = run.cell();
     }
-    const bool kept_from_running = cell["client_busy"] > 0.8 || cell.value("schedule_adherence", 1.0) < 0.95;
+    const bool kept_from_running = cell["client_kept_away"] > 0.05 || cell["client_busy"] > 0.8 ||
+                                   cell.value("schedule_adherence", 1.0) < 0.95;
     EXPECT_TRUE(cell["verdict"] == "valid" || (kept_from_running && cell["verdict"] == "client-bound"))
         << cell["verdict"] << '\n'
         << reasons_of(cell);
     EXPECT_GT(cell["effective_concurrency"], rate == std::string("closed") ? 4.0 : 0.1);
   }
+}
+
+TEST(verdicts, a_server_that_changes_a_byte) {
+  fixture_server server(behaviours::tamper([](std::size_t connection, std::size_t number, message reply) {
+    if (connection == 2 && number == 20) reply.back() ^= std::byte{1};
+    return reply;
+  }));
+  program run(briefly({server.address()}));
+  EXPECT_EQ(run.wait(), exit_wrong_replies);
+  EXPECT_EQ(run.cell()["verdict"], "wrong-replies");
+  EXPECT_THAT(reasons_of(run.cell()), HasSubstr("bytes differ"));
 }
 
 TEST(verdicts, a_server_that_serves_some_and_not_others) {
@@ -98,6 +201,170 @@ TEST(verdicts, a_client_that_is_kept_from_running_in_the_open_loop) {
   EXPECT_EQ(run.cell()["verdict"], "client-bound");
   EXPECT_LT(run.cell()["schedule_adherence"], 0.95);
   EXPECT_THAT(reasons_of(run.cell()), HasSubstr("of the sends were on schedule"));
+}
+
+TEST(verdicts, a_client_that_was_stopped_for_half_of_the_time) {
+  fixture_server server(behaviours::echo_frames);
+  for (const auto& loop : all_loops()) {
+    program run(together({"-c", "1", "-d", "1500ms", "--warmup", "100ms", server.address()}, loop));
+    std::this_thread::sleep_for(600ms);
+    run.signal(SIGSTOP);
+    std::this_thread::sleep_for(750ms);
+    run.signal(SIGCONT);
+    ASSERT_EQ(run.wait(), exit_ok) << run.err();
+    EXPECT_EQ(run.cell()["verdict"], "client-bound") << testing::PrintToString(loop);
+    EXPECT_THAT(reasons_of(run.cell()), HasSubstr("kept from its CPU")) << testing::PrintToString(loop);
+    EXPECT_GE(run.cell()["client_kept_away"], 0.3);
+    EXPECT_LE(run.cell()["client_kept_away"], 1.0);
+  }
+}
+
+TEST(verdicts, a_client_with_a_quota_of_a_fifth_of_a_cpu) {
+  const cpu_quota quota(20);
+  if (!quota.has()) GTEST_SKIP() << "no control group with a CPU quota can be made here";
+  fixture_server server(behaviours::echo_frames);
+  // At 200 requests a second such a client can do with its quota, unless it polls.
+  for (const auto& loop :
+       std::vector<std::vector<std::string>>{{}, {"--busy-poll"}, {"-R", "200", "--busy-poll"}}) {
+    program run(together({"-c", "1", "-d", "1s", "--warmup", "100ms", server.address()}, loop), quota.join());
+    ASSERT_EQ(run.wait(), exit_ok) << run.err();
+    EXPECT_EQ(run.cell()["verdict"], "client-bound") << testing::PrintToString(loop);
+    EXPECT_THAT(reasons_of(run.cell()), HasSubstr("kept from its CPU")) << testing::PrintToString(loop);
+  }
+}
+
+TEST(verdicts, a_client_at_the_lowest_priority_next_to_busy_loops) {
+  const unsigned cpu = allowed_cpus(0).front();
+  const busy_loops loops(4, cpu);
+  fixture_server server(behaviours::echo_frames);
+  for (const auto& loop : all_loops()) {
+    program run(together({"-c", "1", "-d", "1s", "--warmup", "100ms", "--cpus", std::to_string(cpu),
+                          server.address()},
+                         loop),
+                "renice -n 19 $$ > /dev/null;");
+    ASSERT_EQ(run.wait(), exit_ok) << run.err();
+    EXPECT_EQ(run.cell()["verdict"], "client-bound") << testing::PrintToString(loop);
+    EXPECT_THAT(reasons_of(run.cell()), HasSubstr("kept from its CPU")) << testing::PrintToString(loop);
+  }
+}
+
+TEST(verdicts, a_server_that_is_offered_more_than_it_can_answer) {
+  fixture_server server(answering_after(20ms));  // 100 requests a second over two connections
+  json cell = json::object();
+  program run({"-c", "2", "-R", "150", "-d", "2s", "--warmup", "0", "--strict", server.address()});
+  EXPECT_EQ(run.wait(), exit_not_valid) << run.err();
+  cell = run.cell();
+  EXPECT_EQ(cell["errors"], json::object());
+  EXPECT_THAT(reasons_of(cell), HasSubstr("requests/s offered"));
+  EXPECT_THAT(run.out(), HasSubstr("lower --rate"));
+  EXPECT_NEAR(cell["requests_due"].get<double>(), 300, 60);
+  EXPECT_LE(cell["throughput_per_s"].get<double>(), 105) << "what was answered later does not count";
+  const bool kept_schedule = cell["schedule_adherence"] >= 0.95 && cell["client_kept_away"] < 0.1;
+  EXPECT_EQ(cell["verdict"], kept_schedule ? "overloaded" : "client-bound");
+}
+
+TEST(verdicts, what_an_overload_leaves_unsent_is_no_error) {
+  fixture_server server(answering_after(20ms));
+  program run({"-c", "2", "-R", "400", "-d", "1s", "--warmup", "0", "--timeout", "500ms", server.address()});
+  EXPECT_EQ(run.wait(), exit_ok) << run.err();
+  EXPECT_GT(run.cell()["requests_dropped"], 0);
+  EXPECT_THAT(reasons_of(run.cell()), HasSubstr("were not sent before --timeout had passed"));
+  // At the end of the drain requests may be in flight, which is not what is looked at here.
+  if (run.cell()["errors"].empty()) EXPECT_NE(run.cell()["verdict"], "errors");
+}
+
+TEST(verdicts, a_server_that_keeps_up_is_not_overloaded_however_long_its_replies_take) {
+  fixture_server server(sleeping);
+  for (const char* time : {"1ms", "150ms", "900ms"}) {
+    program run({"-c", "100", "-R", "100", "-d", "1s", "--warmup", "0", "--op", std::string("sleep:") + time,
+                 server.address()});
+    EXPECT_EQ(run.wait(), exit_ok) << run.err();
+    EXPECT_NE(run.cell()["verdict"], "overloaded") << time << reasons_of(run.cell());
+    EXPECT_EQ(run.cell()["requests"], run.cell()["requests_due"]) << time;
+  }
+}
+
+TEST(verdicts, connections_that_were_asked_for_less_are_not_starved) {
+  fixture_server server(sleeping);
+  const std::vector<std::vector<std::string>> table{
+      {"-c", "100", "--think", "5s", "-d", "700ms"},
+      {"-c", "20", "--think", "exp:200ms", "-d", "1s"},
+      {"-c", "10", "--op", "mix:echo@95,sleep:200ms@5", "-d", "1s"},
+      {"-c", "10", "--op", "mix:echo@50,sleep:500ms@50", "-R", "15", "-d", "1s"}};
+  for (const auto& arguments : table) {
+    program run(together({"--warmup", "0", server.address()}, arguments));
+    EXPECT_EQ(run.wait(), exit_ok) << run.err();
+    EXPECT_NE(run.cell()["verdict"], "starved") << testing::PrintToString(arguments);
+    EXPECT_THAT(
+        reasons_of(run.cell()),
+        testing::Not(testing::AnyOf(HasSubstr("unevenly over the connections"), HasSubstr("got no reply"))))
+        << testing::PrintToString(arguments);
+    EXPECT_GE(run.cell()["jain_index"], 0.9) << testing::PrintToString(arguments);
+  }
+}
+
+// Replies that take a good part of the run.
+
+// What is in flight divided by how long it takes: what a closed loop really does, whatever was counted.
+double by_littles_law(const json& cell, double in_flight) {
+  return in_flight * 1e9 / cell["service_ns"]["mean"].get<double>();
+}
+
+TEST(verdicts, a_closed_loop_has_its_rate_however_long_replies_take) {
+  const struct {
+    std::chrono::milliseconds reply;
+    const char* duration;
+    bool too_short;
+  } table[] = {{1500ms, "1s", true}, {800ms, "1600ms", true}, {100ms, "1050ms", false}};
+  for (const auto& row : table) {
+    fixture_server server(answering_after(row.reply));
+    program run({"-c", "10", "-d", row.duration, "--warmup", "300ms", server.address()});
+    EXPECT_EQ(run.wait(), exit_ok) << run.err();
+    const json cell = run.cell();
+    const double expected = by_littles_law(cell, 10);
+    EXPECT_NEAR(cell["throughput_per_s"].get<double>(), expected, expected * 0.05) << row.duration;
+    EXPECT_NEAR(cell["throughput_per_s"].get<double>(),
+                cell["requests"].get<double>() * 1e9 / cell["elapsed_ns"].get<double>(), 1e-6);
+    EXPECT_LE(cell["effective_concurrency"], 10.01) << row.duration;
+    EXPECT_GE(cell["effective_concurrency"], 9.0) << row.duration;
+    if (row.too_short) {
+      EXPECT_THAT(reasons_of(cell), AllOf(HasSubstr("too short for such replies"), HasSubstr("--duration")));
+    }
+  }
+}
+
+TEST(verdicts, an_open_loop_has_what_was_due_however_long_replies_take) {
+  fixture_server server(answering_after(500ms));
+  program run({"-R", "10", "--arrivals", "uniform", "-d", "2s", "--warmup", "0", server.address()});
+  EXPECT_EQ(run.wait(), exit_ok) << run.err();
+  EXPECT_EQ(run.cell()["requests"], 20);
+  EXPECT_EQ(run.cell()["throughput_per_s"], 10.0);
+  EXPECT_THAT(reasons_of(run.cell()), HasSubstr("too short for such replies"));
+}
+
+TEST(verdicts, a_capacity_is_what_long_replies_allow) {
+  fixture_server server(answering_after(100ms));
+  program run({"-c", "10", "--sweep", "10%..20%/2", "--slice", "500ms", "-d", "1s", server.address()});
+  EXPECT_EQ(run.wait(), exit_ok) << run.err();
+  const double expected = by_littles_law(run.cell(), 10);
+  EXPECT_NEAR(run.cell()["capacity_per_s"].get<double>(), expected, expected * 0.07);
+}
+
+TEST(verdicts, targets_are_compared_by_how_long_their_replies_take) {
+  fixture_server one(answering_after(50ms));
+  fixture_server two(answering_after(53ms));
+  program run(
+      {"-c", "10", "-d", "2400ms", "--slice", "400ms", "--warmup", "400ms", one.address(), two.address()});
+  EXPECT_EQ(run.wait(), exit_ok) << run.err();
+  const json cells = run.result()["cells"];
+  for (const json& cell : cells) {
+    const double expected = by_littles_law(cell, 10);
+    EXPECT_NEAR(cell["throughput_per_s"].get<double>(), expected, expected * 0.03);
+    for (const json& slice : cell["slices"]) {
+      const double rate = slice["requests"].get<double>() * 1e9 / slice["elapsed_ns"].get<double>();
+      EXPECT_NEAR(rate, expected, expected * 0.1);
+    }
+  }
 }
 
 TEST(verdicts, a_listener_whose_backlog_is_too_small) {

@@ -134,19 +134,32 @@ void merge(const ranks& all, target_record& record) {
 
 // Each rank knows its own connections; the others are zero.
 void merge(const ranks& all, std::vector<connection_counts>& connections) {
+  std::array operations{std::uint64_t{0}};  // of the mix, if any replies came
+  for (const connection_counts& conn : connections)
+    operations[0] = std::max(operations[0], conn.by_operation.size());
+  all.greatest(operations);
+  all.broadcast(operations);
+  constexpr std::size_t fixed = 4;
+  const std::size_t width = fixed + operations[0];
   std::vector<std::uint64_t> sums;
   std::vector<std::uint64_t> longest;
-  for (const connection_counts& counts : connections) {
-    sums.insert(sums.end(), {std::uint64_t{counts.opened}, counts.due, counts.replies});
-    longest.push_back(static_cast<std::uint64_t>(counts.longest.count()));
+  for (const connection_counts& conn : connections) {
+    sums.insert(sums.end(), {std::uint64_t{conn.opened}, conn.due, conn.replies,
+                             static_cast<std::uint64_t>(conn.waited.count())});
+    sums.insert(sums.end(), conn.by_operation.begin(), conn.by_operation.end());
+    sums.resize(sums.size() + operations[0] - conn.by_operation.size());
+    longest.push_back(static_cast<std::uint64_t>(conn.longest.count()));
   }
   all.sum(sums);
   all.greatest(longest);
   for (std::size_t i = 0; i < connections.size(); ++i) {
-    connections[i] = {.opened = sums[3 * i] > 0,
-                      .due = sums[3 * i + 1],
-                      .replies = sums[3 * i + 2],
-                      .longest = nanoseconds(static_cast<std::int64_t>(longest[i]))};
+    const auto row = sums.begin() + static_cast<std::ptrdiff_t>(i * width);
+    connections[i] = {.opened = row[0] > 0,
+                      .due = row[1],
+                      .replies = row[2],
+                      .longest = nanoseconds(static_cast<std::int64_t>(longest[i])),
+                      .waited = nanoseconds(static_cast<std::int64_t>(row[3])),
+                      .by_operation = {row + fixed, row + static_cast<std::ptrdiff_t>(width)}};
   }
 }
 

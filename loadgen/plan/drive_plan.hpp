@@ -3,6 +3,7 @@
 
 #include "loadgen/plan/pacing.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -29,6 +30,17 @@ struct drive_plan {
                            : measure_from + (stop - measure_from) / static_cast<std::int64_t>(windows) *
                                                 static_cast<std::int64_t>(part);
   }
+
+  // Which part holds that time; the drain is part windows + 1.
+  std::size_t part_at(clock::time_point time) const noexcept {
+    if (time < measure_from) return 0;
+    if (time >= stop) return windows + 1;
+    const auto window = (stop - measure_from) / static_cast<std::int64_t>(windows);
+    if (window.count() == 0) return windows;
+    return std::min(static_cast<std::size_t>((time - measure_from) / window) + 1, windows);
+  }
+
+  bool is_measured(clock::time_point time) const noexcept { return time >= measure_from && time < stop; }
 };
 
 }  // namespace echobench

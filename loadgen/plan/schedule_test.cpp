@@ -124,7 +124,7 @@ TEST(schedule, a_backlog_is_issued_in_order_at_the_times_it_was_due) {
 }
 
 TEST(slice_plan, a_turn_is_what_all_in_flight_take_together) {
-  const warmup_seen seen{.requests = 10'000, .elapsed = 1s, .service = 30s};
+  const warmup_seen seen{.requests = 10'000, .elapsed = 1s, .service = 3ms};
   EXPECT_EQ(in_flight_cycle(seen, 100, false), 10ms);
   EXPECT_EQ(in_flight_cycle(seen, 100 * 16, false), 160ms)
       << "a pipeline holds more, and a cycle through it takes longer";

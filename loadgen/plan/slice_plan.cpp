@@ -13,10 +13,9 @@ namespace echobench {
 using namespace std::chrono_literals;
 
 std::chrono::nanoseconds in_flight_cycle(const warmup_seen& of, std::size_t in_flight, bool open_loop) {
-  if (of.requests == 0) return 0ns;
-  const double time = open_loop ? static_cast<double>(of.service.count())
-                                : static_cast<double>(of.elapsed.count()) * static_cast<double>(in_flight);
-  return std::chrono::nanoseconds(static_cast<std::int64_t>(time / static_cast<double>(of.requests)));
+  if (open_loop || of.requests == 0) return of.service;
+  const double time = static_cast<double>(of.elapsed.count()) * static_cast<double>(in_flight);
+  return std::chrono::nanoseconds(static_cast<std::int64_t>(time / of.requests));
 }
 
 slice_plan plan_slices(std::optional<std::chrono::nanoseconds> explicit_length,
@@ -34,6 +33,11 @@ slice_plan plan_slices(std::optional<std::chrono::nanoseconds> explicit_length,
                                 format_duration(minimum));
   }
   return {.length = *explicit_length, .settling = settling};
+}
+
+std::chrono::nanoseconds settling_alone(std::chrono::nanoseconds cycle, std::chrono::nanoseconds measured,
+                                        bool open_loop) {
+  return !open_loop && 10 * cycle <= measured ? cycle : 0ns;
 }
 
 std::vector<std::size_t> next_round(std::size_t targets, std::mt19937_64& random) {

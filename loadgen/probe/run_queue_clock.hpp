@@ -5,17 +5,19 @@
 #include "common/socket.hpp"
 
 #include <chrono>
+#include <optional>
+#include <string>
 
 namespace echobench {
 
 class run_queue_clock {
 public:
   // For the thread that makes it.
-  run_queue_clock() noexcept;
+  explicit run_queue_clock(const std::string& schedstat = "/proc/thread-self/schedstat") noexcept;
 
-  // Since the thread began; always 0 where the kernel does not say. A system call (~1 us).
-  // Source: the second field of /proc/thread-self/schedstat.
-  std::chrono::nanoseconds now() const noexcept;
+  // Since the thread began; empty where the kernel does not report it (CONFIG_SCHED_INFO). A system call
+  // (~1 us). Source: the second field of schedstat.
+  std::optional<std::chrono::nanoseconds> now() const noexcept;
 
 private:
   unique_fd file_;

@@ -3,14 +3,31 @@
 #include <algorithm>
 
 namespace echobench {
+namespace {
 
 using std::chrono::nanoseconds;
 using namespace std::chrono_literals;
 
+// Known only if both are.
+void add(std::optional<nanoseconds>& sum, const std::optional<nanoseconds>& term) noexcept {
+  if (sum && term) {
+    *sum += *term;
+  } else {
+    sum.reset();
+  }
+}
+
+}  // namespace
+
 part_counts& part_counts::operator+=(const part_counts& other) noexcept {
   requests += other.requests;
+  served += other.served;
+  answered += other.answered;
+  due += other.due;
+  in_flight += other.in_flight;
   cpu += other.cpu;
-  waiting += other.waiting;
+  add(waiting, other.waiting);
+  late += other.late;
   polling += other.polling;
   blocked += other.blocked;
   service += other.service;
@@ -21,14 +38,17 @@ part_counts& part_counts::operator+=(const part_counts& other) noexcept {
 }
 
 client_time& client_time::operator+=(const part_counts& window) noexcept {
-  waiting += window.waiting;
+  add(waiting, window.waiting);
+  late += window.late;
   polling += window.polling;
   blocked += window.blocked;
   return *this;
 }
 
+nanoseconds client_time::kept_away() const noexcept { return std::max(waiting.value_or(0ns), late); }
+
 nanoseconds client_time::busy() const noexcept {
-  const auto idle = polling + std::max(blocked - waiting, 0ns);
+  const auto idle = polling + std::max(blocked - kept_away(), 0ns);
   return std::max(elapsed - idle, 0ns);
 }
 

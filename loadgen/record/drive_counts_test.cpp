@@ -22,5 +22,27 @@ TEST(client_time, is_never_less_than_nothing) {
   EXPECT_EQ((client_time{.elapsed = 10ms, .polling = 6ms, .blocked = 6ms}).busy(), 0ns);
 }
 
+TEST(client_time, what_kept_it_away_is_the_larger_of_what_two_clocks_show) {
+  client_time time{.elapsed = 100ms};
+  EXPECT_EQ(time.kept_away(), 0ns);
+  time += {.waiting = 10ms, .late = 3ms};
+  EXPECT_EQ(time.kept_away(), 10ms);
+  time += {.late = 20ms, .blocked = 80ms};
+  EXPECT_EQ(time.kept_away(), 23ms) << "it was stopped: the kernel does not count that as waiting";
+  EXPECT_EQ(time.busy(), 43ms) << "and a thread that cannot run does not sleep";
+}
+
+TEST(client_time, without_the_kernels_account_waiting_is_not_known) {
+  client_time time{.elapsed = 100ms};
+  time += {.waiting = 10ms};
+  time += {.waiting = std::nullopt, .late = 5ms};
+  EXPECT_EQ(time.waiting, std::nullopt) << "not 0";
+  EXPECT_EQ(time.kept_away(), 5ms);
+  part_counts sum;
+  sum += {.waiting = std::nullopt};
+  sum += {.waiting = 3ms};
+  EXPECT_EQ(sum.waiting, std::nullopt);
+}
+
 }  // namespace
 }  // namespace echobench

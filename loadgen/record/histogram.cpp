@@ -31,6 +31,17 @@ histogram::nanoseconds histogram::mean() const noexcept {
   return count_ == 0 ? nanoseconds(0) : nanoseconds(std::llround(sum_ / static_cast<double>(count_)));
 }
 
+double histogram::variance() const noexcept {
+  if (count_ == 0) return 0;
+  const double mean = sum_ / static_cast<double>(count_);
+  double sum = 0;
+  for (std::size_t i = 0; i < counts_.size(); ++i) {
+    const double difference = static_cast<double>(log_linear::highest_at(i)) - mean;
+    if (counts_[i] > 0) sum += static_cast<double>(counts_[i]) * difference * difference;
+  }
+  return sum / static_cast<double>(count_);
+}
+
 histogram::nanoseconds histogram::percentile(double percent) const noexcept {
   if (count_ == 0) return nanoseconds(0);
   const double share = std::clamp(percent, 0.0, 100.0) / 100.0;

@@ -67,6 +67,7 @@ public:
   std::uint64_t count() const noexcept { return count_; }
   std::uint64_t saturated() const noexcept { return saturated_; }
   nanoseconds mean() const noexcept;  // 0 when empty
+  double variance() const noexcept;   // ns squared, within the precision; 0 when empty
   nanoseconds max() const noexcept { return nanoseconds(max_); }
 
   // The highest value that is alike, within the precision, to the one that `percent` of the samples do not

@@ -55,6 +55,15 @@ TEST(histogram, agrees_with_sorted_samples) {
   EXPECT_NEAR(static_cast<double>(recorded.mean().count()), sum / 100'000, 1);
 }
 
+TEST(histogram, knows_the_variance_within_its_precision) {
+  histogram recorded;
+  EXPECT_EQ(recorded.variance(), 0);
+  for (const auto value : {1ms, 2ms, 6ms}) {
+    for (int i = 0; i < 10; ++i) recorded.record(value);
+  }
+  EXPECT_NEAR(recorded.variance() / 1e12, 14.0 / 3, 0.02);
+}
+
 TEST(histogram, counts_what_it_cannot_hold_and_keeps_it_at_the_end) {
   histogram recorded;
   recorded.record(0ns);

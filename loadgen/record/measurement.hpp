@@ -8,6 +8,7 @@
 #include "loadgen/probe/server_check.hpp"
 #include "loadgen/probe/server_reading.hpp"
 #include "loadgen/probe/system_counters.hpp"
+#include "loadgen/record/backlog.hpp"
 #include "loadgen/record/drive_counts.hpp"
 #include "loadgen/record/interval.hpp"
 #include "loadgen/record/rank_share.hpp"
@@ -23,12 +24,14 @@
 namespace echobench {
 
 struct slice {
-  std::size_t index = 0;                // round; with one target, window
-  std::uint64_t requests = 0;           // replies in [end of the settling time, start of drain)
-  std::chrono::nanoseconds elapsed{0};  // of that
-  std::uint64_t requests_total = 0;     // settling time and drain included
+  std::size_t index = 0;                               // round; with one target, a part of its time
+  std::uint64_t requests = 0;                          // see count_requests()
+  std::chrono::nanoseconds elapsed{0};                 // in which they were answered
+  double served = 0;                                   // in the measured time, as in part_counts
+  std::uint64_t answered = 0;                          // of those due in the measured time, as in part_counts
+  std::uint64_t requests_total = 0;                    // replies, settling time and drain included
   std::optional<std::chrono::nanoseconds> server_cpu;  // of the whole slice; empty without a pid
-  std::chrono::nanoseconds client_cpu{0};              // likewise
+  std::chrono::nanoseconds client_cpu{0};              // of the whole slice
 };
 
 struct longest_wait {
@@ -50,22 +53,28 @@ struct cell {
   double capacity = 0;     // of the target in a closed loop, where that was measured; per second
   std::size_t opened = 0;  // idle ones included
   std::size_t served = 0;
-  std::uint64_t requests = 0;
+  std::uint64_t requests = 0;  // see count_requests()
   std::uint64_t requests_total = 0;
-  std::uint64_t bytes_out = 0;  // as `requests`: in the time that counts, headers included
+  std::uint64_t bytes_out = 0;  // in the measured time, headers included
   std::uint64_t bytes_in = 0;
-  std::uint64_t due = 0;  // open loop: requests that the schedule held for the measurement
-  std::chrono::nanoseconds elapsed{0};
+  std::uint64_t due = 0;                   // open loop: requests that the schedule held for the measurement
+  backlog_growth backlog;                  // open loop
+  std::chrono::nanoseconds elapsed{0};     // in which `requests` were answered
+  std::chrono::nanoseconds driven_for{0};  // drains not included
+  std::chrono::nanoseconds measured{0};    // from the ends of the settling times to the starts of the drains
+  std::chrono::nanoseconds in_flight{0};   // that requests were, within the measured time, added up
   std::chrono::nanoseconds connecting{
       0};  // rr: the time in which connections were opened, of all targets at once
   std::chrono::nanoseconds client_cpu{0};
-  std::chrono::nanoseconds client_waiting{0};  // for a CPU
+  std::optional<std::chrono::nanoseconds> client_waiting{0};  // for a CPU; empty: not known
   std::chrono::nanoseconds client_polling{0};
   std::chrono::nanoseconds client_blocked{0};  // asleep until there were events
-  double client_busy = 0;      // client_time::busy() of the busiest thread: 0 to 1 of the measured time
-  double jain_index = 1;       // over all connections
-  std::size_t drives = 0;      // times that it was driven without a break
-  std::size_t given_work = 0;  // connections that had a request to carry
+  double client_busy = 0;           // client_time::busy() of the busiest thread: 0 to 1 of the measured time
+  double client_kept_away = 0;      // client_time::kept_away() of the thread that it is worst for: 0 to 1
+  double jain_index = 1;            // over all connections, of what was due to each
+  double jain_index_by_chance = 1;  // of connections that are served alike, with so few replies each
+  std::size_t drives = 0;           // times that it was driven without a break
+  std::size_t given_work = 0;       // connections that had a request to carry
   struct longest_wait longest_wait;
   slowest_connection slowest;
   std::vector<client_time> client_times;  // of each thread
@@ -92,15 +101,26 @@ struct cell {
   // they came in fewer than 5 of 50 windows or more.
   std::optional<std::chrono::nanoseconds> supported_percentile(double percent) const noexcept;
 
-  double per_second(std::uint64_t counted) const noexcept;
-  double throughput() const noexcept { return per_second(requests); }
-  double connect_rate() const noexcept;  // connections established per second
-  // By Little's law: the rate of those that were sent while it counted, by their mean service time.
-  double effective_concurrency() const noexcept;
+  double throughput() const noexcept;                                // requests per second
+  double per_measured_second(std::uint64_t counted) const noexcept;  // of what came in the measured time
+  double connect_rate() const noexcept;                              // connections established per second
+  double effective_concurrency() const noexcept;  // requests in flight, mean over the measured time
   std::optional<double> on_schedule() const noexcept;
   std::uint64_t wrong_replies() const noexcept;
   std::uint64_t verified() const noexcept { return requests_total; }
 };
+
+// Sets `requests` and `elapsed` of a cell and of its slices, from what was served and answered in its slices.
+//
+// Replies that come within a time are the wrong thing to count where a reply takes a good part of it: of
+// replies of 1.5 s none come in the first second, though two thirds of each were served in it. In the closed
+// loop, and where a server does not keep up with the open loop, each request counts by the share of its
+// service time that lies within the measured time. On average that gives the rate of any steady load, and
+// exactly that of one which does not vary; the rest of the last requests is awaited in the drain. `requests`
+// is the whole number next to it, and `elapsed` is the measured time less or more by as much.
+//
+// Where a server keeps up with the open loop, what it answers is what was due in the measured time.
+void count_requests(cell& of) noexcept;
 
 // What a search for the highest rate found of a target; its trials are cells.
 struct maximum_rate {

@@ -25,13 +25,13 @@ void interval_file::write(const interval& seen, const cell& of) {
                       {"length_ns", seen.length.count()},
                       {"driven_ns", seen.driven.count()},
                       {"requests", seen.requests},
-                      {"errors", seen.errors},
-                      {"p50_ns", seen.p50.count()},
-                      {"p99_ns", seen.p99.count()},
-                      {"max_ns", seen.max.count()}};
-  if (of.rate != 0) {
-    line["offered_per_s"] = of.rate;
-    line["send_delay_p99_ns"] = seen.send_delay_p99.count();
+                      {"errors", seen.errors}};
+  if (of.rate != 0) line["offered_per_s"] = of.rate;
+  if (seen.requests > 0) {
+    line["p50_ns"] = seen.p50.count();
+    line["p99_ns"] = seen.p99.count();
+    line["max_ns"] = seen.max.count();
+    if (of.rate != 0) line["send_delay_p99_ns"] = seen.send_delay_p99.count();
   }
   unwritten_ += line.dump() + '\n';
   ++lines_;

@@ -150,11 +150,13 @@ json faults(const std::vector<fault>& of) {
 json client_threads(const cell& of) {
   json found = json::array();
   for (const client_time& each : of.client_times) {
-    found.push_back({{"elapsed_ns", each.elapsed.count()},
-                     {"busy_ns", each.busy().count()},
-                     {"cpu_wait_ns", each.waiting.count()},
-                     {"polling_ns", each.polling.count()},
-                     {"blocked_ns", each.blocked.count()}});
+    json entry{{"elapsed_ns", each.elapsed.count()},
+               {"busy_ns", each.busy().count()},
+               {"late_ns", each.late.count()},
+               {"polling_ns", each.polling.count()},
+               {"blocked_ns", each.blocked.count()}};
+    if (each.waiting) entry["cpu_wait_ns"] = each.waiting->count();
+    found.push_back(std::move(entry));
   }
   return found;
 }
@@ -311,9 +313,10 @@ json cell_to_json(const cell& of, const options& asked, const slice_plan& plan) 
       {"requests_total", of.requests_total},
       {"bytes_out", of.bytes_out},
       {"bytes_in", of.bytes_in},
-      {"bytes_out_per_s", of.per_second(of.bytes_out)},
-      {"bytes_in_per_s", of.per_second(of.bytes_in)},
+      {"bytes_out_per_s", of.per_measured_second(of.bytes_out)},
+      {"bytes_in_per_s", of.per_measured_second(of.bytes_in)},
       {"elapsed_ns", of.elapsed.count()},
+      {"measured_ns", of.measured.count()},
       {"throughput_per_s", of.throughput()},
       {"errors", std::move(errors)},
       {"service_ns", of.rate != 0 ? latencies(of.record.service) : counting_latencies(of)},
@@ -331,16 +334,17 @@ json cell_to_json(const cell& of, const options& asked, const slice_plan& plan) 
         {"loops", of.spread.connections_per_loop.size()},
         {"connections_per_loop", of.spread.connections_per_loop}}},
       {"client_cpu_ns", of.client_cpu.count()},
-      {"client_cpu_wait_ns", of.client_waiting.count()},
       {"client_polling_ns", of.client_polling.count()},
       {"client_blocked_ns", of.client_blocked.count()},
       {"client_busy", of.client_busy},
+      {"client_kept_away", of.client_kept_away},
       {"busy_poll", asked.load.busy_poll},
       {"histograms", std::move(histograms)},
       {"windows", of.slowest_of_windows.size()},
       {"slices", slices(of, plan)}};
   if (of.reached.addresses > 1) found["addresses"] = of.reached.addresses;
   if (!of.reached.refused.empty()) found["refused_addresses"] = of.reached.refused;
+  if (of.client_waiting) found["client_cpu_wait_ns"] = of.client_waiting->count();
   if (of.capacity > 0) found["capacity_per_s"] = of.capacity;
   if (of.rate != 0) {
     found["offered_per_s"] = of.rate;

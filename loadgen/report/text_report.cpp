@@ -34,14 +34,7 @@ std::string size_text(std::uint64_t bytes) {
   return fmt::format("{:.1f}MiB", static_cast<double>(bytes) / (1U << 20));
 }
 
-// 1,234,567
-std::string grouped(double number) {
-  std::string digits = fmt::format("{:.0f}", number);
-  for (auto at = static_cast<std::ptrdiff_t>(digits.size()) - 3; at > 0; at -= 3) {
-    digits.insert(static_cast<std::size_t>(at), 1, ',');
-  }
-  return digits;
-}
+std::string grouped(double number) { return format_grouped(number); }
 
 std::string rate_text(const cell& of) {
   return (of.judged.found == verdict::client_bound ? ">=" : "") + grouped(of.throughput());
@@ -300,8 +293,9 @@ std::string details(const cell& of, const options& asked) {
   text += '\n';
   text += address_text(of.reached);
   if (load.pattern == workload::stream) {
-    text += fmt::format("  stream: {:.1f} MB/s to the server, {:.1f} MB/s from it\n",
-                        of.per_second(of.bytes_out) / 1e6, of.per_second(of.bytes_in) / 1e6);
+    text +=
+        fmt::format("  stream: {:.1f} MB/s to the server, {:.1f} MB/s from it\n",
+                    of.per_measured_second(of.bytes_out) / 1e6, of.per_measured_second(of.bytes_in) / 1e6);
   }
   if (asked.all_connections() >= 1000 || load.idle_connections > 0 || load.pattern == workload::crr)
     text += connecting_text(of);
@@ -366,10 +360,13 @@ std::string summary(const measurement& measured, const options& asked) {
 std::string interval_text(const interval& seen, const cell& of, nanoseconds so_far) {
   const double seconds = std::chrono::duration<double>(seen.driven).count();
   std::string text =
-      fmt::format("{:.0f} s  {}: {}/s, p50 {}, p99 {}, max {}", std::chrono::duration<double>(so_far).count(),
-                  of.driven.label(), grouped(static_cast<double>(seen.requests) / seconds),
-                  duration_text(seen.p50), duration_text(seen.p99), duration_text(seen.max));
-  if (of.rate != 0) text += ", send delay p99 " + duration_text(seen.send_delay_p99);
+      fmt::format("{:.0f} s  {}: {}/s", std::chrono::duration<double>(so_far).count(), of.driven.label(),
+                  grouped(seconds > 0 ? static_cast<double>(seen.requests) / seconds : 0));
+  if (seen.requests > 0) {
+    text += fmt::format(", p50 {}, p99 {}, max {}", duration_text(seen.p50), duration_text(seen.p99),
+                        duration_text(seen.max));
+    if (of.rate != 0) text += ", send delay p99 " + duration_text(seen.send_delay_p99);
+  }
   return text + fmt::format(", {} error(s)", seen.errors);
 }
 

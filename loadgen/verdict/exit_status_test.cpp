@@ -15,15 +15,14 @@ TEST(exit_status, is_that_of_the_manual) {
   cell wrong = silent;
   wrong.judged.found = verdict::wrong_replies;
   wrong.record.errors[static_cast<std::size_t>(load_error::corrupt)] = 1;
+  cell overloaded = good;
+  overloaded.judged.found = verdict::overloaded;
   const struct {
     std::vector<cell> cells;
     int lenient;
     int strict;
-  } table[] = {{{good}, 0, 0},
-               {{good, starved}, 0, 3},
-               {{good, silent}, 1, 1},
-               {{silent, starved}, 1, 1},
-               {{silent, starved, wrong}, 4, 4}};
+  } table[] = {{{good}, 0, 0},         {{good, starved}, 0, 3},   {{overloaded, good}, 0, 3},
+               {{good, silent}, 1, 1}, {{silent, starved}, 1, 1}, {{silent, starved, wrong}, 4, 4}};
   for (const auto& row : table) {
     measurement measured;
     measured.cells = row.cells;

@@ -12,7 +12,9 @@ using testing::IsEmpty;
 
 evidence healthy() {
   evidence found;
-  found.replies = 1000;
+  found.replies = found.answered = 1000;
+  found.service = std::chrono::milliseconds(1);
+  found.measured_at_a_time = std::chrono::seconds(1);
   found.client_busy = 0.5;
   found.server_busy = 0.99;
   found.connections = found.served = 10;
@@ -44,6 +46,91 @@ TEST(verdict, every_kind_of_error_has_its_verdict_and_a_reason) {
   evidence behind = healthy();
   behind.dropped = 1;
   EXPECT_EQ(judge(behind).found, verdict::errors);
+  evidence too_short = healthy();
+  too_short.answered = 0;
+  EXPECT_EQ(judge(too_short).found, verdict::errors) << "its replies were to the warm-up";
+  EXPECT_THAT(judge(too_short).reasons, testing::ElementsAre(HasSubstr("--duration")));
+}
+
+backlog_growth left_behind(double requests) { return {.due = 10'000, .growth = requests}; }
+
+TEST(verdict, a_client_that_was_kept_from_its_cpu_is_client_bound_in_both_loops) {
+  struct {
+    bool open_loop;
+    double kept_away;
+    double server;
+    verdict expected;
+    std::size_t reasons;
+  } table[] = {{false, 0.01, 0.5, verdict::valid, 0},        {false, 0.09, 0.5, verdict::valid, 1},
+               {false, 0.10, 0.5, verdict::client_bound, 1}, {false, 0.80, 0.96, verdict::valid, 1},
+               {true, 0.01, 0.5, verdict::valid, 0},         {true, 0.09, 0.5, verdict::valid, 1},
+               {true, 0.10, 0.5, verdict::client_bound, 1},  {true, 0.80, 0.96, verdict::client_bound, 1}};
+  for (const auto& row : table) {
+    evidence of = healthy();
+    of.open_loop = row.open_loop;
+    of.kept_away = row.kept_away;
+    of.server_busy = row.server;
+    const auto judged = judge(of);
+    EXPECT_EQ(judged.found, row.expected) << row.open_loop << row.kept_away;
+    ASSERT_EQ(judged.reasons.size(), row.reasons) << row.open_loop << row.kept_away;
+    if (row.reasons > 0) {
+      EXPECT_THAT(judged.reasons[0], HasSubstr("kept from its CPU for"));
+    }
+  }
+}
+
+TEST(verdict, a_server_that_does_not_keep_up_with_the_open_loop_is_overloaded) {
+  evidence of = healthy();
+  of.open_loop = true;
+  of.backlog = left_behind(200);
+  EXPECT_EQ(judge(of).found, verdict::valid) << "2 %";
+  of.backlog = left_behind(201);
+  of.offered = 81'000;
+  of.throughput = 68'161;
+  const auto judged = judge(of);
+  EXPECT_EQ(judged.found, verdict::overloaded);
+  EXPECT_THAT(judged.reasons, testing::ElementsAre(testing::AllOf(
+                                  HasSubstr("the server answered 68,161 of 81,000 requests/s offered"),
+                                  HasSubstr("201 requests"), HasSubstr("lower --rate"))));
+  of.served = 9;
+  EXPECT_EQ(judge(of).found, verdict::overloaded) << "before starved";
+  of.on_schedule = 0.9;
+  EXPECT_EQ(judge(of).found, verdict::client_bound) << "and after client-bound";
+}
+
+TEST(verdict, requests_dropped_by_an_overload_are_no_errors) {
+  evidence of = healthy();
+  of.open_loop = true;
+  of.dropped = 57'829;
+  of.backlog = left_behind(5000);
+  EXPECT_EQ(judge(of).found, verdict::overloaded);
+  EXPECT_THAT(judge(of).reasons[1], HasSubstr("57,829 request(s) were due"));
+  of.backlog.reset();
+  of.on_schedule = 0.5;
+  EXPECT_EQ(judge(of).found, verdict::client_bound);
+  of.errors[static_cast<std::size_t>(load_error::reset)] = 1;
+  EXPECT_EQ(judge(of).found, verdict::errors);
+}
+
+TEST(verdict, a_run_too_short_for_its_replies_says_so) {
+  evidence of = healthy();
+  of.service = std::chrono::milliseconds(100);
+  EXPECT_THAT(judge(of).reasons, IsEmpty()) << "ten in a row";
+  of.service = std::chrono::milliseconds(1500);
+  of.answered = 7;
+  EXPECT_EQ(judge(of).found, verdict::valid) << "the rate is right, and says on how little it rests";
+  EXPECT_THAT(judge(of).reasons,
+              testing::ElementsAre(testing::AllOf(HasSubstr("took 1.5 s on average"), HasSubstr("lasted 1 s"),
+                                                  HasSubstr("rest on 7"), HasSubstr("measure 15s or longer"),
+                                                  HasSubstr("--duration"))));
+}
+
+TEST(verdict, an_uneven_share_counts_beyond_what_chance_explains) {
+  evidence of = healthy();
+  of.spread.jain_index = 0.85;
+  EXPECT_EQ(judge(of).found, verdict::starved);
+  of.jain_index_by_chance = 0.94;
+  EXPECT_EQ(judge(of).found, verdict::valid);
 }
 
 TEST(verdict, closed_loop_is_client_bound_when_the_client_is_busy_and_the_server_is_not) {
@@ -131,6 +218,7 @@ TEST(verdict, names_are_those_of_the_result_file) {
   EXPECT_EQ(name_of(verdict::wrong_replies), "wrong-replies");
   EXPECT_EQ(name_of(verdict::errors), "errors");
   EXPECT_EQ(name_of(verdict::client_bound), "client-bound");
+  EXPECT_EQ(name_of(verdict::overloaded), "overloaded");
   EXPECT_EQ(name_of(verdict::starved), "starved");
   EXPECT_EQ(name_of(verdict::valid), "valid");
 }
@@ -187,7 +275,8 @@ TEST(verdict, fewer_requests_in_flight_than_asked_for_are_starved) {
   EXPECT_EQ(judge(found).found, verdict::valid);
   found.concurrency = 79;
   EXPECT_EQ(judge(found).found, verdict::starved);
-  EXPECT_THAT(judge(found).reasons, testing::ElementsAre(HasSubstr("by Little's law 79.0")));
+  EXPECT_THAT(judge(found).reasons,
+              testing::ElementsAre(HasSubstr("79.0 requests were in flight on average")));
 }
 
 }  // namespace
