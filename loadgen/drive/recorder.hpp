@@ -21,11 +21,21 @@ public:
   // `kernel_times`: timed() will be called.
   recorder(std::size_t targets, std::size_t operations, bool kernel_times);
 
-  void begin(const drive_plan& plan) { plan_ = plan; }
+  void begin(const drive_plan& plan) {
+    plan_ = plan;
+    last_due_ = last_sent_ = {};
+  }
 
   bool is_recorded() const noexcept { return plan_.recorded; }
   bool is_measured(clock::time_point intended) const noexcept {
     return plan_.recorded && intended >= plan_.measure_from && intended < plan_.stop;
+  }
+
+  // Open loop: the next request became due, at `intended`.
+  void became_due(clock::time_point intended) noexcept {
+    if (!is_measured(intended)) return;
+    if (last_due_ != clock::time_point()) records_[plan_.target]->due_gaps.record(intended - last_due_);
+    last_due_ = intended;
   }
 
   // Open loop: a request that was due at `intended` waits, because its connection's pipeline is full.
@@ -41,6 +51,8 @@ public:
     target_record& record = *records_[plan_.target];
     record.send_delay.record(delay);
     record.on_schedule += delay <= schedule_tolerance;
+    if (last_sent_ != clock::time_point()) record.sent_gaps.record(of.sent - last_sent_);
+    last_sent_ = of.sent;
   }
 
   // Returns the time that counts: from the intended send in the open loop, else from the actual one.
@@ -96,6 +108,8 @@ private:
   const std::size_t operations_;
   const bool kernel_times_;
   drive_plan plan_;
+  clock::time_point last_due_;  // of the measured requests of this drive; time_point(): of none yet
+  clock::time_point last_sent_;
   std::vector<std::unique_ptr<target_record>> records_;
   std::atomic<target_record*> offered_{nullptr};   // owned by whoever takes it out
   std::atomic<target_record*> returned_{nullptr};  // likewise

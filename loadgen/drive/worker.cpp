@@ -234,6 +234,7 @@ void worker::release_due(clock::time_point by, clock::time_point now) {
       recorder_.dropped(plan_.target, drop(conn));
       continue;
     }
+    if (plan_.open_loop()) recorder_.became_due(due);
     if (plan_.open_loop() && pipeline_full(conn)) recorder_.waits_for_pipeline(due);
     refill(slot, now);
   }

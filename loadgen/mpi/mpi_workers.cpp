@@ -106,6 +106,11 @@ void merge(const ranks& all, target_record& record) {
       all.merge(*times);
     }
   }
+  for (arrival_gaps* gaps : {&record.due_gaps, &record.sent_gaps}) {
+    arrival_gaps all_gaps;
+    for (const arrival_gaps& part : all.gather(*gaps)) all_gaps.merge(part);
+    *gaps = all_gaps;
+  }
   std::array counts{record.on_schedule, record.waiting_for_pipeline, record.dropped};
   all.sum(counts);
   std::tie(record.on_schedule, record.waiting_for_pipeline, record.dropped) =

@@ -27,6 +27,8 @@ void target_record::merge(const target_record& other) {
     if (!kernel) kernel.emplace();
     kernel->merge(*other.kernel);
   }
+  due_gaps.merge(other.due_gaps);
+  sent_gaps.merge(other.sent_gaps);
   on_schedule += other.on_schedule;
   waiting_for_pipeline += other.waiting_for_pipeline;
   dropped += other.dropped;
@@ -43,6 +45,7 @@ void target_record::clear() {
   for (histogram* each : {&service, &response, &send_delay, &connect}) each->clear();
   for (histogram& each : by_operation) each.clear();
   if (kernel) kernel->clear();
+  due_gaps = sent_gaps = {};
   on_schedule = waiting_for_pipeline = dropped = 0;
   errors = {};
   first_errno = {};

@@ -147,6 +147,17 @@ json faults(const std::vector<fault>& of) {
   return found;
 }
 
+// Of each client thread's own requests, pooled.
+json arrivals_sent(const cell& of) {
+  const arrival_gaps& sent = of.record.sent_gaps;
+  const arrival_gaps& due = of.record.due_gaps;
+  return {{"streams", of.client_times.size()},
+          {"coefficient_of_variation", sent.coefficient_of_variation()},
+          {"coefficient_of_variation_expected", due.coefficient_of_variation()},
+          {"gaps_below_10us", sent.share_below_short()},
+          {"gaps_below_10us_expected", due.share_below_short()}};
+}
+
 json client_threads(const cell& of) {
   json found = json::array();
   for (const client_time& each : of.client_times) {
@@ -353,6 +364,7 @@ json cell_to_json(const cell& of, const options& asked, const slice_plan& plan) 
     found["requests_waiting_for_pipeline"] = of.record.waiting_for_pipeline;
     found["send_delay_ns"] = latencies(of.record.send_delay);
     if (const auto share = of.on_schedule()) found["schedule_adherence"] = *share;
+    if (of.record.sent_gaps.count > 0) found["arrivals_sent"] = arrivals_sent(of);
   }
   if (!of.record.by_operation.empty()) found["by_operation_ns"] = by_operation(of, asked);
   if (!of.ranks.empty()) found["ranks"] = ranks(of);
