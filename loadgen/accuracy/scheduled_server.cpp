@@ -1,14 +1,18 @@
-// echo-scheduled-server: answers each request at a time that was fixed in advance, and tells at its end how
-// long requests really took here: the truth that a load generator's percentiles can be held against.
+// echo-scheduled-server: answers each request at a time that was fixed in advance, and reports at its end how
+// long requests really took here: the truth that a load generator's percentiles can be compared with. With
+// --log it is also an observer of the client: when each request arrived, by the kernel.
 //
-// A request's time begins when the kernel has received its last byte (SO_TIMESTAMPNS), so that it does not
-// matter when this process came to read it, and ends just before its reply is sent: waking up late is part of
-// the truth. Replies of one connection stay in order. One thread, which sleeps when nothing is due: where a
-// hypervisor divides fewer CPUs than it shows, a server that polls takes them from the client.
+// A request's time begins when the kernel has received its last byte, so that it does not matter when this
+// process came to read it, and ends just before its reply is sent: waking up late is part of the truth.
+// Replies of one connection stay in order. One thread, which sleeps when nothing is due: where a hypervisor
+// divides fewer CPUs than it shows, a server that polls takes them from the client.
 #include "common/cli.hpp"
 #include "common/frame.hpp"
 #include "common/process.hpp"
 #include "common/socket.hpp"
+#include "common/timespec.hpp"
+#include "loadgen/accuracy/arrival_log.hpp"
+#include "loadgen/accuracy/arrival_stamps.hpp"
 
 #include <fmt/format.h>
 #include <sys/epoll.h>
@@ -19,37 +23,49 @@
 #include <array>
 #include <cmath>
 #include <cstring>
-#include <ctime>
-#include <map>
 #include <queue>
 #include <random>
 #include <span>
 #include <system_error>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 namespace echobench {
 namespace {
 
 using namespace std::chrono_literals;
-using clock = std::chrono::system_clock;  // that of the kernel's timestamps
-using time_point = std::chrono::time_point<clock, std::chrono::nanoseconds>;
+using clock = std::chrono::steady_clock;
+using time_point = clock::time_point;
 using std::chrono::nanoseconds;
+
+// Reading has precedence: two requests that are read together have one time of arrival. So many connections
+// are read before so many replies are sent.
+constexpr std::size_t reads_at_a_time = 64;
+constexpr std::size_t replies_at_a_time = 16;
 
 enum class schedule { none, constant, bimodal, stalls };
 
-// How long a request that came at a time is to take.
+struct settings {
+  schedule kind = schedule::constant;
+  std::uint64_t seed = 1;
+  cpu_list cpus;
+  std::string log_file;
+  std::size_t log_limit = 4'000'000;
+};
+
+// How long a request that arrived at a time is to take.
 class delays {
 public:
   delays(schedule kind, std::uint64_t seed) : kind_(kind), random_(seed), start_(clock::now()) {}
 
-  nanoseconds of(time_point came) {
+  nanoseconds of(time_point arrived) {
     switch (kind_) {
       case schedule::none: break;
       case schedule::constant: return 1ms;
       case schedule::bimodal: return random_() % 100 == 0 ? 10ms : 200us;
       case schedule::stalls: {  // nothing is answered in the first 50 ms of each second
-        const nanoseconds phase = (came - start_) % 1s;
+        const nanoseconds phase = (arrived - start_) % 1s;
         return std::max<nanoseconds>(200us, 50ms - phase);
       }
     }
@@ -64,9 +80,11 @@ private:
 
 struct reply {
   time_point due;
-  time_point came;
-  std::uint64_t number;  // replies that are due at once go in the order of their requests
-  int fd;
+  time_point arrived;
+  std::uint64_t number = 0;  // replies that are due at once go in the order of their requests
+  int fd = -1;
+  std::uint32_t connection = 0;  // of the descriptor, which may have become another's meanwhile
+  std::size_t logged = arrival_log::not_kept;
   std::vector<std::byte> bytes;
   bool operator<(const reply& other) const noexcept {
     return std::tie(due, number) > std::tie(other.due, other.number);  // the first on top of the queue
@@ -79,22 +97,26 @@ struct reply {
 
 class server {
 public:
-  server(schedule kind, std::uint64_t seed, int signals)
+  server(const settings& chosen, int signals)
       : listener_(listen_on(resolve("127.0.0.1", 0), 4096, reuse_port::no)),
         poll_(::epoll_create1(EPOLL_CLOEXEC)),
         signals_(signals),
-        delays_(kind, seed) {
+        delays_(chosen.kind, chosen.seed),
+        stamps_(listener_.get()),
+        log_(chosen.log_file.empty() ? 0 : chosen.log_limit),
+        buffer_(64U << 10) {
     watch(listener_.get());
     watch(signals_);
   }
 
   std::string address() const { return endpoint::local_of(listener_.get()).to_string(); }
+  const arrival_log& log() const noexcept { return log_; }
 
   // Until a signal comes. Returns how long each request took, sorted.
   std::vector<nanoseconds> run() {
-    std::array<epoll_event, 64> events;
+    std::array<epoll_event, reads_at_a_time> events;
     for (;;) {
-      const auto timeout = patience();
+      const auto timeout = to_timespec(queue_.empty() ? 0ns : queue_.top().due - clock::now());
       const int n = ::epoll_pwait2(poll_.get(), events.data(), static_cast<int>(events.size()),
                                    queue_.empty() ? nullptr : &timeout, nullptr);
       for (const auto& event : std::span(events).first(static_cast<std::size_t>(std::max(n, 0)))) {
@@ -107,7 +129,6 @@ public:
         } else {
           receive(event.data.fd);
         }
-        answer();
       }
       answer();
     }
@@ -116,7 +137,8 @@ public:
 private:
   struct connection {
     unique_fd fd;
-    std::vector<std::byte> input;
+    std::uint32_t number = 0;  // in the order of accepting
+    std::vector<std::byte> partial;
     time_point last_due;
   };
 
@@ -125,81 +147,103 @@ private:
     if (::epoll_ctl(poll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) throw_errno("epoll_ctl");
   }
 
-  timespec patience() const {
-    if (queue_.empty()) return {};
-    const auto left = std::max<nanoseconds>(queue_.top().due - clock::now(), 0ns);
-    return {.tv_sec = left / 1s, .tv_nsec = (left % 1s).count()};
-  }
-
   void accept() {
-    unique_fd fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    endpoint peer;
+    socklen_t size = endpoint::capacity();
+    unique_fd fd(::accept4(listener_.get(), peer.address(), &size, SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (!fd) return;
     set_no_delay(fd.get());
-    const int yes = 1;
-    if (::setsockopt(fd.get(), SOL_SOCKET, SO_TIMESTAMPNS, &yes, sizeof yes) != 0)
-      throw_errno("SO_TIMESTAMPNS");
     watch(fd.get());
-    const int number = fd.get();
-    connections_[number] = {.fd = std::move(fd), .input = {}, .last_due = {}};
+    const auto index = static_cast<std::size_t>(fd.get());
+    if (connections_.size() <= index) connections_.resize(index + 1);
+    connections_[index] = {
+        .fd = std::move(fd), .number = log_.add_connection(peer.to_string()), .partial = {}, .last_due = {}};
   }
 
   void receive(int fd) {
-    auto& from = connections_.at(fd);
-    std::array<std::byte, 64U << 10> buffer;
-    alignas(cmsghdr) std::array<std::byte, 128> control;
-    iovec where{.iov_base = buffer.data(), .iov_len = buffer.size()};
-    msghdr message{};
-    message.msg_iov = &where;
-    message.msg_iovlen = 1;
-    message.msg_control = control.data();
-    message.msg_controllen = control.size();
-    const ssize_t n = ::recvmsg(fd, &message, MSG_DONTWAIT);
+    connection& from = connections_[static_cast<std::size_t>(fd)];
+    if (!from.fd) return;
+    std::optional<time_point> stamp;
+    const ssize_t n = stamps_.receive(fd, buffer_, stamp);
     if (n <= 0) {
-      if (n == 0 || errno != EAGAIN) connections_.erase(fd);
+      if (n == 0 || errno != EAGAIN) from.fd.reset();
       return;
     }
-    from.input.insert(from.input.end(), buffer.begin(), buffer.begin() + n);
-    const time_point came = time_of(message);
-    while (from.input.size() >= frame_header_size) {
-      const auto header = decode_header(std::span(from.input).first<frame_header_size>());
-      const std::size_t size = frame_header_size + header.length;
-      if (from.input.size() < size) return;
-      const auto end = from.input.begin() + static_cast<std::ptrdiff_t>(size);
-      reply next{
-          std::max(came + delays_.of(came), from.last_due), came, number_++, fd, {from.input.begin(), end}};
-      encode_header(reply_to(header, frame_status::ok), std::span(next.bytes).first<frame_header_size>());
-      from.last_due = next.due;
-      from.input.erase(from.input.begin(), end);
-      queue_.push(std::move(next));
+    const auto now = clock::now();
+    std::vector<std::byte> whole;
+    auto bytes = std::span(buffer_).first(static_cast<std::size_t>(n));
+    if (!from.partial.empty()) {
+      whole = std::exchange(from.partial, {});
+      whole.insert(whole.end(), bytes.begin(), bytes.end());
+      bytes = whole;
     }
+    const auto rest = take_requests(from, bytes, stamp, now);
+    from.partial.assign(rest.begin(), rest.end());
   }
 
-  static time_point time_of(msghdr& message) {
-    for (cmsghdr* each = CMSG_FIRSTHDR(&message); each != nullptr; each = CMSG_NXTHDR(&message, each)) {
-      if (each->cmsg_level != SOL_SOCKET || each->cmsg_type != SCM_TIMESTAMPNS) continue;
-      timespec time;
-      std::memcpy(&time, CMSG_DATA(each), sizeof time);
-      return time_point(std::chrono::seconds(time.tv_sec) + nanoseconds(time.tv_nsec));
+  // Takes the requests that have arrived as a whole; returns what is left.
+  std::span<const std::byte> take_requests(connection& from, std::span<const std::byte> bytes,
+                                           std::optional<time_point> stamp, time_point now) {
+    const time_point arrived = stamp.value_or(now);
+    while (bytes.size() >= frame_header_size) {
+      const auto header = decode_header(bytes.first<frame_header_size>());
+      if (header.length > default_max_frame) {
+        from.fd.reset();
+        return {};
+      }
+      const std::size_t size = frame_header_size + header.length;
+      if (bytes.size() < size) break;
+      const auto request = bytes.first(size);
+      bytes = bytes.subspan(size);
+      const auto exactness = !stamp          ? arrival_stamp::absent
+                             : bytes.empty() ? arrival_stamp::exact
+                                             : arrival_stamp::shared;
+      reply next{.due = std::max(arrived + delays_.of(arrived), from.last_due),
+                 .arrived = arrived,
+                 .number = number_++,
+                 .fd = from.fd.get(),
+                 .connection = from.number,
+                 .logged = log_.add({.connection = from.number,
+                                     .sequence = header.sequence,
+                                     .arrived = arrived,
+                                     .read = now,
+                                     .replied = {},
+                                     .stamp = exactness}),
+                 .bytes = {request.begin(), request.end()}};
+      encode_header(reply_to(header, frame_status::ok), std::span(next.bytes).first<frame_header_size>());
+      from.last_due = next.due;
+      queue_.push(std::move(next));
     }
-    return clock::now();  // the first bytes of a connection may have come before it was accepted
+    return bytes;
   }
 
   void answer() {
-    for (time_point now = clock::now(); !queue_.empty() && queue_.top().due <= now; now = clock::now()) {
+    for (std::size_t i = 0; i < replies_at_a_time && !queue_.empty(); ++i) {
+      const auto now = clock::now();
       const reply& next = queue_.top();
-      // A client that has gone, or does not read, gets none: it would be wrong to wait.
-      if (::send(next.fd, next.bytes.data(), next.bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT) > 0) {
-        took_.push_back(now - next.came);
-      }
+      if (next.due > now) return;
+      connection& to = connections_[static_cast<std::size_t>(next.fd)];
+      if (to.fd && to.number == next.connection) send(next, to, now);
       queue_.pop();
     }
+  }
+
+  // A client that does not read is disconnected: it would be wrong to wait, or to leave a reply out.
+  void send(const reply& next, connection& to, time_point now) {
+    const auto n = ::send(next.fd, next.bytes.data(), next.bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n < static_cast<ssize_t>(next.bytes.size())) return to.fd.reset();
+    took_.push_back(now - next.arrived);
+    log_.replied(next.logged, now);
   }
 
   unique_fd listener_;
   unique_fd poll_;
   int signals_;
   delays delays_;
-  std::map<int, connection> connections_;
+  arrival_stamps stamps_;
+  arrival_log log_;
+  std::vector<std::byte> buffer_;
+  std::vector<connection> connections_;  // by descriptor
   std::priority_queue<reply> queue_;
   std::uint64_t number_ = 0;
   std::vector<nanoseconds> took_;
@@ -211,48 +255,65 @@ nanoseconds percentile(std::span<const nanoseconds> sorted, double percent) {
   return sorted[std::max<std::size_t>(static_cast<std::size_t>(rank), 1) - 1];
 }
 
-void tell(const std::vector<nanoseconds>& took) {
+void report(const std::vector<nanoseconds>& took, const arrival_log& log) {
   std::string truth;
   if (!took.empty()) {
     for (const double percent : {50.0, 90.0, 99.0, 99.9}) {
       truth += fmt::format(R"(, "p{:g}": {})", percent, percentile(took, percent).count());
     }
   }
-  print_output(fmt::format(R"({{"event": "stopped", "requests": {}, "took_ns": {{"count": {}{}}}}})"
-                           "\n",
-                           took.size(), took.size(), truth));
+  print_output(fmt::format(
+      R"({{"event": "stopped", "requests": {}, "took_ns": {{"count": {}{}}}, "logged": {}, "not_logged": {}}})"
+      "\n",
+      took.size(), took.size(), truth, log.kept(), log.left_out()));
 }
 
-int run(int argc, char** argv) {
-  CLI::App app("Answers frames at times fixed in advance, and tells how long they took",
-               "echo-scheduled-server");
-  auto kind = schedule::constant;
-  std::uint64_t seed = 1;
-  cpu_list cpus;
-  cli::add_choice(app, "--schedule", kind,
+void add_options(CLI::App& app, settings& chosen) {
+  cli::add_choice(app, "--schedule", chosen.kind,
                   {{"none", schedule::none},
                    {"constant", schedule::constant},
                    {"bimodal", schedule::bimodal},
                    {"stalls", schedule::stalls}},
                   "At once; after 1ms; after 200us, 1 % after 10ms; after 200us, nothing in the first 50ms "
                   "of each second");
-  cli::add_count(app, "--seed", seed, "Which requests are among the 1 %");
-  cli::add_cpus(app, "--cpus", cpus, "Run only on these CPUs");
+  cli::add_count(app, "--seed", chosen.seed, "Which requests are among the 1 %");
+  cli::add_cpus(app, "--cpus", chosen.cpus, "Run only on these CPUs");
+  app.add_option(
+         "--log", chosen.log_file,
+         std::string("At the end write CSV with a line for each request: ") + arrival_log::columns +
+             ". connection counts in the order of accepting; sequence is the header's; times are ns of "
+             "CLOCK_MONOTONIC: arrived_ns by the kernel, replied_ns just before the reply was sent (0: "
+             "none was). stamp says what arrived_ns is: exact; shared, the arrival of later bytes that "
+             "were read with the request; absent, the kernel gave no time and it is read_ns")
+      ->type_name("FILE");
+  cli::add_count(app, "--log-limit", chosen.log_limit,
+                 "Requests in the log, which takes 40 bytes of memory for each; later ones are answered, and "
+                 "counted as not_logged",
+                 1, 100'000'000);
+}
+
+int run(int argc, char** argv) {
+  CLI::App app("Answers frames at times fixed in advance, and reports how long they took",
+               "echo-scheduled-server");
+  settings chosen;
+  add_options(app, chosen);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return cli::report(app, error);
   }
-  if (!cpus.empty()) restrict_to_cpus(cpus);
+  static_assert(sizeof(observed_request) == 40, "--help says how much memory a request takes");
+  if (!chosen.cpus.empty()) restrict_to_cpus(chosen.cpus);
   raise_descriptor_limit();
   ::prctl(PR_SET_TIMERSLACK, 1);  // ns
   const sigset_t stop = block_stop_signals();
   const unique_fd signals(::signalfd(-1, &stop, SFD_CLOEXEC));
-  server serving(kind, seed, signals.get());
+  server serving(chosen, signals.get());
   print_output(fmt::format(R"({{"event": "listening", "addresses": ["{}"], "loops": 1}})"
                            "\n",
                            serving.address()));
-  tell(serving.run());
+  report(serving.run(), serving.log());
+  if (!chosen.log_file.empty()) serving.log().write(chosen.log_file);
   return exit_ok;
 }
 

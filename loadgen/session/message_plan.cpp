@@ -68,9 +68,8 @@ void message_plan::choose(planned_message& of) const noexcept {
 }
 
 void message_plan::put_variable(wire_header& header, const planned_message& of) noexcept {
-  constexpr std::uint32_t spread = 0x9E37'79B1;  // odd: distinct for distinct connections; large: far apart
   put_u32(std::span(header).first<4>(), of.payload);
-  put_u32(std::span(header).last<4>(), static_cast<std::uint32_t>(of.sequence) + of.connection * spread);
+  put_u32(std::span(header).last<4>(), sequence_field(of.connection, of.sequence));
 }
 
 message_plan::wire_header message_plan::reply_header(const planned_message& of) const noexcept {

@@ -47,6 +47,17 @@ public:
 
   std::array<std::byte, frame_header_size> reply_header(const planned_message& of) const noexcept;
 
+  // What a request has in its header's sequence field, and, of a field that is a connection's request 0,
+  // which connection that is.
+  static constexpr std::uint32_t sequence_field(std::uint32_t connection, std::uint64_t sequence) noexcept {
+    return static_cast<std::uint32_t>(sequence) + connection * spread;
+  }
+  static constexpr std::uint32_t connection_of_first(std::uint32_t field) noexcept {
+    std::uint32_t inverse = spread;  // right in its lowest 3 bits; each of Newton's steps doubles these
+    for (int step = 0; step < 4; ++step) inverse *= 2 - spread * inverse;
+    return field * inverse;
+  }
+
   // Writes the request's bytes from `offset` on, as many as fit; returns how many.
   std::size_t copy_request(const planned_message& of, std::size_t offset,
                            std::span<std::byte> into) const noexcept;
@@ -62,6 +73,9 @@ public:
 
 private:
   using wire_header = std::array<std::byte, frame_header_size>;
+
+  // Odd: distinct for distinct connections; large: far apart.
+  static constexpr std::uint32_t spread = 0x9E37'79B1;
 
   struct kind {
     wire_header request{};
