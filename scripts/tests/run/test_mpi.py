@@ -85,6 +85,7 @@ def test_ranks_share_connections_and_rate_and_give_one_result(hosts, server, tmp
     assert cell["requests_due"] == cell["response_ns"]["count"] == pytest.approx(1500, abs=2)
     assert [rank["rank"] for rank in cell["ranks"]] == list(range(ranks))
     assert sum(rank["replies"] for rank in cell["ranks"]) == cell["requests_due"]
+    assert cell["arrivals_sent"]["streams"] == ranks and cell["arrivals_sent"]["coefficient_of_variation"] > 0
     for rank in cell["ranks"]:
         assert rank["replies"] == pytest.approx(1500 * len(range(rank["rank"], 10, ranks)) / 10, abs=2), "its share of the connections"
         assert abs(rank["clock_ahead_ns"]) <= rank["clock_error_ns"] + 1_000_000
