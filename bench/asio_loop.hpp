@@ -1,5 +1,5 @@
-// What the benchmarks of Asio call its types: everything on a single-threaded io_context, with its concrete
-// executor. The default one is type-erased, which costs a virtual call for each operation.
+// Short names for Asio's types in the benchmarks: everything on a single-threaded io_context, with its
+// concrete executor. The default executor is type-erased, which costs a virtual call for each operation.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>

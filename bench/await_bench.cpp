@@ -1,11 +1,11 @@
-// Do three waits at once take as long as the longest of them, where one after another they take their sum,
-// and what does gathering them cost? One iteration is all three. BM_Await_Ready: nothing to wait for, so that
-// the cost of gathering is all there is.
+// One after another, three waits take their sum: do they take only as long as the longest when they run at
+// once, and what does gathering them cost? One iteration is all three. BM_Await_Ready: there is nothing to
+// wait for, so that only the cost of gathering is left.
 //
-// over_ideal_ns is what the waits took beyond the 300 us of the longest, or the 600 us of all. Most of it is
-// the timer: Asio's is a timerfd, which expires when it is due, while a thread's sleep, and the timed wait
-// with which the scheduler of fibers idles, may be late by the thread's timer slack, 50 us (prctl(2),
-// PR_SET_TIMERSLACK).
+// over_ideal_ns is what the waits took in addition to the 300 us of the longest, or the 600 us of all. Most
+// of it is due to the timer: Asio's is a timerfd, which expires when it is due, while a thread's sleep, and
+// the timed wait in which the scheduler of fibers idles, may be late by the thread's timer slack, 50 us
+// (prctl(2), PR_SET_TIMERSLACK).
 #include "bench/asio_loop.hpp"
 #include "bench/support.hpp"
 #include "common/socket.hpp"
@@ -35,14 +35,14 @@ constexpr std::array<std::chrono::microseconds, 3> waits{100us, 200us, 300us};
 constexpr std::chrono::nanoseconds sum = 600us;
 constexpr std::chrono::nanoseconds longest = 300us;
 
-// Every wait has a result, so that it shows when one is lost.
+// Every wait has a result, so that a lost one is noticed.
 constexpr int result_of(std::size_t which) { return static_cast<int>(which) + 1; }
 
 void check_results(benchmark::State& state, std::int64_t results) {
   check(state, results == 6 * state.iterations(), "a result was lost");
 }
 
-// Begins with the loop, reports when it has ended.
+// Starts when constructed, before the loop; report() is called after it.
 class stopwatch {
 public:
   void report(benchmark::State& state, std::chrono::nanoseconds ideal) const {
@@ -142,14 +142,14 @@ void run(benchmark::State& state, Operations& operations, Coroutine coroutine,
 template <class Operations>
 void sequential(benchmark::State& state) {
   Operations operations;
-  const auto each = [&](std::int64_t& results) -> awaitable {
+  const auto one_by_one = [&](std::int64_t& results) -> awaitable {
     for (auto _ : state) {
       for (std::size_t i = 0; i < waits.size(); ++i) {
         results += co_await operations.operation(i, asio::deferred);
       }
     }
   };
-  run(state, operations, each, sum);
+  run(state, operations, one_by_one, sum);
 }
 
 template <class Operations>
@@ -157,7 +157,7 @@ awaitable_of<int> awaited(Operations& operations, std::size_t which) {
   co_return co_await operations.operation(which, asio::deferred);
 }
 
-// Each && starts two coroutines and gathers them; so the first two operations are gathered twice.
+// Each && starts two coroutines and gathers them, so the first two operations are gathered twice.
 template <class Operations>
 void operators(benchmark::State& state) {
   using namespace asio::experimental::awaitable_operators;
@@ -188,7 +188,7 @@ void parallel_group(benchmark::State& state) {
   run(state, operations, all, longest);
 }
 
-// ---- threads and fibers: each wait is one that is started and joined; the longest is started last ----
+// ---- threads and fibers: for each wait one is started and joined; the longest is started last ----
 
 struct sleeping_threads {
   static constexpr bool ready = false;
@@ -202,7 +202,7 @@ struct sleeping_fibers {
   static void wait(std::size_t which) { boost::this_fiber::sleep_for(waits[which]); }
 };
 
-// As with post(): ready, behind all others that are.
+// As with post(): ready, behind all others that are ready.
 struct ready_fibers {
   static constexpr bool ready = true;
   using task = boost::fibers::fiber;
@@ -241,7 +241,7 @@ void joined_at_once(benchmark::State& state) {
   const stopwatch watch;
   for (auto _ : state) {
     std::array started{tasks.start(0), tasks.start(1), tasks.start(2)};
-    for (auto& each : started) each.join();
+    for (auto& task : started) task.join();
   }
   if (!Model::ready) watch.report(state, longest);
   check_results(state, tasks.results());

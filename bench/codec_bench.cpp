@@ -1,5 +1,5 @@
-// What the frame codec and the session cost, against copying the same bytes once: the least that an echo can
-// do.
+// What the frame codec and the session cost, compared with copying the same bytes once: the least that an
+// echo can do.
 #include "bench/support.hpp"
 #include "common/frame.hpp"
 #include "servers/session/echo_session.hpp"
@@ -30,8 +30,8 @@ wire reply_of(const wire& request) {
   return reply;
 }
 
-// `bytes_per_cycle` counts cycles of the frequency that the system states (/proc/cpuinfo), whatever the CPU
-// runs at.
+// `bytes_per_cycle` counts cycles of the frequency that the system reports (/proc/cpuinfo), at which the CPU
+// need not run.
 void count(benchmark::State& state, std::size_t bytes) {
   const std::int64_t processed = state.iterations() * static_cast<std::int64_t>(bytes);
   state.SetBytesProcessed(processed);
@@ -79,8 +79,8 @@ void BM_Codec_EncodeHeader(benchmark::State& state) {
   count(state, frame_header_size);
 }
 
-// A request goes through a session as a server drives it: received, answered in place, sent. The transport's
-// two copies are made as a system call would; so the floor to compare with is twice BM_Codec_Null.
+// A request goes through a session as in a server: received, answered in place, sent. The two copies are
+// those of the system calls, so the floor to compare with is twice BM_Codec_Null.
 void session_answers(benchmark::State& state, const session_options& options, const wire& request,
                      const wire& expected) {
   buffer_pool pool(buffer_pool::use::one_thread);

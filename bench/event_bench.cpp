@@ -1,10 +1,10 @@
-// What does it cost to signal that something has happened? One iteration is one waiter that gets to know: a
-// round (all wait, the event is set, all have seen it) counts as many as there are waiters.
+// What does it cost to signal that something has happened? One iteration is one waiter that sees it: a round
+// (all wait, the event is set, all have seen it) has as many iterations as there are waiters.
 //
-// Threads: the clock tells how long it took from setting the event until the last waiter had seen it (manual
-// time); that they wait again is proven before, and costs nothing here. Coroutines and fibers take turns on
-// one thread, so that a whole round is timed: setting the event, each waiter resumed and waiting again, and
-// the setter's own turn.
+// Threads: timed is what passes from setting the event until the last waiter has seen it (manual time). That
+// the waiters wait again is checked before, and costs nothing here. Coroutines and fibers take turns on one
+// thread, so that a whole round is timed: setting the event, each waiter resumed and waiting again, and the
+// setter.
 #include "bench/asio_loop.hpp"
 #include "bench/support.hpp"
 #include "common/process.hpp"
@@ -58,7 +58,7 @@ void BM_Event_Null(benchmark::State& state) {
 
 // ---- threads: events that happen again and again, and wait(n) returns when they have for the n-th time ----
 
-// Who waits says so in `arrived` when nothing else is left that it could sleep in.
+// A waiter counts itself in `arrived` when the event's wait is all that it can sleep in.
 using arrivals = std::atomic<std::size_t>;
 
 class condition_event {
@@ -84,7 +84,7 @@ private:
   std::uint32_t happened_ = 0;
 };
 
-// A latch opens once. Two take turns: the next is made while all still wait at this one.
+// A latch opens once. Two alternate: the next is made while all still wait at the other.
 class latch_event {
 public:
   explicit latch_event(std::size_t /*waiters*/) { latches_[1].emplace(1); }
@@ -137,15 +137,15 @@ private:
 };
 
 template <class Event>
-class team {
+class waiting_threads {
 public:
-  explicit team(std::size_t size) : event_(size), states_(size) {}
-  team(const team&) = delete;
-  team& operator=(const team&) = delete;
-  ~team() {  // NOLINT(bugprone-exception-escape): its threads can be joined
+  explicit waiting_threads(std::size_t size) : event_(size), states_(size) {}
+  waiting_threads(const waiting_threads&) = delete;
+  waiting_threads& operator=(const waiting_threads&) = delete;
+  ~waiting_threads() {  // NOLINT(bugprone-exception-escape): its threads can be joined
     over_ = true;
     event_.happen();
-    for (auto& each : threads_) each.join();
+    for (auto& thread : threads_) thread.join();
   }
 
   void start() {
@@ -155,7 +155,7 @@ public:
     for (auto& state : states_) threads_.emplace_back(small, [this, &state] { watch(state); });
   }
 
-  // Waits until all of them sleep in the event's wait; false if they do not.
+  // Waits until all threads sleep in the event's wait; false if they do not.
   bool settle() {
     const auto deadline = clock::now() + 5s;
     const auto until = [&](const auto& holds) {
@@ -168,7 +168,7 @@ public:
     return settled;
   }
 
-  // How long it takes from setting the event until all have seen it; nothing if they do not.
+  // The time from setting the event until all threads have seen it; nothing if they do not.
   std::optional<clock::duration> signal() {
     seen_ = 0;
     std::unique_lock lock(mutex_);
@@ -201,8 +201,7 @@ private:
   arrivals arrived_{0};
   std::atomic<std::size_t> seen_{0};
   std::mutex mutex_;
-  std::condition_variable
-      all_saw_;  // not a semaphore of libstdc++, which spins before it lets the others run
+  std::condition_variable all_saw_;  // not libstdc++'s semaphore, which spins before it lets the others run
   std::optional<clock::time_point> last_saw_;
 };
 
@@ -210,19 +209,19 @@ template <class Event>
 void threads(benchmark::State& state) {
   const auto waiters = static_cast<std::size_t>(state.range(0));
   if (raise_descriptor_limit() < waiters + 100) return unavailable(state, "too few descriptors");
-  team<Event> team(waiters);
+  waiting_threads<Event> group(waiters);
   try {
     const starting_on there(state.range(1) == 1 ? home() : others());
-    team.start();
+    group.start();
   } catch (const boost::thread_resource_error& error) {
     return unavailable(state, error.what());
   }
   while (state.KeepRunningBatch(state.range(0))) {
     state.PauseTiming();
-    const bool settled = team.settle();
+    const bool settled = group.settle();
     state.ResumeTiming();
     if (!settled) return wrong(state, "a waiter did not wait again");
-    const auto took = team.signal();
+    const auto took = group.signal();
     if (!took) return wrong(state, "a waiter did not see the event");
     state.SetIterationTime(std::chrono::duration<double>(*took).count());
   }
@@ -230,8 +229,8 @@ void threads(benchmark::State& state) {
 
 // ---- coroutines ----
 
-// A timer that never expires; cancelling it ends every wait there is now. The first to wait sets the loop's
-// timerfd, a system call.
+// A timer that never expires; cancelling it ends all present waits. The first wait sets the loop's timerfd, a
+// system call.
 class timer_event {
 public:
   explicit timer_event(asio::io_context& loop) : timer_(loop, clock::time_point::max()) {}
@@ -242,7 +241,7 @@ private:
   asio_timer timer_;
 };
 
-// A channel that nothing is ever sent through; closing it ends every wait, those that begin later included,
+// A channel through which nothing is ever sent; closing it ends every wait, including those that begin later,
 // until it is reset.
 class channel_event {
 public:
@@ -331,7 +330,7 @@ void BM_Event_FiberConditionVariable(benchmark::State& state) {
     happen();
   });
   setter.join();
-  for (auto& each : waiters) each.join();
+  for (auto& waiter : waiters) waiter.join();
   check(state, all_waited, "a waiter did not wait again");
   check(state, seen == state.iterations(), "an event was not seen");
 }

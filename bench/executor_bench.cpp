@@ -1,9 +1,9 @@
 // When does handing a computation to another thread pay? A loop serves 64 clients; each request takes 5 us of
-// the loop's CPU time, and a computation of cost_us: on the loop, or handed to a pool whose answer comes back
+// the loop's CPU time, and a computation of cost_us: on the loop, or handed to a pool that returns the answer
 // to the loop. One iteration is one request.
 //
 // The pool's threads have the other CPUs (`cpus:2`) or share the loop's (`cpus:1`). `loop_cpu_ns` is the CPU
-// time that the loop's thread spends on a request: how long each keeps the loop from all others.
+// time that the loop's thread spends on a request: for how long a request blocks all others.
 #include "bench/asio_loop.hpp"
 #include "bench/support.hpp"
 #include "servers/session/burn.hpp"
@@ -51,7 +51,7 @@ struct on_the_loop {
   }
 };
 
-// Threads beside the loop, or on its CPU.
+// Threads on the other CPUs, or on the loop's.
 class pool {
 public:
   pool(std::int64_t threads, std::int64_t cpus) {
@@ -126,7 +126,7 @@ awaitable serve(Compute& compute_there, std::chrono::nanoseconds cost, const loa
   for (unsigned question = 0; question < batch / asked.clients; ++question) {
     burn(asked.share);
     if (co_await compute_there(question, cost) == question + 1) ++right;
-    co_await asio::post(co_await asio::this_coro::executor, asio::deferred);  // the others' turn
+    co_await asio::post(co_await asio::this_coro::executor, asio::deferred);  // the others come first
   }
 }
 
@@ -184,7 +184,7 @@ void BM_Executor_Fiber(benchmark::State& state) {
   });
 }
 
-// ---- a thread for each client: it computes where it is, and the system hands the CPUs out ----
+// ---- a thread for each client: it computes itself, and the system assigns the CPUs ----
 
 void BM_Executor_Threads(benchmark::State& state) {
   const std::chrono::microseconds cost(state.range(0));
@@ -216,8 +216,8 @@ void BM_Executor_Threads(benchmark::State& state) {
   check(state, right == static_cast<std::uint64_t>(state.iterations()), "an answer was lost or wrong");
 }
 
-// Costs around the point from which on handing over pays, where there is another CPU; then what more threads,
-// or threads without a CPU of their own, do to a long computation.
+// Costs around the point from which on handing over pays, if there is another CPU; then the effect of more
+// threads, or of threads that share the loop's CPU, on a long computation.
 void costs_and_pools(benchmark::internal::Benchmark* row) {
   row->ArgNames({"cost_us", "threads", "cpus"});
   const std::int64_t apart = all_cpus().size() > 1 ? 2 : 1;

@@ -1,6 +1,7 @@
-// What does it cost to set a result in one place and to get it in another? One iteration is one result: what
-// carries it is made, the result is set, and got. Rows with `cpus` have another thread set it, and so hold
-// two handovers between threads (BM_Switch_ConditionVariable): one asks for the result, one brings it.
+// What does it cost to set a result in one place and to get it in another? One iteration is one result: its
+// carrier is made, the result is set, and got. In rows with `cpus` another thread sets it, so that they
+// contain two handovers between threads (BM_Switch_ConditionVariable): one asks for the result, one brings
+// it.
 #define BOOST_THREAD_PROVIDES_FUTURE
 #define BOOST_THREAD_PROVIDES_FUTURE_CONTINUATION
 #define BOOST_THREAD_PROVIDES_EXECUTORS
@@ -29,7 +30,7 @@
 namespace echobench::bench {
 namespace {
 
-// The results are 0, 1, 2 ...; what was got is added up.
+// The results are 0, 1, 2 ...; those that were got are added up.
 class results {
 public:
   std::uint64_t next() { return made_++; }
@@ -44,7 +45,7 @@ private:
   std::uint64_t sum_ = 0;
 };
 
-// The floor: a result stored through a pointer, and a flag that says so.
+// The floor: a result stored through a pointer, with a flag that it is there.
 struct slot {
   std::uint64_t value;
   bool ready;
@@ -99,7 +100,7 @@ private:
   std::optional<T> value_;
 };
 
-// A promise that is handed to the thread which keeps it.
+// A promise that is handed to the thread that fulfils it.
 void BM_Future_PromiseHandedOver(benchmark::State& state) {
   struct order {
     std::promise<std::uint64_t> promise;
@@ -110,7 +111,7 @@ void BM_Future_PromiseHandedOver(benchmark::State& state) {
   results all;
   std::jthread partner([&] {
     place_partner(state.range(0));
-    for (order each = orders.take(); !each.last; each = orders.take()) each.promise.set_value(each.result);
+    for (order next = orders.take(); !next.last; next = orders.take()) next.promise.set_value(next.result);
   });
   for (auto _ : state) {
     std::promise<std::uint64_t> promise;
@@ -141,20 +142,20 @@ void continuation(benchmark::State& state) {
 constexpr auto in_place = [](auto future, auto next) {
   return future.then(boost::launch::sync, std::move(next));
 };
-// So does this executor, behind the interface that all executors have.
+// So does this executor, through the interface that all executors have.
 constexpr auto by_executor = [](auto future, auto next) {
   static boost::executors::inline_executor here;
   return future.then(here, std::move(next));
 };
-// launch::async, which is also what no policy means for the future of a promise: set_value() starts a thread
-// that runs the continuation, and that nobody joins.
+// launch::async, which is also the default for the future of a promise: set_value() starts a thread that runs
+// the continuation and is never joined.
 constexpr auto on_a_thread = [](auto future, auto next) {
   return future.then(boost::launch::async, std::move(next));
 };
 
 // ---- Asio ----
 
-// A loop that another thread runs until the owner is gone.
+// A loop that another thread runs until this object is destroyed.
 class loop_thread {
 public:
   explicit loop_thread(std::int64_t cpus)
@@ -213,7 +214,7 @@ void BM_Future_FiberPromise(benchmark::State& state) {
   boost::fibers::fiber(set_and_get<boost::fibers::promise<std::uint64_t>>, std::ref(state)).join();
 }
 
-// Waiting for the result gives the turn to the fiber that keeps the promise.
+// Waiting for the result lets the fiber run that fulfils the promise.
 void BM_Future_FiberPromiseHandedOver(benchmark::State& state) {
   std::optional<boost::fibers::promise<std::uint64_t>> order;
   bool over = false;

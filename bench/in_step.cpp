@@ -18,25 +18,25 @@ std::vector<std::jthread> start_threads(const seats& where, const share_of& shar
 void threads_in_step(benchmark::State& state, std::size_t batch, const seats& where, const share_of& share,
                      const std::function<void()>& prepare) {
   bool more = true;
-  // The last to arrive asks for the next batch, while the others wait: so the timer runs from barrier to
+  // The last to arrive begins the next batch while the others wait, so that the timer runs from barrier to
   // barrier.
   std::barrier together(static_cast<std::ptrdiff_t>(where.count()), [&]() noexcept {
     more = state.KeepRunningBatch(static_cast<std::int64_t>(batch));
     if (more) prepare();
   });
-  const auto threads = start_threads(where, [&](std::size_t who) {
-    for (together.arrive_and_wait(); more; together.arrive_and_wait()) share(who);
+  const auto threads = start_threads(where, [&](std::size_t index) {
+    for (together.arrive_and_wait(); more; together.arrive_and_wait()) share(index);
   });
 }
 
-void fibers_in_step(benchmark::State& state, std::size_t batch, std::size_t fibers, const share_of& share) {
+void fibers_in_step(benchmark::State& state, std::size_t batch, std::size_t count, const share_of& share) {
   bool more = true;
-  boost::fibers::barrier together(fibers + 1);
-  std::vector<boost::fibers::fiber> crew;
-  while (crew.size() < fibers) {
-    crew.emplace_back([&, who = crew.size()] {
+  boost::fibers::barrier together(count + 1);
+  std::vector<boost::fibers::fiber> fibers;
+  while (fibers.size() < count) {
+    fibers.emplace_back([&, index = fibers.size()] {
       for (together.wait(); more; together.wait()) {
-        share(who);
+        share(index);
         together.wait();
       }
     });
@@ -47,7 +47,7 @@ void fibers_in_step(benchmark::State& state, std::size_t batch, std::size_t fibe
   }
   more = false;
   together.wait();
-  for (boost::fibers::fiber& each : crew) each.join();
+  for (boost::fibers::fiber& fiber : fibers) fiber.join();
 }
 
 }  // namespace echobench::bench

@@ -1,7 +1,7 @@
 // What does it cost to protect a counter? In BM_Lock, one iteration takes and releases a lock that is free.
-// In BM_LockContended it is one critical section of several tasks that do nothing but want the lock: they
-// start together, and each has the same number to do. `jain` says how evenly the lock would be shared by
-// tasks that go on (see there).
+// In BM_LockContended it is one critical section of several tasks that do nothing else: they start together,
+// and each has the same number of critical sections. `jain` shows how evenly tasks that go on would share the
+// lock (see jain()).
 #include "bench/asio_loop.hpp"
 #include "bench/in_step.hpp"
 
@@ -34,7 +34,7 @@ class counter {
 public:
   void add() { count_ = count_ + 1; }
 
-  // A critical section with some nanoseconds of work in it, whose result shows whether two were ever at once.
+  // A critical section with some nanoseconds of work, whose result shows whether two ever overlapped.
   void work() {
     std::uint64_t mixed = mixed_;
     for (int i = 0; i < 4; ++i) mixed = mixed * 6364136223846793005U + 1442695040888963407U;
@@ -58,8 +58,8 @@ private:
   volatile std::uint64_t mixed_ = 0;
 };
 
-// Test and test-and-set. It looks 64 times, with a pause between, whether the lock is free again; then the
-// holder has perhaps lost its CPU, and this thread yields its own.
+// Test and test-and-set. It checks 64 times, with pauses, whether the lock is free again; then the holder has
+// perhaps lost its CPU, and this thread yields its own.
 class spin_lock {
 public:
   void lock() {
@@ -88,15 +88,15 @@ private:
   std::atomic<bool> held_{false};
 };
 
-// For the coroutines of one loop, first come, first served: unlock() hands it to the next in line, whom the
-// loop resumes. Nobody in line: no trip through the loop.
+// For the coroutines of one loop, first come, first served: unlock() hands the lock to the next in line,
+// which the loop resumes. Without a line there is no trip through the loop.
 class coroutine_mutex {
 public:
   explicit coroutine_mutex(asio::io_context& loop) : turn_(loop.get_executor(), 0) {}
   awaitable lock() {
     if (std::exchange(held_, true)) co_await turn_.async_receive(asio::deferred);
   }
-  void unlock() { held_ = turn_.try_send(error_code()); }  // by whom received it, if anybody
+  void unlock() { held_ = turn_.try_send(error_code()); }  // held by the receiver, if there is one
 
 private:
   bool held_ = false;
@@ -111,7 +111,7 @@ struct no_lock {
   void unlock() {}
 };
 
-// Alone, even a shared lock may increment.
+// With a single task, even a shared lock may increment.
 template <class Guard>
 void uncontended(benchmark::State& state) {
   typename Guard::mutex_type lock;
@@ -123,7 +123,7 @@ void uncontended(benchmark::State& state) {
   counted.check_answers(state);
 }
 
-// The other floor, for who has nothing but a counter to protect.
+// The other floor, if there is nothing but a counter to protect.
 void BM_Lock_AtomicAdd(benchmark::State& state) {
   std::atomic<std::uint64_t> count{0};
   for (auto _ : state) count.fetch_add(1, std::memory_order_relaxed);
@@ -181,8 +181,8 @@ void BM_Lock_CoroutineMutex(benchmark::State& state) {
   counted.check_answers(state);
 }
 
-// A channel with room for one: who has put something in holds the lock. A send goes through the loop, also
-// when there is room.
+// A channel with room for one: the task that has put something in holds the lock. A send goes through the
+// loop, even if there is room.
 void BM_Lock_AsioChannel(benchmark::State& state) {
   asio::io_context loop(1);
   asio::experimental::channel<executor, void(error_code)> lock(loop.get_executor(), 1);
@@ -201,28 +201,28 @@ void BM_Lock_AsioChannel(benchmark::State& state) {
 
 // ---- a lock that several tasks want ----
 
-// Critical sections of one batch, a multiple of every number of tasks. Threads take more of them: so many
-// that it does not count how long it takes to wake 64 threads.
+// Critical sections of one batch, a multiple of every number of tasks. Threads have more of them: so many
+// that the time to wake 64 threads does not count.
 constexpr std::size_t thread_batch = 1 << 17;
 constexpr std::size_t loop_batch = 1 << 14;
 
 std::size_t tasks_of(const benchmark::State& state) { return static_cast<std::size_t>(state.range(0)); }
 
-// When a task has had enough: after its part of a batch.
+// A task ends after its part of a batch.
 auto part(std::size_t batch, std::size_t tasks) {
   return [enough = batch / tasks](std::uint64_t done) { return done < enough; };
 }
 
-// Jain's index over the critical sections that each task got while all wanted them: 1 if all got the same
-// number, 1 / tasks if one got all. Threads have the same time for it, long enough for the kernel to let
-// every one of them run several times; it is no part of the timing. On one loop, it ends when all together
-// have had 1,000 a task.
+// Jain's index over the critical sections that the tasks got while all wanted them: 1 if all got the same
+// number, 1 / tasks if one got all. It is not part of the timing. Threads contend for a fixed time, long
+// enough for the kernel to let every thread run several times. On one loop, it ends when all tasks together
+// have had 1,000 per task.
 double jain(const std::vector<std::uint64_t>& got) {
   double sum = 0;
   double squares = 0;
-  for (const auto each : got) {
-    sum += static_cast<double>(each);
-    squares += static_cast<double>(each) * static_cast<double>(each);
+  for (const auto sections : got) {
+    sum += static_cast<double>(sections);
+    squares += static_cast<double>(sections) * static_cast<double>(sections);
   }
   return sum * sum / (static_cast<double>(got.size()) * squares);
 }
@@ -261,9 +261,9 @@ double fairness_to_threads(std::size_t tasks) {
   std::vector<std::uint64_t> got(tasks);
   std::atomic<bool> over{false};
   std::latch together(static_cast<std::ptrdiff_t>(tasks + 1));
-  auto threads = start_threads(half_at_home(tasks), [&](std::size_t who) {
+  auto threads = start_threads(half_at_home(tasks), [&](std::size_t index) {
     together.arrive_and_wait();
-    got[who] = contend(shared, [&](std::uint64_t) { return !over.load(std::memory_order_relaxed); });
+    got[index] = contend(shared, [&](std::uint64_t) { return !over.load(std::memory_order_relaxed); });
   });
   together.arrive_and_wait();
   std::this_thread::sleep_for(std::max<std::chrono::milliseconds>(40ms, tasks * 5ms));
@@ -282,8 +282,8 @@ void threads(benchmark::State& state) {
   state.counters["jain"] = fairness_to_threads<Lock>(tasks);
 }
 
-// The tasks are handlers of a loop that two threads run. A task enters the strand, and leaves it to come back
-// through the loop: so one iteration is two trips through a queue.
+// The tasks are handlers of a loop that two threads run. A task enters the strand, leaves it, and comes back
+// through the loop: one iteration is two trips through a queue.
 struct strand_task {
   asio::io_context& loop;
   const strand& alone;
@@ -306,17 +306,17 @@ void BM_LockContended_AsioStrand(benchmark::State& state) {
   const auto share = [&](std::size_t) { loop.run(); };
   const auto prepare = [&] {
     loop.restart();
-    for (strand_task& each : tasks) {
-      each.left = loop_batch / tasks.size();
-      asio::post(loop, [&each] { each.enter(); });
+    for (strand_task& task : tasks) {
+      task.left = loop_batch / tasks.size();
+      asio::post(loop, [&task] { task.enter(); });
     }
   };
   threads_in_step(state, loop_batch, {1, 1}, share, prepare);
   counted.check_answers(state);
 }
 
-// The tasks are coroutines of one loop, or fibers of one thread: one that holds the lock gives up control
-// once, or none would ever find it taken.
+// The tasks are coroutines of one loop, or fibers of one thread: a task that holds the lock gives up control
+// once, otherwise none would ever find it taken.
 struct on_loop {
   asio::io_context loop{1};
   coroutine_mutex lock{loop};
@@ -336,14 +336,14 @@ awaitable contend(on_loop& shared, std::uint64_t& done, More more) {
 template <class More>
 std::vector<std::uint64_t> contend_on_loop(on_loop& shared, std::size_t tasks, const More& more) {
   std::vector<std::uint64_t> got(tasks);
-  for (std::uint64_t& each : got) asio::co_spawn(shared.loop, contend(shared, each, more), asio::detached);
+  for (std::uint64_t& done : got) asio::co_spawn(shared.loop, contend(shared, done, more), asio::detached);
   shared.loop.run();
   shared.loop.restart();
   return got;
 }
 
-// As long as all together have not had 1,000 critical sections a task.
-auto together_less_than_1000_each(const counter& counted, std::size_t tasks) {
+// Until all tasks together have had 1,000 critical sections per task.
+auto fewer_than_1000_per_task(const counter& counted, std::size_t tasks) {
   return [&counted, enough = tasks * 1000](std::uint64_t) { return counted.count() < enough; };
 }
 
@@ -353,22 +353,21 @@ void BM_LockContended_CoroutineMutex(benchmark::State& state) {
   while (state.KeepRunningBatch(loop_batch)) contend_on_loop(shared, tasks, part(loop_batch, tasks));
   shared.value.check_answers(state);
   on_loop other;
-  state.counters["jain"] =
-      jain(contend_on_loop(other, tasks, together_less_than_1000_each(other.value, tasks)));
+  state.counters["jain"] = jain(contend_on_loop(other, tasks, fewer_than_1000_per_task(other.value, tasks)));
 }
 
-// unlock() of Boost.Fiber's mutex wakes the next in line, but does not hand the lock over: before he runs,
-// the same fiber has taken it again.
+// unlock() of Boost.Fiber's mutex wakes the next in line, but does not hand the lock over: before that fiber
+// runs, the first one has taken the lock again.
 double fairness_to_fibers(std::size_t tasks) {
   guarded<boost::fibers::mutex> shared;
   std::vector<std::uint64_t> got(tasks);
   std::vector<boost::fibers::fiber> fibers;
   fibers.reserve(tasks);
-  for (std::uint64_t& each : got)
+  for (std::uint64_t& done : got)
     fibers.emplace_back([&] {
-      each = contend<boost::this_fiber::yield>(shared, together_less_than_1000_each(shared.value, tasks));
+      done = contend<boost::this_fiber::yield>(shared, fewer_than_1000_per_task(shared.value, tasks));
     });
-  for (auto& each : fibers) each.join();
+  for (auto& fiber : fibers) fiber.join();
   return jain(got);
 }
 

@@ -28,10 +28,10 @@ std::string kernel() {
   return ::uname(&system) == 0 ? system.release : "unknown";
 }
 
-// malloc() decides by thresholds what it maps and what it gives back to the kernel, and raises them with the
+// malloc() has thresholds for what it maps and what it returns to the kernel, and raises them with the
 // largest block that was freed. Whether an iteration's memory comes from the kernel each time would depend on
-// the rows before, and on where the heap happens to end; so they begin as high as malloc() itself would raise
-// them.
+// earlier rows, and on where the heap happens to end. So the thresholds begin as high as malloc() itself
+// would raise them.
 void settle_heap() {
   ::mallopt(M_MMAP_THRESHOLD, 32 << 20);
   ::mallopt(M_TRIM_THRESHOLD, 64 << 20);
@@ -59,7 +59,7 @@ int main(int argc, char** argv) try {
                    fmt::format("own thread on CPU {}, others on {}", format_cpu_list(bench::home()),
                                format_cpu_list(bench::others())));
   AddCustomContext("allowed_cpus", format_cpu_list(all));
-  // glibc's locks do without atomic instructions as long as their process never had a second thread.
+  // glibc's locks use no atomic instructions until the process has had a second thread.
   std::thread([] {}).join();
   benchmark::RunSpecifiedBenchmarks();
   benchmark::Shutdown();

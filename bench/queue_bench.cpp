@@ -37,7 +37,7 @@ struct item {
 };
 
 constexpr std::size_t most_producers = 4;
-constexpr std::size_t cache_line = 64;  // so that no two threads' books share one
+constexpr std::size_t cache_line = 64;  // so that no two threads' counts share one
 
 // A producer counts its items.
 struct alignas(cache_line) source {
@@ -46,7 +46,7 @@ struct alignas(cache_line) source {
   item next() { return {producer, ++sent}; }
 };
 
-// To a consumer, the numbers of each producer ascend.
+// For a consumer, the numbers of each producer ascend.
 struct alignas(cache_line) sink {
   std::array<std::uint32_t, most_producers> newest{};
   std::uint64_t received = 0;
@@ -71,7 +71,7 @@ struct parties {
   void check_answers(benchmark::State& state) const {
     std::uint64_t sent = 0;
     std::uint64_t received = 0;
-    std::uint64_t sum = 0;  // of what was received, less what was sent
+    std::uint64_t sum = 0;  // of the numbers received minus those sent
     for (const source& from : sources) {
       sent += from.sent;
       sum -= std::uint64_t{from.sent} * (from.sent + std::uint64_t{1}) / 2;
@@ -92,19 +92,19 @@ struct parties {
 
 std::size_t capacity_of(const benchmark::State& state) { return static_cast<std::size_t>(state.range(0)); }
 
-// The items of one batch: enough for its barrier not to count, few enough where each costs two switches of
+// The items of one batch: so many that its barrier does not count; fewer if each costs two switches of
 // threads.
 std::size_t batch_of(const benchmark::State& state) { return state.range(0) == 1 ? 2'000 : 40'000; }
 
-// What falls to one party of a batch; the producers come first.
+// The share of one party in a batch; the producers come first.
 template <class Queue>
 auto share_in(Queue& queue, parties& all, std::size_t batch) {
-  return [&queue, &all, batch](std::size_t who) {
+  return [&queue, &all, batch](std::size_t index) {
     const std::size_t producers = all.sources.size();
-    if (who < producers) {
-      for (std::size_t left = batch / producers; left != 0; --left) queue.push(all.sources[who].next());
+    if (index < producers) {
+      for (std::size_t left = batch / producers; left != 0; --left) queue.push(all.sources[index].next());
     } else {
-      sink& to = all.sinks[who - producers];
+      sink& to = all.sinks[index - producers];
       for (std::size_t left = batch / all.sinks.size(); left != 0; --left) to.take(queue.pop());
     }
   };
@@ -146,7 +146,8 @@ void BM_Queue_Null(benchmark::State& state) {
 
 // ---- threads ----
 
-// The mechanism of servers/serving/blocking_queue.hpp, with a limit: who must wait sleeps in the kernel.
+// The mechanism of servers/serving/blocking_queue.hpp, with a limit: a thread that must wait sleeps in the
+// kernel.
 class mutex_queue {
 public:
   explicit mutex_queue(std::size_t capacity) : capacity_(capacity) {}
@@ -180,7 +181,7 @@ private:
   std::deque<item> items_;
 };
 
-// The same in Boost, with a ring buffer; it notifies only when somebody waits.
+// The same in Boost, with a ring buffer; it notifies only if a thread waits.
 class sync_bounded_queue {
 public:
   explicit sync_bounded_queue(std::size_t capacity) : queue_(capacity) {}
@@ -191,7 +192,8 @@ private:
   boost::sync_bounded_queue<item> queue_;
 };
 
-// Boost.Lockfree's queues do not wait: who finds one full, or empty, yields its CPU and tries again.
+// Boost.Lockfree's queues do not wait: a thread that finds one full, or empty, yields its CPU and tries
+// again.
 template <class Queue>
 class yielding_queue {
 public:
@@ -209,7 +211,7 @@ private:
   Queue queue_;
 };
 
-// For any number of either, and for one of each.
+// For any number of producers and consumers, and for one of each.
 using lock_free_queue = yielding_queue<boost::lockfree::queue<item, boost::lockfree::fixed_sized<true>>>;
 using spsc_queue = yielding_queue<boost::lockfree::spsc_queue<item>>;
 
@@ -233,7 +235,7 @@ void thread_latency(benchmark::State& state) {
   ask(there, back, state);
 }
 
-// ---- coroutines: every send and receive goes through its loop, even where it need not wait ----
+// ---- coroutines: every send and receive goes through its loop, even if it need not wait ----
 
 using channel = asio::experimental::channel<executor, void(error_code, item)>;
 using concurrent_channel = asio::experimental::concurrent_channel<executor, void(error_code, item)>;
@@ -274,10 +276,10 @@ void BM_Queue_AsioChannel(benchmark::State& state) {
   all.check_answers(state);
 }
 
-// A loop for either side, as in a server that gives each thread its own; if both threads ran one loop, chance
-// would decide which of them does what. A loop without sockets waits on a condition variable, not in
-// epoll_wait(2). An operation completes on its coroutine's loop, but is also work of the channel's: that is
-// neither of the two, which would otherwise be stopped in between by the other's last operation.
+// A loop for each side, as in a server with a loop for each thread; if both threads ran one loop, chance
+// would determine which of them does what. A loop without sockets waits on a condition variable, not in
+// epoll_wait(2). An operation completes on its coroutine's loop, but also counts as work of the channel's
+// loop. That is a third loop: otherwise the last operation of one side would stop the loop of the other.
 void BM_Queue_AsioConcurrentChannel(benchmark::State& state) {
   parties all(state);
   asio::io_context producing(1);
@@ -285,10 +287,10 @@ void BM_Queue_AsioConcurrentChannel(benchmark::State& state) {
   asio::io_context never_run;
   concurrent_channel queue(never_run.get_executor(), capacity_of(state));
   const std::size_t batch = batch_of(state);
-  threads_in_step(state, batch, {1, 1}, [&](std::size_t who) {
-    asio::io_context& loop = who == 0 ? producing : consuming;
+  threads_in_step(state, batch, {1, 1}, [&](std::size_t index) {
+    asio::io_context& loop = index == 0 ? producing : consuming;
     loop.restart();
-    who == 0 ? spawn_producers(loop, queue, all, batch) : spawn_consumers(loop, queue, all, batch);
+    index == 0 ? spawn_producers(loop, queue, all, batch) : spawn_consumers(loop, queue, all, batch);
     loop.run();
   });
   all.check_answers(state);
@@ -326,17 +328,17 @@ void BM_QueueLatency_AsioChannel(benchmark::State& state) {
 }
 
 void BM_QueueLatency_AsioConcurrentChannel(benchmark::State& state) {
-  asio::io_context own(1);
+  asio::io_context loop(1);
   asio::io_context other(1);
   concurrent_channel there(other.get_executor(), 1);
-  concurrent_channel back(own.get_executor(), 1);
+  concurrent_channel back(loop.get_executor(), 1);
   asio::co_spawn(other, answer_through(there, back), asio::detached);
-  asio::co_spawn(own, ask_through(there, back, state), asio::detached);
+  asio::co_spawn(loop, ask_through(there, back, state), asio::detached);
   const std::jthread partner([&] {
     place_partner(state.range(0));
     other.run();
   });
-  own.run();
+  loop.run();
 }
 
 // ---- fibers ----
@@ -345,7 +347,7 @@ void BM_QueueLatency_AsioConcurrentChannel(benchmark::State& state) {
 // must be a power of two.
 using buffered = boost::fibers::buffered_channel<item>;
 
-// So a capacity of 1 does not exist. In its place: a rendezvous, which holds nothing.
+// So there is no capacity of 1. Instead: a rendezvous, which holds nothing.
 struct unbuffered : boost::fibers::unbuffered_channel<item> {
   explicit unbuffered(std::size_t) {}
 };

@@ -1,6 +1,6 @@
-// What do n permits cost? One iteration is one permit acquired and released: by a task that is alone (free),
-// handed to and fro between two tasks (Handover: one iteration is one handover), and in a crowd of 64 tasks
-// for 4 permits, where everyone lets the others run while it has one.
+// What do n permits cost? One iteration is one permit acquired and released: by a single task (free), handed
+// to and fro between two tasks (Handover: one iteration is one handover), and by 64 tasks that contend for 4
+// permits and let the others run while they have one (Crowd).
 #include "bench/asio_loop.hpp"
 #include "bench/in_step.hpp"
 
@@ -28,7 +28,7 @@ constexpr int permits = 4;
 constexpr std::int64_t tasks = 64;
 constexpr std::int64_t turns = 100;  // of each task
 
-// The floor: a number that nobody waits for.
+// The floor: a number, without any waiting.
 void BM_Semaphore_Null(benchmark::State& state) {
   std::int64_t free = permits;
   for (auto _ : state) {
@@ -40,7 +40,7 @@ void BM_Semaphore_Null(benchmark::State& state) {
   check(state, free == permits, "a permit was lost");
 }
 
-// Where one must have a permit to be. Count is atomic where the tasks are threads.
+// A task must have a permit to be inside. Count is atomic if the tasks are threads.
 template <class Count>
 class room {
 public:
@@ -89,8 +89,8 @@ private:
   sem_t semaphore_{};
 };
 
-// From a mutex and a condition variable, the standard library's or those of fibers. Who is woken must look
-// again: a task that comes by may take the permit before it.
+// From a mutex and a condition variable, the standard library's or those of fibers. A task that is woken must
+// look again: another may have taken the permit before it.
 template <class Mutex, class Condition>
 class monitor_semaphore {
 public:
@@ -131,7 +131,7 @@ void alone(benchmark::State& state) {
   check_all_free(state, semaphore);
 }
 
-// One task asks by a permit, the other answers by another.
+// One task asks with a permit, the other answers with another.
 template <class Semaphore>
 class handover {
 public:
@@ -184,7 +184,7 @@ void take_turns(auto& semaphore, auto& room) {
   }
 }
 
-// There is no crowd of threads at std::counting_semaphore: where more than one waits, libstdc++'s may lose a
+// There is no crowd of threads at std::counting_semaphore: if more than one waits, libstdc++'s may lose a
 // wake-up (GCC bug 98033), and a benchmark must end.
 template <class Semaphore>
 void thread_crowd(benchmark::State& state) {
@@ -196,8 +196,8 @@ void thread_crowd(benchmark::State& state) {
   check_all_free(state, semaphore);
 }
 
-// ---- coroutines: a channel with room for n messages; who has sent one has a permit, and takes one out to
-// release ----
+// ---- coroutines: a channel with room for n messages; sending one acquires a permit, receiving one releases
+// it ----
 
 class channel_semaphore {
 public:

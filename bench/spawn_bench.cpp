@@ -1,6 +1,6 @@
-// What does it cost to start a task that does next to nothing, and to know that it has finished? One
-// iteration is one task, and the next is started when it has finished. And BM_SpawnMemory: what does a task
-// that waits keep in memory? One iteration is one of 10,000 that are started, wait all at once, and finish.
+// What does it cost to start a task that does next to nothing, and to learn that it has finished? One
+// iteration is one task; the next is started when it has finished. BM_SpawnMemory: how much memory does a
+// waiting task hold? One iteration is one of 10,000 tasks that are started, all wait at once, and finish.
 #define BOOST_ASIO_DISABLE_BOOST_COROUTINE  // asio::spawn() needs Boost.Context alone
 #include "bench/asio_loop.hpp"
 #include "bench/support.hpp"
@@ -35,7 +35,7 @@ namespace {
 
 using yield_context = asio::basic_yield_context<executor>;
 
-// What every task does. As a call it is the floor: one that the compiler cannot see through, and its return.
+// What every task does. Calling it is the floor: a call that the compiler cannot see through.
 [[gnu::noipa]] void task(std::uint64_t& ran) { ++ran; }
 
 void check_all_ran(benchmark::State& state, std::uint64_t ran) {
@@ -52,7 +52,7 @@ void BM_Spawn_Null(benchmark::State& state) {
   check_all_ran(state, ran);
 }
 
-// ---- threads; glibc keeps the stacks of ended ones for the next ----
+// ---- threads; glibc keeps the stacks of ended threads for the next ones ----
 
 void BM_Spawn_Thread(benchmark::State& state) {
   std::uint64_t ran = 0;
@@ -115,7 +115,7 @@ void BM_Spawn_ThreadPool(benchmark::State& state) {
   check_all_ran(state, ran);
 }
 
-// Many tasks before their submitter waits: the handovers are shared by all of them.
+// Many tasks before their submitter waits: all of them share the handovers.
 void BM_Spawn_ThreadPoolBatch(benchmark::State& state) {
   constexpr std::int64_t batch = 1000;
   completion finished;
@@ -129,9 +129,9 @@ void BM_Spawn_ThreadPoolBatch(benchmark::State& state) {
   check_all_ran(state, ran);
 }
 
-// ---- a loop's own tasks: handlers, coroutines without a stack and with one ----
+// ---- tasks of a loop: handlers, coroutines without a stack and with one ----
 
-// Runs in the loop as long as the benchmark does: each time it starts a task, which posts it again at its
+// Runs in the loop as long as the benchmark runs: each time it starts a task, which posts this again at its
 // end.
 template <auto Start>
 struct chain {
@@ -188,8 +188,8 @@ void BM_Spawn_Coroutine(benchmark::State& state) {
   check_all_ran(state, ran);
 }
 
-// What co_spawn() adds to calling a coroutine (BM_Switch_AsioCoroutineCall): a chain of control of its own,
-// which can be cancelled, holds the loop's work, and ends through the loop's queue. Asio keeps the memory of
+// What co_spawn() adds to calling a coroutine (BM_Switch_AsioCoroutineCall): a separate chain of control,
+// which can be cancelled, keeps the loop running, and ends through the loop's queue. Asio keeps the memory of
 // ended frames for the next ones.
 void BM_Spawn_AsioCoroutine(benchmark::State& state) {
   asio::io_context loop(1);
@@ -219,11 +219,12 @@ void BM_Spawn_Fiber(benchmark::State& state) {
   check_all_ran(state, ran);
 }
 
-// ---- the memory of tasks that wait: what is resident of the process, before and while they do ----
+// ---- the memory of waiting tasks: the resident memory of the process, before they wait and while they do
+// ----
 //
-// Page tables are not in it, nor what only a thread has in the kernel: a stack of 16 KiB, and some 6 KB that
-// describe it. A fiber that waits has used two pages of its stack and not one, because Boost.Fiber's spinlock
-// keeps room in its frame for a std::random_device, 5 KB, to back off by chance.
+// It does not contain page tables, nor what a thread has in the kernel: a stack of 16 KiB, and some 6 KB of
+// descriptors. A waiting fiber has used two pages of its stack and not one, because Boost.Fiber's spinlock
+// has room in its frame for a std::random_device, 5 KB, for its random back-off.
 
 constexpr std::int64_t thread_stack_kib = 64;
 constexpr std::int64_t stack_kib = 16;
@@ -233,9 +234,9 @@ struct progress {
   std::uint64_t ran = 0;
 };
 
-// Memory that earlier tasks have left, and that would be used again without being counted: malloc's, and
-// glibc's stacks of ended threads, of which one of 48 MiB drives out all others and, above the limit of
-// 40 MiB, itself.
+// Returns memory that earlier tasks have left, and that would be used again without being counted: malloc's,
+// and glibc's stacks of ended threads. A stack of 48 MiB, which is over the limit of 40 MiB, makes glibc free
+// all of them.
 void return_free_memory() {
   boost::thread(stack_attribute(48 << 10), [] {}).join();
   ::malloc_trim(0);
@@ -281,7 +282,7 @@ void BM_SpawnMemory_Thread(benchmark::State& state) {
   };
   const auto finish = [&] {
     gate.unlock();
-    for (boost::thread& each : threads) each.join();
+    for (boost::thread& thread : threads) thread.join();
   };
   gate.lock();
   try {
@@ -342,11 +343,11 @@ void BM_SpawnMemory_Fiber(benchmark::State& state) {
     for (std::int64_t i = 0; i < state.range(0); ++i) {
       fibers.emplace_back(std::allocator_arg, stack_of(stack_kib), wait);
     }
-    boost::this_fiber::yield();  // the turn comes back when all that are ready have had theirs
+    boost::this_fiber::yield();  // returns when all ready fibers have run
   };
   const auto finish = [&] {
     gate.unlock();
-    for (boost::fibers::fiber& each : fibers) each.join();
+    for (boost::fibers::fiber& fiber : fibers) fiber.join();
   };
   gate.lock();
   hold(state, tasks, start, finish);

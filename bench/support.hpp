@@ -1,7 +1,7 @@
-// What the benchmarks share: where their threads run, and what they say when they have no figure to give.
+// What the benchmarks share: where their threads run, and how they report that they have no figure.
 //
 // A benchmark's timed loop runs inside what it measures: in the thread, the coroutine, the fiber or the chain
-// of handlers. `for (auto _ : state)` works wherever one thread runs the whole loop; a chain of handlers asks
+// of handlers. `for (auto _ : state)` works if one thread runs the whole loop; a chain of handlers calls
 // state.KeepRunning(). Answers are checked after the loop.
 #pragma once
 
@@ -19,10 +19,10 @@ namespace echobench::bench {
 const cpu_list& all_cpus();
 // The first of them, to which main binds the benchmarks' own thread, and so every thread that is started.
 cpu_list home();
-// The others; the home where there is no other.
+// The others; home if there is no other.
 cpu_list others();
 
-// Threads that are started while this lives run on these CPUs; then home again.
+// Threads that are started while this exists run on these CPUs; afterwards at home again.
 class starting_on {
 public:
   explicit starting_on(const cpu_list& cpus) { restrict_to_cpus(cpus); }
@@ -31,25 +31,25 @@ public:
   starting_on& operator=(const starting_on&) = delete;
 };
 
-// Two threads that hand something to one another: they share a CPU (`cpus:1`), or have one each (`cpus:2`).
-// The second thread calls it with the benchmark's argument.
+// For two threads that hand something to each other: they share a CPU (`cpus:1`), or have one each
+// (`cpus:2`). The second thread calls this with the benchmark's argument.
 void place_partner(std::int64_t cpus);
 
-// Real time decides how long it runs, and is given beside the CPU time of the whole process: for a benchmark
-// in which more than one thread works, or the kernel makes one wait.
+// For a benchmark in which more than one thread works, or the kernel makes one wait: real time determines how
+// long it runs, and is reported together with the CPU time of the whole process.
 void threaded(benchmark::internal::Benchmark* row);
-// ArgName("cpus") with 1 and, where the process may use more, 2; and threaded().
+// ArgName("cpus") with 1 and, if the process may use more, 2; and threaded().
 void on_one_and_two_cpus(benchmark::internal::Benchmark* row);
 
 // No figure: an answer was wrong. The test of the benchmarks fails.
 void wrong(benchmark::State& state, const std::string& what);
-// No figure: this system has not what it takes. `why` says what.
+// No figure: this system lacks something, which `why` names.
 void unavailable(benchmark::State& state, const std::string& why);
 inline void check(benchmark::State& state, bool right, const char* otherwise) {
   if (!right) wrong(state, otherwise);
 }
 
-// What of this process is in memory, in bytes (proc(5), statm).
+// Bytes of this process that are in memory (proc(5), statm).
 std::size_t resident_bytes();
 
 }  // namespace echobench::bench

@@ -36,7 +36,7 @@ void BM_Switch_Null(benchmark::State& state) {
   check(state, calls * 2 == static_cast<std::uint64_t>(state.iterations()), "calls were lost");
 }
 
-// ---- two threads; a baton says whose turn it is ----
+// ---- two threads; the one that has the baton runs ----
 
 // futex(2), the system call under every lock of a thread.
 class futex_baton {
@@ -78,10 +78,10 @@ private:
 class pipe_baton {
 public:
   pipe_baton() {
-    for (channel& each : channels_) {
+    for (channel& pipe : channels_) {
       std::array<int, 2> ends{};
       if (::pipe(ends.data()) != 0) throw std::system_error(errno, std::system_category(), "pipe");
-      each = {unique_fd(ends[0]), unique_fd(ends[1])};
+      pipe = {unique_fd(ends[0]), unique_fd(ends[1])};
     }
   }
   void pass_to(std::uint32_t side) {
@@ -231,7 +231,7 @@ void handlers(benchmark::State& state) {
   check(state, ran == static_cast<std::uint64_t>(state.iterations()) + 1, "a handler was lost");
 }
 
-// dispatch() calls at once when the loop's own thread asks, so that a chain of it would be a recursion.
+// On the loop's thread dispatch() calls the handler at once, so that a chain of them would be a recursion.
 void BM_Switch_AsioDispatch(benchmark::State& state) {
   asio::io_context loop(1);
   std::uint64_t ran = 0;

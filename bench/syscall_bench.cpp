@@ -1,6 +1,6 @@
-// What does a loop pay the kernel? One iteration is what the row is named after: a system call, a message of
-// 64 bytes sent and received, a wait for events, a connection opened and closed; in the Echo rows a message
-// received and answered.
+// What do a loop's system calls cost? One iteration is what the row is named after: a system call, a message
+// of 64 bytes sent and received, a wait for events, a connection opened and closed; in the Echo rows a
+// message received and answered.
 #include "bench/support.hpp"
 #include "common/process.hpp"
 #include "common/socket.hpp"
@@ -25,7 +25,7 @@
 namespace echobench::bench {
 namespace {
 
-// The floor: into the kernel and back, for nothing.
+// The floor: into the kernel and back, without doing anything.
 void BM_Syscall_Null(benchmark::State& state) {
   const auto parent = ::getppid();
   bool same = true;
@@ -37,7 +37,7 @@ void BM_Syscall_Null(benchmark::State& state) {
 
 using message = std::array<char, 64>;
 
-// Each differs from the one before.
+// Every message differs from the one before.
 message numbered(std::uint64_t number) {
   message made;
   made.fill('m');
@@ -59,7 +59,7 @@ socket_pair unix_pair() {
   return {unique_fd(ends[0]), unique_fd(ends[1])};
 }
 
-// Over the loopback interface the connection stands when connect(2) returns.
+// On the loopback interface the connection is established when connect(2) returns.
 unique_fd accept_from(int listener) {
   pollfd waiting{.fd = listener, .events = POLLIN, .revents = 0};
   int fd = ::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
@@ -85,7 +85,7 @@ struct send_and_recv {
   static ssize_t recv(int fd, message& bytes) { return ::recv(fd, bytes.data(), bytes.size(), 0); }
 };
 
-// As a header and a payload that lie apart.
+// As a header and a payload in separate buffers.
 struct sendmsg_and_readv {
   static std::array<iovec, 2> parts(message& bytes) {
     return {{{bytes.data(), 16}, {bytes.data() + 16, bytes.size() - 16}}};
@@ -129,7 +129,7 @@ void BM_Syscall_EpollWait(benchmark::State& state) {
   const unique_fd poll(::epoll_create1(EPOLL_CLOEXEC));
   std::vector<unique_fd> registered;
   for (std::int64_t i = 0; i < of; ++i) {
-    // As many as should be ready are, all the time, evenly among the others.
+    // `ready` of them are readable all the time, spread evenly among the others.
     const bool readable = (i + 1) * ready / of != i * ready / of;
     registered.emplace_back(::eventfd(readable ? 1 : 0, EFD_CLOEXEC | EFD_NONBLOCK));
     epoll_event interest{.events = EPOLLIN, .data = {.fd = registered.back().get()}};
@@ -163,7 +163,7 @@ void BM_Syscall_Eventfd(benchmark::State& state) {
   check(state, right, "the count was lost");
 }
 
-// Reset on close, so that no port stays taken (TIME_WAIT).
+// Reset on close, so that no port stays in use (TIME_WAIT).
 void BM_Syscall_TcpConnection(benchmark::State& state) {
   const unique_fd listener = listen_on(resolve("127.0.0.1", 0), 16, reuse_port::no);
   const endpoint where = endpoint::local_of(listener.get());
@@ -203,7 +203,7 @@ public:
     io_uring_cqe* first = nullptr;
     return ::io_uring_submit_and_wait_timeout(&ring_, &first, n, &patience, nullptr) >= 0;
   }
-  // Calls `handle` with each completion there is.
+  // Calls `handle` with each completion.
   template <class Handle>
   void reap(const Handle& handle) {
     std::array<io_uring_cqe*, 128> done{};
@@ -217,7 +217,7 @@ private:
   io_uring ring_{};
 };
 
-// One iteration is one of `batch` operations that are submitted and waited for with one system call.
+// One iteration is one of `batch` operations that one system call submits and waits for.
 void BM_Syscall_UringNop(benchmark::State& state) try {
   uring ring(64, 0);
   const auto batch = static_cast<std::uint64_t>(state.range(0));
@@ -239,7 +239,7 @@ void BM_Syscall_UringNop(benchmark::State& state) try {
   unavailable(state, error.what());
 }
 
-// ---- a loop that answers messages, the same ones in every row: by socket pair, from peers on the same
+// ---- a loop that answers messages, the same ones in every row: over socket pairs, from peers on the same
 // thread ----
 
 class echo_peers {
@@ -259,7 +259,7 @@ public:
                ::send(pairs_[i].near.get(), asked.data(), asked.size(), MSG_NOSIGNAL) == std::ssize(asked);
     }
   }
-  // Each takes its answer, or its own question where nobody answers.
+  // Each peer takes its answer, or its question if there is no loop that answers.
   void hear(unique_fd socket_pair::*from) {
     message heard{};
     for (std::size_t i = 0; i < size(); ++i) {
@@ -277,14 +277,14 @@ private:
   bool right_ = true;
 };
 
-// Receives a message that is there, and answers.
+// Receives a message that has arrived, and answers.
 bool answer(int fd) {
   message bytes{};
   return ::recv(fd, bytes.data(), bytes.size(), MSG_DONTWAIT) == std::ssize(bytes) &&
          ::send(fd, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL) == std::ssize(bytes);
 }
 
-// Knows without asking that every connection has a message: what epoll's share is measured against.
+// Knows without asking that every connection has a message: the difference to this row is the cost of epoll.
 class direct_loop {
 public:
   explicit direct_loop(const echo_peers& peers) : peers_(peers) {}
@@ -324,8 +324,9 @@ private:
   unique_fd poll_{::epoll_create1(EPOLL_CLOEXEC)};
 };
 
-// Each connection has a receive pending; a received message is answered, and the next receive submitted with
-// the answer. A server would submit and wait by one call; here the peers come between, so that it is two.
+// Each connection has a receive pending; a received message is answered, and the next receive is submitted
+// with the answer. A server would submit and wait in one call; here the peers run in between, so there are
+// two.
 template <unsigned Setup, std::uint16_t Receiving>
 class uring_loop {
 public:
@@ -376,8 +377,8 @@ private:
 };
 
 using default_uring_loop = uring_loop<0, 0>;
-// Completions are worked out when this thread asks for them and not inside whatever it calls before; and a
-// receive is known to find nothing yet, so that it is not tried in vain.
+// Operations complete when this thread waits and not in any system call before; and a receive is not tried at
+// once, because there is nothing to receive yet.
 using tuned_uring_loop =
     uring_loop<IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN, IORING_RECVSEND_POLL_FIRST>;
 
@@ -395,7 +396,7 @@ void echo(benchmark::State& state) try {
   unavailable(state, error.what());
 }
 
-// The peers' share of every Echo row: what they send is received, and not answered.
+// The peers' share of every Echo row: what they send is received but not answered.
 void BM_Syscall_EchoPeers(benchmark::State& state) {
   echo_peers peers(state.range(0));
   while (state.KeepRunningBatch(state.range(0))) {
@@ -410,7 +411,7 @@ void connections(benchmark::internal::Benchmark* row) { row->ArgName("connection
 BENCHMARK(BM_Syscall_Null);
 BENCHMARK(message_there<unix_pair, send_and_recv>)->Name("BM_Syscall_UnixSendRecv");
 BENCHMARK(message_there<unix_pair, sendmsg_and_readv>)->Name("BM_Syscall_UnixSendmsgReadv");
-// Real time for TCP: what its stack does in soft interrupts, not every kernel counts as the thread's.
+// Real time for TCP: not every kernel counts what its stack does in soft interrupts as the thread's CPU time.
 BENCHMARK(message_there<tcp_pair, send_and_recv>)->Name("BM_Syscall_TcpSendRecv")->Apply(threaded);
 BENCHMARK(message_there<tcp_pair, sendmsg_and_readv>)->Name("BM_Syscall_TcpSendmsgReadv")->Apply(threaded);
 BENCHMARK(BM_Syscall_TcpConnection)->Apply(threaded)->Iterations(2'000);

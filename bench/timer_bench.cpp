@@ -1,6 +1,6 @@
 // What do 1 to 100,000 pending sleeps cost, and how late do they end? One iteration is one timer armed and
-// cancelled while `pending` others stay armed (ArmCancel), one of `pending` that are due at the same time,
-// armed and fired (Fire), or one sleep of 500 us, whose lateness the counters tell (Sleep).
+// cancelled while `pending` others stay armed (ArmCancel), one of `pending` timers that are due at the same
+// time, armed and fired (Fire), or one sleep of 500 us (Sleep: the counters show how late it ended).
 #include "bench/asio_loop.hpp"
 #include "bench/support.hpp"
 #include "common/process.hpp"
@@ -34,7 +34,7 @@ namespace {
 using clock = std::chrono::steady_clock;
 using namespace std::chrono_literals;
 
-// The floor: the time is asked for, which a sleep does at least once.
+// The floor: reading the clock, which a sleep does at least once.
 void BM_Timer_Null(benchmark::State& state) {
   auto last = clock::now();
   bool forward = true;
@@ -57,8 +57,8 @@ private:
 
 // ---- one timer armed and cancelled, far from due, among others ----
 
-// The loop's own timer is set to the earliest of the others, so that no system call is made: a timer that
-// becomes the earliest costs a timerfd_settime(2) more. A cancelled wait's handler runs, too.
+// The loop's timer is set to the earliest of the others, so that no system call is made: a timer that becomes
+// the earliest costs one timerfd_settime(2) more. A cancelled wait's handler runs, too.
 void BM_Timer_AsioArmCancel(benchmark::State& state) {
   asio::io_context loop(1);
   const auto start = clock::now() + 1h;
@@ -70,13 +70,13 @@ void BM_Timer_AsioArmCancel(benchmark::State& state) {
     pending.back().async_wait([](boost::system::error_code) {});
   }
   std::array<clock::time_point, 100> expiries;
-  for (auto& each : expiries) each = start + 1us + delay();
+  for (auto& expiry : expiries) expiry = start + 1us + delay();
   asio_timer timer(loop);
   std::int64_t cancelled = 0;
   const auto run = [&]() -> awaitable {
     while (state.KeepRunningBatch(expiries.size())) {
-      for (const auto& each : expiries) {
-        timer.expires_at(each);
+      for (const auto& expiry : expiries) {
+        timer.expires_at(expiry);
         timer.async_wait([&](boost::system::error_code error) {
           if (error == asio::error::operation_aborted) ++cancelled;
         });
@@ -99,17 +99,17 @@ unique_fd make_timerfd(int flags = 0) {
   return unique_fd(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | flags));
 }
 
-// Every pending timer is a descriptor; so there are 10,000 at most.
+// Every pending timer is a descriptor, so there are at most 10,000.
 void BM_Timer_TimerfdArmCancel(benchmark::State& state) {
   const auto n = static_cast<std::size_t>(state.range(0));
   if (raise_descriptor_limit() < n + 100) return unavailable(state, "too few descriptors");
   spread delay;
   std::vector<unique_fd> pending(n);
   bool right = true;
-  for (auto& each : pending) {
-    each = make_timerfd();
+  for (auto& other : pending) {
+    other = make_timerfd();
     const auto due = once(1h + delay());
-    right = right && ::timerfd_settime(each.get(), 0, &due, nullptr) == 0;
+    right = right && ::timerfd_settime(other.get(), 0, &due, nullptr) == 0;
   }
   const unique_fd timer = make_timerfd();
   const auto due = once(1h + 500ms);
@@ -122,9 +122,9 @@ void BM_Timer_TimerfdArmCancel(benchmark::State& state) {
   check(state, right && left.it_value.tv_sec >= 3'500, "a timer was not armed");
 }
 
-// ---- many due at the same time: each sleeper goes to sleep again, until some time that has passed ----
+// ---- many due at the same time: each sleeper sleeps again, until a time that has passed already ----
 
-// All go to sleep before the loop looks at its timers, and all are due when it does.
+// All begin to sleep before the loop looks at its timers, and all are due when it does.
 void BM_Timer_AsioFire(benchmark::State& state) {
   asio::io_context loop(1);
   const auto start = clock::now();
@@ -150,21 +150,21 @@ void BM_Timer_AsioFire(benchmark::State& state) {
   check(state, std::abs(woken - state.iterations()) <= state.range(0), "sleepers did not take turns");
 }
 
-// Armed when already due, each interrupts the processor for itself.
+// Armed when already due, each timer interrupts the processor.
 void BM_Timer_TimerfdFire(benchmark::State& state) {
   const auto n = static_cast<std::size_t>(state.range(0));
   if (raise_descriptor_limit() < n + 100) return unavailable(state, "too few descriptors");
   const unique_fd poll(::epoll_create1(EPOLL_CLOEXEC));
   std::vector<unique_fd> timers(n);
-  for (auto& each : timers) {
-    each = make_timerfd(TFD_NONBLOCK);
-    epoll_event interest{.events = EPOLLIN, .data = {.fd = each.get()}};
-    ::epoll_ctl(poll.get(), EPOLL_CTL_ADD, each.get(), &interest);
+  for (auto& timer : timers) {
+    timer = make_timerfd(TFD_NONBLOCK);
+    epoll_event interest{.events = EPOLLIN, .data = {.fd = timer.get()}};
+    ::epoll_ctl(poll.get(), EPOLL_CTL_ADD, timer.get(), &interest);
   }
   const auto past = once(1ns);
   std::array<epoll_event, 512> events{};
   while (state.KeepRunningBatch(state.range(0))) {
-    for (const auto& each : timers) ::timerfd_settime(each.get(), TFD_TIMER_ABSTIME, &past, nullptr);
+    for (const auto& timer : timers) ::timerfd_settime(timer.get(), TFD_TIMER_ABSTIME, &past, nullptr);
     for (std::size_t fired = 0; fired < n;) {
       const int ready = ::epoll_wait(poll.get(), events.data(), events.size(), 1'000);
       if (ready <= 0) return wrong(state, "a timer did not fire");
@@ -176,7 +176,7 @@ void BM_Timer_TimerfdFire(benchmark::State& state) {
   }
 }
 
-// Each pending sleep is a stack; so there are 10,000 at most.
+// Every pending sleep has a stack, so there are at most 10,000.
 void BM_Timer_FiberFire(benchmark::State& state) {
   const auto start = clock::now();
   spread delay;
@@ -197,7 +197,7 @@ void BM_Timer_FiberFire(benchmark::State& state) {
       while (!over) sleep();
     });
   }
-  for (auto& each : fibers) each.join();
+  for (auto& fiber : fibers) fiber.join();
   check(state, std::abs(woken - state.iterations()) <= state.range(0), "sleepers did not take turns");
 }
 
@@ -207,7 +207,7 @@ constexpr auto nap = 500us;
 
 class lateness {
 public:
-  // For the coroutine, which can be told a time to sleep until.
+  // Returns the time until which to sleep, for the coroutine.
   clock::time_point fall_asleep() { return due_ = clock::now() + nap; }
   void wake_up() { late_.push_back(clock::now() - due_); }
   void report(benchmark::State& state) {
@@ -236,12 +236,12 @@ void take_naps(benchmark::State& state, const Sleep& sleep) {
   late.report(state);
 }
 
-// The kernel may end a thread's sleep up to its timer slack later, to wake the processor less often: 50 us,
-// if nobody asked for less (PR_SET_TIMERSLACK(2const)). Timerfds and the loop on top of one have no slack.
+// The kernel may end a thread's sleep later by up to its timer slack, to wake the processor less often: 50 us
+// unless set to less (PR_SET_TIMERSLACK(2const)). Timerfds, and the loop that uses one, have no slack.
 void BM_Timer_ThreadSleep(benchmark::State& state) {
   ::prctl(PR_SET_TIMERSLACK, state.range(0));
   take_naps(state, [] { std::this_thread::sleep_for(nap); });
-  ::prctl(PR_SET_TIMERSLACK, 0);  // what it was
+  ::prctl(PR_SET_TIMERSLACK, 0);  // as it was before
 }
 
 void BM_Timer_EpollPwait2Sleep(benchmark::State& state) {

@@ -56,7 +56,7 @@ struct frame_limits {
   std::uint32_t max_sleep = 10'000'000;         // us
 };
 
-// Decoding cannot fail: every 16 bytes are some header. Whether it is acceptable is check_request's business.
+// Decoding cannot fail: any 16 bytes are a header. check_request decides whether it is acceptable.
 frame_header decode_header(std::span<const std::byte, frame_header_size> wire) noexcept;
 void encode_header(const frame_header& header, std::span<std::byte, frame_header_size> wire) noexcept;
 
@@ -67,7 +67,8 @@ frame_status check_request(const frame_header& request, const frame_limits& limi
 // The header of the reply; its length is 0 when the status is not ok.
 frame_header reply_to(const frame_header& request, frame_status status) noexcept;
 
-// After these the server closes, because the end of the request is not known or not worth reading.
+// After these the server closes, because the end of the request is not known or the request is too large to
+// skip.
 constexpr bool closes_connection(frame_status status) noexcept {
   return status == frame_status::too_large || status == frame_status::bad_version;
 }

@@ -1,4 +1,4 @@
-// Any 16 bytes are a header that survives decoding and encoding, and what is answered follows from it.
+// Any 16 bytes are a header that is the same after decoding and encoding, and that determines the reply.
 #include "common/frame.hpp"
 
 #include <fuzzer/FuzzedDataProvider.h>

@@ -1,4 +1,4 @@
-// How long a system call is to wait, as it wants to be told.
+// A time to wait, in the form that system calls take.
 #pragma once
 
 #include <algorithm>
@@ -7,7 +7,7 @@
 
 namespace echobench {
 
-// Timespec may be the kernel's own, __kernel_timespec. What is over already is zero.
+// Timespec: timespec or __kernel_timespec. A time in the past becomes zero.
 template <class Timespec = timespec>
 Timespec to_timespec(std::chrono::nanoseconds left) {
   left = std::max(left, std::chrono::nanoseconds::zero());

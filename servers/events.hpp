@@ -1,5 +1,5 @@
 // What echo-server prints on stdout: one JSON line for each event, or the list of variants. Throws
-// std::system_error when that cannot be written.
+// std::system_error if stdout cannot be written.
 #pragma once
 
 #include "servers/options.hpp"

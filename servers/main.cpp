@@ -35,7 +35,7 @@ int serve(const variant& chosen, const server_options& options, const sigset_t& 
 }
 
 int run(int argc, char** argv, const sigset_t& stop_signals) {
-  CLI::App app("A TCP echo server, by the concurrency model of your choice", "echo-server");
+  CLI::App app("A TCP echo server with the concurrency model of your choice", "echo-server");
   try {
     const server_command command = parse_server_command(app, argc, argv);
     if (command.what != server_command::action::serve) {

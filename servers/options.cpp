@@ -14,7 +14,7 @@ std::uint32_t microseconds(std::chrono::nanoseconds time) {
 }  // namespace
 
 server_command parse_server_command(CLI::App& app, int argc, const char* const* argv) {
-  constexpr std::chrono::nanoseconds longest_param = 4'294'967'295us;  // what the frame's field can say
+  constexpr std::chrono::nanoseconds longest_param = 4'294'967'295us;  // the frame's field holds no more
   server_command command;
   server_options& server = command.server;
   session_options& session = server.connection.session;
@@ -30,7 +30,7 @@ server_command parse_server_command(CLI::App& app, int argc, const char* const* 
       ->default_str("text")
       ->check(CLI::IsMember({"text", "json"}))
       ->type_name("[=json]");
-  app.add_option("--bind", server.bind, "Address to listen on; may be repeated, IPv6 is welcome")
+  app.add_option("--bind", server.bind, "Address to listen on, IPv4 or IPv6; may be repeated")
       ->type_name("ADDR")
       ->capture_default_str();
   cli::add_count(app, "--port", server.port, "TCP port; 0 takes any free one");
@@ -44,15 +44,15 @@ server_command parse_server_command(CLI::App& app, int argc, const char* const* 
   cli::add_count(app, "--max-frame", session.limits.max_frame, "Largest payload of a frame, bytes", 0,
                  1U << 30);
   cli::add_count(app, "--max-connections", server.max_connections,
-                 "Connections at once, then accepting pauses; 0: as many as descriptors allow");
+                 "Connections at once; at the limit accepting pauses; 0: as many as descriptors allow");
   cli::add_duration(app, "--max-work", max_work, "Longest work a frame may ask for", 0ns, longest_param);
   cli::add_duration(app, "--max-sleep", max_sleep, "Longest sleep a frame may ask for", 0ns, longest_param);
-  cli::add_count(app, "--offload-threads", server.offload_threads, "Threads for work that is offloaded", 1,
-                 1024);
+  cli::add_count(app, "--offload-threads", server.offload_threads, "Threads for offloaded work", 1, 1024);
   cli::add_duration(app, "--burn", burn, "CPU time to burn for each request: a known slow-down", 0ns, 1ms);
   cli::add_duration(app, "--idle-timeout", server.connection.idle_timeout,
-                    "Close a connection on which nothing came or went for so long; 0: never");
-  cli::add_duration(app, "--drain-timeout", server.drain_timeout, "How long stopping may take", 0ns, 1h);
+                    "Close a connection without traffic for this time; 0: never");
+  cli::add_duration(app, "--drain-timeout", server.drain_timeout, "Longest time that stopping may take", 0ns,
+                    1h);
 
   app.parse(argc, argv);
 

@@ -1,4 +1,4 @@
-// Any command line of echo-server is a server that can be started, or is refused as a mistake of its user.
+// Any command line of echo-server describes a server that can be started, or is refused with a message.
 #include "common/fuzzed_command_line.hpp"
 #include "servers/options.hpp"
 

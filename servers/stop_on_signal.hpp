@@ -1,4 +1,4 @@
-// How a server is told to stop.
+// How signals stop a server.
 #pragma once
 
 #include <pthread.h>
@@ -13,15 +13,16 @@ namespace echobench {
 // Turns SIGINT and SIGTERM, which every thread blocks, into a request to stop. One at a time in a process.
 class stop_on_signal {
 public:
-  // By a thread that waits for them; or in a signal handler, while the thread of the server lets it come:
-  // then the callbacks of the token must be safe there. A second thread costs a server that has one 1 to 5 %
+  // In a thread that waits for them; or in a signal handler, while the server's thread allows it: then the
+  // callbacks of the token must be safe in a handler. A second thread costs a single-threaded server 1 to 5 %
   // of its CPU time: only then does the kernel count references to a descriptor in each system call (fdget()
   // in fs/file.c).
   enum class by { thread, handler };
 
   stop_on_signal(const sigset_t& signals, by how) {
 #ifdef __SANITIZE_THREAD__
-    how = by::thread;  // it puts a handler off until a call that it knows: io_uring_enter(2) is none
+    how = by::thread;  // ThreadSanitizer delays handlers until a call that it knows; it knows no
+                       // io_uring_enter(2)
 #endif
     if (how == by::thread) {
       waiter_ = std::jthread([this, signals] {
@@ -46,7 +47,7 @@ public:
   stop_on_signal(const stop_on_signal&) = delete;
   stop_on_signal& operator=(const stop_on_signal&) = delete;
   ~stop_on_signal() {
-    // In case no signal has come; it is blocked and waited for, so that it ends the waiting and no thread.
+    // If no signal has come, this ends the wait of that thread; the signal is blocked everywhere else.
     if (waiter_.joinable())
       ::pthread_kill(waiter_.native_handle(), SIGTERM);  // NOLINT(bugprone-bad-signal-to-kill-thread)
     handling_.self = nullptr;
@@ -54,8 +55,8 @@ public:
 
   std::stop_token token() const noexcept { return stop_.get_token(); }
 
-  // Lets the handler, if that is how, interrupt the calling thread and those it starts. Not while a callback
-  // is registered with the token or taken from it.
+  // Lets the handler, if there is one, interrupt the calling thread and those that it starts. Not while a
+  // callback is registered with the token or removed from it.
   class allowed {
   public:
     allowed() noexcept { set(SIG_UNBLOCK); }

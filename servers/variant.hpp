@@ -24,11 +24,11 @@ struct server_options {
   std::string variant;
   std::vector<std::string> bind{"127.0.0.1"};
   std::uint16_t port = 0;  // 0: any free one, the same for every address
-  unsigned threads = 1;    // loops or workers; a variant says what it makes of them
+  unsigned threads = 1;    // loops or workers, depending on the variant
   cpu_list cpus;           // empty: wherever the process may run
   unsigned backlog = 4096;
-  unsigned max_connections = 0;  // at once, then accepting pauses; 0: as many as descriptors allow
-  unsigned offload_threads = 1;  // for work with the offload flag, where the model has a loop to keep free
+  unsigned max_connections = 0;  // at once; at the limit accepting pauses; 0: as many as descriptors allow
+  unsigned offload_threads = 1;  // for work with the offload flag, if the model has a loop to keep free
   std::chrono::nanoseconds drain_timeout = std::chrono::seconds(5);
   connection_options connection;
 };
@@ -56,7 +56,7 @@ concept echo_server = std::constructible_from<S, const server_options&> &&
   { s.run(stop) } -> std::same_as<server_outcome>;
 };
 
-// A server of whichever variant.
+// A server of any variant.
 class any_server {
 public:
   virtual ~any_server() = default;
@@ -64,7 +64,7 @@ public:
   virtual server_outcome run(std::stop_token stop) = 0;
 };
 
-// A line of the list of variants.
+// An entry of the list of variants.
 struct variant {
   std::string_view name;
   std::string_view summary;

@@ -1,5 +1,5 @@
-// The one file of the programs that differs between them, beside what includes Asio: echo-server-uring has
-// the variants that are compiled for Asio's other backend.
+// Besides what includes Asio, this is the one file that differs between the programs: echo-server-uring has
+// the variants that are compiled for Asio's io_uring backend.
 #include "servers/variants.hpp"
 
 namespace echobench::variants {

@@ -1,5 +1,5 @@
-// The variants. Each is defined in the last line of its own file, NAME.cpp; a textbook's version stands
-// beside what it became.
+// The variants. Each is defined in the last line of its file, NAME.cpp; a textbook's version is in the file
+// of the variant that it became.
 #pragma once
 
 #include "servers/variant.hpp"
@@ -25,7 +25,7 @@ extern const variant asio_coroutine_shared;
 extern const variant asio_stackful;
 extern const variant fiber;
 
-// Those that this program has, in the order of the ladder.
+// Those of this program, in the order in which --list shows them.
 extern const std::span<const variant* const> all;
 
 }  // namespace echobench::variants

@@ -9,7 +9,7 @@
 namespace echobench::testing {
 namespace {
 
-// What a call that does not block moved; 0 when it would have blocked.
+// How many bytes a call that does not block has moved; 0 if it would have blocked.
 std::size_t moved(ssize_t n, const char* what) {
   if (n < 0 && errno != EAGAIN) fail(what);
   return n < 0 ? 0 : static_cast<std::size_t>(n);

@@ -12,7 +12,7 @@ namespace echobench::testing {
 
 using bytes = std::string;
 
-// What has not happened by then will not: much longer than anything takes on a slow and busy machine.
+// After this time nothing is waited for any more: much longer than anything takes on a slow and busy machine.
 inline constexpr std::chrono::seconds patience{60};
 
 // Throws errno.
@@ -24,12 +24,12 @@ public:
 
   int fd() const noexcept { return fd_.get(); }
   void send(std::string_view data);
-  // How many bytes the system took at once; 0 when it takes none now.
+  // How many bytes the system took at once; 0 if it takes none now.
   std::size_t send_some(std::string_view data);
   // Exactly n bytes, or fewer when the server ends; throws when nothing comes within `patience` or the
   // server resets.
   bytes receive(std::size_t n);
-  // What is there already, up to n bytes; empty when nothing is.
+  // What has arrived already, up to n bytes; empty if nothing has.
   bytes receive_some(std::size_t n);
   bytes receive_to_end();
   bool readable_within(std::chrono::milliseconds time) const;

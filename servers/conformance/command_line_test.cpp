@@ -1,4 +1,4 @@
-// The command line: what is refused, and how it is told.
+// The command line: what is refused, and with which message.
 #include "servers/conformance/server_process.hpp"
 
 #include <fcntl.h>
@@ -72,7 +72,7 @@ std::vector<std::string> with_streams(const std::string& redirections, const std
           "--port",  "0"};
 }
 
-TEST(standard_streams, a_server_that_cannot_say_where_it_listens_fails) {
+TEST(standard_streams, a_server_that_cannot_print_where_it_listens_fails) {
   for (const auto& [redirections, why] : std::vector<std::pair<std::string, std::string>>{
            {">&-", "standard output is closed"},
            {"<&- >&-", "standard output is closed"},
@@ -84,7 +84,7 @@ TEST(standard_streams, a_server_that_cannot_say_where_it_listens_fails) {
   }
 }
 
-TEST(standard_streams, that_are_closed_leave_no_number_to_a_connection) {
+TEST(standard_streams, if_closed_their_numbers_are_not_used_for_connections) {
   server_process server(with_streams("<&- 2>&-", "epoll"));
   ASSERT_FALSE(server.listening().is_null());
   for (const char* fd : {"0", "2"}) {
@@ -115,8 +115,8 @@ TEST(standard_streams, totals_that_cannot_be_printed_are_an_error) {
   EXPECT_NE(report.errors.find("cannot write to standard output"), std::string::npos) << report.errors;
 }
 
-// A script may wait by `| head -n 1` until a server listens.
-TEST(standard_streams, an_output_that_nobody_reads_any_more_is_no_error) {
+// A script may wait with `| head -n 1` until a server listens.
+TEST(standard_streams, output_that_is_no_longer_read_is_no_error) {
   server_process server({"/bin/sh", "-c",
                          "(\"$0\" --variant epoll --port 0; echo \"status $?\" >&2) | head -n 1",
                          ECHO_SERVER_PATH});

@@ -57,7 +57,7 @@ void conformance::TearDownTestSuite() {
 
 std::vector<client*> conformance::connect_many(std::size_t n) {
   std::vector<client*> many(n);
-  for (client*& each : many) each = &connect();
+  for (client*& peer : many) peer = &connect();
   return many;
 }
 

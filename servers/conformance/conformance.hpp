@@ -1,5 +1,5 @@
-// For tests: one server, its clients, and what is expected of its end. A suite derives its fixture from
-// this, and is instantiated with the servers that it is about.
+// For tests: one server, its clients, and how the server must end. A suite derives its fixture from this, and
+// is instantiated with the servers that it tests.
 #pragma once
 
 #include "servers/conformance/exchange.hpp"
@@ -22,19 +22,19 @@ protected:
   void SetUp() override;  // skips what cannot run here
 
   static bool holds_several() { return GetParam().holds != "one"; }
-  // Ends the test where a single client is served at a time.
+  // Ends the test if the server serves a single client at a time.
 #define NEEDS_SEVERAL_CLIENTS() \
   if (!holds_several()) GTEST_SKIP() << "holds one client"
 
-  // How many of n clients it can be asked to hold. A thread or a process for each of hundreds is more than a
-  // sanitizer's memory allows.
+  // How many of n clients the server can be asked to hold: hundreds of threads or processes need more memory
+  // than there is with a sanitizer.
   static std::size_t at_once(std::size_t n);
-  // The arguments with which it holds so many.
+  // The arguments with which the server holds n clients.
   static arguments clients(std::size_t n, arguments more = {});
 
   static arguments command(const arguments& more = {});
   server_process& serve(const arguments& more = {}, unsigned descriptors = 0);
-  // A server for several cases of a suite, which do not stop it: to start one takes longer than most of them.
+  // A server for several tests of a suite, which do not stop it: starting one takes longer than most tests.
   server_process& share();
   void TearDown() override;
   static void TearDownTestSuite();
@@ -50,11 +50,11 @@ protected:
   void disconnect() { peers_.clear(); }
   // All clients leave, the server stops.
   exit_report stop();
-  // The server ends as it should. Returns what it has counted.
+  // Expects that the server ended without an error. Returns what it has counted.
   static nlohmann::json expect_end(const exit_report& report);
-  // The same; and it has counted these errors and no others, if it counts any.
+  // The same; and that it counted these errors and no others, if it counts errors at all.
   static nlohmann::json expect_end(const exit_report& report, const nlohmann::json& errors);
-  // All clients leave, the server stops, having counted these errors and no others.
+  // All clients leave and the server stops; expects that it counted these errors and no others.
   nlohmann::json expect_clean_stop(const nlohmann::json& errors = nlohmann::json::object()) {
     return expect_end(stop(), errors);
   }
@@ -67,12 +67,12 @@ private:
 
 std::string test_name(const ::testing::TestParamInfo<subject>& info);
 
-// The servers of a suite: every variant in each of these framings.
+// Instantiates a suite with every variant in each of these framings.
 #define FOR_VARIANTS(suite, ...)                                                               \
   INSTANTIATE_TEST_SUITE_P(variants, suite,                                                    \
                            ::testing::ValuesIn(::echobench::testing::variants({__VA_ARGS__})), \
                            ::echobench::testing::test_name)
-// The same, and the servers in other runtimes: where no option of echo-server is needed.
+// The same, and with the servers in other runtimes: for suites that need no option of echo-server.
 #define FOR_SERVERS(suite, ...)                                                         \
   FOR_VARIANTS(suite, __VA_ARGS__);                                                     \
   INSTANTIATE_TEST_SUITE_P(other_runtimes, suite,                                       \

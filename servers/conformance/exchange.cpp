@@ -49,7 +49,7 @@ exchange refused(std::string_view payload, frame_header request, frame_status st
 
 bytes text(std::size_t size, std::uint32_t seed) {
   bytes result(size, '\0');
-  char* const end = result.data() + size;  // an iterator would make calls, which sanitizers make slow
+  char* const end = result.data() + size;  // not an iterator: its calls are slow under sanitizers
   for (char* c = result.data(); c != end; ++c) {
     seed = seed * 1'664'525U + 1'013'904'223U;
     *c = "abcdefghijklmnopqrstuvwxyzABCDEF"[seed >> 27];
@@ -64,7 +64,7 @@ exchange message(const std::string& framing, std::size_t size, std::uint32_t see
   return {wire, wire};
 }
 
-// gtest prints what differs; megabytes help nobody.
+// gtest would print both values: megabytes.
 void expect_same(const bytes& got, const bytes& expected) {
   if (expected.size() <= 200) {
     EXPECT_EQ(got, expected);

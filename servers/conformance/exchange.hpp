@@ -1,4 +1,4 @@
-// For tests: what is sent, and what must come back. Bytes are compared in every case.
+// For tests: what is sent, and what must come back. All bytes are compared.
 #pragma once
 
 #include "common/frame.hpp"
@@ -28,11 +28,11 @@ exchange refused(std::string_view payload, frame_header request, frame_status st
 // Text that differs at every place and for every seed.
 bytes text(std::size_t size, std::uint32_t seed);
 
-// A message of any framing, with so many bytes of text.
+// A message in this framing, with `size` bytes of text.
 exchange message(const std::string& framing, std::size_t size, std::uint32_t seed);
 
 void expect_same(const bytes& got, const bytes& expected);
-// `got` is all of `expected` or its beginning.
+// Expects that `got` is all of `expected`, or its beginning.
 void expect_prefix(const bytes& got, const bytes& expected);
 void expect_exchange(client& peer, const exchange& e);
 // Sends while it receives, so that neither side waits for the other's buffers.

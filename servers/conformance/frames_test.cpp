@@ -1,4 +1,4 @@
-// Frames: their operations, and those that are refused.
+// Frames: the operations, and what is refused.
 #include "servers/conformance/conformance.hpp"
 
 namespace echobench::testing {

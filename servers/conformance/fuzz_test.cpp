@@ -1,4 +1,4 @@
-// Pieces of every size, both ways, on several connections at once: the same ones in every run.
+// Pieces of every size, both ways, on several connections at once; the sizes are the same in every run.
 #include "servers/conformance/conformance.hpp"
 
 #include <algorithm>
@@ -57,13 +57,13 @@ TEST_P(fuzz, pieces_of_random_size_both_ways) {
   for (std::uint32_t i = 0; i < count; ++i) {
     all.emplace_back(connect(), random_messages(GetParam().framing, i), i);
   }
-  eventually([&] {  // some steps, then the server's turn
+  eventually([&] {  // some steps, then time for the server
     for (int i = 0; i < 10; ++i) {
-      for (conversation& each : all) each.step();
+      for (conversation& client : all) client.step();
     }
     return std::ranges::all_of(all, &conversation::complete);
   });
-  for (const conversation& each : all) each.expect_replies();
+  for (const conversation& client : all) client.expect_replies();
   EXPECT_EQ(expect_clean_stop().at("accepted"), count);
 }
 

@@ -1,4 +1,4 @@
-// What one client does harms no other.
+// A client must not delay or harm others.
 #include "servers/conformance/conformance.hpp"
 
 #include <future>
@@ -18,7 +18,7 @@ TEST_P(neighbours, a_peer_that_does_not_read_delays_nobody_else) {
   const std::vector<client*> others = connect_many(2);
   const exchange e = messages(16, 60'000);
   std::size_t sent = 0;
-  while (greedy.writable_within(50ms)) {  // not any more: the server has stopped reading
+  while (greedy.writable_within(50ms)) {  // until the server has stopped reading
     sent += greedy.send_some(std::string_view(e.request).substr(sent % e.request.size()));
   }
   for (std::uint32_t i = 0; i < 20; ++i) {
@@ -74,7 +74,7 @@ TEST_P(neighbours_of_work, offloaded_work_delays_nobody_else) {
   serve(workers_work ? arguments{"--threads", "2"} : clients(2));
   client& worker = connect();
   client& other = connect();
-  // After a sleep, so that it begins where the sleep ends: on a loop, in the models that have one.
+  // After a sleep, so that the work begins where the sleep ends: on a loop, in the models that have one.
   const std::uint8_t flags = workers_work ? 0 : flag_offload;
   const exchange work = frame("", 0, frame_op::sleep, 1us) + frame("busy", 1, frame_op::work, 300ms, flags);
   EXPECT_TRUE(in_one_of_several([&] {

@@ -1,4 +1,4 @@
-// What a server says of itself, and what its options do.
+// What a server prints about itself, and what its options do.
 #include "common/process.hpp"
 
 #include "common/build_info.hpp"
@@ -17,7 +17,7 @@ FOR_SERVERS(contract, "frame");
 class process : public conformance {};
 FOR_VARIANTS(process, "frame");
 
-TEST_P(contract, says_where_it_listens) {
+TEST_P(contract, prints_where_it_listens) {
   const auto& line = serve().listening();
   EXPECT_EQ(line.at("event"), "listening");
   EXPECT_EQ(line.at("variant"), GetParam().name);
@@ -48,7 +48,7 @@ TEST_P(contract, the_same_port_twice_is_refused) {
   expect_clean_stop();
 }
 
-TEST_P(process, says_what_it_listens_on) {
+TEST_P(process, prints_the_addresses_that_it_listens_on) {
   serve({"--bind", "127.0.0.1", "--bind", "::1"});
   const auto& line = server().listening();
   EXPECT_EQ(line.at("event"), "listening");
@@ -65,12 +65,12 @@ TEST_P(process, says_what_it_listens_on) {
   expect_clean_stop();
 }
 
-// How many sockets listen on this port of 127.0.0.1 (proc(5): ports in hexadecimal, state 0A).
+// The number of sockets that listen on this port of 127.0.0.1 (proc(5): ports in hexadecimal, state 0A).
 std::size_t listening_sockets(std::uint16_t port) {
   std::ifstream table("/proc/net/tcp");
   std::array<char, 16> wanted{};
   std::snprintf(wanted.data(), wanted.size(), "0100007F:%04X", port);
-  std::size_t found = 0;
+  std::size_t listening = 0;
   for (std::string line; std::getline(table, line);) {
     std::istringstream fields(line);
     std::string number;
@@ -78,21 +78,21 @@ std::size_t listening_sockets(std::uint16_t port) {
     std::string remote;
     std::string state;
     fields >> number >> local >> remote >> state;
-    if (local == wanted.data() && state == "0A") ++found;
+    if (local == wanted.data() && state == "0A") ++listening;
   }
-  return found;
+  return listening;
 }
 
-TEST_P(process, says_among_how_many_queues_connections_are_divided) {
+TEST_P(process, prints_the_number_of_queues_among_which_connections_are_divided) {
   EXPECT_EQ(serve().listening().at("loops"), 1);
   expect_clean_stop();
   serve({"--threads", "3", "--bind", "127.0.0.1", "--bind", "::1"});
-  if (server().listening().is_null()) return;  // of this variant there is one thread
+  if (server().listening().is_null()) return;  // this variant has one thread
   EXPECT_EQ(server().listening().at("loops"), listening_sockets(server().address().port()));
   expect_clean_stop();
 }
 
-TEST_P(process, says_what_it_was_built_from) {
+TEST_P(process, prints_what_it_was_built_from) {
   const nlohmann::json expected{{"version", build_info::version},
                                 {"commit", build_info::commit},
                                 {"dirty", build_info::dirty},

@@ -21,7 +21,7 @@ namespace fs = std::filesystem;
 
 fs::path folder_of(pid_t pid) { return "/proc/" + std::to_string(pid); }
 
-// What a process opens and starts comes and goes while a folder is read; an entry that has gone is no error.
+// Entries appear and vanish while a folder is read; one that has vanished is no error.
 std::vector<fs::path> entries(const fs::path& folder) {
   std::vector<fs::path> all;
   std::error_code gone;
@@ -58,7 +58,7 @@ std::size_t memory_of(pid_t pid, std::string_view row) {
   return 0;
 }
 
-// The kernel hands out the lowest number that is free, and refuses those from the limit on.
+// The kernel uses the lowest free number, and refuses numbers from the limit on.
 std::uint64_t lowest_free_descriptor(pid_t pid) {
   std::set<std::uint64_t> used;
   for (const fs::path& descriptor : entries(folder_of(pid) / "fd")) {

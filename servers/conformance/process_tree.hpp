@@ -1,5 +1,5 @@
-// For tests: what a server's processes hold and use. A server may be several processes: one is started, the
-// others are its children and theirs (proc(5)).
+// For tests: what a server's processes hold and use. A server may be several processes: the one that was
+// started, its children and their children (proc(5)).
 #pragma once
 
 #include <sys/types.h>
@@ -16,20 +16,20 @@ class process_tree {
 public:
   static constexpr std::uint64_t unlimited = std::numeric_limits<std::uint64_t>::max();
 
-  // Those that live now.
+  // The processes that exist now.
   explicit process_tree(pid_t root);
 
   const std::vector<pid_t>& pids() const noexcept { return pids_; }  // the root first
   std::size_t descriptors() const;
   std::size_t threads() const;
-  // Of several processes, a page that they share counts once.
+  // A page that several processes share counts once.
   std::size_t resident_bytes() const;
   std::chrono::nanoseconds cpu_time() const;
-  // CPU time that they have used, and that their threads have waited for while they could have run.
+  // CPU time that the processes have used, and time for which their runnable threads have waited for a CPU.
   std::chrono::nanoseconds cpu_wanted() const;
 
-  // Soft limits of each process: it may map so many bytes more than it has now, it may open so many
-  // descriptors more.
+  // Soft limits of each process: how many bytes it may map, or descriptors it may open, in addition to what
+  // it has now.
   void limit_address_space(std::uint64_t more) const;
   void limit_descriptors(std::uint64_t more) const;
 

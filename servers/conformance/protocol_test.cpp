@@ -1,4 +1,4 @@
-// The protocol, whatever the framing.
+// The protocol, in every framing.
 #include "servers/conformance/conformance.hpp"
 
 #include <future>
@@ -64,7 +64,7 @@ TEST_P(protocol, pipelining_64_deep_with_a_slow_reader) {
   client& peer = connect();
   const exchange e = messages(64, 60'000);
   const auto sender = std::async(std::launch::async, [&] { peer.send(e.request); });
-  std::this_thread::sleep_for(50ms);  // the reader is slow: everything on the way has time to fill
+  std::this_thread::sleep_for(50ms);  // the reader is slow: all buffers on the way fill meanwhile
   bytes got;
   while (got.size() < e.reply.size()) {
     const std::size_t n = std::min<std::size_t>(100'000, e.reply.size() - got.size());

@@ -29,7 +29,7 @@ TEST_P(resets, reset_by_a_peer_that_does_not_read) {
     client& peer = connect();
     const exchange e = messages(64, 60'000);
     std::size_t at = 0;
-    while (peer.writable_within(100ms)) {  // not any more: the server has stopped reading
+    while (peer.writable_within(100ms)) {  // until the server has stopped reading
       const std::string_view rest = std::string_view(e.request).substr(at);
       const ssize_t n = ::send(peer.fd(), rest.data(), rest.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
       ASSERT_GT(n, 0);
@@ -70,14 +70,14 @@ TEST_P(resets, reset_in_each_phase) {
     for (const auto& come_to : phases) {
       client& peer = connect();
       come_to(peer);
-      if (round == 1) std::this_thread::sleep_for(2ms);  // so that the server has come to it, too
+      if (round == 1) std::this_thread::sleep_for(2ms);  // so that the server is in that phase, too
       peer.reset();
     }
   }
   expect_exchange(connect(), e);
   auto errors = expect_end(stop()).value("errors", nlohmann::json::object());
   errors.erase("reset");
-  errors.erase("short_input");  // where the end was seen before the reset
+  errors.erase("short_input");  // if the end was seen before the reset
   EXPECT_EQ(errors, nlohmann::json::object());
 }
 

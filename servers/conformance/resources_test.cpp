@@ -1,4 +1,4 @@
-// What a server takes: CPU time, memory, descriptors and threads; and how it does without.
+// What a server uses: CPU time, memory, descriptors and threads; and what it does when they are lacking.
 #include "servers/conformance/conformance.hpp"
 
 namespace echobench::testing {
@@ -15,7 +15,7 @@ holdings holdings_of(const server_process& server) {
   return {processes.descriptors(), processes.threads()};
 }
 
-// What a server holds when that does not change any more.
+// What a server holds, once that no longer changes.
 holdings settled(const server_process& server) {
   holdings now;
   EXPECT_TRUE(eventually([&] {
@@ -43,7 +43,7 @@ TEST_P(resources, uses_no_cpu_while_idle) {
 TEST_P(resources, descriptors_and_threads_return_to_where_they_began) {
   serve();
   {
-    client& first = connect();  // what is started once, with the first client
+    client& first = connect();  // some things are started once, with the first client
     const bool ours = GetParam().ours;
     expect_exchange(first, ours ? frame("hello", 0, frame_op::work, 1us, flag_offload) : message(5, 0));
     first.close();
@@ -62,7 +62,7 @@ TEST_P(resources, descriptors_and_threads_return_to_where_they_began) {
   holdings after;
   EXPECT_TRUE(eventually([&] {
     after = holdings_of(server());
-    // A runtime keeps threads that it has started.
+    // Other runtimes keep threads that they have started.
     return after.descriptors <= before.descriptors && (!GetParam().ours || after.threads <= before.threads);
   })) << after.descriptors
       << " descriptors, were " << before.descriptors << "; " << after.threads << " threads, were "
@@ -73,13 +73,13 @@ TEST_P(resources, descriptors_and_threads_return_to_where_they_began) {
 TEST_P(exhaustion, waits_for_descriptors_without_spinning) {
   if (GetParam().holds != "any") GTEST_SKIP() << "holds " << GetParam().holds;
 #ifdef __SANITIZE_ADDRESS__
-  GTEST_SKIP() << "AddressSanitizer ends a process that has no descriptor left when it starts a thread";
+  GTEST_SKIP() << "AddressSanitizer ends a process that starts a thread while no descriptor is left";
 #endif
   serve({}, sanitized ? 40 : 30);
   const std::vector<client*> peers = connect_many(60);
   for (client* peer : peers) peer->send(frame("hello", 1).request);
   EXPECT_TRUE(rests_while(server(), [] { std::this_thread::sleep_for(quiet_time); }));
-  for (client* peer : peers) {  // each that leaves makes room for another
+  for (client* peer : peers) {  // one that leaves makes room for another
     EXPECT_EQ(peer->receive(21), frame("hello", 1).reply);
     peer->close();
   }
@@ -88,8 +88,8 @@ TEST_P(exhaustion, waits_for_descriptors_without_spinning) {
   EXPECT_GT(totals.at("errors").at("accept"), 0);
 }
 
-// Where there is a thread or a process for each client: each that waits in accept(2) has reserved a
-// descriptor for its next client, and none can have another.
+// If there is a thread or a process for each client: one that waits in accept(2) has reserved a descriptor
+// for its next client, and none can get another descriptor.
 TEST_P(exhaustion, all_threads_wait_for_descriptors_without_spinning) {
   if (GetParam().holds != "threads") GTEST_SKIP() << "holds " << GetParam().holds;
   serve(clients(10));
@@ -117,7 +117,7 @@ TEST_P(exhaustion, all_threads_wait_for_descriptors_without_spinning) {
 TEST_P(exhaustion, a_thousand_half_sent_frames_cost_bounded_memory) {
   NEEDS_SEVERAL_CLIENTS();
 #ifdef __SANITIZE_THREAD__
-  GTEST_SKIP() << "ThreadSanitizer itself takes more than a megabyte for each thread";
+  GTEST_SKIP() << "ThreadSanitizer itself uses more than a megabyte for each thread";
 #endif
   const std::size_t count = at_once(GetParam().holds == "threads" ? 100 : 1000);
   constexpr std::size_t sent = 300'000;  // of 1 MiB; the replies are not read
@@ -129,12 +129,12 @@ TEST_P(exhaustion, a_thousand_half_sent_frames_cost_bounded_memory) {
     peers.push_back(&connect());
     peers.back()->send(half);
   }
-  peers.back()->receive(frame_header_size + 1000);  // the server has come so far
+  peers.back()->receive(frame_header_size + 1000);  // the server has served all before this one
   const std::size_t used = server().processes().resident_bytes() - before;
-  const std::size_t own =
+  const std::size_t overhead =
       (GetParam().holds == "threads" ? 48 : 16) * 1024;  // of a connection, its thread, its process
-  const std::size_t bound = count * (64 * 1024 + own) * (sanitized ? 4 : 1);
-  EXPECT_LT(used, bound) << used / count << " bytes for each";
+  const std::size_t bound = count * (64 * 1024 + overhead) * (sanitized ? 4 : 1);
+  EXPECT_LT(used, bound) << used / count << " bytes for each connection";
   expect_end(stop());
 }
 

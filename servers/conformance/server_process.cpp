@@ -19,7 +19,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// Appends what can be read at once-or-later; false at the end.
+// Appends what can be read, waiting for it; false at the end of the input.
 bool read_some(int fd, std::string& to) {
   std::array<char, 4096> chunk;
   const ssize_t n = ::read(fd, chunk.data(), chunk.size());
@@ -29,11 +29,11 @@ bool read_some(int fd, std::string& to) {
 
 [[noreturn]] void become(char** argv, int out, int err, unsigned descriptors) {
   ::setpgid(0, 0);
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // whatever ends the test, no server stays
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // no server is left, however the test ends
   ::dup2(out, STDOUT_FILENO);
   ::dup2(err, STDERR_FILENO);
   constexpr rlim_t stack_size = server_process::stack_size;
-  const rlimit stack{.rlim_cur = stack_size, .rlim_max = stack_size};  // which is that of threads, too
+  const rlimit stack{.rlim_cur = stack_size, .rlim_max = stack_size};  // for threads, too
   ::setrlimit(RLIMIT_STACK, &stack);
   if (descriptors > 0) {
     const rlimit limit{.rlim_cur = descriptors, .rlim_max = descriptors};
@@ -58,7 +58,7 @@ server_process::server_process(std::vector<std::string> command, unsigned descri
   pid_ = ::fork();
   if (pid_ < 0) fail("fork");
   if (pid_ == 0) become(argv.data(), out[1], err[1], descriptors);
-  ::setpgid(pid_, pid_);  // whoever is first
+  ::setpgid(pid_, pid_);  // the child does the same: the order is not known
   ::close(out[1]);
   ::close(err[1]);
   out_ = unique_fd(out[0]);
@@ -95,7 +95,7 @@ exit_report server_process::wait() {
                                  {.fd = out_.get(), .events = POLLIN, .revents = 0},
                                  {.fd = err_.get(), .events = POLLIN, .revents = 0}}};
   const std::array<std::string*, 3> texts{nullptr, &report.output, &report.errors};
-  // Not until its pipes end: a process that it leaves behind would keep them open.
+  // Does not wait for the end of the pipes: a process that the server leaves behind would keep them open.
   for (bool exited = false; !exited;) {
     const auto left =
         std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());

@@ -1,4 +1,4 @@
-// Stopping: what was received is answered, and nothing is waited for in vain.
+// Stopping: what was received is answered, and the server does not wait for what cannot come.
 #include "servers/conformance/conformance.hpp"
 
 #include <atomic>
@@ -17,7 +17,7 @@ TEST_P(stopping, stop_answers_what_was_received) {
   serve();
   client& peer = connect();
   expect_exchange(peer, message(64, 1));
-  server().signal_all(SIGSTOP);  // so that the requests and the stop are there together
+  server().signal_all(SIGSTOP);  // so that the requests and the signal arrive together
   const exchange e = messages(40, 1000, 2);
   peer.send(e.request);
   server().signal(SIGTERM);
@@ -39,7 +39,7 @@ TEST_P(stopping, stop_while_idle) {
   expect_end(server().wait());
 }
 
-// So many that what is numbered, reused or kept in a ring has come round.
+// So many requests that numbers, reused objects and rings have wrapped around.
 TEST_P(stopping_process, stop_after_ten_thousand_requests) {
   const std::size_t count = at_once(20);
   serve(clients(count));
@@ -120,8 +120,8 @@ TEST_P(stopping, reset_while_stopping) {
   expect_end(server().wait());
 }
 
-// Two servers at once, because each takes a second: of the first, lingering and draining end in the same
-// moment; the other drops a client that goes on sending.
+// Two servers at once, because each takes a second: for the first, lingering and draining end at the same
+// time; the other drops a client that goes on sending.
 TEST_P(stopping_process, stop_with_clients_that_stay) {
   server_process other(command());
   client sends_on(other.address());
@@ -168,8 +168,8 @@ TEST_P(stopping_process, stop_does_not_wait_beyond_the_drain_timeout) {
     peer.send(frame("long", 1, op, 1h, static_cast<std::uint8_t>(flags)).request);
   }
   std::this_thread::sleep_for(50ms);
-  for (const server_process& each : servers) each.signal(SIGTERM);
-  for (server_process& each : servers) expect_end(each.wait());
+  for (const server_process& server : servers) server.signal(SIGTERM);
+  for (server_process& server : servers) expect_end(server.wait());
 }
 
 TEST_P(stopping_process, stop_does_not_wait_for_a_peer_that_does_not_read) {
@@ -184,7 +184,7 @@ TEST_P(stopping_process, stop_does_not_wait_for_a_peer_that_does_not_read) {
   });
   std::this_thread::sleep_for(100ms);
   auto errors = expect_end(server().stop()).at("errors");
-  errors.erase("drain_timeout");  // there is none when the system's buffers took the last replies
+  errors.erase("drain_timeout");  // not counted if the system's buffers took the last replies
   EXPECT_EQ(errors, nlohmann::json::object());
   sender.wait();
 }

@@ -55,15 +55,15 @@ arguments filled_in(const nlohmann::json& command, const std::string& framing) {
 
 std::vector<subject> variants(const std::vector<std::string>& framings) {
   std::vector<subject> all;
-  for (const program& each : programs()) {
-    for (const auto& row : each.variants) {
+  for (const program& server : programs()) {
+    for (const auto& row : server.variants) {
       for (const std::string& framing : framings) {
         const std::string name = row.at("name");
         all.push_back({.name = name,
                        .framing = framing,
                        .holds = row.at("holds"),
                        .unavailable_reason = row.at("unavailable_reason"),
-                       .command = {each.path, "--variant", name, "--framing", framing}});
+                       .command = {server.path, "--variant", name, "--framing", framing}});
       }
     }
   }
@@ -73,7 +73,8 @@ std::vector<subject> variants(const std::vector<std::string>& framings) {
 std::vector<subject> other_runtimes() {
   std::vector<subject> all;
 #ifdef ECHOBENCH_BUILD
-  const auto rows = nlohmann::json::parse(std::ifstream(ECHOBENCH_ROOT "/servers/other_runtimes/other_runtimes.json"));
+  const auto rows =
+      nlohmann::json::parse(std::ifstream(ECHOBENCH_ROOT "/servers/other_runtimes/other_runtimes.json"));
   for (const auto& row : rows) {
     const std::string framing = row.at("framing");
     const auto& needs = row.at("needs");
@@ -89,11 +90,11 @@ std::vector<subject> other_runtimes() {
   return all;
 }
 
-std::string why_unavailable(const subject& who) {
-  static std::map<arguments, bool> met;  // whoever asks twice
-  if (who.needs.empty()) return who.unavailable_reason;
-  if (!met.contains(who.needs)) met[who.needs] = server_process(who.needs).wait().status == 0;
-  return met[who.needs] ? "" : who.unavailable_reason;
+std::string why_unavailable(const subject& server) {
+  static std::map<arguments, bool> met;  // by command, which runs once
+  if (server.needs.empty()) return server.unavailable_reason;
+  if (!met.contains(server.needs)) met[server.needs] = server_process(server.needs).wait().status == 0;
+  return met[server.needs] ? "" : server.unavailable_reason;
 }
 
 std::vector<subject> unavailable_variants() {

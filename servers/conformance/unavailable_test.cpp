@@ -1,4 +1,4 @@
-// A server that cannot run here says so, and why; its other tests are skipped.
+// A server that cannot run here prints why; its other tests are skipped.
 #include "common/process.hpp"
 #include "servers/conformance/conformance.hpp"
 

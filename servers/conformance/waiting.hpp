@@ -1,4 +1,4 @@
-// For tests: how they wait, on machines that may be slow and busy.
+// For tests: waiting, on machines that may be slow and busy.
 #pragma once
 
 #include "servers/conformance/server_process.hpp"
@@ -26,7 +26,7 @@ bool eventually(Condition condition) {
   return condition();
 }
 
-// What a busy machine may prevent, but what is a proof when it happens once.
+// For what a busy machine may prevent: to happen once is proof enough.
 template <class Attempt>
 bool in_one_of_several(Attempt attempt) {
   for (int i = 0; i < 20; ++i) {
@@ -35,14 +35,14 @@ bool in_one_of_several(Attempt attempt) {
   return false;
 }
 
-// How long a server is watched that should want no CPU.
+// How long a server is watched that should use no CPU time.
 inline constexpr auto quiet_time = 300ms;
 
-// Whether the server wanted hardly any CPU while interval() passed, quiet_time or more. A thread that spins
-// wants a whole one, however few it gets beside busy programs.
+// Whether the server wanted hardly any CPU time during interval(), which takes quiet_time or more. A thread
+// that spins wants a whole CPU, however little of it the thread gets while other programs are busy.
 template <class Interval>
 bool rested_while(const server_process& server, Interval interval) {
-  constexpr double share = 0.2;  // of one CPU; some ten short awakenings may each wait for their turn
+  constexpr double share = 0.2;  // of one CPU; some ten short wake-ups may each wait for the CPU
   const auto before = server.processes().cpu_wanted();
   const auto begin = steady_clock::now();
   interval();
@@ -50,7 +50,7 @@ bool rested_while(const server_process& server, Interval interval) {
   return server.processes().cpu_wanted() - before < lasted * share;
 }
 
-// It may settle first: one quiet interval is enough, since a thread that spins has none.
+// The server may settle first: one quiet interval is enough, because a thread that spins has none.
 template <class Interval>
 bool rests_while(const server_process& server, Interval interval) {
   return in_one_of_several([&] { return rested_while(server, interval); });

@@ -70,11 +70,11 @@ TEST_P(work_and_sleep, a_peer_may_leave_while_its_request_is_carried_out) {
   expect_end(stop());
 }
 
-// Ends the test where no work is given to other threads.
+// Ends the test if the model gives no work to other threads.
 #define NEEDS_OFFLOADING() \
   if (GetParam().holds == "threads") GTEST_SKIP() << "a connection's own thread works"
 
-// Room for less than the stack of a thread, which is server_process::stack_size.
+// There is room for less than the stack of a thread, which is server_process::stack_size.
 TEST_P(work_and_sleep, offloaded_work_is_carried_out_when_no_thread_can_be_started) {
   NEEDS_OFFLOADING();
   serve({"--offload-threads", "2"});
@@ -88,7 +88,7 @@ TEST_P(work_and_sleep, offloaded_work_is_carried_out_when_no_thread_can_be_start
   server().processes().limit_address_space(process_tree::unlimited);
   expect_exchange(peer, work);
   const bool offloads =
-      server().processes().threads() > threads;  // where a thread may block, it works itself
+      server().processes().threads() > threads;  // not if the connection's own thread may block
   expect_clean_stop(offloads ? nlohmann::json{{"offload", 2}} : nlohmann::json::object());
 }
 
@@ -107,7 +107,7 @@ TEST_P(work_and_sleep, offloaded_work_makes_do_with_the_threads_that_can_be_star
   expect_clean_stop(offloads ? nlohmann::json{{"offload", 1}} : nlohmann::json::object());
 }
 
-TEST_P(work_and_sleep, what_was_burnt_is_told) {
+TEST_P(work_and_sleep, the_burnt_time_is_printed) {
   for (const auto& [burn, at_least] :
        {std::pair("0s", 0ns), std::pair("200ns", 20'000ns), std::pair("100us", 10'000'000ns)}) {
     serve({"--burn", burn});

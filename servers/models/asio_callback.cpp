@@ -1,5 +1,5 @@
-// Asio with callbacks: an io_context for each thread; a connection's next step is the function that its last
-// one named. The textbook's way to reply costs 6 % more where requests come singly (asio_loop.hpp).
+// Asio with callbacks: an io_context for each thread; a connection's next step is the callback that its last
+// operation was given. Replying as textbooks do costs 6 % more when requests come singly (asio_loop.hpp).
 #include "servers/serving/asio_loop.hpp"
 #include "servers/variants.hpp"
 

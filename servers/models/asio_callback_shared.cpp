@@ -83,8 +83,8 @@ private:
     });
   }
 
-  static void begin(std::shared_ptr<connection> who) {
-    asio::post(who->executor(), [who] { who->serve(); });
+  static void begin(std::shared_ptr<connection> conn) {
+    asio::post(conn->executor(), [conn] { conn->serve(); });
   }
 
   void accept_later(asio_listener<asio_strand>& listener) {

@@ -1,4 +1,5 @@
-// Asio with C++20 coroutines: an io_context for each thread; a connection reads like the blocking one.
+// Asio with C++20 coroutines: an io_context for each thread; a connection's code reads like that of a
+// blocking server.
 #include "servers/serving/asio_loop.hpp"
 #include "servers/variants.hpp"
 
@@ -88,8 +89,8 @@ private:
         auto [error, socket] = co_await listener.acceptor.async_accept(as_value);
         if (stopping()) co_return;
         if (!error) {
-          const auto who = admit<connection<How>>(std::move(socket));
-          asio::co_spawn(context, who->serve(), [who](const std::exception_ptr&) {});
+          const auto conn = admit<connection<How>>(std::move(socket));
+          asio::co_spawn(context, conn->serve(), [conn](const std::exception_ptr&) {});
         }
         if (!lacks(error)) continue;
       }

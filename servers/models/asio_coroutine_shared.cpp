@@ -81,8 +81,8 @@ private:
         auto [error, socket] = co_await listener.acceptor.async_accept(new_executor(), as_value);
         if (stopping()) co_return;
         if (!error) {
-          const auto who = admit<connection>(std::move(socket));
-          asio::co_spawn(who->executor(), who->serve(), [who](const std::exception_ptr&) {});
+          const auto conn = admit<connection>(std::move(socket));
+          asio::co_spawn(conn->executor(), conn->serve(), [conn](const std::exception_ptr&) {});
         }
         if (!lacks(error)) continue;
       }

@@ -1,5 +1,5 @@
-// Asio with stackful coroutines: an io_context for each thread; a connection reads like the blocking one, and
-// waits on a stack of its own.
+// Asio with stackful coroutines: an io_context for each thread. A connection's code reads like that of a
+// blocking server, and waits on its own stack.
 #include "servers/serving/asio_loop.hpp"
 #include "servers/variants.hpp"
 
@@ -91,7 +91,7 @@ private:
         asio_socket<asio_executor> socket = listener.acceptor.async_accept(yield[error]);
         if (stopping()) return;
         if (!error) {
-          spawn([who = admit<connection>(std::move(socket))](yield_context own) { who->serve(own); });
+          spawn([conn = admit<connection>(std::move(socket))](yield_context serving) { conn->serve(serving); });
         }
         if (!lacks(error)) continue;
       }

@@ -1,4 +1,4 @@
-// The reactor: one level-triggered epoll loop for each thread, which share the port and nothing else.
+// The reactor: one level-triggered epoll loop for each thread. The loops share the port and nothing else.
 #include "servers/serving/epoll_set.hpp"
 #include "servers/serving/readiness_loop.hpp"
 #include "servers/variants.hpp"
@@ -39,12 +39,12 @@ public:
   }
 
 private:
-  bool watch(connection& who, interest what) noexcept override {
+  bool watch(connection& conn, interest what) noexcept override {
     const auto events = static_cast<std::uint32_t>(what);
-    const int operation = who.watched == interest::nothing ? EPOLL_CTL_ADD
-                          : events == 0                    ? EPOLL_CTL_DEL
-                                                           : EPOLL_CTL_MOD;
-    return set_.control(operation, who.socket.get(), events, &who);
+    const int operation = conn.watched == interest::nothing ? EPOLL_CTL_ADD
+                          : events == 0                     ? EPOLL_CTL_DEL
+                                                            : EPOLL_CTL_MOD;
+    return set_.control(operation, conn.socket.get(), events, &conn);
   }
 
   bool watch_listeners(bool wanted) noexcept override {

@@ -1,5 +1,5 @@
-// Boost.Fiber: a fiber for each connection, whose code reads like the blocking one; each thread's scheduler
-// sleeps in epoll_wait(2) when none of its fibers can run.
+// Boost.Fiber: a fiber for each connection; its code reads like that of a blocking server. A thread's
+// scheduler sleeps in epoll_wait(2) when none of its fibers can run.
 #include "servers/serving/fiber_scheduler.hpp"
 #include "servers/serving/nonblocking.hpp"
 #include "servers/serving/server_loops.hpp"
@@ -44,7 +44,7 @@ public:
     }
   }
 
-  // From another fiber. What has been offloaded looks at the time itself.
+  // From another fiber. Offloaded work checks the time itself.
   void abort() {
     if (state.next() != step::work) state.abort();
     scheduler_.wake(*this);
@@ -53,7 +53,7 @@ public:
   connection_state state;
 
 private:
-  // It may be woken early: its state knows what is next then.
+  // The fiber may be woken early: the state then determines what is next.
   void wait() {
     scheduler_.wait(*this, state.deadline());
     state.time_passed();
@@ -140,26 +140,26 @@ public:
   void run() {
     fibers::context::active()->get_scheduler()->set_algo(scheduler_);
     for (std::size_t i = 0; i < acceptors_.size(); ++i) {
-      start([this, socket = listener(i), &own = acceptors_[i]] { accept(socket, own); });
+      start([this, socket = listener(i), &acceptor = acceptors_[i]] { accept(socket, acceptor); });
     }
     while (!shared_.drain.stopping()) scheduler_->wait(main_, connection_state::never);
     shared_.listeners.close(index_);
     for (fiber_waiter& acceptor : acceptors_) scheduler_->wake(acceptor);
-    for (connection& who : connections_) scheduler_->wake(who);
+    for (connection& conn : connections_) scheduler_->wake(conn);
     while (fibers_ > 0) {
       scheduler_->wait(main_, shared_.drain.expired() ? soon() : shared_.drain.deadline());
       if (!shared_.drain.expired()) continue;
-      for (connection& who : connections_) who.abort();
+      for (connection& conn : connections_) conn.abort();
     }
   }
 
   const server_totals& totals() const noexcept { return totals_; }
 
 private:
-  int listener(std::size_t which) const { return shared_.listeners.of_loop(index_)[which].get(); }
+  int listener(std::size_t i) const { return shared_.listeners.of_loop(index_)[i].get(); }
   static connection_state::clock::time_point soon() { return connection_state::clock::now() + accept_pause; }
 
-  // Throws std::bad_alloc when there is no memory for a stack.
+  // Throws std::bad_alloc if there is no memory for a stack.
   template <class Function>
   void start(Function function) {
     fibers::fiber(std::allocator_arg, fibers::fixedsize_stack(stack_size),
@@ -171,18 +171,18 @@ private:
     ++fibers_;
   }
 
-  void accept(int socket, fiber_waiter& own) {
+  void accept(int socket, fiber_waiter& acceptor) {
     for (unsigned times = 0; !shared_.drain.stopping();) {
       if (shared_.connections.full()) {
-        scheduler_->wait(own, soon());
+        scheduler_->wait(acceptor, soon());
       } else if (unique_fd accepted = accept_connection(socket, accepted_socket::non_blocking)) {
         accept(std::move(accepted));
         if (++times % 128 == 0) scheduler_->let_others_run();
       } else if (errno == EAGAIN) {
-        scheduler_->wait(own, connection_state::never);
+        scheduler_->wait(acceptor, connection_state::never);
       } else if (accept_must_pause(errno)) {
         totals_.count(server_error::accept);
-        scheduler_->wait(own, soon());
+        scheduler_->wait(acceptor, soon());
       }
     }
   }
@@ -191,7 +191,7 @@ private:
     ++totals_.accepted;
     shared_.connections.add();
     try {
-      start([this, own = std::move(socket)]() mutable { serve(std::move(own)); });
+      start([this, socket = std::move(socket)]() mutable { serve(std::move(socket)); });
     } catch (const std::bad_alloc&) {
       totals_.count(server_error::accept);
       shared_.connections.remove();
@@ -199,11 +199,11 @@ private:
   }
 
   void serve(unique_fd socket) {
-    connection who(std::move(socket), shared_, *scheduler_, pool_);
-    connections_.push_back(who);
-    who.serve();
-    who.state.add_to(totals_);
-    connections_.erase(connections_.iterator_to(who));
+    connection conn(std::move(socket), shared_, *scheduler_, pool_);
+    connections_.push_back(conn);
+    conn.serve();
+    conn.state.add_to(totals_);
+    connections_.erase(connections_.iterator_to(conn));
     shared_.connections.remove();
   }
 
@@ -216,7 +216,7 @@ private:
   wake_on_stop on_stop_{shared_.stop, stopped_};
   std::vector<fiber_waiter> acceptors_;
   boost::intrusive::list<connection> connections_;
-  std::size_t fibers_ = 0;  // beside the main one
+  std::size_t fibers_ = 0;  // not counting the main one
   server_totals totals_;
 };
 

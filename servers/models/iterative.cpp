@@ -1,4 +1,4 @@
-// One thread, blocking sockets, one client at a time: whoever comes next waits in the backlog.
+// One thread, blocking sockets, one client at a time: the next client waits in the backlog.
 #include "servers/serving/blocking.hpp"
 #include "servers/variants.hpp"
 

@@ -1,5 +1,5 @@
-// One level-triggered poll(2) loop for each thread: the system is told of every socket, and looks at every
-// one, each time.
+// One level-triggered poll(2) loop for each thread: each call names every socket, and the system looks at all
+// of them.
 #include "common/timespec.hpp"
 #include "servers/serving/readiness_loop.hpp"
 #include "servers/variants.hpp"
@@ -31,9 +31,9 @@ public:
       bool acceptable = false;
       for (std::size_t i = 1; i < first_connection_; ++i) acceptable |= take(places_[i], ready);
       for (std::size_t i = first_connection_; i < places_.size() && ready > 0;) {
-        connection* const who = connections_[i];
-        if (take(places_[i], ready)) serve(*who);
-        if (i < places_.size() && connections_[i] == who) ++i;  // or another has taken its place
+        connection* const conn = connections_[i];
+        if (take(places_[i], ready)) serve(*conn);
+        if (i < places_.size() && connections_[i] == conn) ++i;  // otherwise another has taken its place
       }
       attend(woken);
       if (acceptable) accept_available();
@@ -49,7 +49,7 @@ private:
     return ready;
   }
 
-  // Whether something is reported; then there is one report less to look for.
+  // Whether something is reported for this place; then there is one report less to look for.
   static bool take(pollfd& place, int& ready) noexcept {
     if (ready <= 0 || place.revents == 0) return false;
     place.revents = 0;
@@ -57,24 +57,24 @@ private:
     return true;
   }
 
-  bool watch(connection& who, interest what) noexcept override {
-    if (who.place == 0) {
-      who.place = places_.size();
+  bool watch(connection& conn, interest what) noexcept override {
+    if (conn.place == 0) {
+      conn.place = places_.size();
       places_.push_back({});
-      connections_.push_back(&who);
+      connections_.push_back(&conn);
     }
     // A peer that resets is reported whatever was asked for, but not of a negative descriptor.
-    places_[who.place] = {.fd = what == interest::nothing ? -1 : who.socket.get(),
-                          .events = static_cast<short>(what),
-                          .revents = 0};
+    places_[conn.place] = {.fd = what == interest::nothing ? -1 : conn.socket.get(),
+                           .events = static_cast<short>(what),
+                           .revents = 0};
     return true;
   }
 
-  void forget(connection& who) noexcept override {
-    if (who.place == 0) return;
-    places_[who.place] = places_.back();
-    connections_[who.place] = connections_.back();
-    connections_[who.place]->place = who.place;
+  void forget(connection& conn) noexcept override {
+    if (conn.place == 0) return;
+    places_[conn.place] = places_.back();
+    connections_[conn.place] = connections_.back();
+    connections_[conn.place]->place = conn.place;
     places_.pop_back();
     connections_.pop_back();
   }

@@ -1,5 +1,5 @@
 // As many processes as clients are to be served at once, forked beforehand: each blocks in accept(2), then
-// serves its client until that leaves. What goes wrong in one harms its own client only.
+// serves its client until the client leaves. What goes wrong in a process harms its own client only.
 #include "servers/serving/blocking.hpp"
 #include "servers/variants.hpp"
 
@@ -23,7 +23,7 @@ namespace {
 
 [[noreturn]] void fail(const char* what) { throw std::system_error(errno, std::system_category(), what); }
 
-std::stop_source stop_of_child;  // of a child, which has one thread
+std::stop_source stop_of_child;  // used in a child, which has one thread
 
 // What the children count, in memory that they share with their parent.
 class shared_totals {
@@ -52,7 +52,7 @@ public:
   static constexpr clients holds = clients::threads;
   static std::string_view unavailable_reason() { return ""; }
 
-  // Forks here: a process that has threads must not.
+  // Forks here, before the process has any threads.
   explicit prefork_server(const server_options& options)
       : options_(options), listeners_(options, 1), totals_(options.threads) {
     const unsigned most = options.max_connections;
@@ -66,8 +66,8 @@ public:
 
   const listener_set& listeners() const noexcept { return listeners_; }
 
-  // Returns when all children have; they are told to stop again and again, because a signal that comes just
-  // before a call blocks is lost.
+  // Returns when all children have ended. They are signalled again and again, because a signal that comes
+  // just before a call blocks is lost.
   server_outcome run(const std::stop_token& stop) {
     const std::stop_callback on_stop(stop, [this] { stopped_->signal(); });
     server_outcome outcome;
@@ -77,7 +77,7 @@ public:
       wait_for_an_end(stopping ? 20 : -1);
       if (reap() && !stop.stop_requested()) {
         throw std::runtime_error(
-            "prefork: a child has ended by itself; its client is lost, and so is its place");
+            "prefork: a child has ended by itself: its client is lost, and it serves no other");
       }
     }
     for (unsigned i = 0; i < options_.threads; ++i) outcome.totals += totals_.of(i);
@@ -85,9 +85,9 @@ public:
   }
 
 private:
-  struct child {
+  struct child_process {
     pid_t pid;
-    unique_fd ended;  // readable when it has
+    unique_fd ended;  // readable when it has ended
   };
 
   void fork_child() {
@@ -105,7 +105,8 @@ private:
     if (!children_.back().ended) fail("pidfd_open");
   }
 
-  // noexcept: what is thrown ends the child, which is told; it must not go on as if it were the parent.
+  // noexcept: an exception ends the child, and the parent reports that; the child must not go on as if it
+  // were the parent.
   void serve_clients(server_totals& totals) noexcept {
     const std::stop_token stop = stop_of_child.get_token();
     const drain_clock drain(stop, options_.drain_timeout);
@@ -121,26 +122,26 @@ private:
   }
 
   void end_children(int signal) {
-    for (const child& each : children_) ::kill(each.pid, signal);
+    for (const child_process& child : children_) ::kill(child.pid, signal);
     if (signal == SIGKILL) {
-      for (const child& each : children_) ::waitpid(each.pid, nullptr, 0);
+      for (const child_process& child : children_) ::waitpid(child.pid, nullptr, 0);
     }
   }
 
   void wait_for_an_end(int at_most_ms) const {
     std::vector<pollfd> waiting;
     if (at_most_ms < 0) waiting.push_back({.fd = stopped_->fd(), .events = POLLIN, .revents = 0});
-    for (const child& each : children_)
-      waiting.push_back({.fd = each.ended.get(), .events = POLLIN, .revents = 0});
+    for (const child_process& child : children_)
+      waiting.push_back({.fd = child.ended.get(), .events = POLLIN, .revents = 0});
     ::poll(waiting.data(), waiting.size(), at_most_ms);
   }
 
-  // Whether a child has ended otherwise than it should.
+  // Whether a child has ended with an error.
   bool reap() {
     bool wrong = false;
-    std::erase_if(children_, [&](const child& each) {
+    std::erase_if(children_, [&](const child_process& child) {
       int status = 0;
-      if (::waitpid(each.pid, &status, WNOHANG) != each.pid) return false;
+      if (::waitpid(child.pid, &status, WNOHANG) != child.pid) return false;
       wrong |= !WIFEXITED(status) || WEXITSTATUS(status) != 0;
       return true;
     });
@@ -150,7 +151,7 @@ private:
   server_options options_;
   listener_set listeners_;
   shared_totals totals_;
-  std::vector<child> children_;
+  std::vector<child_process> children_;
   std::optional<wake_event> stopped_;  // the parent's
 };
 

@@ -1,5 +1,5 @@
 // As many threads as clients are to be served at once, started beforehand: each blocks in accept(2), then
-// serves its client until that leaves.
+// serves its client until the client leaves.
 #include "servers/serving/blocking.hpp"
 #include "servers/serving/server_loops.hpp"
 #include "servers/variants.hpp"

@@ -1,7 +1,8 @@
 // A thread for each connection: code as plain as the iterative server's, and as many stacks as clients.
 //
-// With 10,000 clients in closed loop on one CPU the longest waited 5 to 11 s, for a turn that the kernel did
-// not give its thread: runnable for all of 9 s, some had 8 turns and the median 42
+// With 10,000 clients in closed loop on one CPU the longest wait was 5 to 11 s, because the kernel did not
+// run the thread: among threads that were runnable for all of 9 s, some ran 8 times and the median thread 42
+// times
 // (/proc/PID/task/*/schedstat).
 #include "servers/serving/blocking.hpp"
 #include "servers/variants.hpp"
@@ -55,7 +56,7 @@ public:
   }
 
 private:
-  // False when the system has no more threads to give: the client is turned away.
+  // False if the system gives no more threads: the client is turned away.
   bool start(unique_fd socket, const drain_clock& drain, interrupter& wakes) {
     boost::thread::attributes attributes;
     attributes.set_stack_size(stack_size);
@@ -84,7 +85,7 @@ private:
       state.add_to(totals);
       socket.reset();
     }
-    const std::lock_guard lock(mutex_);  // the last that this thread touches
+    const std::lock_guard lock(mutex_);  // nothing else is used after this
     totals_ += totals;
     --live_;
     ended_.notify_all();

@@ -1,6 +1,6 @@
-// Half-sync/half-async: one thread waits for all connections and hands each that is ready to a pool of
-// workers, which receive, answer and send without ever waiting for a peer, and hand it back. It serves any
-// number of clients.
+// Half-sync/half-async: one thread waits for all connections and hands those that are ready to a pool of
+// workers. These receive, answer and send without ever waiting for a peer, and hand the connection back. So
+// the pool serves any number of clients.
 #include "servers/serving/blocking_queue.hpp"
 #include "servers/serving/epoll_set.hpp"
 #include "servers/serving/nonblocking.hpp"
@@ -33,10 +33,10 @@ public:
         } else if (report.data.ptr == this) {
           acceptable = true;
         } else {
-          auto& who = *static_cast<connection*>(report.data.ptr);
-          who.watched = interest::nothing;  // EPOLLONESHOT
-          hand_out(who);
-          ready_.push(&who);
+          auto& conn = *static_cast<connection*>(report.data.ptr);
+          conn.watched = interest::nothing;  // EPOLLONESHOT
+          hand_out(conn);
+          ready_.push(&conn);
         }
       }
       attend(woken);
@@ -47,26 +47,26 @@ public:
 private:
   void work(const std::stop_token& end) {
     while (const auto item = ready_.pop(end)) {
-      connection& who = **item;
-      receive_available(who.state, who.socket.get());
-      if (who.state.next() == step::work) {  // this thread keeps no loop from turning
-        who.state.burn();
-        who.state.carried_out();
+      connection& conn = **item;
+      receive_available(conn.state, conn.socket.get());
+      if (conn.state.next() == step::work) {  // this thread blocks no loop
+        conn.state.burn();
+        conn.state.carried_out();
       }
-      advance(who.state, who.socket.get());
-      if (who.state.next() == step::work) {  // again: others first
-        ready_.push(&who);
+      advance(conn.state, conn.socket.get());
+      if (conn.state.next() == step::work) {  // again: the others come first
+        ready_.push(&conn);
       } else {
-        hand_back(who);
+        hand_back(conn);
       }
     }
   }
 
-  bool watch(connection& who, interest what) noexcept override {
+  bool watch(connection& conn, interest what) noexcept override {
     const auto events = static_cast<std::uint32_t>(what);
-    const int operation = who.place == 0 ? EPOLL_CTL_ADD : events == 0 ? EPOLL_CTL_DEL : EPOLL_CTL_MOD;
-    const bool done = set_.control(operation, who.socket.get(), events | EPOLLONESHOT, &who);
-    if (done) who.place = events == 0 ? 0 : 1;  // in the set
+    const int operation = conn.place == 0 ? EPOLL_CTL_ADD : events == 0 ? EPOLL_CTL_DEL : EPOLL_CTL_MOD;
+    const bool done = set_.control(operation, conn.socket.get(), events | EPOLLONESHOT, &conn);
+    if (done) conn.place = events == 0 ? 0 : 1;  // in the set
     return done;
   }
 
@@ -75,7 +75,7 @@ private:
   }
 
   bool works_itself(const connection&) const noexcept override { return false; }
-  void hand_out_work(connection& who) override { ready_.push(&who); }
+  void hand_out_work(connection& conn) override { ready_.push(&conn); }
 
   buffer_pool pool_{buffer_pool::use::many_threads};
   epoll_set set_;

@@ -106,10 +106,10 @@ bool asio_loop<Executor>::lacks(error_code error) {
 
 template <class Executor>
 template <class Function>
-void asio_loop<Executor>::tell_all(Function what) {
-  for (asio_connection<Executor>& who : connections_) {
-    if (auto self = who.weak_from_this().lock()) {  // or it is about to leave
-      asio::post(who.executor(), [self = std::move(self), what] { what(*self); });
+void asio_loop<Executor>::post_to_all(Function function) {
+  for (asio_connection<Executor>& conn : connections_) {
+    if (auto self = conn.weak_from_this().lock()) {  // or it is about to leave
+      asio::post(conn.executor(), [self = std::move(self), function] { function(*self); });
     }
   }
 }
@@ -125,9 +125,9 @@ void asio_loop<Executor>::begin_draining() {
   }
   const std::lock_guard lock(mutex_);
   draining_ = true;
-  tell_all([](asio_connection<Executor>& who) {
+  post_to_all([](asio_connection<Executor>& conn) {
     error_code ignored;
-    if (who.state.next() == connection_state::step::receive) who.socket_.cancel(ignored);
+    if (conn.state.next() == connection_state::step::receive) conn.socket_.cancel(ignored);
   });
   if (!connections_.empty()) watch_end();
 }
@@ -139,28 +139,28 @@ void asio_loop<Executor>::watch_end() {
   end_.async_wait([this](error_code error) {
     const std::lock_guard lock(mutex_);
     if (error || connections_.empty()) return;
-    tell_all([](asio_connection<Executor>& who) {
-      who.state.abort();
-      who.interrupt();
+    post_to_all([](asio_connection<Executor>& conn) {
+      conn.state.abort();
+      conn.interrupt();
     });
     watch_end();
   });
 }
 
 template <class Executor>
-void asio_loop<Executor>::joined(asio_connection<Executor>& who) {
+void asio_loop<Executor>::joined(asio_connection<Executor>& conn) {
   shared_.connections.add();
   const std::lock_guard lock(mutex_);
   ++totals_.accepted;
-  connections_.push_back(who);
+  connections_.push_back(conn);
   if (draining_) watch_end();
 }
 
 template <class Executor>
-void asio_loop<Executor>::left(asio_connection<Executor>& who) {
+void asio_loop<Executor>::left(asio_connection<Executor>& conn) {
   const std::lock_guard lock(mutex_);
-  who.state.add_to(totals_);
-  connections_.erase(connections_.iterator_to(who));
+  conn.state.add_to(totals_);
+  connections_.erase(connections_.iterator_to(conn));
   shared_.connections.remove();
   if (draining_ && connections_.empty()) end_.cancel();
 }

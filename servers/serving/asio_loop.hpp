@@ -1,4 +1,4 @@
-// An io_context, its listeners and its connections: what an Asio model does beside moving bytes.
+// An io_context, its listeners and its connections: what an Asio model does besides moving bytes.
 #pragma once
 
 #include "servers/serving/asio_on_io_uring.hpp"
@@ -26,7 +26,7 @@ namespace echobench {
 namespace asio = boost::asio;
 using boost::system::error_code;
 
-// Why this backend cannot be used here; empty when it can.
+// Why this backend cannot be used here; empty if it can.
 std::string_view asio_unavailable_reason();
 
 // What keeps a connection's handlers from running at the same time: that one thread runs the context, or a
@@ -42,14 +42,14 @@ template <class Executor>
 using asio_timer = asio::basic_waitable_timer<std::chrono::steady_clock,
                                               asio::wait_traits<std::chrono::steady_clock>, Executor>;
 
-// How replies are sent: each by an operation of Asio's, or at once where that is cheaper.
+// How replies are sent: each by an Asio operation, or at once where that costs less.
 enum class asio_sending { textbook, adaptive };
 
 template <class Executor>
 class asio_loop;
 
 // A socket and the state of its connection, made by asio_loop::admit. Everything happens on its executor. One
-// operation is awaited at a time; when its time is over, it fails.
+// operation is awaited at a time; it fails when the connection's deadline is reached.
 template <class Executor>
 class asio_connection : public boost::intrusive::list_base_hook<>,
                         public std::enable_shared_from_this<asio_connection<Executor>> {
@@ -59,8 +59,8 @@ public:
   asio_connection(asio_socket<Executor> socket, asio_loop<Executor>& loop);
   asio_connection(const asio_connection&) = delete;
   asio_connection& operator=(const asio_connection&) = delete;
-  ~asio_connection();  // NOLINT(bugprone-exception-escape): locking a mutex throws for no cause that exists
-                       // here
+  ~asio_connection();  // NOLINT(bugprone-exception-escape): locking this mutex
+                       // cannot throw
 
   Executor executor() noexcept { return socket_.get_executor(); }
 
@@ -69,24 +69,25 @@ public:
 protected:
   // What is to be done now.
   step next();
-  // What was awaited is over. An operation that was cancelled, because its time is over or the server stops,
-  // is no failure: next() tells what to do then.
+  // What was awaited is over. An operation that was cancelled, because of a deadline or because the server
+  // stops, is no failure: next() returns what to do then.
   void received(error_code error, std::size_t n);
   void sent(error_code error, std::size_t n);
   void slept() { state.time_passed(); }
   void end_sending();
   // Sends by send(2), now, unless many connections are ready, this one has more to do, or the system takes
-  // nothing: then false, and to be sent by Asio. An operation of Asio's completes by way of the loop's queue,
-  // which asks the system for news in between: dear for a single request. In a crowd it is what is best: the
-  // next read, which Asio tries at once, begins behind the others, when the peer has had time to ask again.
+  // nothing: then it returns false, and Asio must send. An Asio operation completes through the loop's queue,
+  // with a call of epoll_wait(2) in between, which costs much for a single request. When many connections are
+  // ready it is best: the next read, which Asio tries at once, begins behind the others, when the peer has
+  // had time to send again.
   //
-  // CPU time by that of epoll, raw, 100 connections (callbacks, coroutines):
+  // CPU time relative to epoll, raw, 100 connections (callbacks, coroutines):
   //                    40,000/s      65,000/s      saturation
   //   always by Asio   1.12  1.12    1.08  1.09    1.04  1.06
   //   always at once   1.07  1.08    1.06  1.06    1.10  1.14
   //   this             1.06  1.09    1.05  1.06    1.04  1.07
   bool sends_at_once();
-  // Burns on another thread, then calls `done` on the executor, which keeps the connection alive.
+  // Burns on another thread, then calls `done` on the executor; `done` keeps the connection alive.
   template <class Done>
   void burn_elsewhere(Done done);
 
@@ -97,7 +98,7 @@ protected:
 private:
   friend asio_loop<Executor>;
   void follow_deadline();
-  void interrupt();  // what is awaited fails
+  void interrupt();  // the awaited operation fails
 
   // The deadline mostly moves on with each message: the timer is only brought forward, and set anew when it
   // comes too early.
@@ -119,7 +120,7 @@ public:
   asio_loop& operator=(const asio_loop&) = delete;
   ~asio_loop();
 
-  // All threads run the one context; else each has one.
+  // All threads run one context; otherwise each has its own.
   static constexpr bool one_for_all_threads = std::is_same_v<Executor, asio_strand>;
 
   // Runs the context until the server has stopped and the last connection has ended.
@@ -135,13 +136,13 @@ public:
   }
   template <class Connection>
   std::shared_ptr<Connection> admit(asio_socket<Executor> socket) {
-    auto who = std::make_shared<Connection>(std::move(socket), *this);
-    joined(*who);
-    return who;
+    auto conn = std::make_shared<Connection>(std::move(socket), *this);
+    joined(*conn);
+    return conn;
   }
   // --max-connections is reached: wait for accept_pause.
   bool full() const noexcept { return shared_.connections.full(); }
-  // Accepting failed for want of something that comes back: wait for accept_pause.
+  // Accepting failed because a resource is lacking that comes back: wait for accept_pause.
   bool lacks(error_code error);
   bool stopping() const noexcept { return shared_.drain.stopping(); }
   // Whether many connections are served at each wake-up. Asked once for each request; by one thread.
@@ -153,12 +154,12 @@ private:
 
   // With mutex_ locked.
   template <class Function>
-  void tell_all(Function what);
+  void post_to_all(Function function);
   void watch_end();
 
   void begin_draining();
-  void joined(asio_connection<Executor>& who);
-  void left(asio_connection<Executor>& who);
+  void joined(asio_connection<Executor>& conn);
+  void left(asio_connection<Executor>& conn);
 
   shared_by_loops& shared_;
   buffer_pool pool_;
@@ -210,12 +211,12 @@ inline bool asio_connection<Executor>::sends_at_once() {
   return state.next() != step::send;
 }
 
-// What is posted runs when all have been served that were ready.
+// What is posted runs when all connections that were ready have been served.
 template <class Executor>
 inline bool asio_loop<Executor>::crowded() {
   constexpr unsigned many = 4;
-  constexpr unsigned seldom = 61;  // where requests come singly, a count costs a wait in vain; prime, or it
-                                   // might begin with the last of a wake-up's requests each time
+  constexpr unsigned seldom = 61;  // where requests come singly, a count costs a wait that brings nothing;
+                                   // prime, or it might begin with the last request of a wake-up each time
   ++asked_;
   if (!counts_ && (crowded_ || asked_ >= seldom)) {
     counts_ = true;
@@ -229,7 +230,7 @@ inline bool asio_loop<Executor>::crowded() {
   return crowded_;
 }
 
-// Not by asio::thread_pool: its constructor does not return when only some of its threads can be started.
+// Not with asio::thread_pool: its constructor does not return if only some of its threads can be started.
 template <class Executor>
 template <class Done>
 void asio_connection<Executor>::burn_elsewhere(Done done) {

@@ -17,7 +17,7 @@ constexpr int wake_signal = SIGUSR1;
 using clock = connection_state::clock;
 using step = connection_state::step;
 
-// The flags with which the next call may block: without a deadline it does; with one, the wait comes before.
+// The flags of the next call. Without a deadline the call itself blocks; with one, this waits before it.
 int wait_before_call(int socket, short events, const connection_state& state, const drain_clock& drain) {
   if (state.deadline() == connection_state::never) return 0;
   const auto left = std::min(state.deadline(), drain.deadline()) - clock::now();
@@ -131,7 +131,7 @@ void serve_blocking(int socket, connection_state& state, const drain_clock& drai
         n >= 0 ? state.sent(static_cast<std::size_t>(n)) : failed();
         break;
       }
-      case step::work:  // offloaded or not: this thread serves nobody else
+      case step::work:  // offloaded or not: this thread serves no other connection
         state.burn();
         state.carried_out();
         break;

@@ -1,4 +1,4 @@
-// Serving with blocking system calls: what every model shares in which a connection owns a thread.
+// Serving with blocking system calls: what the models share in which a connection owns a thread.
 #pragma once
 
 #include "servers/serving/listener.hpp"
@@ -13,17 +13,17 @@
 
 namespace echobench {
 
-// Throws usage_error when --threads asks for what a model without a number of threads cannot give.
+// Throws usage_error if --threads is given to a model that has no number of threads.
 const server_options& without_threads(const server_options& options, std::string_view variant);
 
 // Wakes threads that are blocked in a system call when the server stops: with a signal, which makes the call
-// fail with EINTR, sent again and again as long as this exists, because one that comes just before the
-// call is lost.
+// fail with EINTR. It is sent again and again as long as this exists, because a signal that comes just before
+// the call is lost.
 class interrupter {
 public:
   explicit interrupter(const std::stop_token& stop);
 
-  // The calling thread wants to be woken, as long as this exists.
+  // The calling thread is woken, as long as this exists.
   class registration {
   public:
     explicit registration(interrupter& owner);
@@ -58,21 +58,21 @@ private:
 // Waits for connections on all listening sockets of a loop.
 class blocking_acceptor {
 public:
-  // in_accept: where there is one listening socket the thread blocks in accept(2), so that of several threads
-  // the kernel wakes one for each connection; the thread is registered with an interrupter. (Each then holds
-  // a descriptor, which accept(2) reserves before it waits.)
+  // in_accept: if there is one listening socket, the thread blocks in accept(2), so that the kernel wakes one
+  // thread for each connection; the thread is registered with an interrupter. (Each thread then holds a
+  // descriptor, which accept(2) reserves before it waits.)
   enum class waits : std::uint8_t { in_poll, in_accept };
   blocking_acceptor(const std::vector<unique_fd>& listeners, std::stop_token stop, waits where);
 
   // The next connection, blocking; empty when the server stops. Counts accepted connections and failures.
   unique_fd next(server_totals& totals);
-  // No connection for a while, because resources lack; returns early when the server stops.
+  // No new connection for a while, because resources are lacking; returns early when the server stops.
   void pause();
 
 private:
   const std::vector<unique_fd>& listeners_;
-  std::vector<pollfd> waiting_;  // for the end, and for the listeners; empty: in accept(2)
-  std::size_t next_ = 0;         // whose turn it is, so that no address starves another
+  std::vector<pollfd> waiting_;  // for the stop, and for the listeners; empty: in accept(2)
+  std::size_t next_ = 0;         // the next listener, so that no address starves another
   wake_event stopped_;
   std::stop_token stop_;
   wake_on_stop on_stop_;
@@ -82,7 +82,7 @@ private:
 // interrupter.
 void serve_blocking(int socket, connection_state& state, const drain_clock& drain);
 
-// Serves whom the acceptor brings, one after another, until the server stops.
+// Serves the connections of the acceptor, one after another, until the server stops.
 void serve_one_by_one(blocking_acceptor& acceptor, const connection_options& options,
                       const drain_clock& drain, server_totals& totals);
 

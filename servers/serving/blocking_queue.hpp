@@ -1,5 +1,4 @@
-// An unbounded queue whose takers sleep while it is empty. Its users put at most one item for each
-// connection.
+// An unbounded queue; its consumers sleep while it is empty. It holds at most one item for each connection.
 #pragma once
 
 #include <condition_variable>
@@ -21,7 +20,7 @@ public:
     added_.notify_one();
   }
 
-  // The oldest item, waiting for it; empty when the token is stopped and nothing is left.
+  // Waits for the oldest item; empty when a stop is requested and no item is left.
   std::optional<Item> pop(const std::stop_token& stop) {
     std::unique_lock lock(mutex_);
     if (!added_.wait(lock, stop, [this] { return !items_.empty(); })) return std::nullopt;

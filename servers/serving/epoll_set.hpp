@@ -21,22 +21,22 @@ public:
     if (!fd_) throw std::system_error(errno, std::system_category(), "epoll_create1");
   }
 
-  // epoll_ctl(2): false, with errno, when there is no memory or max_user_watches is reached. `tag` comes with
-  // each report.
+  // epoll_ctl(2): false, with errno, if there is no memory or max_user_watches is reached. Reports carry
+  // `tag`.
   bool control(int operation, int fd, std::uint32_t events, void* tag) noexcept {
     epoll_event event{.events = events, .data = {.ptr = tag}};
     return ::epoll_ctl(fd_.get(), operation, fd, &event) == 0;
   }
 
-  // Likewise for several, of which any report that there is something to read.
+  // The same for several descriptors, with reports when there is something to read.
   bool control_all(int operation, std::span<const unique_fd> fds, void* tag) noexcept {
     bool done = true;
     for (const unique_fd& fd : fds) done &= control(operation, fd.get(), EPOLLIN, tag);
     return done;
   }
 
-  // What is ready; nothing when the time has come or a signal. time_point::max(): no such time. The reports
-  // are valid until the next wait.
+  // What is ready; empty when the time has come or a signal has interrupted the wait. time_point::max(): no
+  // such time. The reports are valid until the next wait.
   std::span<const epoll_event> wait(std::chrono::steady_clock::time_point until) {
     using clock = std::chrono::steady_clock;
     const int room = static_cast<int>(reports_.size());

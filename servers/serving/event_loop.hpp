@@ -1,5 +1,5 @@
-// One thread's loop, whatever it waits with: connections, timers, pauses in accepting, connections that other
-// threads hand back, and the end.
+// One thread's loop, whatever it waits with: its connections, their timers, pauses in accepting, connections
+// that other threads hand back, and stopping.
 #pragma once
 
 #include "servers/serving/return_queue.hpp"
@@ -13,7 +13,7 @@
 
 namespace echobench {
 
-// What a loop knows of each connection.
+// What a loop keeps for each connection.
 struct loop_connection : boost::intrusive::list_base_hook<>, timer {
   loop_connection(unique_fd accepted, const shared_by_loops& shared, buffer_pool& pool)
       : socket(std::move(accepted)), state(shared.options.connection, pool, shared.drain) {}
@@ -23,7 +23,8 @@ struct loop_connection : boost::intrusive::list_base_hook<>, timer {
   bool handed_out = false;  // another thread has it
 };
 
-// Connection: a loop_connection, and what a model adds. On the loop's thread, but for hand_back().
+// Connection: a loop_connection, and what a model adds. All is called on the loop's thread, except
+// hand_back().
 template <class Connection>
 class event_loop {
 public:
@@ -37,7 +38,7 @@ public:
   const server_totals& totals() const noexcept { return totals_; }
 
 protected:
-  // Of loop `index`, whose listeners it closes when the server stops. References must outlive it.
+  // Loop `index`: it closes the listeners of that loop when the server stops. References must outlive it.
   event_loop(shared_by_loops& shared, unsigned index, buffer_pool& pool)
       : shared_(shared),
         listeners_(shared.listeners.of_loop(index)),
@@ -46,22 +47,22 @@ protected:
         on_stop_(shared.stop, wake_) {}
   ~event_loop() = default;
 
-  // ---- what is the model's
+  // ---- what a model defines
 
-  // Something has happened to the connection: takes its next steps, as far as that needs no waiting.
-  virtual void take_steps(Connection& who) = 0;
+  // Something has happened to the connection: takes its next steps, up to one that must wait.
+  virtual void take_steps(Connection& conn) = 0;
   // The server stops, and so does the connection.
-  virtual void stop(Connection& who) = 0;
+  virtual void stop(Connection& conn) = 0;
   // Accepting begins again after a pause; or it ends, before listeners are closed.
   virtual void go_on_accepting() = 0;
   virtual void end_accepting() = 0;
 
-  // ---- what the model calls
+  // ---- what a model calls
 
   bool draining() const noexcept { return draining_; }
   bool over() const noexcept { return draining_ && connections_.empty(); }
 
-  // How long the loop may wait. `never`: until it is told something.
+  // Until when the loop may wait. `never`: until something is reported.
   clock::time_point wake_at() const {
     auto until = std::min(accept_at_, timers_.earliest());
     if (draining_) {
@@ -76,12 +77,12 @@ protected:
     if (woken) take_back();
     if (wake_at() == connection_state::never && !shared_.stop.stop_requested()) return;
     const auto now = clock::now();
-    while (Connection* who = timers_.take_due(now)) {
-      if (who->handed_out) {
-        timers_.set(*who, now + accept_pause);
+    while (Connection* conn = timers_.take_due(now)) {
+      if (conn->handed_out) {
+        timers_.set(*conn, now + accept_pause);
       } else {
-        who->state.time_passed();
-        take_steps(*who);
+        conn->state.time_passed();
+        take_steps(*conn);
       }
     }
     if (accept_at_ <= now) {
@@ -92,7 +93,7 @@ protected:
     if (draining_ && shared_.drain.expired()) abort_all();
   }
 
-  // No connection for a while: there are as many as may be, or resources lack.
+  // No new connections for a while: the limit is reached, or resources are lacking.
   bool full() const noexcept { return shared_.connections.full(); }
   void pause_accepting() { accept_at_ = draining_ ? connection_state::never : clock::now() + accept_pause; }
   bool accepting_pauses() const noexcept { return accept_at_ != connection_state::never; }
@@ -103,26 +104,26 @@ protected:
     connections_.push_back(*new Connection(std::move(socket), shared_, pool_));
     return connections_.back();
   }
-  void remove(Connection& who) {
-    who.state.add_to(totals_);
-    connections_.erase_and_dispose(connections_.iterator_to(who), std::default_delete<Connection>());
+  void remove(Connection& conn) {
+    conn.state.add_to(totals_);
+    connections_.erase_and_dispose(connections_.iterator_to(conn), std::default_delete<Connection>());
     shared_.connections.remove();
     if (accepting_pauses()) accept_at_ = clock::now();
   }
 
-  // What it waits for is awaited: now for its deadline, too.
-  void follow(Connection& who) { timers_.follow(who); }
+  // The connection waits: from now on for its deadline, too.
+  void follow(Connection& conn) { timers_.follow(conn); }
 
-  // Its next step is to work, and a thread of the offload pool is to do that.
-  void work_elsewhere(Connection& who) {
-    who.handed_out = true;
-    shared_.offload.submit([this, &who] {
-      who.state.burn();
-      hand_back(who);
+  // The connection's next step is to work: a thread of the offload pool does that.
+  void work_elsewhere(Connection& conn) {
+    conn.handed_out = true;
+    shared_.offload.submit([this, &conn] {
+      conn.state.burn();
+      hand_back(conn);
     });
   }
-  // From any thread, which lets go of it. If its next step is to work, that is done.
-  void hand_back(Connection& who) { return_queue_.push(who); }
+  // From any thread, which must not use the connection any more. If its next step is to work, that is done.
+  void hand_back(Connection& conn) { return_queue_.push(conn); }
 
   shared_by_loops& shared_;
   const std::vector<unique_fd>& listeners_;
@@ -132,11 +133,11 @@ protected:
 private:
   void take_back() {
     wake_.clear();
-    for (Connection* who : return_queue_.take()) {
-      who->handed_out = false;
-      if (who->state.next() == step::work) who->state.carried_out();
-      if (draining_) stop(*who);
-      take_steps(*who);
+    for (Connection* conn : return_queue_.take()) {
+      conn->handed_out = false;
+      if (conn->state.next() == step::work) conn->state.carried_out();
+      if (draining_) stop(*conn);
+      take_steps(*conn);
     }
   }
 
@@ -145,19 +146,19 @@ private:
     accept_at_ = connection_state::never;
     end_accepting();
     shared_.listeners.close(index_);
-    for_each_here([this](Connection& who) { stop(who); });
+    for_each_here([this](Connection& conn) { stop(conn); });
   }
   void abort_all() {
-    for_each_here([](Connection& who) { who.state.abort(); });
+    for_each_here([](Connection& conn) { conn.state.abort(); });
   }
 
   template <class Function>
-  void for_each_here(Function tell) {
+  void for_each_here(Function function) {
     for (auto next = connections_.begin(); next != connections_.end();) {
-      Connection& who = *next++;
-      if (who.handed_out) continue;
-      tell(who);
-      take_steps(who);
+      Connection& conn = *next++;
+      if (conn.handed_out) continue;
+      function(conn);
+      take_steps(conn);
     }
   }
 

@@ -18,8 +18,8 @@ namespace echobench {
 
 namespace fibers = boost::fibers;
 
-// A fiber that may wait, and what it is told meanwhile. Sockets are watched once and edge-triggered: what has
-// been reported holds until the fiber finds the contrary.
+// A fiber that may wait, and what has been reported for it. Sockets are watched once and edge-triggered: a
+// report holds until the fiber finds the contrary.
 struct fiber_waiter {
   fibers::context* fiber = nullptr;  // while it waits
   bool readable = false;
@@ -35,24 +35,25 @@ public:
       throw std::system_error(errno, std::system_category(), "epoll_ctl");
   }
 
-  // Has `who` told of the socket, as long as both exist. False when the system lacks memory.
-  bool watch(int fd, std::uint32_t events, fiber_waiter* who) noexcept {
-    return set_.control(EPOLL_CTL_ADD, fd, events, who);
+  // What happens to the socket is reported to `waiter`, as long as both exist. False if the system lacks
+  // memory.
+  bool watch(int fd, std::uint32_t events, fiber_waiter* waiter) noexcept {
+    return set_.control(EPOLL_CTL_ADD, fd, events, waiter);
   }
 
   // ---- by a fiber of this thread
 
   // Until somebody wakes it, or the time has come.
-  void wait(fiber_waiter& who, connection_state::clock::time_point until) {
-    who.fiber = fibers::context::active();
-    until == connection_state::never ? who.fiber->suspend() : void(who.fiber->wait_until(until));
-    who.fiber = nullptr;
+  void wait(fiber_waiter& waiter, connection_state::clock::time_point until) {
+    waiter.fiber = fibers::context::active();
+    until == connection_state::never ? waiter.fiber->suspend() : void(waiter.fiber->wait_until(until));
+    waiter.fiber = nullptr;
   }
-  void wake(fiber_waiter& who) noexcept {
-    if (who.fiber == nullptr || who.fiber->ready_is_linked()) return;
-    who.fiber->get_scheduler()->schedule(who.fiber);
+  void wake(fiber_waiter& waiter) noexcept {
+    if (waiter.fiber == nullptr || waiter.fiber->ready_is_linked()) return;
+    waiter.fiber->get_scheduler()->schedule(waiter.fiber);
   }
-  // The others have their turn, those included that are woken by what has come to their sockets.
+  // The other fibers run first, including those that are woken by what has come to their sockets.
   void let_others_run() {
     fibers::context::active()->ready_link(next_turn_);
     fibers::context::active()->suspend();
@@ -60,11 +61,11 @@ public:
 
   // ---- by any thread
 
-  // Wakes it when it waits; until then it must exist.
-  void call(fiber_waiter& who) {
+  // Wakes the fiber if it waits; until then `waiter` must exist.
+  void call(fiber_waiter& waiter) {
     {
       const std::lock_guard lock(mutex_);
-      calls_.push_back(&who);
+      calls_.push_back(&waiter);
     }
     notify();
   }
@@ -82,7 +83,7 @@ public:
   void suspend_until(const connection_state::clock::time_point& until) noexcept override {
     for (const epoll_event& report : set_.wait(next_turn_.empty() ? until : at_once)) {
       report.data.ptr == nullptr ? take_calls()
-                                 : tell(*static_cast<fiber_waiter*>(report.data.ptr), report.events);
+                                 : note(*static_cast<fiber_waiter*>(report.data.ptr), report.events);
     }
     ready_.splice(ready_.end(), next_turn_);
   }
@@ -91,18 +92,18 @@ public:
 private:
   static constexpr connection_state::clock::time_point at_once{};
 
-  void tell(fiber_waiter& who, std::uint32_t events) noexcept {
-    who.ended |= (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
-    who.readable |= who.ended || (events & EPOLLIN) != 0;
-    who.writable |= who.ended || (events & EPOLLOUT) != 0;
-    wake(who);
+  void note(fiber_waiter& waiter, std::uint32_t events) noexcept {
+    waiter.ended |= (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
+    waiter.readable |= waiter.ended || (events & EPOLLIN) != 0;
+    waiter.writable |= waiter.ended || (events & EPOLLOUT) != 0;
+    wake(waiter);
   }
   void take_calls() {
     wake_.clear();
     const std::lock_guard lock(mutex_);
-    for (fiber_waiter* who : std::exchange(calls_, {})) {
-      who->called = true;
-      wake(*who);
+    for (fiber_waiter* waiter : std::exchange(calls_, {})) {
+      waiter->called = true;
+      wake(*waiter);
     }
   }
 

@@ -1,4 +1,5 @@
-// What every server listens on, and when it stops: the parts of the process contract that no model changes.
+// What a server listens on, and when it stops: the parts of the process contract that are the same for all
+// models.
 #pragma once
 
 #include "common/socket.hpp"
@@ -18,7 +19,7 @@ public:
   listener_set(const server_options& options, unsigned loops);
 
   const std::vector<endpoint>& endpoints() const noexcept { return endpoints_; }
-  // Among how many accept queues the kernel divides connections; those that are closed count.
+  // The number of accept queues among which the kernel divides connections, closed ones included.
   std::size_t loops() const noexcept { return loops_.size(); }
   // The sockets of one loop, one for each address; they stay open until close().
   const std::vector<unique_fd>& of_loop(unsigned index) const noexcept { return loops_[index]; }
@@ -31,11 +32,11 @@ private:
   std::vector<std::vector<unique_fd>> loops_;
 };
 
-// accept4(2) with the options that every connection has. Empty, with errno set, when there is none to accept.
+// accept4(2) with the options that every connection has. Empty, with errno set, if there is none to accept.
 enum class accepted_socket { blocking, non_blocking };
 unique_fd accept_connection(int listener, accepted_socket mode) noexcept;
 
-// Accepting failed for want of something that comes back (descriptors, memory): pause, do not spin.
+// Accepting failed because a resource is lacking that comes back (descriptors, memory): pause, do not spin.
 bool accept_must_pause(int error) noexcept;
 inline constexpr std::chrono::milliseconds accept_pause{100};
 

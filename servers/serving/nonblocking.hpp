@@ -5,11 +5,11 @@
 
 namespace echobench {
 
-// recv(2), once, when to receive is the next step. Nothing happens when nothing is there.
+// recv(2), once, if receiving is the next step. Does nothing if there is nothing to receive.
 void receive_available(connection_state& state, int fd);
 
-// Takes every step that needs neither input nor waiting: sends, ends the sending side. What is next then is
-// to receive, to send (the system's buffer is full), to sleep, to work, or to close.
+// Takes every step that needs neither input nor waiting: sends, shuts the sending side down. The next step is
+// then to receive, to send (the system's buffer is full), to sleep, to work, or to close.
 void advance(connection_state& state, int fd);
 
 // Bytes that the system has received and nobody has read (tcp(7), SIOCINQ).

@@ -14,12 +14,12 @@ namespace echobench {
 
 class offload_pool {
 public:
-  // Threads start with the first job, so that a server to which none is offloaded has none.
+  // The threads start with the first job, so that a server without offloaded work has none.
   explicit offload_pool(unsigned threads) : wanted_(threads) {}
 
-  // Has the job carried out by one of the threads: by those that could be started, when the system does not
-  // give all (a limit on processes or memory). When it gives none, the caller carries the job out before this
-  // returns, and the next job tries again. From any thread. The job must not throw.
+  // One of the threads carries the job out. If the system does not give all threads (a limit on processes or
+  // memory), those that could be started share the work; if it gives none, the caller carries the job out
+  // before this returns, and the next job tries again. From any thread. The job must not throw.
   void submit(std::function<void()> job) {
     if (has_threads()) {
       jobs_.push(std::move(job));
@@ -28,7 +28,7 @@ public:
     }
   }
 
-  // When no more jobs come: waits for those that are being carried out.
+  // To be called when no more jobs come: waits for those that are being carried out.
   void finish() {
     const std::lock_guard lock(mutex_);
     threads_.clear();

@@ -13,7 +13,7 @@ void readiness_loop::begin_accepting() {
 
 void readiness_loop::accept_available() {
   if (draining() || accepting_pauses()) return;
-  constexpr int at_once = 128;  // then the connections that exist have their turn
+  constexpr int at_once = 128;  // then the existing connections are served
   for (const unique_fd& listener : listeners_) {
     for (int i = 0; i < at_once; ++i) {
       if (full()) return pause();
@@ -28,27 +28,27 @@ void readiness_loop::accept_available() {
   }
 }
 
-void readiness_loop::serve(connection& who) {
-  receive_available(who.state, who.socket.get());
-  if (who.state.next() == step::work && works_itself(who)) {  // once; then others have their turn
-    who.state.burn();
-    who.state.carried_out();
+void readiness_loop::serve(connection& conn) {
+  receive_available(conn.state, conn.socket.get());
+  if (conn.state.next() == step::work && works_itself(conn)) {  // once; then the others come
+    conn.state.burn();
+    conn.state.carried_out();
   }
-  take_steps(who);
+  take_steps(conn);
 }
 
-void readiness_loop::hand_out(connection& who) {
-  who.handed_out = true;
-  if (who.watched != interest::nothing) watch(who, interest::nothing);
-  who.watched = interest::nothing;
+void readiness_loop::hand_out(connection& conn) {
+  conn.handed_out = true;
+  if (conn.watched != interest::nothing) watch(conn, interest::nothing);
+  conn.watched = interest::nothing;
 }
 
-void readiness_loop::take_steps(connection& who) {
-  advance(who.state, who.socket.get());
-  wait_for_next(who);
+void readiness_loop::take_steps(connection& conn) {
+  advance(conn.state, conn.socket.get());
+  wait_for_next(conn);
 }
 
-void readiness_loop::stop(connection& who) { who.state.stop(bytes_readable(who.socket.get())); }
+void readiness_loop::stop(connection& conn) { conn.state.stop(bytes_readable(conn.socket.get())); }
 
 void readiness_loop::go_on_accepting() { watch_listeners(true) ? accept_available() : pause(); }
 
@@ -57,36 +57,36 @@ void readiness_loop::pause() {
   pause_accepting();
 }
 
-void readiness_loop::wait_for_next(connection& who) {
+void readiness_loop::wait_for_next(connection& conn) {
   interest wanted = interest::nothing;
-  switch (who.state.next()) {
+  switch (conn.state.next()) {
     case step::receive:
-      who.state.park();
+      conn.state.park();
       wanted = interest::readable;
       break;
     case step::send: wanted = interest::writable; break;
     case step::work:
-      if (!works_itself(who)) {
-        hand_out(who);
-        return hand_out_work(who);
+      if (!works_itself(conn)) {
+        hand_out(conn);
+        return hand_out_work(conn);
       }
       wanted = interest::writable;  // at once
       break;
-    case step::sleep:  // or a peer that resets meanwhile would be reported without end
+    case step::sleep:  // watching nothing: a peer that resets meanwhile would be reported without end
     case step::end_sending: break;
-    case step::close: return destroy(who);
+    case step::close: return destroy(conn);
   }
-  if (wanted != who.watched && !watch(who, wanted)) {
+  if (wanted != conn.watched && !watch(conn, wanted)) {
     totals_.count(server_error::accept);
-    return destroy(who);
+    return destroy(conn);
   }
-  who.watched = wanted;
-  follow(who);
+  conn.watched = wanted;
+  follow(conn);
 }
 
-void readiness_loop::destroy(connection& who) {
-  forget(who);
-  remove(who);
+void readiness_loop::destroy(connection& conn) {
+  forget(conn);
+  remove(conn);
 }
 
 }  // namespace echobench

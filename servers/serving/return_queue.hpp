@@ -13,18 +13,18 @@ class return_queue {
 public:
   explicit return_queue(const wake_event& wake) noexcept : wake_(wake) {}
 
-  // From any thread, and the last that it does with the connection. The loop is woken.
-  void push(Connection& who) {
+  // From any thread, which must not use the connection any more. Wakes the loop.
+  void push(Connection& conn) {
     bool first = false;
     {
       const std::lock_guard lock(mutex_);
       first = connections_.empty();
-      connections_.push_back(&who);
+      connections_.push_back(&conn);
     }
     if (first) wake_.signal();
   }
 
-  // On the loop's thread: those that have come back since the last time.
+  // On the loop's thread: the connections that have come back since the last call.
   std::vector<Connection*> take() {
     std::vector<Connection*> taken;
     const std::lock_guard lock(mutex_);

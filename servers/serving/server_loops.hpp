@@ -12,9 +12,8 @@
 
 namespace echobench {
 
-// How many connections there are over all loops; accepting pauses at the limit. Safe from any thread. Each
-// loop asks before it accepts, so that n loops which accept at the same time exceed the limit by n - 1 at
-// most.
+// The number of connections of all loops; accepting pauses at the limit. Safe from any thread. A loop asks
+// before it accepts, so n loops that accept at the same time exceed the limit by at most n - 1.
 class connection_count {
 public:
   explicit connection_count(unsigned limit) noexcept : limit_(limit) {}  // 0: none
@@ -28,8 +27,7 @@ private:
   std::atomic<std::size_t> live_{0};
 };
 
-// Safe from any thread, but for the listeners, of which each loop has its own. What it refers to must outlive
-// it.
+// Safe from any thread, except for the listeners: each loop has its own. What it refers to must outlive it.
 struct shared_by_loops {
   shared_by_loops(const server_options& server, listener_set& listening, std::stop_token stopping)
       : options(server),
@@ -47,14 +45,15 @@ struct shared_by_loops {
   offload_pool offload;
 };
 
-// Calls run(i) for each i below n, on a thread each, the first on this one, and returns when all have. None
-// begins before all threads exist: when the system has too few, std::system_error is thrown and nothing ran.
+// Calls run(i) for each i below n, on a thread each, the first on this one, and returns when all have
+// returned. None begins before all threads exist: if the system gives too few, std::system_error is thrown
+// and nothing ran.
 template <class Run>
 void run_on_threads(unsigned n, Run run) {
   enum class signal : std::uint8_t { wait, go, give_up };
   std::atomic<signal> start{signal::wait};
   std::vector<std::jthread> others;
-  const auto tell = [&](signal what) {
+  const auto send = [&](signal what) {
     start = what;
     start.notify_all();
   };
@@ -66,10 +65,10 @@ void run_on_threads(unsigned n, Run run) {
       });
     }
   } catch (...) {
-    tell(signal::give_up);
+    send(signal::give_up);
     throw;
   }
-  tell(signal::go);
+  send(signal::go);
   run(0);
 }
 
@@ -82,7 +81,7 @@ public:
   static constexpr std::string_view name = Loop::name;
   static constexpr std::string_view summary = Loop::summary;
   static constexpr clients holds = clients::any;
-  static constexpr auto stops = stop_on_signal::by::handler;  // a Loop is told by a wake_event
+  static constexpr auto stops = stop_on_signal::by::handler;  // a wake_event wakes the loop
   static std::string_view unavailable_reason() { return Loop::unavailable_reason(); }
 
   explicit server_of_loops(const server_options& options)

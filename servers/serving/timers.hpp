@@ -1,4 +1,4 @@
-// Which connection of a loop is to be looked at when.
+// The deadlines of a loop's connections, in the order of their time.
 #pragma once
 
 #include "servers/session/connection_state.hpp"
@@ -7,7 +7,7 @@
 
 namespace echobench {
 
-// By this part a connection stands in timers. It leaves them when it is destroyed.
+// The part of a connection that is linked into timers. It leaves them when it is destroyed.
 using timer_hook =
     boost::intrusive::set_base_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>>;
 class timer : public timer_hook {
@@ -32,27 +32,27 @@ public:
     return all_.empty() ? connection_state::never : at(*all_.begin());
   }
 
-  // The connection's deadline may have moved. On the thread of the loop, as everything here.
-  void follow(Connection& who) {
-    if (who.state.deadline() < at(who)) set(who, who.state.deadline());
+  // The connection's deadline may have moved. On the loop's thread, like everything here.
+  void follow(Connection& conn) {
+    if (conn.state.deadline() < at(conn)) set(conn, conn.state.deadline());
   }
-  void set(Connection& who, clock::time_point when) {
-    timer& own = who;
-    own.unlink();
-    own.at_ = when;
-    if (when != connection_state::never) all_.insert(who);
+  void set(Connection& conn, clock::time_point when) {
+    timer& hook = conn;
+    hook.unlink();
+    hook.at_ = when;
+    if (when != connection_state::never) all_.insert(conn);
   }
 
-  // Takes out one whose timer has come; nullptr when there is none.
+  // Takes out a connection whose time has come; nullptr if there is none.
   Connection* take_due(clock::time_point now) {
     if (earliest() > now) return nullptr;
-    Connection& who = *all_.begin();
-    set(who, connection_state::never);
-    return &who;
+    Connection& conn = *all_.begin();
+    set(conn, connection_state::never);
+    return &conn;
   }
 
 private:
-  static clock::time_point at(const timer& of) noexcept { return of.at_; }
+  static clock::time_point at(const timer& hook) noexcept { return hook.at_; }
 
   boost::intrusive::multiset<Connection, boost::intrusive::base_hook<timer_hook>,
                              boost::intrusive::constant_time_size<false>>

@@ -25,7 +25,7 @@ TEST(timers, come_in_the_order_of_their_time) {
   EXPECT_EQ(all.earliest(), connection_state::never);
   late.state.when = now + 2s;
   early.state.when = now + 1s;
-  for (connection* who : {&late, &early, &none}) all.follow(*who);
+  for (connection* conn : {&late, &early, &none}) all.follow(*conn);
   EXPECT_EQ(all.earliest(), now + 1s);
   EXPECT_EQ(all.take_due(now), nullptr);
   EXPECT_EQ(all.take_due(now + 3s), &early);
@@ -36,23 +36,23 @@ TEST(timers, come_in_the_order_of_their_time) {
 TEST(timers, are_brought_forward_at_once_and_put_off_when_they_come) {
   const auto now = clock::now();
   timers<connection> all;
-  connection who;
-  who.state.when = now + 2s;
-  all.follow(who);
-  who.state.when = now + 3s;
-  all.follow(who);
+  connection conn;
+  conn.state.when = now + 2s;
+  all.follow(conn);
+  conn.state.when = now + 3s;
+  all.follow(conn);
   EXPECT_EQ(all.earliest(), now + 2s);
-  who.state.when = now + 1s;
-  all.follow(who);
+  conn.state.when = now + 1s;
+  all.follow(conn);
   EXPECT_EQ(all.earliest(), now + 1s);
 }
 
-TEST(timers, are_left_by_what_is_destroyed) {
+TEST(timers, lose_a_connection_that_is_destroyed) {
   timers<connection> all;
   {
-    connection who;
-    who.state.when = clock::now();
-    all.follow(who);
+    connection conn;
+    conn.state.when = clock::now();
+    all.follow(conn);
   }
   EXPECT_EQ(all.earliest(), connection_state::never);
 }

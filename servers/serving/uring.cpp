@@ -19,8 +19,8 @@
 namespace echobench {
 namespace {
 
-// One thread submits and reaps (SINGLE_ISSUER); what completes is looked at only when that thread waits
-// (DEFER_TASKRUN), so that it is never interrupted; the ring begins disabled, because that thread comes
+// One thread submits and reaps (SINGLE_ISSUER); the kernel completes operations only when that thread enters
+// it (DEFER_TASKRUN), so that it is never interrupted; the ring begins disabled, because that thread starts
 // later.
 constexpr unsigned setup_flags =
     IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_CQSIZE | IORING_SETUP_R_DISABLED;
@@ -100,12 +100,12 @@ uring::uring() : ring_(started()), buffers_(ring_, buffer_group, buffer_count, b
 
 uring::~uring() { ::io_uring_queue_exit(&ring_); }
 
-// Not by io_uring_enable_rings, which liburing 2.3 declares and does not export.
+// Not with io_uring_enable_rings, which liburing 2.3 declares and does not export.
 void uring::enable() {
   const long result =
       ::syscall(__NR_io_uring_register, ring_.ring_fd, IORING_REGISTER_ENABLE_RINGS, nullptr, 0);
   check(result < 0 ? -errno : 0, "enabling an io_uring");
-  ::io_uring_register_ring_fd(&ring_);  // spares a look-up at each entry; it may fail
+  ::io_uring_register_ring_fd(&ring_);  // saves a look-up in each call; it may fail
 }
 
 io_uring_sqe& uring::next(std::uint64_t user_data) {
@@ -145,7 +145,7 @@ void uring::wait_readable(int socket, std::uint64_t user_data) {
   ::io_uring_prep_poll_add(&next(user_data), socket, POLLIN);
 }
 
-// With MSG_DONTWAIT it is done when it has been submitted; with MSG_WAITALL a short send is a failure, so
+// With MSG_DONTWAIT a send is done when it has been submitted; with MSG_WAITALL a short send is a failure, so
 // that IOSQE_CQE_SKIP_SUCCESS does not hide it (io_send() in the kernel's io_uring/net.c).
 void uring::send(int socket, std::span<const std::byte> bytes, bool silently, std::uint64_t user_data) {
   io_uring_sqe& entry = next(silently ? silent | (reported_ + silent_.size()) : user_data);

@@ -53,18 +53,18 @@ public:
   static constexpr unsigned buffer_size = 1024;  // bytes
   static constexpr unsigned buffer_count = 2048;
 
-  // Why there is none here; empty: it can be used. What it needs is in Linux 6.1.
+  // Why there is none here; empty if it can be used. It needs Linux 6.1.
   static std::string_view unavailable_reason();
 
-  // On any thread; what follows on the one that calls enable(). Throws std::system_error.
+  // On any thread; all other functions on the one that calls enable(). Throws std::system_error.
   uring();
   uring(const uring&) = delete;
   uring& operator=(const uring&) = delete;
   ~uring();
   void enable();
 
-  // An entry to be prepared before the next call of anything here; its user data, which is below 2^63, is
-  // set. The kernel consumes entries in their order; there may be more of them than it takes at a time.
+  // An entry, to be prepared before the next call of any function of this class. Its user data, below 2^63,
+  // are set. The kernel consumes entries in their order; there may be more of them than the ring holds.
   io_uring_sqe& next(std::uint64_t user_data);
 
   // recv(2) again and again, each time into one of the ring's buffers; ends with ENOBUFS when they are all in

@@ -1,7 +1,7 @@
 // Lends receive buffers, so that a connection that waits for its peer need not hold one.
 //
-// Two sizes: what fits a small request, and the most that a session ever holds. Returned buffers are kept for
-// the next borrower up to a bound, beyond it freed. A pool must outlive its borrowers.
+// Two sizes: one for small requests, and the most that a session ever holds. Returned buffers are kept for
+// the next borrower up to a bound; beyond it they are freed. A pool must outlive its borrowers.
 #pragma once
 
 #include <array>
@@ -49,7 +49,7 @@ public:
   }
 
 private:
-  static constexpr std::size_t kept_at_most = 4U << 20;  // bytes, of each size
+  static constexpr std::size_t kept_at_most = 4U << 20;  // bytes, for each of the two sizes
   struct free_buffer {
     free_buffer* next;
   };

@@ -8,33 +8,33 @@ namespace {
 
 using std::chrono::nanoseconds;
 
-// What calls of `burn` take beside what they tell, each, by the clock that they are measured on: the median
-// of several attempts, so that one which was preempted does not count.
+// The time that a call of `burn` takes in addition to what it reports, by the clock that the burn is measured
+// on: the median of several attempts, so that preempted ones do not count.
 template <class Clock>
-nanoseconds beside_what_is_told(const request_burn& burn, int calls, Clock now) {
-  std::array<nanoseconds, 51> beside;
-  for (nanoseconds& each : beside) {
-    nanoseconds told{0};
+nanoseconds overhead_of_call(const request_burn& burn, int calls, Clock now) {
+  std::array<nanoseconds, 51> overheads;
+  for (nanoseconds& overhead : overheads) {
+    nanoseconds reported{0};
     const auto begin = now();
-    for (int i = 0; i < calls; ++i) told += burn();
-    each = (now() - begin - told) / calls;
+    for (int i = 0; i < calls; ++i) reported += burn();
+    overhead = (now() - begin - reported) / calls;
   }
-  const auto middle = beside.begin() + beside.size() / 2;
-  std::nth_element(beside.begin(), middle, beside.end());
+  const auto middle = overheads.begin() + overheads.size() / 2;
+  std::nth_element(overheads.begin(), middle, overheads.end());
   return *middle;
 }
 
 }  // namespace
 
-request_burn::request_burn(nanoseconds each) {
-  if (each.count() == 0) return;
-  if (each < long_burn) {
-    beside_ = beside_what_is_told(*this, 100, std::chrono::steady_clock::now);
+request_burn::request_burn(nanoseconds duration) {
+  if (duration.count() == 0) return;
+  if (duration < long_burn) {
+    overhead_ = overhead_of_call(*this, 100, std::chrono::steady_clock::now);
   } else {
-    each_ = long_burn;
-    beside_ = beside_what_is_told(*this, 2, thread_cpu_time);
+    duration_ = long_burn;
+    overhead_ = overhead_of_call(*this, 2, thread_cpu_time);
   }
-  each_ = each;
+  duration_ = duration;
 }
 
 }  // namespace echobench

@@ -1,4 +1,4 @@
-// What a burn says that it has used, against the thread's CPU clock.
+// The CPU time that a burn reports, compared with the thread's CPU clock.
 #include "servers/session/burn.hpp"
 
 #include <gtest/gtest.h>
@@ -13,26 +13,26 @@ using std::chrono::nanoseconds;
 
 constexpr double near = 0.1;  // 200 ns asked for are 235 used
 
-// What many burns told, by the CPU time that they took, in the first of many attempts that is near to 1: a
-// burn that is interrupted or preempted can tell neither exactly.
-double told_by_used(nanoseconds each, int burns) {
+// The CPU time that many burns report, divided by what they used, in the first of many attempts in which this
+// is near to 1: neither is exact for a burn that is interrupted or preempted.
+double reported_per_used(nanoseconds duration, int burns) {
   double ratio = 0;
   for (int attempt = 0; attempt < 200 && std::abs(ratio - 1) > near; ++attempt) {
-    const request_burn burn(each);
-    nanoseconds told{0};
+    const request_burn burn(duration);
+    nanoseconds reported{0};
     const auto begin = thread_cpu_time();
-    for (int i = 0; i < burns; ++i) told += burn();
+    for (int i = 0; i < burns; ++i) reported += burn();
     const auto used = thread_cpu_time() - begin;
-    EXPECT_GE(told, each * burns);
-    ratio = static_cast<double>(told.count()) / static_cast<double>(used.count());
+    EXPECT_GE(reported, duration * burns);
+    ratio = static_cast<double>(reported.count()) / static_cast<double>(used.count());
   }
   return ratio;
 }
 
-TEST(burn, tells_the_cpu_time_that_it_has_used) {
-  for (const auto& [each, burns] :
+TEST(burn, reports_the_cpu_time_that_it_has_used) {
+  for (const auto& [duration, burns] :
        {std::pair<nanoseconds, int>(200ns, 20'000), {1us, 10'000}, {6us, 2'000}, {60us, 200}, {1ms, 20}}) {
-    EXPECT_NEAR(told_by_used(each, burns), 1, near) << each.count() << " ns";
+    EXPECT_NEAR(reported_per_used(duration, burns), 1, near) << duration.count() << " ns";
   }
 }
 
@@ -42,7 +42,7 @@ TEST(burn, nothing_is_wanted_unless_asked_for) {
   EXPECT_TRUE(request_burn(1ns).wanted());
 }
 
-TEST(burn, gives_up_when_told_to) {
+TEST(burn, gives_up_when_asked_to) {
   int asked = 0;
   EXPECT_LT(burn_cpu(1h, [&] { return ++asked == 3; }), 1h);
   EXPECT_EQ(asked, 3);

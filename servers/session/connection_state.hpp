@@ -1,5 +1,5 @@
-// the state of a connection, without I/O: what is to be done next, and what has happened. A model moves bytes
-// and waits in its own way; a blocking one, for example:
+// The state of a connection, without I/O: what is to be done next, and what has happened. Models differ in
+// how they move bytes and wait; a blocking one, for example:
 //
 //   for (;;) switch (state.next()) {
 //     case step::receive:     state.received(recv(state.space())); break;
@@ -10,8 +10,8 @@
 //     case step::close:       return;
 //   }
 //
-// A connection that the server ends is shut down for sending; then input is received and forgotten until its
-// end, or for linger_time, so that the last reply is not lost to a reset (which close(2) sends when unread
+// A connection that the server ends is shut down for sending; then input is received and discarded until its
+// end, or for linger_time, so that the last reply is not lost to a reset (which close(2) sends if unread
 // input is left).
 //
 // Not thread-safe: one caller at a time, on any thread.
@@ -40,17 +40,18 @@ public:
     work,         // burn(), here or on another thread, then carried_out()
     sleep,        // until deadline(), then time_passed()
     end_sending,  // shutdown(2) for sending, then sending_ended()
-    close,        // it is over
+    close,        // the connection is over
   };
 
-  // All must outlive it.
+  // The arguments must outlive the state.
   connection_state(const connection_options& options, buffer_pool& pool, const drain_clock& drain) noexcept
       : session_(options.session, pool), drain_(&drain), idle_timeout_(options.idle_timeout) {
     touch();
   }
 
   step next() const noexcept { return next_; }
-  // When time_passed() is to be called, whatever else is awaited; it may move with each call. `never`: not.
+  // When time_passed() is to be called, whatever else is awaited; any call may change it. `never`: there is
+  // none.
   clock::time_point deadline() const noexcept { return deadline_; }
 
   // Where to receive; never empty when that is the next step. The address is stable until received().
@@ -58,20 +59,20 @@ public:
   // n bytes were put at the beginning of space(); 0: the peer will send no more.
   void received(std::size_t n) noexcept;
   // Bytes that the transport owns have been received, whatever the next step: returns how many were taken.
-  // The others must be offered again, when all that is pending has been sent.
+  // The others must be offered again when all that is pending has been sent.
   std::size_t offer(std::span<const std::byte> bytes);
-  // While it waits to receive it needs no buffer. Not while space() is in use.
+  // To be called before waiting to receive: the connection then needs no buffer. Not while space() is in use.
   void park() noexcept { session_.park(); }
 
   // What to send; the address is stable until sent(), whatever arrives.
   std::span<const std::byte> pending() const noexcept { return session_.pending(); }
   void sent(std::size_t n) noexcept;  // short sends are normal
-  // When all that is pending has been sent, there is nothing to do before more comes.
+  // When all that is pending has been sent, the next step is to receive.
   bool only_receives_then() const noexcept { return !session_.has_input() && !session_.ended(); }
 
-  // Whether the client wants the work done on another thread, so that the loop stays free.
+  // Whether the client asks for the work to be done on another thread, so that the loop stays free.
   bool offloads() const noexcept { return request_.offload; }
-  // Uses CPU time as the request asks, no longer than the server may take to stop. From any thread.
+  // Uses as much CPU time as the request asks for, but ends when the server must stop. From any thread.
   void burn() const {
     burn_cpu(request_.duration, [this] { return drain_->expired(); });
   }
@@ -80,9 +81,9 @@ public:
   void sending_ended() noexcept;
 
   void time_passed() noexcept;                          // does nothing before the deadline
-  void failed() noexcept { end(server_error::reset); }  // the transport, mostly because the peer reset it
+  void failed() noexcept { end(server_error::reset); }  // the transport did, mostly because of a reset
 
-  // The server stops: `readable` more bytes are accepted, those which the system has received already. May be
+  // The server stops: `readable` more bytes are accepted, those that the system has received already. May be
   // called again.
   void stop(std::size_t readable) noexcept;
   // The time to stop is over.
@@ -130,7 +131,8 @@ inline void connection_state::sent(std::size_t n) noexcept {
   settle();
 }
 
-// While it carries out, lingers or is over, nothing that happens on the wire changes that.
+// While a request is carried out, or the connection lingers or is over, nothing on the wire changes the next
+// step.
 inline void connection_state::settle() noexcept {
   if (!idles()) return;
   if (!session_.pending().empty()) {

@@ -1,4 +1,4 @@
-// The state of a connection without a socket: what is next, whatever happens.
+// The state of a connection without a socket: the next step, whatever happens.
 #include "servers/session/connection_state.hpp"
 
 #include "servers/session/session_harness.hpp"
@@ -12,8 +12,8 @@ using namespace std::chrono_literals;
 using step = connection_state::step;
 using clock = connection_state::clock;
 
-struct living {
-  explicit living(framing kind = framing::frame, std::chrono::nanoseconds idle = 0ns)
+struct state_harness {
+  explicit state_harness(framing kind = framing::frame, std::chrono::nanoseconds idle = 0ns)
       : options{.session = {.framing = kind}, .idle_timeout = idle} {}
 
   void receive(std::string_view input) {
@@ -41,127 +41,127 @@ struct living {
 };
 
 TEST(connection_state, receives_and_sends_in_turn) {
-  living l;
-  EXPECT_EQ(l.state.next(), step::receive);
-  EXPECT_EQ(l.state.deadline(), connection_state::never);
-  l.receive(request("abc", 1));
-  EXPECT_EQ(l.state.next(), step::send);
-  EXPECT_TRUE(l.state.only_receives_then());
-  l.state.sent(5);
-  EXPECT_EQ(l.state.next(), step::send) << "a short send";
-  EXPECT_EQ(l.send(), reply("abc", 1).substr(5));
-  EXPECT_EQ(l.state.next(), step::receive);
-  l.state.received(0);
-  EXPECT_EQ(l.state.next(), step::close) << "the peer has ended, and all is answered";
+  state_harness h;
+  EXPECT_EQ(h.state.next(), step::receive);
+  EXPECT_EQ(h.state.deadline(), connection_state::never);
+  h.receive(request("abc", 1));
+  EXPECT_EQ(h.state.next(), step::send);
+  EXPECT_TRUE(h.state.only_receives_then());
+  h.state.sent(5);
+  EXPECT_EQ(h.state.next(), step::send) << "a short send";
+  EXPECT_EQ(h.send(), reply("abc", 1).substr(5));
+  EXPECT_EQ(h.state.next(), step::receive);
+  h.state.received(0);
+  EXPECT_EQ(h.state.next(), step::close) << "the peer has ended, and all is answered";
 }
 
 TEST(connection_state, carries_out_what_takes_time_when_earlier_replies_are_sent) {
-  living l;
-  l.receive(request("a", 1) + request("", 2, frame_op::work, 1) + request("", 3, frame_op::sleep, 1'000'000));
-  EXPECT_EQ(l.state.next(), step::send);
-  EXPECT_FALSE(l.state.only_receives_then());
-  l.send();
-  EXPECT_EQ(l.state.next(), step::work);
-  EXPECT_FALSE(l.state.offloads());
-  l.state.burn();
-  l.state.carried_out();
-  EXPECT_EQ(l.state.next(), step::send);
-  l.send();
-  EXPECT_EQ(l.state.next(), step::sleep);
-  EXPECT_GT(l.state.deadline(), clock::now());
-  EXPECT_LE(l.state.deadline(), clock::now() + 1s);
-  l.state.time_passed();
-  EXPECT_EQ(l.state.next(), step::sleep) << "it has not passed";
+  state_harness h;
+  h.receive(request("a", 1) + request("", 2, frame_op::work, 1) + request("", 3, frame_op::sleep, 1'000'000));
+  EXPECT_EQ(h.state.next(), step::send);
+  EXPECT_FALSE(h.state.only_receives_then());
+  h.send();
+  EXPECT_EQ(h.state.next(), step::work);
+  EXPECT_FALSE(h.state.offloads());
+  h.state.burn();
+  h.state.carried_out();
+  EXPECT_EQ(h.state.next(), step::send);
+  h.send();
+  EXPECT_EQ(h.state.next(), step::sleep);
+  EXPECT_GT(h.state.deadline(), clock::now());
+  EXPECT_LE(h.state.deadline(), clock::now() + 1s);
+  h.state.time_passed();
+  EXPECT_EQ(h.state.next(), step::sleep) << "it has not passed";
 }
 
 TEST(connection_state, what_arrives_meanwhile_changes_nothing) {
-  living l(framing::frame, 1h);
-  l.receive(request("", 1, frame_op::sleep, 1'000));
-  ASSERT_EQ(l.state.next(), step::sleep);
-  const auto wakes_at = l.state.deadline();
+  state_harness h(framing::frame, 1h);
+  h.receive(request("", 1, frame_op::sleep, 1'000));
+  ASSERT_EQ(h.state.next(), step::sleep);
+  const auto wakes_at = h.state.deadline();
   const bytes more = request("more", 2);
-  EXPECT_EQ(l.state.offer(std::as_bytes(std::span(more))), more.size());
-  l.state.received(0);
-  EXPECT_EQ(l.state.next(), step::sleep);
-  EXPECT_EQ(l.state.deadline(), wakes_at);
+  EXPECT_EQ(h.state.offer(std::as_bytes(std::span(more))), more.size());
+  h.state.received(0);
+  EXPECT_EQ(h.state.next(), step::sleep);
+  EXPECT_EQ(h.state.deadline(), wakes_at);
   std::this_thread::sleep_until(wakes_at);
-  l.state.time_passed();
-  EXPECT_EQ(l.state.next(), step::send);
-  EXPECT_EQ(l.send(), reply("", 1, frame_op::sleep, 1'000) + reply("more", 2));
-  EXPECT_EQ(l.state.next(), step::close);
+  h.state.time_passed();
+  EXPECT_EQ(h.state.next(), step::send);
+  EXPECT_EQ(h.send(), reply("", 1, frame_op::sleep, 1'000) + reply("more", 2));
+  EXPECT_EQ(h.state.next(), step::close);
 }
 
-TEST(connection_state, idles_no_longer_than_it_may) {
-  living l(framing::raw, 1ms);
-  const auto first = l.state.deadline();
+TEST(connection_state, idles_no_longer_than_the_timeout) {
+  state_harness h(framing::raw, 1ms);
+  const auto first = h.state.deadline();
   EXPECT_NE(first, connection_state::never);
-  l.receive("x");
-  EXPECT_GE(l.state.deadline(), first) << "what comes or goes moves it on";
-  l.send();
-  std::this_thread::sleep_until(l.state.deadline());
-  l.state.time_passed();
-  EXPECT_EQ(l.state.next(), step::close);
-  EXPECT_EQ(l.errors(server_error::idle_timeout), 1U);
+  h.receive("x");
+  EXPECT_GE(h.state.deadline(), first) << "traffic moves the deadline";
+  h.send();
+  std::this_thread::sleep_until(h.state.deadline());
+  h.state.time_passed();
+  EXPECT_EQ(h.state.next(), step::close);
+  EXPECT_EQ(h.errors(server_error::idle_timeout), 1U);
 }
 
 TEST(connection_state, lingers_until_the_peer_ends) {
-  living l;
-  l.receive(encode({.version = 9}));
-  EXPECT_EQ(l.state.next(), step::send);
-  l.send();
-  EXPECT_EQ(l.state.next(), step::end_sending);
-  l.state.sending_ended();
-  EXPECT_EQ(l.state.next(), step::receive) << "input is forgotten";
-  EXPECT_NE(l.state.deadline(), connection_state::never);
-  l.receive("forgotten");
-  EXPECT_EQ(l.state.next(), step::receive);
+  state_harness h;
+  h.receive(encode({.version = 9}));
+  EXPECT_EQ(h.state.next(), step::send);
+  h.send();
+  EXPECT_EQ(h.state.next(), step::end_sending);
+  h.state.sending_ended();
+  EXPECT_EQ(h.state.next(), step::receive) << "input is forgotten";
+  EXPECT_NE(h.state.deadline(), connection_state::never);
+  h.receive("forgotten");
+  EXPECT_EQ(h.state.next(), step::receive);
   const bytes more = "forgotten, too";
-  EXPECT_EQ(l.state.offer(std::as_bytes(std::span(more))), more.size());
-  l.state.failed();
-  EXPECT_EQ(l.state.next(), step::close);
-  EXPECT_EQ(l.errors(server_error::reset), 0U) << "it was answered and flushed";
-  EXPECT_EQ(l.errors(server_error::bad_version), 1U);
+  EXPECT_EQ(h.state.offer(std::as_bytes(std::span(more))), more.size());
+  h.state.failed();
+  EXPECT_EQ(h.state.next(), step::close);
+  EXPECT_EQ(h.errors(server_error::reset), 0U) << "it was answered and flushed";
+  EXPECT_EQ(h.errors(server_error::bad_version), 1U);
 }
 
 TEST(connection_state, answers_what_was_received_when_the_server_stops) {
-  living l;
+  state_harness h;
   const bytes first = request("first", 1);
-  l.state.stop(first.size());
-  EXPECT_EQ(l.state.next(), step::receive);
-  EXPECT_EQ(l.state.space().size(), first.size()) << "and no more";
-  l.receive(first);
-  EXPECT_EQ(l.state.next(), step::send);
-  l.send();
-  EXPECT_EQ(l.state.next(), step::end_sending);
+  h.state.stop(first.size());
+  EXPECT_EQ(h.state.next(), step::receive);
+  EXPECT_EQ(h.state.space().size(), first.size()) << "and no more";
+  h.receive(first);
+  EXPECT_EQ(h.state.next(), step::send);
+  h.send();
+  EXPECT_EQ(h.state.next(), step::end_sending);
 
-  living idle;
+  state_harness idle;
   idle.state.stop(0);
   EXPECT_EQ(idle.state.next(), step::end_sending);
 }
 
 TEST(connection_state, is_aborted_when_the_time_to_stop_is_over) {
-  living busy;
+  state_harness busy;
   busy.receive(request("unsent", 1));
   busy.state.abort();
   EXPECT_EQ(busy.state.next(), step::close);
   EXPECT_EQ(busy.errors(server_error::drain_timeout), 1U);
 
-  living flushed;
+  state_harness flushed;
   flushed.state.stop(0);
   flushed.state.abort();
   EXPECT_EQ(flushed.state.next(), step::close);
   EXPECT_EQ(flushed.errors(server_error::drain_timeout), 0U);
 }
 
-TEST(connection_state, a_failed_transport_ends_it_whatever_it_does) {
-  living l;
-  l.receive(request("", 1, frame_op::work, 1));
-  l.state.failed();
-  EXPECT_EQ(l.state.next(), step::close);
-  EXPECT_EQ(l.state.deadline(), connection_state::never);
-  EXPECT_EQ(l.errors(server_error::reset), 1U);
-  l.state.time_passed();
-  EXPECT_EQ(l.state.next(), step::close);
+TEST(connection_state, a_failed_transport_ends_the_connection_at_any_step) {
+  state_harness h;
+  h.receive(request("", 1, frame_op::work, 1));
+  h.state.failed();
+  EXPECT_EQ(h.state.next(), step::close);
+  EXPECT_EQ(h.state.deadline(), connection_state::never);
+  EXPECT_EQ(h.errors(server_error::reset), 1U);
+  h.state.time_passed();
+  EXPECT_EQ(h.state.next(), step::close);
 }
 
 }  // namespace

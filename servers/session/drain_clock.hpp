@@ -1,4 +1,4 @@
-// The time that a stopping server has left.
+// How much time a stopping server has left.
 #pragma once
 
 #include <atomic>
@@ -8,7 +8,7 @@
 
 namespace echobench {
 
-// It runs from the first question after the request to stop. Safe from any thread.
+// The time begins with the first call after the request to stop. Safe from any thread.
 class drain_clock {
 public:
   using clock = std::chrono::steady_clock;

@@ -18,24 +18,24 @@ void echo_session::advance_lines() noexcept {
   while (!ended_) {
     const auto input = buffer_.input();
     if (scanned_ == input.size()) return;
-    const void* found = std::memchr(input.data() + scanned_, '\n', input.size() - scanned_);
-    if (found == nullptr) {
+    const void* newline = std::memchr(input.data() + scanned_, '\n', input.size() - scanned_);
+    if (newline == nullptr) {
       scanned_ = static_cast<std::uint32_t>(input.size());
       if (input.size() == max_line) end(server_error::line_too_long);
       return;
     }
     count_request();
-    emit(static_cast<std::size_t>(static_cast<const std::byte*>(found) - input.data()) + 1,
+    emit(static_cast<std::size_t>(static_cast<const std::byte*>(newline) - input.data()) + 1,
          options_->service == service::upper);
     scanned_ = 0;
   }
 }
 
-// No more input will come, and all that can be answered is.
+// No more input will come, and everything that can be answered has been answered.
 void echo_session::end_of_input() noexcept {
   const bool inside_frame = options_->framing == framing::frame && (has_input() || payload_left_ > 0);
   if (peer_finished_ && options_->framing == framing::line &&
-      has_input()) {  // the last line may lack its end
+      has_input()) {  // the last line may lack its '\n'
     count_request();
     emit(buffer_.input().size(), options_->service == service::upper);
   }

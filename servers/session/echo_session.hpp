@@ -1,6 +1,5 @@
-// One connection's protocol, without I/O: what arrived goes in, what is to be sent comes out. A request is
-// answered by turning its header round where it lies.
-// Not thread-safe: one caller at a time.
+// One connection's protocol, without I/O: what has arrived goes in, what is to be sent comes out. A request
+// is turned into its reply in place. Not thread-safe: one caller at a time.
 #pragma once
 
 #include "common/frame.hpp"
@@ -20,7 +19,7 @@
 
 namespace echobench {
 
-enum class service : std::uint8_t { echo, upper };  // for line and raw; with frame each request names its op
+enum class service : std::uint8_t { echo, upper };  // of line and raw; with frame a request names its op
 
 struct session_options {
   echobench::framing framing = echobench::framing::frame;
@@ -48,14 +47,14 @@ public:
   echo_session& operator=(const echo_session&) = delete;
 
   // Where to receive next; the address is stable until received(). Empty: do not read now, because the peer
-  // does not read or has finished. It is never empty when nothing is pending and nothing is deferred. What is
-  // received when the session has finished is forgotten.
+  // does not read or has finished. Never empty if nothing is pending and nothing is deferred. What is
+  // received after the session has finished is discarded.
   std::span<std::byte> recv_space();
 
   // n bytes were put at the beginning of recv_space(); 0 when there was nothing to read after all.
   void received(std::size_t n) noexcept;
 
-  // Takes bytes that the transport owns; returns how many were taken, the rest must be offered again.
+  // Takes bytes that the transport owns; returns how many were taken. The rest must be offered again.
   std::size_t offer(std::span<const std::byte> bytes);
 
   // End of input: the peer will send no more. Inside a frame it counts as short.
@@ -64,8 +63,8 @@ public:
     advance();
   }
 
-  // The server stops: n more bytes are accepted, those which the system has received already; then it is
-  // finished.
+  // The server stops: n more bytes are accepted, those that the system has received already; then the session
+  // is finished.
   void finish_after(std::size_t n) noexcept {
     accepts_ = std::min<std::uint64_t>(accepts_, n);
     advance();
@@ -75,21 +74,22 @@ public:
   std::span<const std::byte> pending() const noexcept { return buffer_.output(); }
   void sent(std::size_t n) noexcept;
 
-  // A request that the model must carry out now: given once, and only when all earlier replies are sent.
+  // A request that the model must carry out now. Returned once, when all earlier replies have been sent.
   std::optional<deferred_request> take_deferred() noexcept;
   void complete_deferred() noexcept;
 
-  // Input is held that has not been answered yet.
+  // There is input that has not been answered yet.
   bool has_input() const noexcept { return !buffer_.input().empty(); }
 
   // Nothing more will be accepted.
   bool ended() const noexcept { return ended_; }
-  // All is flushed and nothing more will be accepted: close.
+  // Everything is flushed and nothing more will be accepted: close.
   bool finished() const noexcept { return ended_ && pending().empty(); }
-  // The peer has ended its side, so that closing need not wait for it.
+  // The peer has ended its side: closing need not wait for it.
   bool peer_has_finished() const noexcept { return peer_finished_; }
 
-  // Gives the buffer back if it is empty: before waiting for readability. Not while recv_space() is in use.
+  // Returns the buffer to the pool if it is empty; to be called before waiting for input. Not while
+  // recv_space() is in use.
   void park() noexcept { buffer_.park(); }
 
   // Adds this connection to the totals; once, when it ends.

@@ -1,5 +1,5 @@
-// Whatever arrives, in whatever pieces: the session answers what a reading of the whole input at once
-// answers, and no more; it never needs room that it does not give.
+// Any input, in any pieces: the session answers exactly what a reading of the whole input at once would
+// answer, and never waits for input without giving room for it.
 #include "servers/session/session_harness.hpp"
 
 #include <fuzzer/FuzzedDataProvider.h>
@@ -15,7 +15,7 @@ using echobench::testing::bytes;
 using echobench::testing::encode;
 using echobench::testing::harness;
 
-// What is to be answered, and counted.
+// What the session must answer and count.
 struct answers {
   bytes out;
   std::uint64_t requests = 0;
@@ -60,7 +60,7 @@ answers to_frames(std::string_view in, const frame_limits& limits) {
 answers to_lines(const bytes& in, service mapped) {
   answers result{.out = mapped == service::upper ? upper(in) : in};
   result.requests = static_cast<std::uint64_t>(std::ranges::count(in, '\n'));
-  result.requests += !in.empty() && in.back() != '\n';  // the last may lack its end
+  result.requests += !in.empty() && in.back() != '\n';  // the last line may lack its '\n'
   return result;
 }
 

@@ -26,8 +26,8 @@ public:
   in_place_buffer& operator=(const in_place_buffer&) = delete;
   ~in_place_buffer() { release(); }
 
-  // Behind the input; the address is stable until filled() or park(). Empty only while output is left or the
-  // input takes all that there is.
+  // Follows the input; the address is stable until filled() or park(). Empty only while output is left or the
+  // input fills the buffer.
   std::span<std::byte> free_space() {
     if (sent_ == out_) make_room();
     return {buffer_ + end_, capacity_ - end_};
@@ -38,7 +38,7 @@ public:
     wants_large_ = end_ >= buffer_pool::small_size;
   }
 
-  // So many bytes are about to come, which tells how large a buffer should be.
+  // About n bytes will come: determines the size of the next buffer.
   void expect(std::size_t n) noexcept { wants_large_ = n >= buffer_pool::small_size; }
 
   std::span<std::byte> input() const noexcept { return {buffer_ + in_, buffer_ + end_}; }
@@ -58,13 +58,13 @@ public:
     sent_ += static_cast<std::uint32_t>(n);
   }
 
-  // Gives the memory back if there is nothing in it.
+  // Returns the memory to the pool if there is nothing in it.
   void park() noexcept {
     if (sent_ == out_ && in_ == end_) release();
   }
 
 private:
-  // No output is left: the input moves to the front of a buffer of the size that the last input asked for.
+  // No output is left: the input moves to the front of a buffer whose size the last input determined.
   void make_room() {
     const std::uint32_t length = end_ - in_;
     const bool large = wants_large_ || length >= buffer_pool::small_size;

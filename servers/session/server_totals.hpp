@@ -1,5 +1,5 @@
-// What a server counted: printed when it stops. Each connection counts for itself; a server adds it when it
-// ends.
+// What a server has counted: printed when it stops. A connection counts for itself; the server adds the
+// counts when the connection ends.
 #pragma once
 
 #include <array>
@@ -19,10 +19,10 @@ enum class server_error : std::uint8_t {
   short_input,      // the peer ended inside a frame
   line_too_long,    // line: closed
   reset,            // the transport failed, mostly because the peer reset it
-  idle_timeout,     // nothing came or went for --idle-timeout
+  idle_timeout,     // no traffic for --idle-timeout
   drain_timeout,    // still busy when --drain-timeout was over
-  accept,           // accepting failed, for example for want of descriptors; it paused
-  offload,          // too few threads for offloaded work could be started; with none the loop does it
+  accept,           // accepting failed, for example because descriptors were lacking; it paused
+  offload,          // too few threads for offloaded work could be started; with none the loop does the work
 };
 inline constexpr std::array<std::string_view, 11> server_error_names{
     "unknown_op", "param_too_large", "too_large",     "bad_version", "short_input", "line_too_long",
@@ -51,10 +51,10 @@ struct server_totals {
   }
 };
 
-// What a server leaves when it stops.
+// What a server returns when it has stopped.
 struct server_outcome {
   server_totals totals;
-  std::vector<std::uint64_t> requests_of_loops{};  // how evenly they were spread; empty: it has no loops
+  std::vector<std::uint64_t> requests_of_loops{};  // how evenly they were spread; empty: there are no loops
 };
 
 }  // namespace echobench

@@ -1,4 +1,4 @@
-// For tests: a session, and what goes in and out of it.
+// For tests: a session, its input and its output.
 #pragma once
 
 #include "servers/session/echo_session.hpp"
@@ -37,7 +37,7 @@ inline bytes reply(std::string_view payload, std::uint32_t sequence, frame_op op
                 payload);
 }
 
-// A session with its pool, and a transport that moves at most so many bytes at a time.
+// A session with its pool, and a transport that moves at most `at_most` bytes at a time.
 struct harness {
   explicit harness(session_options wanted = {}) : options(wanted) {}
 
@@ -48,7 +48,7 @@ struct harness {
       session.sent(out.size());
     }
   }
-  // What a model does, without waiting.
+  // Sends and carries out, as a model would, without waiting.
   void turn(std::size_t at_most = 1 << 20) {
     for (;;) {
       flush(at_most);
