@@ -112,7 +112,8 @@ void worker::on_connected(std::size_t slot) {
   conn.status = state::open;
   conn.counted.opened = true;
   const auto now = clock::now();
-  if (!reconnects_ || (!is_kept(conn) && recorder_.is_measured(conn.connect_started)))
+  if (!reconnects_ ||
+      (!is_kept(conn) && recorder_.is_measured(requests_.of(slot, conn.session.replied()).intended)))
     recorder_.connected(conn.target, now - conn.connect_started);
   if (load_.accuracy) recorder_.shook_hands(conn.target, transport_->handshake(slot));
   if (!is_kept(conn)) return transport_->flush(slot);
@@ -390,8 +391,10 @@ void worker::check_timeouts(clock::time_point now) {
     if (!connecting && (conn.kind != role::active || conn.session.outstanding() == 0)) continue;
     const auto since = connecting ? conn.connect_started : requests_.of(slot, conn.session.replied()).sent;
     if (!timeouts_.is_over(since, now) || transport_->has_news(slot)) continue;
-    if (recorder_.is_recorded())
+    if (recorder_.is_recorded()) {
       conn.counted.longest = std::max<nanoseconds>(conn.counted.longest, now - since);
+      conn.counted.waited += now - since;
+    }
     fail(slot, load_error::timeout);
   }
   timeouts_.done(clock::now());

@@ -17,19 +17,9 @@ using namespace std::chrono_literals;
 
 const std::vector<std::string> engines{"epoll", "io-uring"};
 
-// Answers each request after so long, on each connection by itself.
-fixture_server::behaviour answering_after(std::chrono::nanoseconds time) {
-  return [time](fixture_server::connection& peer) {
-    for (auto request = peer.read_frame(); !request.empty(); request = peer.read_frame()) {
-      std::this_thread::sleep_for(time);
-      if (!peer.write(frame_reply(std::move(request)))) return;
-    }
-  };
-}
-
 // All replies lie in its sockets when it goes on.
 TEST(client_delays, a_client_that_was_stopped_has_no_time_outs_for_it) {
-  fixture_server server(answering_after(5ms));
+  fixture_server server(behaviours::answering_after(5ms));
   for (const auto& engine : engines) {
     program run({"--engine", engine, "-c", "50", "-d", "3s", "--warmup", "100ms", "--timeout", "400ms",
                  server.address()});
@@ -47,7 +37,7 @@ TEST(client_delays, a_client_that_was_stopped_has_no_time_outs_for_it) {
 // Four times as much is due as is served. At the end of the drain requests are in flight that were sent just
 // before, and wait for their replies no longer than others did.
 TEST(client_delays, a_drain_that_is_cut_short_takes_nothing_in_flight_for_a_time_out) {
-  fixture_server server(answering_after(10ms));
+  fixture_server server(behaviours::answering_after(10ms));
   for (const auto& engine : engines) {
     program run({"--engine", engine, "-c", "10", "-R", "4000", "-d", "1s", "--warmup", "50ms", "--timeout",
                  "1s", server.address()});
@@ -61,7 +51,7 @@ TEST(client_delays, a_drain_that_is_cut_short_takes_nothing_in_flight_for_a_time
 
 // What a request waits for its connection's pipeline is part of its response, and no delay of the client.
 TEST(client_delays, waiting_for_the_pipeline_is_no_send_delay) {
-  fixture_server server(answering_after(20ms));
+  fixture_server server(behaviours::answering_after(20ms));
   for (const auto& engine : engines) {
     program run(
         {"--engine", engine, "-c", "5", "-R", "400", "-d", "1s", "--warmup", "50ms", server.address()});

@@ -175,8 +175,8 @@ TEST_F(delivery, a_result_in_the_file_of_a_standard_stream_is_refused_unless_it_
     prefix += redirection + out + ';';
     program run(with({"--json", out}), prefix);
     EXPECT_EQ(run.wait(), exit_usage);
-    const std::string message = redirection == std::string(">") ? run.err() : read(out);
-    EXPECT_THAT(message, AllOf(HasSubstr("--json " + out), HasSubstr(named)));
+    const std::string complaint = redirection == std::string(">") ? run.err() : read(out);
+    EXPECT_THAT(complaint, AllOf(HasSubstr("--json " + out), HasSubstr(named)));
   }
   program run(with({"--json", "/dev/stdout"}));
   EXPECT_EQ(run.wait(), exit_ok) << run.err();

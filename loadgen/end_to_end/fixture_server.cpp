@@ -127,6 +127,13 @@ fixture_server::behaviour tamper(tampering with) {
   };
 }
 
+fixture_server::behaviour answering_after(std::chrono::nanoseconds time) {
+  return tamper([time](std::size_t, std::size_t, message reply) {
+    std::this_thread::sleep_for(time);
+    return reply;
+  });
+}
+
 fixture_server::behaviour stalling(nanoseconds stall, nanoseconds period) {
   // The first stall meets the first request, however long connecting has taken.
   auto start = std::make_shared<std::optional<std::chrono::steady_clock::time_point>>();

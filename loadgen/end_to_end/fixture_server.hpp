@@ -71,6 +71,9 @@ void greet(fixture_server::connection& peer);  // speaks first, as SSH and SMTP 
 using tampering = std::function<fixture_server::message(std::size_t, std::size_t, fixture_server::message)>;
 fixture_server::behaviour tamper(tampering with);
 
+// Answers each request so long after it was read, on each connection by itself.
+fixture_server::behaviour answering_after(std::chrono::nanoseconds time);
+
 // Does nothing for the first `stall` of every `period`, on all connections.
 fixture_server::behaviour stalling(std::chrono::nanoseconds stall, std::chrono::nanoseconds period);
 

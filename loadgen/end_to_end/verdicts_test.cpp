@@ -40,14 +40,6 @@ void throttle(const program& run, std::chrono::milliseconds running) {
   }
 }
 
-// Answers so long after the request was read.
-fixture_server::behaviour answering_after(std::chrono::nanoseconds time) {
-  return behaviours::tamper([time](std::size_t, std::size_t, message reply) {
-    std::this_thread::sleep_for(time);
-    return reply;
-  });
-}
-
 // Sleeps as long as a request asks for.
 const fixture_server::behaviour sleeping = behaviours::tamper([](std::size_t, std::size_t, message reply) {
   const auto header = decode_header(std::span(reply).first<frame_header_size>());
@@ -128,7 +120,7 @@ std::vector<std::string> together(std::vector<std::string> some, const std::vect
 }
 
 TEST(verdicts, a_healthy_run_gets_none) {
-  fixture_server server(answering_after(2ms));
+  fixture_server server(behaviours::answering_after(2ms));
   for (const char* rate : {"closed", "100"}) {
     auto arguments = briefly({"-d", "500ms", server.address()});
     if (rate != std::string("closed")) arguments.insert(arguments.end(), {"-R", rate});
@@ -249,7 +241,7 @@ TEST(verdicts, a_client_at_the_lowest_priority_next_to_busy_loops) {
 }
 
 TEST(verdicts, a_server_that_is_offered_more_than_it_can_answer) {
-  fixture_server server(answering_after(20ms));  // 100 requests a second over two connections
+  fixture_server server(behaviours::answering_after(20ms));  // 100 requests a second over two connections
   json cell = json::object();
   program run({"-c", "2", "-R", "150", "-d", "2s", "--warmup", "0", "--strict", server.address()});
   EXPECT_EQ(run.wait(), exit_not_valid) << run.err();
@@ -264,13 +256,14 @@ TEST(verdicts, a_server_that_is_offered_more_than_it_can_answer) {
 }
 
 TEST(verdicts, what_an_overload_leaves_unsent_is_no_error) {
-  fixture_server server(answering_after(20ms));
+  fixture_server server(behaviours::answering_after(20ms));
   program run({"-c", "2", "-R", "400", "-d", "1s", "--warmup", "0", "--timeout", "500ms", server.address()});
   EXPECT_EQ(run.wait(), exit_ok) << run.err();
   EXPECT_GT(run.cell()["requests_dropped"], 0);
   EXPECT_THAT(reasons_of(run.cell()), HasSubstr("were not sent before --timeout had passed"));
-  // At the end of the drain requests may be in flight, which is not what is looked at here.
-  if (run.cell()["errors"].empty()) EXPECT_NE(run.cell()["verdict"], "errors");
+  EXPECT_TRUE(run.cell()["errors"].empty())
+      << "requests in flight at the end of the drain have time-outs of their own";
+  EXPECT_NE(run.cell()["verdict"], "errors");
 }
 
 TEST(verdicts, a_server_that_keeps_up_is_not_overloaded_however_long_its_replies_take) {
@@ -317,7 +310,7 @@ TEST(verdicts, a_closed_loop_has_its_rate_however_long_replies_take) {
     bool too_short;
   } table[] = {{1500ms, "1s", true}, {800ms, "1600ms", true}, {100ms, "1050ms", false}};
   for (const auto& row : table) {
-    fixture_server server(answering_after(row.reply));
+    fixture_server server(behaviours::answering_after(row.reply));
     program run({"-c", "10", "-d", row.duration, "--warmup", "300ms", server.address()});
     EXPECT_EQ(run.wait(), exit_ok) << run.err();
     const json cell = run.cell();
@@ -334,7 +327,7 @@ TEST(verdicts, a_closed_loop_has_its_rate_however_long_replies_take) {
 }
 
 TEST(verdicts, an_open_loop_has_what_was_due_however_long_replies_take) {
-  fixture_server server(answering_after(500ms));
+  fixture_server server(behaviours::answering_after(500ms));
   program run({"-R", "10", "--arrivals", "uniform", "-d", "2s", "--warmup", "0", server.address()});
   EXPECT_EQ(run.wait(), exit_ok) << run.err();
   EXPECT_EQ(run.cell()["requests"], 20);
@@ -343,7 +336,7 @@ TEST(verdicts, an_open_loop_has_what_was_due_however_long_replies_take) {
 }
 
 TEST(verdicts, a_capacity_is_what_long_replies_allow) {
-  fixture_server server(answering_after(100ms));
+  fixture_server server(behaviours::answering_after(100ms));
   program run({"-c", "10", "--sweep", "10%..20%/2", "--slice", "500ms", "-d", "1s", server.address()});
   EXPECT_EQ(run.wait(), exit_ok) << run.err();
   const double expected = by_littles_law(run.cell(), 10);
@@ -351,18 +344,18 @@ TEST(verdicts, a_capacity_is_what_long_replies_allow) {
 }
 
 TEST(verdicts, targets_are_compared_by_how_long_their_replies_take) {
-  fixture_server one(answering_after(50ms));
-  fixture_server two(answering_after(53ms));
+  fixture_server one(behaviours::answering_after(50ms));
+  fixture_server two(behaviours::answering_after(53ms));
   program run(
       {"-c", "10", "-d", "2400ms", "--slice", "400ms", "--warmup", "400ms", one.address(), two.address()});
   EXPECT_EQ(run.wait(), exit_ok) << run.err();
   const json cells = run.result()["cells"];
   for (const json& cell : cells) {
     const double expected = by_littles_law(cell, 10);
-    EXPECT_NEAR(cell["throughput_per_s"].get<double>(), expected, expected * 0.03);
+    EXPECT_NEAR(cell["throughput_per_s"].get<double>(), expected, expected * 0.08);
     for (const json& slice : cell["slices"]) {
       const double rate = slice["requests"].get<double>() * 1e9 / slice["elapsed_ns"].get<double>();
-      EXPECT_NEAR(rate, expected, expected * 0.1);
+      EXPECT_NEAR(rate, expected, expected * 0.25);
     }
   }
 }

@@ -26,8 +26,8 @@ public:
   ssize_t receive(int fd, std::span<std::byte> into, time_point& arrived);
 
 private:
-  // The kernel's times are of the time of day. NTP slews both clocks alike (CLOCK_MONOTONIC, too), so that what
-  // is between them changes only when the time of day is set, and by what two readings are apart.
+  // The kernel's times are of the time of day. NTP slews both clocks alike (CLOCK_MONOTONIC, too), so that
+  // what is between them changes only when the time of day is set, and by what two readings are apart.
   time_point to_steady(const struct timespec& time);
 
   std::chrono::nanoseconds ahead_{0};  // of the time of day over the steady clock

@@ -91,7 +91,8 @@ private:
         asio_socket<asio_executor> socket = listener.acceptor.async_accept(yield[error]);
         if (stopping()) return;
         if (!error) {
-          spawn([conn = admit<connection>(std::move(socket))](yield_context serving) { conn->serve(serving); });
+          spawn(
+              [conn = admit<connection>(std::move(socket))](yield_context serving) { conn->serve(serving); });
         }
         if (!lacks(error)) continue;
       }
