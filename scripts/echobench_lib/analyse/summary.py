@@ -9,7 +9,7 @@ from ..result.histogram import Histogram, decode, merge
 from . import connections, recovery
 from .statistics import Interval, log_ratio, over_restarts, paired, trimmed_mean, trimmed_mean_interval
 
-PRECEDENCE = ("wrong-replies", "errors", "client-bound", "starved", "unsaturated", "valid")
+PRECEDENCE = ("wrong-replies", "errors", "client-bound", "overloaded", "starved", "unsaturated", "valid")
 PERCENTILES = ("p50", "p99", "p99.9")
 LEAST_CPU_NS_FOR_SHARES = 400_000_000  # 100 ticks of 250 Hz
 COST, TIME = "CPU per request", "throughput"  # figures that have a recovery
@@ -185,8 +185,11 @@ def is_sound(cell):
 
 
 def sound_verdicts(load):
-    """A client that is the bottleneck leaves a load neither equal nor saturated; other throughputs it turns into lower bounds."""
-    return ("valid",) if load in ("equal-load", "open-loop", "saturation") else ("valid", "client-bound")
+    """A client that is the bottleneck leaves a load neither equal nor saturated; other throughputs it turns into lower bounds.
+    An overloaded server did not serve the load that was to be equal, but its latency is what users would see."""
+    if load == "open-loop":
+        return ("valid", "overloaded")
+    return ("valid",) if load in ("equal-load", "saturation") else ("valid", "client-bound")
 
 
 def is_saturated(cell):

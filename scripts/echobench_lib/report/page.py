@@ -22,6 +22,8 @@ VERDICTS = {
     "client-bound": "The load generator was the bottleneck (closed loop: it was busy while the server was not; "
                     "open loop: sends fell behind schedule). Throughput is a lower bound, printed with ≥, and is not "
                     "ranked. There is no cost at equal load, because the load was not equal.",
+    "overloaded": "The server did not answer what the open loop offered. Latency is what users would see at that rate; there "
+                  "is no cost at equal load, because the load was not served.",
     "starved": "Some connection got no reply, or replies were spread unevenly (Jain index below 0.9): the mean hides "
                "that some clients were not served.",
     "errors": "Connections failed, timed out or were closed; the figures describe only what was answered.",

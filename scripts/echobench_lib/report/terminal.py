@@ -25,7 +25,7 @@ def for_terminal(table):
     printed = plain_table(None, table.columns)
     printed.columns[-1].no_wrap = False  # why a variant could not run
     for row, texts in table.rows:
-        style = {"valid": "", "client-bound": "yellow", "unsaturated": "yellow"}.get(row.verdict, "red") if row else ""
+        style = {"valid": "", "client-bound": "yellow", "overloaded": "yellow", "unsaturated": "yellow"}.get(row.verdict, "red") if row else ""
         *cells, last = texts
         printed.add_row(*cells, f"[{style}]{last}[/]" if style and last != ABSENT else last)
     return printed

@@ -82,6 +82,7 @@ def test_the_added_work_that_was_burnt_is_subtracted():
     ("saturation", "valid", 0.96, 0.8, True), ("saturation", "valid", 0.94, 0.8, False), ("saturation", "valid", 0.96, 0.9, False),
     ("saturation", "client-bound", 0.99, 0.5, False), ("equal-load", "valid", 0.5, 0.99, True),
     ("equal-load", "client-bound", 0.5, 0.5, False), ("closed-loop", "client-bound", 0.5, 1, True), ("closed-loop", "starved", 1, 0.5, False),
-    ("crr", "errors", 1, 0.5, False), ("open-loop", "client-bound", 0.5, 0.5, False)])
+    ("crr", "errors", 1, 0.5, False), ("open-loop", "client-bound", 0.5, 0.5, False), ("equal-load", "overloaded", 0.5, 0.5, False),
+    ("open-loop", "overloaded", 0.5, 0.5, True)])
 def test_which_cells_count(load, verdict, server, client, said):
     assert summary.is_sound({"load": load, "verdict": verdict, "server": {"busy": server}, "client_busy": client}) is said
