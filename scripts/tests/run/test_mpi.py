@@ -75,7 +75,7 @@ def run(command):
 
 @pytest.mark.parametrize("ranks", [2, 4])
 def test_ranks_share_connections_and_rate_and_give_one_result(hosts, server, tmp_path, ranks):
-    done = run(mpirun(hosts, ranks, "-n", ranks, PROGRAM, "-c", "10", "-R", "1k", "-d", "1500ms", "--warmup", "100ms",
+    done = run(mpirun(hosts, ranks, "-n", ranks, PROGRAM, "-c", "10", "-R", "1k", "--arrivals", "uniform", "-d", "1500ms", "--warmup", "100ms",
                       "--intervals", tmp_path / "r.ndjson", "--interval", "300ms", "--json", tmp_path / "r.json", server))
     assert done.returncode == 0, done.stderr
     [interval] = map(json.loads, (tmp_path / "r.ndjson").read_text().splitlines())
