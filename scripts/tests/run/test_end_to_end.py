@@ -12,6 +12,7 @@ from conftest import SCRIPTS
 
 from echobench_lib import result
 from echobench_lib.analyse import summary
+from echobench_lib.result.document import SCHEMA_FILE
 
 BUILD = Path(os.environ.get("ECHOBENCH_BUILD", SCRIPTS.parent / "build" / "release"))
 pytestmark = pytest.mark.skipif(not all(os.access(BUILD / program, os.X_OK) for program in (
@@ -54,6 +55,12 @@ def test_the_result_is_whole_and_no_reply_was_lost(measured):
         assert cell["errors"] == {} and cell["checks"] == [] and cell["requests_total"] > 0, cell["block"]
         assert cell["server"]["build"]["commit"] == document["tool"]["commit"]
         assert cell["busy_poll"] is (cell["load"] in ("equal-load", "saturation", "ping-pong"))
+
+
+def test_the_schema_describes_all_that_is_in_a_cell(measured):
+    cells = json.loads(SCHEMA_FILE.read_text())["$defs"]["cell"]["properties"]
+    for cell in result.load(measured[0])["cells"]:
+        assert set(cell) <= set(cells) and set(cell["server"]) <= set(cells["server"]["properties"])
 
 
 def test_a_server_reports_what_it_burnt(measured):
