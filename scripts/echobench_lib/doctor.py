@@ -133,9 +133,17 @@ def _network():
     else:
         yield Finding("ok", "somaxconn", f"{backlog:,}")
     low, high = map(int, (_read("/proc/sys/net/ipv4/ip_local_port_range") or "32768 60999").split())
-    if high - low < 15_000:
-        yield Finding("warning", "ports", f"only {high - low:,} local ports",
-                      'sysctl net.ipv4.ip_local_port_range="32768 60999"')
+    ports = local_ports(low, high, _read("/proc/sys/net/ipv4/ip_local_reserved_ports") or "")
+    if ports < 15_000:
+        yield Finding("warning", "ports", f"only {ports:,} local ports",
+                      'sysctl net.ipv4.ip_local_port_range="32768 60999" net.ipv4.ip_local_reserved_ports=""')
+
+
+def local_ports(first, last, reserved):
+    """How many ports connect(2) may take, from `first` to `last`, both included, without those in the list `reserved`
+    (`8080,9000-9010`)."""
+    ranges = [list(map(int, part.split("-"))) for part in reserved.strip().split(",") if part]
+    return last - first + 1 - sum(max(0, min(part[-1], last) - max(part[0], first) + 1) for part in ranges)
 
 
 def _io_uring():

@@ -7,6 +7,7 @@ import subprocess
 import pytest
 from conftest import SCRIPTS
 
+from echobench_lib import doctor
 from echobench_lib.plan import variants
 
 
@@ -40,6 +41,11 @@ def test_doctor_examines_this_host(echobench):
     assert done.returncode == 0
     for subject in ("cores", "descriptors", "somaxconn", "io_uring", "mitigations", "governor", "load"):
         assert f"{subject}:" in done.stdout
+
+
+@pytest.mark.parametrize("reserved, ports", [("", 11), ("\n", 11), ("100", 10), ("99,101-103,110-2000\n", 7), ("1-9000", 0)])
+def test_doctor_counts_the_ports_that_can_be_taken(reserved, ports):
+    assert doctor.local_ports(100, 110, reserved) == ports
 
 
 def test_the_launcher_finds_a_python_that_can(tmp_path):
