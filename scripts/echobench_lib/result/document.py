@@ -75,7 +75,7 @@ def _complete(cell, config):
 
 
 def _pattern(config):
-    pattern = {"arrivals": config["arrivals"]} if config.get("arrivals") == "poisson" else {}
+    pattern = {"arrivals": config["arrivals"]} if config.get("arrivals") == "uniform" else {}
     if not config.get("payload", "0").replace("Ki", "").replace("Mi", "").replace("k", "").replace("M", "").isdigit():
         pattern["payload"] = config["payload"]
     if "think_ns" in config:

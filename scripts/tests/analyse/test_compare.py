@@ -97,6 +97,7 @@ def test_what_was_asked_differently_is_not_comparable(echobench, before, measure
                                           ({"pipeline": 4}, "/work:100us/pipeline4"),
                                           ({"think_ns": 5_000_000, "think": "constant"}, "/work:100us/think=5ms"),
                                           ({"bursts": {"on_ns": 1_000_000, "off_ns": 9_000_000}}, "/work:100us/bursts=1ms/9ms"),
+                                          ({"arrivals": "uniform"}, "/work:100us/arrivals=uniform"),
                                           ({"payload": "uniform:16-4Ki"}, "/work:100us/payload=uniform:16-4Ki")])
 def test_another_operation_is_another_workload(echobench, before, tmp_path, change, name):
     config = {"payload_bytes": 64, "framing": "frame", "pipeline": 1, "op": "work", "op_param_us": 100, "offload": False}
