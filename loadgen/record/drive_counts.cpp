@@ -45,7 +45,9 @@ client_time& client_time::operator+=(const part_counts& window) noexcept {
   return *this;
 }
 
-nanoseconds client_time::kept_away() const noexcept { return std::max(waiting.value_or(0ns), late); }
+nanoseconds client_time::kept_away() const noexcept {
+  return std::min(std::max(waiting.value_or(0ns), late), elapsed);
+}
 
 nanoseconds client_time::busy() const noexcept {
   const auto idle = polling + std::max(blocked - kept_away(), 0ns);

@@ -30,6 +30,8 @@ TEST(client_time, what_kept_it_away_is_the_larger_of_what_two_clocks_show) {
   time += {.late = 20ms, .blocked = 80ms};
   EXPECT_EQ(time.kept_away(), 23ms) << "it was stopped: the kernel does not count that as waiting";
   EXPECT_EQ(time.busy(), 43ms) << "and a thread that cannot run does not sleep";
+  time += {.waiting = 95ms};
+  EXPECT_EQ(time.kept_away(), 100ms) << "the last wait may end after the time that is measured";
 }
 
 TEST(client_time, without_the_kernels_account_waiting_is_not_known) {
