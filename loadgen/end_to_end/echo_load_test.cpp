@@ -146,7 +146,8 @@ TEST(echo_load, idle_connections_are_opened_and_carry_nothing) {
   });
   for (const char* rate : {"closed", "1k"}) {
     accepted = silent = 0;
-    auto arguments = briefly({"--idle-connections", "151", "-t", "2", server.address(), server.address()});
+    auto arguments = briefly(
+        {"--idle-connections", "151", "-t", "2", "--rounds", "1", server.address(), server.address()});
     if (rate != std::string("closed")) arguments.insert(arguments.end(), {"-R", rate, "--slice", "100ms"});
     program run(arguments);
     ASSERT_EQ(run.wait(), exit_ok) << run.err();
@@ -435,7 +436,8 @@ TEST(echo_load, fairness_is_judged_within_each_loop_of_a_server) {
     const json fairness = run.cell()["fairness"];
     EXPECT_EQ(fairness["loops"], loops);
     EXPECT_EQ(fairness["connections_per_loop"].size(), loops);
-    EXPECT_GE(fairness["jain_index"], loops == 1 ? run.cell()["jain_index"].get<double>() : 0.0);
+    const double of_all = run.cell()["jain_index"];
+    EXPECT_GE(fairness["jain_index"], loops == 1 ? of_all - 1e-4 : 0.0);
   }
 }
 

@@ -59,6 +59,13 @@ public:
 
   void interrupt() const { ::kill(pid_, SIGINT); }
   void signal(int number) const { ::kill(pid_, number); }
+  // To the lowest, of all its threads but the first.
+  void lower_priority_of_workers() const {
+    for (const auto& task : std::filesystem::directory_iterator("/proc/" + std::to_string(pid_) + "/task")) {
+      const int thread = std::stoi(task.path().filename());
+      if (thread != pid_) ::setpriority(PRIO_PROCESS, static_cast<id_t>(thread), 19);
+    }
+  }
   bool ended() const {
     siginfo_t info{};
     return ::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
