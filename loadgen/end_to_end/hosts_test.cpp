@@ -157,7 +157,7 @@ TEST(hosts, an_unknown_host_is_named) {
   EXPECT_THAT(run.err(), AllOf(HasSubstr("no.such.host.invalid"), Not(HasSubstr("Cannot assign"))));
 }
 
-TEST(hosts, the_addresses_of_a_name_are_tried_in_turn_and_the_one_that_is_taken_is_told) {
+TEST(hosts, the_addresses_of_a_name_are_tried_in_turn_and_the_one_that_is_taken_is_reported) {
   const bool possible = own_network::run([] {
     own_network::replace_file("/etc/hosts",
                               "127.0.0.1 several.test\n127.0.0.2 several.test\n::1 several.test\n");
@@ -171,7 +171,7 @@ TEST(hosts, the_addresses_of_a_name_are_tried_in_turn_and_the_one_that_is_taken_
       EXPECT_EQ(cell["address"], server.address());
       EXPECT_EQ(cell["addresses"], 3);
       EXPECT_EQ(cell["errors"], json::object());
-      EXPECT_THAT(run.out(), HasSubstr("address: " + server.address() + ", of 3"));
+      EXPECT_THAT(run.out(), HasSubstr("connected to " + server.address() + ", one of 3 addresses"));
       if (address == std::string("::1")) {
         EXPECT_EQ(cell["refused_addresses"].size(), 2U);
         EXPECT_THAT(run.out(), HasSubstr("127.0.0.2:5000: Connection refused"));
@@ -264,7 +264,7 @@ TEST(hosts, a_server_that_starts_later_is_waited_for) {
   EXPECT_EQ(run.cell()["connections"]["served"], 3);
 }
 
-TEST(hosts, a_server_that_does_not_start_is_told_when_the_time_has_passed) {
+TEST(hosts, a_server_that_does_not_start_is_reported_when_the_time_has_passed) {
   std::string nobody;
   {
     fixture_server server(behaviours::echo_frames);

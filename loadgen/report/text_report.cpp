@@ -261,8 +261,9 @@ std::string errors_text(const target_record& of) {
 // Of a name that has several.
 std::string address_text(const reached_target& of) {
   if (of.addresses == 1) return "";
-  std::string text = fmt::format("  address: {}, of {}", of.address.to_string(), of.addresses);
-  for (const std::string& each : of.refused) text += "; " + each;
+  std::string text = fmt::format("  connected to {}, one of {} addresses of that name",
+                                 of.address.to_string(), of.addresses);
+  for (const std::string& refused : of.refused) text += "; " + refused;
   return text + '\n';
 }
 
@@ -324,6 +325,11 @@ std::string load_text(const measurement& measured, const options& asked) {
   }
   if (measured.interrupted) text += ", interrupted";
   text += '\n';
+  if (asked.open_loop()) {
+    text += load.pace.arrival == arrivals::uniform
+                ? "Requests are due at equal distances (uniform arrivals)\n"
+                : "Requests are due at random times (Poisson arrivals)\n";
+  }
   if (asked.seeks_rates()) {
     text += fmt::format("Each rate is driven for at least {}\n", duration_text(measured.slices.length));
   } else if (asked.targets.size() > 1) {

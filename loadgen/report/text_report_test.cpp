@@ -81,6 +81,7 @@ TEST(text_report, a_title_says_what_the_table_measures) {
   EXPECT_THAT(
       summary_of(measured_of({measured_cell("epoll", 1000, 1000), measured_cell("poll", 1000, 1000)})),
       AllOf(HasSubstr("Open loop at 1,000 requests/s, 100 connections to each of 2 targets"),
+            HasSubstr("Requests are due at random times (Poisson arrivals)"),
             HasSubstr("Response time, from when a request was due until its reply")));
 }
 
