@@ -74,18 +74,18 @@ TEST(arrival_log, what_was_written_is_read) {
   const std::string file = testing::TempDir() + "arrival_log_test.csv";
   log.write(file);
   std::ifstream in(file);
-  const auto found = read_arrival_log(in);
+  const auto requests = read_arrival_log(in);
   std::filesystem::remove(file);
-  ASSERT_EQ(found.size(), 2U);
-  EXPECT_EQ(found[0].connection, 1U);
-  EXPECT_EQ(found[0].sequence, 4'294'967'295U);
-  EXPECT_EQ(found[0].arrived, origin);
-  EXPECT_EQ(found[0].read, origin + 5ns);
-  EXPECT_EQ(found[0].replied, origin + 7ns);
-  EXPECT_EQ(found[0].stamp, arrival_stamp::shared);
-  EXPECT_EQ(found[1].arrived, origin + 1s);
-  EXPECT_EQ(found[1].replied, time_point());
-  EXPECT_EQ(found[1].stamp, arrival_stamp::exact);
+  ASSERT_EQ(requests.size(), 2U);
+  EXPECT_EQ(requests[0].connection, 1U);
+  EXPECT_EQ(requests[0].sequence, 4'294'967'295U);
+  EXPECT_EQ(requests[0].arrived, origin);
+  EXPECT_EQ(requests[0].read, origin + 5ns);
+  EXPECT_EQ(requests[0].replied, origin + 7ns);
+  EXPECT_EQ(requests[0].stamp, arrival_stamp::shared);
+  EXPECT_EQ(requests[1].arrived, origin + 1s);
+  EXPECT_EQ(requests[1].replied, time_point());
+  EXPECT_EQ(requests[1].stamp, arrival_stamp::exact);
 }
 
 TEST(arrival_log, what_cannot_be_written_is_an_error) {

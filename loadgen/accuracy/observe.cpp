@@ -46,12 +46,12 @@ observed_load load_of(const json& result) {
 }
 
 json delays(const histogram& of) {
-  json found{{"mean", of.mean().count()}, {"max", of.max().count()}};
+  json times{{"mean", of.mean().count()}, {"max", of.max().count()}};
   for (const auto& [name, percent] :
        {std::pair("p50", 50.0), {"p90", 90.0}, {"p99", 99.0}, {"p99.9", 99.9}}) {
-    found[name] = of.percentile(percent).count();
+    times[name] = of.percentile(percent).count();
   }
-  return found;
+  return times;
 }
 
 json gaps(const observation& of) {

@@ -52,7 +52,7 @@ public:
   virtual bool stop_requested() const = 0;
 
   virtual std::size_t workers() const = 0;  // how many wait() brings counts of
-  // A drive must be told of so long before it starts.
+  // How long before a drive starts the backend must have its plan.
   virtual std::chrono::nanoseconds lead() const { return std::chrono::nanoseconds(0); }
 
   // Connections opened so far or replies of this drive so far, a little out of date; at any time.

@@ -14,21 +14,21 @@ using namespace std::chrono_literals;
 client_ceiling measure_ceiling(const options& asked) {
   const auto& pid = asked.targets.front().server_pid;
   const null_server server(asked.load.messages.frames, pid ? allowed_cpus(*pid) : cpu_list());
-  options own = asked;
-  own.targets = {{.name = "null server",
-                  .host_and_port = server.where().to_string(),
-                  .server_pid = server.pid(),
-                  .server_loops = 1}};
-  own.load.messages.operations = {weighted_operation{}};
-  own.load.pace = {};
-  own.load.idle_connections = own.load.slow_readers = 0;
-  own.rate = 0;
-  own.sweep.reset();
-  own.objectives.clear();
-  own.hdr_file.clear();
-  own.interval_file.clear();
+  options settings = asked;
+  settings.targets = {{.name = "null server",
+                       .host_and_port = server.where().to_string(),
+                       .server_pid = server.pid(),
+                       .server_loops = 1}};
+  settings.load.messages.operations = {weighted_operation{}};
+  settings.load.pace = {};
+  settings.load.idle_connections = settings.load.slow_readers = 0;
+  settings.rate = 0;
+  settings.sweep.reset();
+  settings.objectives.clear();
+  settings.hdr_file.clear();
+  settings.interval_file.clear();
 
-  coordinator run(own, {{.address = server.where(), .addresses = 1, .refused = {}}});
+  coordinator run(settings, {{.address = server.where(), .addresses = 1, .refused = {}}});
   run.connect();
   run.add_cell(0, 0);
   run.warm_up(0, 0, asked.ceiling / 5);

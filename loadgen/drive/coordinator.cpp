@@ -19,7 +19,8 @@ namespace {
 using std::chrono::nanoseconds;
 using namespace std::chrono_literals;
 
-// Descriptors beside the connections: standard streams, epoll instances, rings, signals, result files.
+// Descriptors in addition to the connections: standard streams, epoll instances, rings, signals, result
+// files.
 constexpr std::size_t spare_descriptors = 32;
 
 // A slice so long is for latency: it has windows, in which events are told apart.
@@ -47,7 +48,7 @@ void require_descriptors(const options& asked, std::size_t processes) {
 
 std::vector<endpoint> addresses_of(const std::vector<reached_target>& reached) {
   std::vector<endpoint> addresses;
-  for (const reached_target& each : reached) addresses.push_back(each.address);
+  for (const reached_target& target : reached) addresses.push_back(target.address);
   return addresses;
 }
 
@@ -137,15 +138,15 @@ std::size_t coordinator::add_cell(std::size_t target, std::uint64_t rate) {
 }
 
 void coordinator::begin(std::size_t number) {
-  cell_accounting& own = accounting_[number];
-  if (own.server) own.server->begin_measuring();
-  own.begun = clock::now();
+  cell_accounting& accounting = accounting_[number];
+  if (accounting.server) accounting.server->begin_measuring();
+  accounting.begun = clock::now();
 }
 
 void coordinator::end(std::size_t number) {
-  cell_accounting& own = accounting_[number];
-  if (own.server) own.server->end_measuring();
-  of(number).span = clock::now() - own.begun;
+  cell_accounting& accounting = accounting_[number];
+  if (accounting.server) accounting.server->end_measuring();
+  of(number).span = clock::now() - accounting.begun;
   const auto counters = read_system_counters();
   of(number).system = counters.since(counters_);
   of(number).system_span = clock::now() - counters_read_;
@@ -302,14 +303,14 @@ void coordinator::add_drive(std::size_t number, const drive_plan& plan,
 }
 
 void coordinator::conclude(std::size_t number) {
-  cell& own = of(number);
-  cell_accounting& its = accounting_[number];
-  if (its.server) own.server = its.server->use();
-  target_outcome found = backend_->take_outcome(its.target);
-  if (its.interval_begun && intervals_.wanted()) report_interval(number, found.record, clock::now());
-  take_in(own, std::move(found), load_);
-  count_requests(own);
-  own.judged = judge(evidence_of(own, load_, result_.ceiling));
+  cell& measured = of(number);
+  cell_accounting& accounting = accounting_[number];
+  if (accounting.server) measured.server = accounting.server->use();
+  target_outcome outcome = backend_->take_outcome(accounting.target);
+  if (accounting.interval_begun && intervals_.wanted()) report_interval(number, outcome.record, clock::now());
+  take_in(measured, std::move(outcome), load_);
+  count_requests(measured);
+  measured.judged = judge(evidence_of(measured, load_, result_.ceiling));
 }
 
 void coordinator::forget_counters() {
@@ -320,12 +321,12 @@ void coordinator::forget_counters() {
 void coordinator::forget_undriven() {
   std::vector<std::size_t> numbers;  // of each cell, when the others are gone
   std::vector<cell> driven;
-  for (cell& each : result_.cells) {
+  for (cell& measured : result_.cells) {
     numbers.push_back(driven.size());
-    if (each.drives > 0) driven.push_back(std::move(each));
+    if (measured.drives > 0) driven.push_back(std::move(measured));
   }
   result_.cells = std::move(driven);
-  for (interval& each : result_.intervals) each.cell = numbers[each.cell];
+  for (interval& part : result_.intervals) part.cell = numbers[part.cell];
 }
 
 measurement coordinator::finish() {

@@ -58,7 +58,7 @@ public:
     if (open_loop_) return real(conn.replies) / real(conn.due);
     double expected = 0;
     for_each_operation(conn,
-                       [&](double replies, const service_time& each) { expected += replies * each.mean; });
+                       [&](double replies, const service_time& time) { expected += replies * time.mean; });
     const double waited = real(conn.waited.count());
     return time_of(conn) > 0 ? std::max(1 + (expected - waited) / time_of(conn), 0.0) : 1;
   }
@@ -69,7 +69,7 @@ public:
     if (open_loop_ || time_of(conn) == 0) return 0;
     double variance = 0;
     for_each_operation(
-        conn, [&](double replies, const service_time& each) { variance += replies * each.variance; });
+        conn, [&](double replies, const service_time& time) { variance += replies * time.variance; });
     return variance / (time_of(conn) * time_of(conn));
   }
 

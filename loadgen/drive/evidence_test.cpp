@@ -14,15 +14,15 @@ using std::chrono::nanoseconds;
 class a_closed_loop : public testing::Test {
 protected:
   a_closed_loop() {
-    own.driven_for = own.measured = 2s;
-    own.drives = 1;
+    tested.driven_for = tested.measured = 2s;
+    tested.drives = 1;
   }
 
   // A connection that made so many requests, each of which took so long.
-  void add(std::uint64_t replies, nanoseconds each) {
-    for (std::uint64_t i = 0; i < replies; ++i) outcome.record.service.record(each);
+  void add(std::uint64_t replies, nanoseconds time) {
+    for (std::uint64_t i = 0; i < replies; ++i) outcome.record.service.record(time);
     connection_counts conn{.opened = true, .due = replies, .replies = replies};
-    conn.waited = each * static_cast<std::int64_t>(replies);
+    conn.waited = time * static_cast<std::int64_t>(replies);
     outcome.connections.push_back(conn);
   }
   // One of a mix.
@@ -31,26 +31,26 @@ protected:
     recorded.resize(operations.size());
     connection_counts conn{.opened = true};
     for (std::size_t i = 0; i < operations.size(); ++i) {
-      const auto [replies, each] = operations[i];
-      for (std::uint64_t k = 0; k < replies; ++k) recorded[i].record(each);
+      const auto [replies, time] = operations[i];
+      for (std::uint64_t k = 0; k < replies; ++k) recorded[i].record(time);
       conn.due = conn.replies += replies;
-      conn.waited += each * static_cast<std::int64_t>(replies);
+      conn.waited += time * static_cast<std::int64_t>(replies);
       conn.by_operation.push_back(replies);
     }
     outcome.connections.push_back(conn);
   }
   const cell& taken_in() {
-    take_in(own, std::move(outcome), load);
-    return own;
+    take_in(tested, std::move(outcome), load);
+    return tested;
   }
   verdict judged() const {
-    evidence of = evidence_of(own, load, {});
+    evidence of = evidence_of(tested, load, {});
     of.replies = of.answered = 1;
     of.concurrency_asked.reset();
     return judge(of).found;
   }
 
-  cell own;
+  cell tested;
   load_spec load;
   target_outcome outcome;
 };
@@ -59,8 +59,8 @@ TEST_F(a_closed_loop, without_pauses_is_judged_by_the_numbers_of_replies) {
   for (const std::uint64_t replies : {1000U, 2000U, 4000U}) add(replies, nanoseconds(2s) / replies);
   const std::vector<double> numbers{1000, 2000, 4000};
   EXPECT_NEAR(taken_in().jain_index, jain_index(numbers), 0.01);
-  EXPECT_EQ(own.slowest.connection, 0U);
-  EXPECT_NEAR(own.slowest.share, 3 / 7.0, 0.01);
+  EXPECT_EQ(tested.slowest.connection, 0U);
+  EXPECT_NEAR(tested.slowest.share, 3 / 7.0, 0.01);
   EXPECT_EQ(judged(), verdict::starved);
 }
 
@@ -68,8 +68,8 @@ TEST_F(a_closed_loop, a_connection_that_was_never_asked_is_not_starved) {
   for (int i = 0; i < 40; ++i) add(1, 100us);  // --think 5s
   for (int i = 0; i < 60; ++i) outcome.connections.push_back({.opened = true});
   EXPECT_NEAR(taken_in().jain_index, 1, 0.001);
-  EXPECT_EQ(own.given_work, 40U);
-  EXPECT_EQ(own.served, 40U);
+  EXPECT_EQ(tested.given_work, 40U);
+  EXPECT_EQ(tested.served, 40U);
   EXPECT_EQ(judged(), verdict::valid);
 }
 
@@ -77,7 +77,7 @@ TEST_F(a_closed_loop, one_that_was_asked_and_never_answered_is) {
   for (int i = 0; i < 40; ++i) add(1, 100us);
   outcome.connections.push_back({.opened = true, .due = 1});
   taken_in();
-  EXPECT_EQ(own.given_work, 41U);
+  EXPECT_EQ(tested.given_work, 41U);
   EXPECT_EQ(judged(), verdict::starved);
 }
 
@@ -107,7 +107,7 @@ TEST_F(a_closed_loop, of_a_mix_a_connection_that_waits_longer_for_the_same_is_st
 
 TEST_F(a_closed_loop, few_replies_of_random_length_are_not_spread_unevenly) {
   // Two replies each, of 50 ms to 1 s: the same for all in the long run.
-  own.driven_for = own.measured = 700ms;
+  tested.driven_for = tested.measured = 700ms;
   const nanoseconds lengths[] = {50ms, 100ms, 1s};
   for (const nanoseconds first : lengths) {
     for (const nanoseconds second : lengths) {
@@ -119,32 +119,32 @@ TEST_F(a_closed_loop, few_replies_of_random_length_are_not_spread_unevenly) {
     }
   }
   EXPECT_LT(taken_in().jain_index, 0.9);
-  EXPECT_LT(own.jain_index_by_chance, 0.9);
+  EXPECT_LT(tested.jain_index_by_chance, 0.9);
   EXPECT_EQ(judged(), verdict::valid);
 }
 
 TEST(an_open_loop, is_judged_by_what_was_due_to_each_connection) {
-  cell own;
-  own.rate = 10;
+  cell tested;
+  tested.rate = 10;
   target_outcome outcome;
   for (const std::uint64_t due : {9U, 1U, 0U}) {
     outcome.connections.push_back({.opened = true, .due = due, .replies = due});
   }
-  take_in(own, std::move(outcome), {});
-  EXPECT_EQ(own.due, 10U);
-  EXPECT_EQ(own.given_work, 2U);
-  EXPECT_DOUBLE_EQ(own.jain_index, 1);
-  EXPECT_DOUBLE_EQ(own.jain_index_by_chance, 1);
+  take_in(tested, std::move(outcome), {});
+  EXPECT_EQ(tested.due, 10U);
+  EXPECT_EQ(tested.given_work, 2U);
+  EXPECT_DOUBLE_EQ(tested.jain_index, 1);
+  EXPECT_DOUBLE_EQ(tested.jain_index_by_chance, 1);
 }
 
 TEST(evidence, the_longest_operation_of_a_mix_says_how_long_to_measure) {
-  cell own;
-  for (int i = 0; i < 99; ++i) own.record.service.record(100us);
-  own.record.service.record(1s);
-  EXPECT_LT(evidence_of(own, {}, {}).service, 20ms);
-  own.record.by_operation.resize(2);
-  own.record.by_operation[1].record(1s);
-  EXPECT_GE(evidence_of(own, {}, {}).service, 1s);
+  cell tested;
+  for (int i = 0; i < 99; ++i) tested.record.service.record(100us);
+  tested.record.service.record(1s);
+  EXPECT_LT(evidence_of(tested, {}, {}).service, 20ms);
+  tested.record.by_operation.resize(2);
+  tested.record.by_operation[1].record(1s);
+  EXPECT_GE(evidence_of(tested, {}, {}).service, 1s);
 }
 
 }  // namespace

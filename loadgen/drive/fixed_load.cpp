@@ -48,11 +48,11 @@ void measure_one(coordinator& run, nanoseconds cycle) {
 // A round that is not complete does not count.
 void drop_last_round(std::vector<cell>& cells) {
   std::size_t last = 0;
-  for (const cell& each : cells) {
-    if (!each.slices.empty()) last = std::max(last, each.slices.back().index);
+  for (const cell& measured : cells) {
+    if (!measured.slices.empty()) last = std::max(last, measured.slices.back().index);
   }
-  for (cell& each : cells) {
-    if (!each.slices.empty() && each.slices.back().index == last) each.slices.pop_back();
+  for (cell& measured : cells) {
+    if (!measured.slices.empty() && measured.slices.back().index == last) measured.slices.pop_back();
   }
 }
 

@@ -58,7 +58,7 @@ private:
   std::vector<std::jthread> threads_;
 };
 
-// Process `rank` of `ranks`: workers of it own their part of the connections.
+// Of process `rank` of `ranks`; its workers own their part of the connections.
 std::unique_ptr<local_workers> make_local_workers(const backend_setup& setup, std::size_t rank = 0,
                                                   std::size_t ranks = 1);
 

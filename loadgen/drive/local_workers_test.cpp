@@ -20,7 +20,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// Workers that are never told to connect.
+// Workers that do not connect.
 class idle_workers : public testing::Test {
 protected:
   std::vector<std::unique_ptr<worker>> workers(std::size_t count) {

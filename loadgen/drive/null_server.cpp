@@ -40,7 +40,7 @@ public:
 
 private:
   std::uint32_t payload_ = 0;  // bytes that are still to come
-  std::uint32_t header_ = 0;   // bytes that have come of it
+  std::uint32_t header_ = 0;   // bytes of it that have come
   std::uint32_t length_ = 0;
 };
 
@@ -73,7 +73,7 @@ private:
       }
       const auto bytes = std::span(buffer).first(static_cast<std::size_t>(n));
       if (kind == framing::frame) states[static_cast<std::size_t>(fd)].turn(bytes);
-      ::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);  // blocks: all of it
+      ::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);  // blocks until all is sent
     }
   }
 }

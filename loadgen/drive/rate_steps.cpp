@@ -86,8 +86,8 @@ void sweep_rates(coordinator& run) {
 trial_outcome outcome_of(const cell& trial, const std::vector<latency_objective>& objectives) {
   if (trial.judged.found == verdict::client_bound) return trial_outcome::unusable;
   if (trial.judged.found != verdict::valid) return trial_outcome::missed;
-  const bool held = std::ranges::all_of(objectives, [&](const latency_objective& each) {
-    return trial.record.response.percentile(each.percent) <= each.at_most;
+  const bool held = std::ranges::all_of(objectives, [&](const latency_objective& objective) {
+    return trial.record.response.percentile(objective.percent) <= objective.at_most;
   });
   return held ? trial_outcome::held : trial_outcome::missed;
 }

@@ -15,7 +15,7 @@ void recorder::failed(std::size_t target, const fault& what) {
   const auto kind = static_cast<std::size_t>(what.kind);
   ++record.errors[kind];
   if (record.first_errno[kind] == 0) record.first_errno[kind] = what.error;
-  if (record.faults.size() < faults_told) record.faults.push_back(what);
+  if (record.faults.size() < faults_kept) record.faults.push_back(what);
 }
 
 std::unique_ptr<target_record> recorder::exchange(std::size_t target,

@@ -111,8 +111,8 @@ private:
   clock::time_point last_due_;  // of the measured requests of this drive; time_point(): of none yet
   clock::time_point last_sent_;
   std::vector<std::unique_ptr<target_record>> records_;
-  std::atomic<target_record*> offered_{nullptr};   // owned by whoever takes it out
-  std::atomic<target_record*> returned_{nullptr};  // likewise
+  std::atomic<target_record*> offered_{nullptr};   // owned by the thread that takes it out
+  std::atomic<target_record*> returned_{nullptr};  // owned by the thread that takes it out
 };
 
 }  // namespace echobench

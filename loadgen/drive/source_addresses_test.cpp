@@ -43,7 +43,7 @@ TEST(source_addresses, many_come_from_addresses_of_the_targets_family) {
   }
 }
 
-TEST(source_addresses, what_they_cannot_reach_is_told) {
+TEST(source_addresses, what_they_cannot_reach_is_reported) {
   const std::vector<endpoint> single{resolve("127.0.0.1", 0), resolve("::1", 0)};
   EXPECT_EQ(plan_sources(resolve("[::1]:80"), 1000, ports_of_each, single).reach, ports_of_each);
   EXPECT_EQ(plan_sources(resolve("[::1]:80"), 1000, ports_of_each, usual_host()).reach, 2 * ports_of_each);

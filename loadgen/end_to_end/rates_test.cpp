@@ -73,7 +73,7 @@ TEST(rates, the_highest_rate_that_holds_an_objective_is_found_below_the_capacity
   EXPECT_THAT(run.out(), HasSubstr("slow: p90=30ms holds "));
 }
 
-TEST(rates, an_objective_that_never_or_always_holds_is_told_as_such) {
+TEST(rates, an_objective_that_never_or_always_holds_is_reported_as_such) {
   fixture_server server(behaviours::echo_frames);
   program never({"-c", "4", "--slo", "p50=1us", "--slice", "100ms", server.address()});
   ASSERT_EQ(never.wait(), exit_ok) << never.err();
@@ -137,7 +137,7 @@ TEST(rates, a_lost_connection_ends_its_targets_search_and_no_other) {
   EXPECT_EQ(with_errors, 1U);
 }
 
-TEST(rates, a_target_that_nobody_serves_is_told_once) {
+TEST(rates, a_target_that_nobody_serves_is_reported_once) {
   std::string nobody;
   {
     fixture_server server(behaviours::echo_frames);

@@ -1,5 +1,5 @@
 // echo-load-mpi: echo-load on several hosts, `mpirun -n K ... echo-load-mpi [options] TARGET...`. Connections
-// and rate are of all ranks together, --threads of each. Rank 0 conducts, judges and tells.
+// and rate are of all ranks together, --threads of each. Rank 0 coordinates, judges and reports.
 #include "common/process.hpp"
 #include "loadgen/drive/coordinator.hpp"
 #include "loadgen/drive/reached_targets.hpp"
@@ -75,7 +75,7 @@ bool are_too_many(const ranks& all, const options& asked) {
   return true;
 }
 
-int conduct(const ranks& all, const options& asked, const std::vector<std::string>& argv) {
+int coordinate(const ranks& all, const options& asked, const std::vector<std::string>& argv) {
   require_writable_files(asked);
   auto reached = reach_targets(asked);
   target_addresses addresses;
@@ -116,7 +116,7 @@ int main(int argc, char** argv) try {
       throw std::invalid_argument(fmt::format("more than {} TARGETs", mpi_workers::most_targets));
     if (are_too_many(all, asked)) return all.is_first() ? exit_usage : exit_ok;
     take_cpus(asked);
-    if (all.is_first()) return conduct(all, asked, std::vector<std::string>(argv, argv + argc));
+    if (all.is_first()) return coordinate(all, asked, std::vector<std::string>(argv, argv + argc));
     follow(all, asked);
     return exit_ok;
   } catch (const std::exception& error) {

@@ -122,11 +122,11 @@ void merge(const ranks& all, target_record& record) {
     }
   }
   struct plain_faults {
-    std::array<fault, faults_told> faults{};
+    std::array<fault, faults_kept> faults{};
     std::size_t count = 0;
   };
   plain_faults first_faults;
-  first_faults.count = std::min(record.faults.size(), faults_told);
+  first_faults.count = std::min(record.faults.size(), faults_kept);
   std::copy_n(record.faults.begin(), first_faults.count, first_faults.faults.begin());
   target_record others;
   for (const plain_faults& rank : all.gather(first_faults)) {

@@ -20,8 +20,8 @@ public:
 
   // At rank 0. `all` must outlive it.
   mpi_workers(const ranks& all, const backend_setup& setup, std::vector<ranks::clock_difference> clocks);
-  // The others stop following; not where an exception ends this rank, for they may be amid a job: whoever
-  // catches it ends all ranks.
+  // The others stop following, unless an exception ends this rank: they may be amid a job then, and the
+  // handler of the exception must end all ranks.
   ~mpi_workers() override;
 
   void connect() override;

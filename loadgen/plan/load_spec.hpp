@@ -24,9 +24,10 @@ struct load_spec {
   std::vector<endpoint> targets;
   // To connect from, for each target, in turn; none: the system chooses.
   std::vector<std::vector<endpoint>> sources;
-  std::size_t connections = 100;        // to each target
-  std::size_t idle_connections = 0;     // to each target, beside those that carry requests
-  std::size_t slow_readers = 0;         // likewise: they send as much as is taken, and read slowly
+  std::size_t connections = 100;     // to each target
+  std::size_t idle_connections = 0;  // to each target, in addition to those that carry requests
+  std::size_t slow_readers =
+      0;  // to each target, in addition: they send as much as is taken, and read slowly
   std::uint64_t slow_read_rate = 4096;  // bytes per second of each
   workload pattern = workload::rr;
   std::size_t pipeline = 1;  // requests in flight on a connection at most

@@ -169,7 +169,7 @@ command_line::command_line()
   cli::add_count(app, "-c,--connections", o.load.connections, "Connections to each target", 1, 1'000'000);
   cli::add_count(
       app, "--idle-connections", o.load.idle_connections,
-      "Connections to each target beside those: opened with them, they carry nothing and stay open", 0,
+      "Connections to each target in addition: opened with the others, they carry nothing and stay open", 0,
       1'000'000);
   cli::add_duration(app, "-d,--duration", o.duration, "Measured time, shared by the targets", 1ms);
   cli::add_count(app, "-t,--threads", o.threads, "Client threads; connections are divided over them", 1,
@@ -186,7 +186,7 @@ command_line::command_line()
       ->type_name("LOW%..HIGH%[/N]")
       ->default_str("none");
   app.add_option("--slo", texts_->slo,
-                 "Look for the highest rate at which so many per cent of the requests are answered in time, "
+                 "Look for the highest rate at which PERCENT of the requests are answered within TIME, "
                  "by trials of 1s "
                  "or --slice at least; several must all hold")
       ->type_name("pPERCENT=TIME,...")
@@ -215,22 +215,23 @@ command_line::command_line()
       ->type_name("ON/OFF")
       ->default_str("none");
   cli::add_count(app, "--slow-readers", o.load.slow_readers,
-                 "Connections to each target beside those: they send as much as is taken and read slowly; "
+                 "Connections to each target in addition: they send as much as is taken and read slowly; "
                  "their replies are checked and not counted",
                  0, 1'000'000);
   cli::add_count(app, "--slow-read-rate", o.load.slow_read_rate, "Bytes per second that each of them reads",
                  1, 1'000'000'000);
   app.add_option(
          "--op", texts_->op,
-         "What the server does with a request, or several by weight, as in mix:echo@99,work:10ms@1, told "
-         "apart in the result; work, sleep and mix need framing frame, upper with line or raw a server "
+         "What the server does with a request, or several by weight, as in mix:echo@99,work:10ms@1, each "
+         "with its own latencies in the result; work, sleep and mix need framing frame, upper with line or "
+         "raw a server "
          "started with --service upper")
       ->type_name("echo|upper|work:TIME|sleep:TIME|mix:OP@WEIGHT,...")
       ->default_str("echo");
   app.add_flag("--offload", texts_->offload, "Ask for work to be done on another thread of the server");
   cli::add_choice<framing>(app, "--framing", o.load.messages.frames,
                            {{"frame", framing::frame}, {"line", framing::line}, {"raw", framing::raw}},
-                           "How messages are told apart");
+                           "How the bytes of a connection are divided into messages");
   cli::add_choice<workload>(
       app, "--workload", o.load.pattern,
       {{"rr", workload::rr}, {"crr", workload::crr}, {"stream", workload::stream}},
@@ -241,10 +242,11 @@ command_line::command_line()
       ->default_str("unlimited");
   cli::add_duration(app, "--timeout", o.load.timeout,
                     "Longest wait for a connection, or for a reply once sent", 1ms, 1h);
-  cli::add_duration(app, "--wait", o.wait,
-                    "Before the run try to connect to each target, again and again for so long, for a server "
-                    "that starts later; 0: a server that is not there is reported",
-                    0ns, 24h);
+  cli::add_duration(
+      app, "--wait", o.wait,
+      "How long to wait for each target to accept a connection, for a server that starts later; 0: "
+      "do not wait",
+      0ns, 24h);
   app.add_flag(
       "--busy-poll", o.load.busy_poll,
       "Never sleep while a target is driven: a client that sleeps is woken by the server's sends, at "
@@ -278,11 +280,10 @@ command_line::command_line()
          "least, so that queues can build; from 100ms on is allowed there for the cost of a request")
       ->type_name("auto|TIME")
       ->default_str("auto");
-  cli::add_count(
-      app, "--rounds", o.rounds,
-      "Measure at least so many rounds of slices (one TARGET: windows), however long that takes, and "
-      "at least for --duration; a --slice that is too short for the servers is lengthened then",
-      1, 100'000)
+  cli::add_count(app, "--rounds", o.rounds,
+                 "Measure at least N rounds of slices (one TARGET: windows), however long that takes, and "
+                 "at least for --duration; a --slice that is too short for the servers is lengthened then",
+                 1, 100'000)
       ->default_str("as many as fit in --duration");
   cli::add_count(app, "--seed", o.seed, "Of payloads, of the order of slices and of --arrivals poisson");
   app.add_option(

@@ -10,7 +10,7 @@ namespace {
 
 constexpr double cells_per_spread = 2;
 constexpr double cells_per_resolution = 8;
-// Of either end of the range: trials within it cannot tell maxima so far out apart.
+// Of either end of the range: trials within it cannot separate maxima so far out.
 constexpr double spreads_beyond = 6;
 
 double real(std::uint64_t rate) noexcept { return static_cast<double>(rate); }

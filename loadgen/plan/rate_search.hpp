@@ -11,15 +11,15 @@
 // most trials are, it is the toss of a coin, and how near that is, is the host's doing: one that is taken
 // from us for 10 ms in some seconds and not in others has p99 <= 2 ms by luck over a range of 30 % of the
 // rate. Spreads of 3, 6, 12 and 24 % are equally likely at first, and rates from 0 to a little above the
-// highest. The next trial is where the answer is expected to tell most of the maximum, whatever the spread:
-// the least entropy of what will be known, among the quantiles of what is.
+// highest. The next trial is where the answer is expected to inform most about the maximum, whatever the
+// spread: the least entropy of what will be known, among the quantiles of what is.
 //
 // What the defaults rest on: searches simulated in rate_search_test.cpp, 200 triples a line, 5 % of the
 // answers turned round. A trial holds by a logistic curve of the log of its rate, and the maximum drifts by
-// up to so much either way: anew for each trial; slowly, over ten trials, with the same variance; or anew for
-// each search only. `covered`: intervals that hold the maximum as it is without drift. `overlap`: triples of
-// searches whose intervals have a rate in common. `error`: mean distance of the estimate from the maximum.
-// `trials`: median, and what suffices for 95 % of the searches.
+// up to the given amount either way: anew for each trial; slowly, over ten trials, with the same variance; or
+// anew for each search only. `covered`: intervals that hold the maximum as it is without drift. `overlap`:
+// triples of searches whose intervals have a rate in common. `error`: mean distance of the estimate from the
+// maximum. `trials`: median, and what suffices for 95 % of the searches.
 //
 //     scale of the curve, drift            covered   overlap   error   trials
 //     1 %, 3 %, each trial                 100.0 %   100.0 %   0.8 %   27, 38
@@ -68,8 +68,8 @@ struct rate_search_settings {
   std::uint64_t lowest = 1;   // requests per second, from 1 on
   std::uint64_t highest = 2;  // above lowest
   double resolution = 0.12;  // above 0: the search ends when high / low - 1 of its interval is not above this
-  double spread = 0.03;  // above 0: how far from the maximum answers are doubtful at least, as a part of it
-  double lapse = 0.05;   // above 0, below 0.5: answers that are wrong however far from the maximum
+  double spread = 0.03;     // above 0: how far from the maximum answers are doubtful at least, relative to it
+  double lapse = 0.05;      // above 0, below 0.5: answers that are wrong however far from the maximum
   std::size_t budget = 40;  // trials, unusable ones included
   std::size_t repeats = 2;  // of an unusable trial, at once; then its rate is the client's ceiling
 };

@@ -195,7 +195,7 @@ struct noisy_host {
 struct simulated {
   double covered = 0;      // part of the searches whose interval holds the true maximum
   double overlapping = 0;  // part of the triples whose intervals have a rate in common
-  double error = 0;        // mean distance of the estimate from the true maximum, as a part of it
+  double error = 0;        // mean distance of the estimate from the true maximum, relative to that
   std::size_t usual = 0;   // trials, median
   std::size_t many = 0;    // trials, 95 % of the searches need no more
 };
@@ -263,7 +263,7 @@ simulated simulate(const noisy_host& host, const rate_search_settings& settings,
   return seen;
 }
 
-// Those in the header are of 200 triples; --gtest_output=xml tells them.
+// Those in the header are of 200 triples; --gtest_output=xml has these.
 constexpr int triples = 12;
 
 TEST(rate_search, simulated_searches_agree_with_the_truth_and_with_one_another) {
@@ -299,7 +299,7 @@ TEST(rate_search, on_a_quiet_host_the_maximum_is_met_closely) {
   EXPECT_LE(seen.many, 28U) << seen;
 }
 
-// Whether a trial holds is luck over a wide range of rates: the interval says so.
+// Whether a trial holds is luck over a wide range of rates: the interval shows it.
 TEST(rate_search, on_a_rough_host_the_interval_is_wide_and_holds_the_maximum) {
   for (const noisy_host& host :
        {noisy_host{.name = "rough", .kind = drift::slow, .edge = 0.05, .reach = 0.06},

@@ -24,12 +24,12 @@ std::vector<nanoseconds> due_times(arrivals kind, std::uint64_t rate, std::size_
   per_connection.assign(connections, 0);
   std::vector<nanoseconds> all;
   for (std::size_t worker = 0; worker < workers; ++worker) {
-    schedule own(kind, {.rate = rate, .connections = {connections, worker, workers}, .on_off = on_off});
-    for (nanoseconds last{0}; own.next().due < end; own.release()) {
-      EXPECT_GE(own.next().due, last);
-      last = own.next().due;
+    schedule tested(kind, {.rate = rate, .connections = {connections, worker, workers}, .on_off = on_off});
+    for (nanoseconds last{0}; tested.next().due < end; tested.release()) {
+      EXPECT_GE(tested.next().due, last);
+      last = tested.next().due;
       all.push_back(last);
-      ++per_connection[worker + own.next().connection * workers];
+      ++per_connection[worker + tested.next().connection * workers];
     }
   }
   std::ranges::sort(all);
@@ -38,31 +38,31 @@ std::vector<nanoseconds> due_times(arrivals kind, std::uint64_t rate, std::size_
 
 TEST(schedule, uniform_has_the_whole_rate_whatever_the_division) {
   for (const std::size_t workers : {1U, 2U, 3U, 7U}) {
-    std::vector<int> each;
-    const auto due = due_times(arrivals::uniform, 1000, 7, workers, 10s, each);
+    std::vector<int> per_connection;
+    const auto due = due_times(arrivals::uniform, 1000, 7, workers, 10s, per_connection);
     ASSERT_EQ(due.size(), 10'000U) << workers;
     for (std::size_t i = 0; i < due.size(); ++i) EXPECT_EQ(due[i], nanoseconds(i * 1'000'000));
-    EXPECT_LE(*std::ranges::max_element(each) - *std::ranges::min_element(each), 1);
+    EXPECT_LE(*std::ranges::max_element(per_connection) - *std::ranges::min_element(per_connection), 1);
   }
 }
 
 TEST(schedule, uniform_staggers_the_connections_by_one_nth_of_their_interval) {
-  schedule own(arrivals::uniform, {.rate = 100, .connections = {10}});
-  for (std::size_t i = 0; i < 30; ++i, own.release()) {
-    EXPECT_EQ(own.next().connection, i % 10);
-    EXPECT_EQ(own.next().due, i * 10ms);
+  schedule tested(arrivals::uniform, {.rate = 100, .connections = {10}});
+  for (std::size_t i = 0; i < 30; ++i, tested.release()) {
+    EXPECT_EQ(tested.next().connection, i % 10);
+    EXPECT_EQ(tested.next().due, i * 10ms);
   }
 }
 
 TEST(schedule, uniform_does_not_drift) {
-  schedule own(arrivals::uniform, {.rate = 3, .connections = {1}});
-  for (int i = 0; i < 3 * 86'400; ++i) own.release();
-  EXPECT_EQ(own.next().due, 24h);
+  schedule tested(arrivals::uniform, {.rate = 3, .connections = {1}});
+  for (int i = 0; i < 3 * 86'400; ++i) tested.release();
+  EXPECT_EQ(tested.next().due, 24h);
 }
 
 TEST(schedule, poisson_has_the_rate_and_the_spread_of_poisson_arrivals) {
-  std::vector<int> each;
-  const auto due = due_times(arrivals::poisson, 10'000, 10, 3, 20s, each);
+  std::vector<int> per_connection;
+  const auto due = due_times(arrivals::poisson, 10'000, 10, 3, 20s, per_connection);
   const auto count = static_cast<double>(due.size());
   EXPECT_NEAR(count, 200'000, 5 * std::sqrt(200'000.0));
   double squares = 0;
@@ -72,7 +72,7 @@ TEST(schedule, poisson_has_the_rate_and_the_spread_of_poisson_arrivals) {
   }
   // An exponential's second moment is twice the square of its mean.
   EXPECT_NEAR(squares / count, 2 * 1e5 * 1e5, 0.05 * 2 * 1e5 * 1e5);
-  for (const int of_one : each) EXPECT_NEAR(of_one, 20'000, 5 * std::sqrt(20'000.0));
+  for (const int of_one : per_connection) EXPECT_NEAR(of_one, 20'000, 5 * std::sqrt(20'000.0));
 }
 
 TEST(schedule, poisson_follows_the_seed) {
@@ -84,17 +84,17 @@ TEST(schedule, poisson_follows_the_seed) {
 }
 
 TEST(schedule, poisson_streams_belong_to_connections_and_not_to_workers) {
-  std::vector<int> each;
-  const auto alone = due_times(arrivals::poisson, 10'000, 10, 1, 2s, each);
+  std::vector<int> per_connection;
+  const auto alone = due_times(arrivals::poisson, 10'000, 10, 1, 2s, per_connection);
   for (const std::size_t workers : {2U, 3U, 10U}) {
-    EXPECT_EQ(due_times(arrivals::poisson, 10'000, 10, workers, 2s, each), alone) << workers;
+    EXPECT_EQ(due_times(arrivals::poisson, 10'000, 10, workers, 2s, per_connection), alone) << workers;
   }
 }
 
 TEST(schedule, bursts_keep_the_mean_rate_and_the_time_that_is_off) {
   for (const auto kind : {arrivals::uniform, arrivals::poisson}) {
-    std::vector<int> each;
-    const auto due = due_times(kind, 1000, 10, 3, 10s, each, {.on = 10ms, .off = 90ms});
+    std::vector<int> per_connection;
+    const auto due = due_times(kind, 1000, 10, 3, 10s, per_connection, {.on = 10ms, .off = 90ms});
     EXPECT_NEAR(static_cast<double>(due.size()), 10'000, kind == arrivals::uniform ? 0 : 500);
     for (const auto at : due) EXPECT_LT(at % 100ms, 10ms);
   }
@@ -102,24 +102,24 @@ TEST(schedule, bursts_keep_the_mean_rate_and_the_time_that_is_off) {
 
 TEST(schedule, a_backlog_is_issued_in_order_at_the_times_it_was_due) {
   for (const auto kind : {arrivals::uniform, arrivals::poisson}) {
-    schedule own(kind, {.rate = 1000, .connections = {6, 1, 2}, .seed = 4});
+    schedule tested(kind, {.rate = 1000, .connections = {6, 1, 2}, .seed = 4});
     std::vector<std::vector<nanoseconds>> due(3);
-    for (std::uint64_t i = 0; i < 300; ++i, own.release()) {
-      EXPECT_EQ(own.backlog(), i);
-      due[own.next().connection].push_back(own.next().due);
+    for (std::uint64_t i = 0; i < 300; ++i, tested.release()) {
+      EXPECT_EQ(tested.backlog(), i);
+      due[tested.next().connection].push_back(tested.next().due);
     }
     for (std::size_t c = 0; c < 3; ++c) {
-      EXPECT_EQ(own.backlog(c), due[c].size());
-      for (std::size_t i = 0; i < due[c].size() / 2; ++i) EXPECT_EQ(own.issue(c), due[c][i]);
+      EXPECT_EQ(tested.backlog(c), due[c].size());
+      for (std::size_t i = 0; i < due[c].size() / 2; ++i) EXPECT_EQ(tested.issue(c), due[c][i]);
       const auto left = due[c].size() - due[c].size() / 2;
-      EXPECT_EQ(own.backlog(c), left);
-      EXPECT_EQ(own.drop(c), left);
-      EXPECT_EQ(own.backlog(c), 0U);
+      EXPECT_EQ(tested.backlog(c), left);
+      EXPECT_EQ(tested.drop(c), left);
+      EXPECT_EQ(tested.backlog(c), 0U);
     }
-    EXPECT_EQ(own.backlog(), 0U);
-    const auto next = own.next();
-    own.release();
-    EXPECT_EQ(own.issue(next.connection), next.due) << "what was dropped is not due again";
+    EXPECT_EQ(tested.backlog(), 0U);
+    const auto next = tested.next();
+    tested.release();
+    EXPECT_EQ(tested.issue(next.connection), next.due) << "what was dropped is not due again";
   }
 }
 

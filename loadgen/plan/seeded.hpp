@@ -1,5 +1,5 @@
-// Random numbers as pure functions: the same for a seed on every platform, whoever asks, in whatever order.
-// std's distributions differ between libraries; what a seed means must not.
+// Random numbers as pure functions: the same for a seed on every platform, in whatever order they are asked
+// for. std's distributions differ between libraries; what a seed means must not.
 #pragma once
 
 #include <cmath>

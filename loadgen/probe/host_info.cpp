@@ -69,7 +69,7 @@ json sysctls() {
 }
 
 // Options of the kernel that decide whose account time lands on, and how finely. Each as the build had it:
-// "y", "n", "250". Source: /proc/config.gz, else the file beside the kernel; null when neither can be read.
+// "y", "n", "250". Source: /proc/config.gz, else the file next to the kernel; null when neither can be read.
 json kernel_options(const std::string& release) {
   constexpr std::array<std::string_view, 5> names{
       "CONFIG_HZ", "CONFIG_IRQ_TIME_ACCOUNTING", "CONFIG_PARAVIRT_TIME_ACCOUNTING",

@@ -22,8 +22,8 @@ public:
   // were not known before.
   std::chrono::nanoseconds refresh();
 
-  // Looks, cheaply, for children that first threads have forked since (/proc/PID/task/PID/children, where the
-  // kernel has it).
+  // Looks, at little cost, for children that first threads have forked since (/proc/PID/task/PID/children,
+  // where the kernel has it).
   void find_new_children();
 
   // Reads every thread's status and walks all memory: not between slices. Zeros when the process has ended.

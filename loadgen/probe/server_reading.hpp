@@ -14,13 +14,13 @@ struct server_reading {
   std::uint64_t page_table_bytes = 0;      // status VmPTE: kernel memory for their page tables
   std::uint64_t threads = 0;               // status Threads
   std::uint64_t voluntary_switches = 0;  // task/TID/status of threads alive now: those of ended ones are lost
-  std::uint64_t involuntary_switches = 0;  // likewise
+  std::uint64_t involuntary_switches = 0;  // of the same threads
   std::uint64_t minor_faults = 0;          // stat minflt, cminflt: ended threads and children included
-  std::uint64_t major_faults = 0;          // stat majflt, cmajflt: likewise
-  std::chrono::nanoseconds cpu_user{0};    // stat utime, cutime: a clock tick's resolution; likewise
-  std::chrono::nanoseconds cpu_system{0};  // stat stime, cstime: likewise
+  std::uint64_t major_faults = 0;          // stat majflt, cmajflt: ended ones included
+  std::chrono::nanoseconds cpu_user{0};    // stat utime, cutime: in clock ticks; ended ones included
+  std::chrono::nanoseconds cpu_system{0};  // stat stime, cstime: in clock ticks; ended ones included
 
-  // Kernel memory that no file tells of a process: an estimate, 16 KiB (THREAD_SIZE of x86-64 and arm64) for
+  // Kernel memory of a process that no file shows: an estimate, 16 KiB (THREAD_SIZE of x86-64 and arm64) for
   // the stack of each thread.
   std::uint64_t kernel_stack_estimate_bytes() const noexcept { return threads * (16U << 10); }
 
@@ -41,7 +41,7 @@ struct server_use {
   server_reading begin;                      // after the warm-up, before what is measured
   server_reading end;                        // after the load, connections still open
   std::chrono::nanoseconds cpu{0};           // in its slices, children included
-  std::chrono::nanoseconds cpu_children{0};  // of it
+  std::chrono::nanoseconds cpu_children{0};  // part of that
   std::chrono::nanoseconds cpu_idle{0};      // outside its slices
   double busy = 0;                           // 0 to 1 of the CPUs that it can use, in its slices
 };

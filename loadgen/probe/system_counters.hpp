@@ -1,4 +1,4 @@
-// What the whole machine counts, and which spoils figures.
+// What the whole machine counts, and what distorts figures.
 #pragma once
 
 #include <chrono>

@@ -35,9 +35,9 @@ bool backlog_growth::kept_up() const noexcept {
 
 backlog_growth growth_of_backlog(std::span<const part_counts> parts, const part_counts& drain,
                                  std::chrono::nanoseconds measured, std::chrono::nanoseconds period) {
-  backlog_growth found{.drives = 1};
+  backlog_growth result{.drives = 1};
   const std::size_t windows = parts.size() - 1;
-  if (windows == 0 || measured.count() <= 0) return found;
+  if (windows == 0 || measured.count() <= 0) return result;
   std::vector<double> backlog;  // at the ends of the parts
   part_counts sum;
   for (const part_counts& part : parts) {
@@ -52,20 +52,20 @@ backlog_growth growth_of_backlog(std::span<const part_counts> parts, const part_
     const auto last = backlog.begin() + 1 + static_cast<std::ptrdiff_t>((q + 1) * windows / quarters);
     least[q] = first == last ? backlog.back() : *std::min_element(first, last);
   }
-  found.rose = windows >= 2 * quarters && least[0] < least[1] && least[1] < least[2] && least[2] < least[3];
+  result.rose = windows >= 2 * quarters && least[0] < least[1] && least[1] < least[2] && least[2] < least[3];
   // What was due and not taken in hand until the drain is in no part.
-  found.growth = least.back() + static_cast<double>(drain.due) - backlog.front();
+  result.growth = least.back() + static_cast<double>(drain.due) - backlog.front();
 
-  for (const part_counts& part : parts.subspan(1)) found.due += part.due;
-  found.due += drain.due;
-  const double rate = static_cast<double>(found.due) / static_cast<double>(measured.count());
+  for (const part_counts& part : parts.subspan(1)) result.due += part.due;
+  result.due += drain.due;
+  const double rate = static_cast<double>(result.due) / static_cast<double>(measured.count());
   sum += drain;
   const double service =
       sum.requests > 0 ? static_cast<double>(sum.service.count()) / static_cast<double>(sum.requests) : 0;
-  found.explained =
+  result.explained =
       std::max(rate * service - backlog.front(), 0.0) + rate * static_cast<double>(period.count());
-  found.variance = rate * service + 1;
-  return found;
+  result.variance = rate * service + 1;
+  return result;
 }
 
 }  // namespace echobench

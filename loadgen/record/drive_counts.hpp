@@ -43,7 +43,7 @@ struct client_time {
   client_time& operator+=(const part_counts& window) noexcept;
 
   // What kept the thread from running although it would have: another thread on its CPU, a quota, a signal
-  // that stopped it, the hypervisor. At least so much: the kernel counts most of these as waiting for a CPU,
+  // that stopped it, the hypervisor. A lower bound: the kernel counts most of these as waiting for a CPU,
   // and all of them make the thread late at the end of a window.
   std::chrono::nanoseconds kept_away() const noexcept;
 

@@ -10,7 +10,7 @@
 namespace echobench {
 
 // Of each target so many are told one by one; all are counted.
-inline constexpr std::size_t faults_told = 32;
+inline constexpr std::size_t faults_kept = 32;
 
 struct fault {
   load_error kind = load_error::refused;

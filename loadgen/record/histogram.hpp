@@ -50,7 +50,8 @@ public:
     max_ = std::max(max_, kept);
   }
 
-  // What is known beside the counts, so that a histogram can be sent elsewhere and put together again.
+  // What is known in addition to the counts, so that a histogram can be sent elsewhere and put together
+  // again.
   struct summary {
     std::uint64_t count = 0;
     std::uint64_t saturated = 0;

@@ -27,9 +27,9 @@ TEST(histogram, keeps_three_significant_digits_over_the_whole_range) {
     histogram one;
     one.record(nanoseconds(value));
     one.record(histogram::highest);  // so that the maximum does not bound the percentile
-    const auto found = one.percentile(50).count();
-    EXPECT_GE(found, value);
-    EXPECT_LE(static_cast<double>(found - value), static_cast<double>(value) / 1000) << value;
+    const auto median = one.percentile(50).count();
+    EXPECT_GE(median, value);
+    EXPECT_LE(static_cast<double>(median - value), static_cast<double>(value) / 1000) << value;
   }
 }
 

@@ -30,16 +30,16 @@ std::size_t cell::events_from(std::chrono::nanoseconds time) const noexcept {
     return log_linear::index_of(static_cast<std::uint64_t>(of.count()));
   };
   return static_cast<std::size_t>(std::ranges::count_if(
-      slowest_of_windows, [&](const auto each) { return bucket(each) >= bucket(time); }));
+      slowest_of_windows, [&](const auto slowest) { return bucket(slowest) >= bucket(time); }));
 }
 
 std::optional<std::chrono::nanoseconds> cell::supported_percentile(double percent) const noexcept {
   constexpr std::size_t windows_needed = 50;
   constexpr std::size_t events_needed = 5;
-  const auto found = latency().supported_percentile(percent);
-  if (found && slowest_of_windows.size() >= windows_needed && events_from(*found) < events_needed)
+  const auto value = latency().supported_percentile(percent);
+  if (value && slowest_of_windows.size() >= windows_needed && events_from(*value) < events_needed)
     return std::nullopt;
-  return found;
+  return value;
 }
 
 double cell::throughput() const noexcept { return per_second(requests, elapsed); }

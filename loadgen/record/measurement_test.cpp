@@ -10,10 +10,10 @@ using namespace std::chrono_literals;
 TEST(cell, a_stall_over_a_thousand_connections_is_one_event) {
   cell stalled;
   cell spread;
-  for (cell* each : {&stalled, &spread}) {
-    each->slowest_of_windows.assign(100, 1ms);
-    for (int i = 0; i < 100'000; ++i) each->record.service.record(1ms);
-    for (int i = 0; i < 1000; ++i) each->record.service.record(200ms);
+  for (cell* tested : {&stalled, &spread}) {
+    tested->slowest_of_windows.assign(100, 1ms);
+    for (int i = 0; i < 100'000; ++i) tested->record.service.record(1ms);
+    for (int i = 0; i < 1000; ++i) tested->record.service.record(200ms);
   }
   stalled.slowest_of_windows[40] = 200ms;
   for (std::size_t i = 0; i < 100; i += 10) spread.slowest_of_windows[i] = 200ms;
@@ -25,7 +25,7 @@ TEST(cell, a_stall_over_a_thousand_connections_is_one_event) {
       << "100 windows have more than 1 us";
 }
 
-TEST(cell, a_percentile_that_rests_on_few_events_is_not_told) {
+TEST(cell, a_percentile_that_rests_on_few_events_is_not_reported) {
   cell of;
   of.rate = 1000;
   of.slowest_of_windows.assign(100, 1ms);

@@ -15,7 +15,7 @@ struct rank_share {
   std::uint64_t due = 0;                    // open loop: of its sends that became due,
   std::uint64_t on_schedule = 0;            // so many were on schedule
   std::chrono::nanoseconds clock_ahead{0};  // of rank 0's, the time of day
-  std::chrono::nanoseconds clock_error{0};  // that may be wrong by so much
+  std::chrono::nanoseconds clock_error{0};  // the largest error of that
   double client_busy = 0;                   // of its busiest thread, 0 to 1
   std::string verdict;                      // of its share alone
 };

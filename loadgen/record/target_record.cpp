@@ -13,7 +13,7 @@ void kernel_times::merge(const kernel_times& other) noexcept {
 }
 
 void kernel_times::clear() noexcept {
-  for (histogram* each : {&sending, &outside, &receiving, &client, &handshake}) each->clear();
+  for (histogram* times : {&sending, &outside, &receiving, &client, &handshake}) times->clear();
 }
 
 void target_record::merge(const target_record& other) {
@@ -38,12 +38,12 @@ void target_record::merge(const target_record& other) {
   }
   faults.insert(faults.end(), other.faults.begin(), other.faults.end());
   std::ranges::stable_sort(faults, {}, &fault::at);
-  if (faults.size() > faults_told) faults.resize(faults_told);
+  if (faults.size() > faults_kept) faults.resize(faults_kept);
 }
 
 void target_record::clear() {
-  for (histogram* each : {&service, &response, &send_delay, &connect}) each->clear();
-  for (histogram& each : by_operation) each.clear();
+  for (histogram* times : {&service, &response, &send_delay, &connect}) times->clear();
+  for (histogram& times : by_operation) times.clear();
   if (kernel) kernel->clear();
   due_gaps = sent_gaps = {};
   on_schedule = waiting_for_pipeline = dropped = 0;

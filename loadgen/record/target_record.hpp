@@ -42,7 +42,7 @@ struct target_record {
   std::uint64_t on_schedule = 0;        // of them, within schedule_tolerance
   std::uint64_t waiting_for_pipeline = 0;  // of them, due while their connection's pipeline was full
   arrival_gaps due_gaps;      // open loop: between the due times of consecutive requests of a worker
-  arrival_gaps sent_gaps;     // likewise: between the times at which they were handed to the kernel
+  arrival_gaps sent_gaps;     // between the times at which they were handed to the kernel
   std::uint64_t dropped = 0;  // due, and never sent: the connection had failed, or the time-out came first
   std::array<std::uint64_t, load_error_kinds> errors{};
   std::array<int, load_error_kinds> first_errno{};  // of each kind; 0: none

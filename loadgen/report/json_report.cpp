@@ -32,29 +32,29 @@ std::string utc(std::chrono::system_clock::time_point time) {
 }
 
 json latencies(const histogram& of) {
-  json found = json::object();
-  if (of.count() == 0) return found;
-  found["count"] = of.count();
-  found["mean"] = of.mean().count();
-  found["max"] = of.max().count();
+  json times = json::object();
+  if (of.count() == 0) return times;
+  times["count"] = of.count();
+  times["mean"] = of.mean().count();
+  times["max"] = of.max().count();
   for (const auto& [name, percent] : percentiles) {
-    if (const auto value = of.supported_percentile(percent)) found[name] = value->count();
+    if (const auto value = of.supported_percentile(percent)) times[name] = value->count();
   }
-  return found;
+  return times;
 }
 
 // The one that counts; with how many events each percentile rests on.
 json counting_latencies(const cell& of) {
-  json found = latencies(of.latency());
+  json times = latencies(of.latency());
   for (const auto& [name, percent] : percentiles) {
-    if (!found.contains(name)) continue;
+    if (!times.contains(name)) continue;
     if (const auto value = of.supported_percentile(percent)) {
-      found["events"][name] = of.events_from(*value);
+      times["events"][name] = of.events_from(*value);
     } else {
-      found.erase(name);
+      times.erase(name);
     }
   }
-  return found;
+  return times;
 }
 
 json tool() {
@@ -86,65 +86,66 @@ json config(const options& asked, const measurement& measured) {
   const auto& operations = messages.operations;
   const auto& [first, weight] = operations.front();
   const auto op = format_operations(operations);
-  json found{{"connections", load.connections},
-             {"idle_connections", load.idle_connections},
-             {"slow_readers", load.slow_readers},
-             {"duration_ns", asked.duration.count()},
-             {"threads", asked.threads},
-             {"loop", asked.open_loop() ? "open" : "closed"},
-             {"warmup_ns", asked.warmup.count()},
-             {"payload", format_payloads(messages.payloads)},
-             {"payload_bytes", std::llround(messages.mean_payload())},
-             {"pipeline", load.pipeline},
-             {"op", operations.size() == 1 ? op.substr(0, op.find(':')) : op},
-             {"offload", std::ranges::any_of(operations, [](const auto& each) { return each.op.offload; })},
-             {"framing", name_of(messages.frames)},
-             {"workload", name_of(load.pattern)},
-             {"timeout_ns", load.timeout.count()},
-             {"engine", name_of(measured.io.chosen)},
-             {"engine_reason", measured.io.reason},
-             {"slice", asked.slice ? "explicit" : "auto"},
-             {"slice_ns", measured.slices.length.count()},
-             {"settling_ns", measured.slices.settling.count()},
-             {"rounds", asked.rounds},
-             {"seed", asked.seed},
-             {"strict", asked.strict},
-             {"busy_poll", load.busy_poll}};
-  if (asked.rate != 0) found["rate_per_s"] = asked.rate;
-  if (asked.sweep) found["sweep"] = format_sweep(*asked.sweep);
-  if (!asked.objectives.empty()) found["slo"] = format_objectives(asked.objectives);
+  json settings{
+      {"connections", load.connections},
+      {"idle_connections", load.idle_connections},
+      {"slow_readers", load.slow_readers},
+      {"duration_ns", asked.duration.count()},
+      {"threads", asked.threads},
+      {"loop", asked.open_loop() ? "open" : "closed"},
+      {"warmup_ns", asked.warmup.count()},
+      {"payload", format_payloads(messages.payloads)},
+      {"payload_bytes", std::llround(messages.mean_payload())},
+      {"pipeline", load.pipeline},
+      {"op", operations.size() == 1 ? op.substr(0, op.find(':')) : op},
+      {"offload", std::ranges::any_of(operations, [](const auto& part) { return part.op.offload; })},
+      {"framing", name_of(messages.frames)},
+      {"workload", name_of(load.pattern)},
+      {"timeout_ns", load.timeout.count()},
+      {"engine", name_of(measured.io.chosen)},
+      {"engine_reason", measured.io.reason},
+      {"slice", asked.slice ? "explicit" : "auto"},
+      {"slice_ns", measured.slices.length.count()},
+      {"settling_ns", measured.slices.settling.count()},
+      {"rounds", asked.rounds},
+      {"seed", asked.seed},
+      {"strict", asked.strict},
+      {"busy_poll", load.busy_poll}};
+  if (asked.rate != 0) settings["rate_per_s"] = asked.rate;
+  if (asked.sweep) settings["sweep"] = format_sweep(*asked.sweep);
+  if (!asked.objectives.empty()) settings["slo"] = format_objectives(asked.objectives);
   if (asked.open_loop()) {
-    found["arrivals"] = load.pace.arrival == arrivals::uniform ? "uniform" : "poisson";
-    found["schedule_tolerance_ns"] = schedule_tolerance.count();
+    settings["arrivals"] = load.pace.arrival == arrivals::uniform ? "uniform" : "poisson";
+    settings["schedule_tolerance_ns"] = schedule_tolerance.count();
   }
-  if (operations.size() == 1 && first.param.count() != 0) found["op_param_us"] = first.param.count();
-  if (load.pattern == workload::crr) found["close"] = "reset";
-  if (load.slow_readers > 0) found["slow_read_bytes_per_s"] = load.slow_read_rate;
+  if (operations.size() == 1 && first.param.count() != 0) settings["op_param_us"] = first.param.count();
+  if (load.pattern == workload::crr) settings["close"] = "reset";
+  if (load.slow_readers > 0) settings["slow_read_bytes_per_s"] = load.slow_read_rate;
   if (const auto& think = load.pace.think; think.mean.count() > 0) {
-    found["think_ns"] = think.mean.count();
-    found["think"] = think.exponential ? "exponential" : "constant";
+    settings["think_ns"] = think.mean.count();
+    settings["think"] = think.exponential ? "exponential" : "constant";
   }
   if (const auto& on_off = load.pace.on_off; on_off.off.count() > 0) {
-    found["bursts"] = {{"on_ns", on_off.on.count()}, {"off_ns", on_off.off.count()}};
+    settings["bursts"] = {{"on_ns", on_off.on.count()}, {"off_ns", on_off.off.count()}};
   }
-  if (load.connect_rate != 0) found["connect_rate_per_s"] = load.connect_rate;
-  if (!asked.cpus.empty()) found["cpus"] = format_cpu_list(asked.cpus);
-  return found;
+  if (load.connect_rate != 0) settings["connect_rate_per_s"] = load.connect_rate;
+  if (!asked.cpus.empty()) settings["cpus"] = format_cpu_list(asked.cpus);
+  return settings;
 }
 
 json faults(const std::vector<fault>& of) {
-  json found = json::array();
-  for (const fault& each : of) {
-    json entry{{"kind", name_of(each.kind)},
-               {"at_ns", each.at.count()},
-               {"connection", each.connection},
-               {"request", each.request},
-               {"reply_bytes", each.reply_bytes}};
-    if (each.error != 0) entry["errno"] = each.error;
-    if (each.idle) entry["idle"] = true;
-    found.push_back(std::move(entry));
+  json list = json::array();
+  for (const fault& seen : of) {
+    json entry{{"kind", name_of(seen.kind)},
+               {"at_ns", seen.at.count()},
+               {"connection", seen.connection},
+               {"request", seen.request},
+               {"reply_bytes", seen.reply_bytes}};
+    if (seen.error != 0) entry["errno"] = seen.error;
+    if (seen.idle) entry["idle"] = true;
+    list.push_back(std::move(entry));
   }
-  return found;
+  return list;
 }
 
 // Of each client thread's own requests, pooled.
@@ -159,73 +160,73 @@ json arrivals_sent(const cell& of) {
 }
 
 json client_threads(const cell& of) {
-  json found = json::array();
-  for (const client_time& each : of.client_times) {
-    json entry{{"elapsed_ns", each.elapsed.count()},
-               {"busy_ns", each.busy().count()},
-               {"late_ns", each.late.count()},
-               {"polling_ns", each.polling.count()},
-               {"blocked_ns", each.blocked.count()}};
-    if (each.waiting) entry["cpu_wait_ns"] = each.waiting->count();
-    found.push_back(std::move(entry));
+  json threads = json::array();
+  for (const client_time& thread : of.client_times) {
+    json entry{{"elapsed_ns", thread.elapsed.count()},
+               {"busy_ns", thread.busy().count()},
+               {"late_ns", thread.late.count()},
+               {"polling_ns", thread.polling.count()},
+               {"blocked_ns", thread.blocked.count()}};
+    if (thread.waiting) entry["cpu_wait_ns"] = thread.waiting->count();
+    threads.push_back(std::move(entry));
   }
-  return found;
+  return threads;
 }
 
 json ranks(const cell& of) {
-  json found = json::array();
-  for (const rank_share& each : of.ranks) {
-    json entry{{"rank", each.rank},
-               {"host", each.host},
-               {"replies", each.replies},
-               {"errors", each.errors},
-               {"client_busy", each.client_busy},
-               {"clock_ahead_ns", each.clock_ahead.count()},
-               {"clock_error_ns", each.clock_error.count()},
-               {"verdict", each.verdict}};
-    if (each.due > 0)
-      entry["schedule_adherence"] = static_cast<double>(each.on_schedule) / static_cast<double>(each.due);
-    found.push_back(std::move(entry));
+  json list = json::array();
+  for (const rank_share& share : of.ranks) {
+    json entry{{"rank", share.rank},
+               {"host", share.host},
+               {"replies", share.replies},
+               {"errors", share.errors},
+               {"client_busy", share.client_busy},
+               {"clock_ahead_ns", share.clock_ahead.count()},
+               {"clock_error_ns", share.clock_error.count()},
+               {"verdict", share.verdict}};
+    if (share.due > 0)
+      entry["schedule_adherence"] = static_cast<double>(share.on_schedule) / static_cast<double>(share.due);
+    list.push_back(std::move(entry));
   }
-  return found;
+  return list;
 }
 
 json system(const system_counters& of) {
-  json found = json::object();
-  if (of.listen_overflows) found["listen_overflows"] = *of.listen_overflows;
-  if (of.retransmissions) found["retransmitted_segments"] = *of.retransmissions;
-  if (of.stolen) found["steal_ns"] = of.stolen->count();
-  return found;
+  json counters = json::object();
+  if (of.listen_overflows) counters["listen_overflows"] = *of.listen_overflows;
+  if (of.retransmissions) counters["retransmitted_segments"] = *of.retransmissions;
+  if (of.stolen) counters["steal_ns"] = of.stolen->count();
+  return counters;
 }
 
 json maximum_rates_to_json(const measurement& of) {
-  json found = json::array();
-  for (const maximum_rate& each : of.maximum_rates) {
-    const rate_search_result& its = each.found;
-    json entry{{"place", name_of(its.place)},
-               {"capacity_per_s", each.capacity},
-               {"rate_per_s", its.estimate},
-               {"cells", each.cells},
-               {"connections_lost", each.lost}};
-    if (its.ended) entry["ended"] = name_of(*its.ended);
-    if (its.low) entry["low_per_s"] = *its.low;
-    if (its.high) entry["high_per_s"] = *its.high;
-    if (its.ceiling) entry["client_ceiling_per_s"] = *its.ceiling;
-    for (const rate_trial& trial : its.trials) {
+  json list = json::array();
+  for (const maximum_rate& rate : of.maximum_rates) {
+    const rate_search_result& search = rate.found;
+    json entry{{"place", name_of(search.place)},
+               {"capacity_per_s", rate.capacity},
+               {"rate_per_s", search.estimate},
+               {"cells", rate.cells},
+               {"connections_lost", rate.lost}};
+    if (search.ended) entry["ended"] = name_of(*search.ended);
+    if (search.low) entry["low_per_s"] = *search.low;
+    if (search.high) entry["high_per_s"] = *search.high;
+    if (search.ceiling) entry["client_ceiling_per_s"] = *search.ceiling;
+    for (const rate_trial& trial : search.trials) {
       entry["trials"].push_back({{"rate_per_s", trial.rate}, {"outcome", name_of(trial.outcome)}});
     }
-    found.push_back(std::move(entry));
+    list.push_back(std::move(entry));
   }
-  return found;
+  return list;
 }
 
 json by_operation(const cell& of, const options& asked) {
-  json found = json::object();
+  json by_name = json::object();
   const auto& operations = asked.load.messages.operations;
   for (std::size_t i = 0; i < of.record.by_operation.size(); ++i) {
-    found[format_operation(operations[i].op)] = latencies(of.record.by_operation[i]);
+    by_name[format_operation(operations[i].op)] = latencies(of.record.by_operation[i]);
   }
-  return found;
+  return by_name;
 }
 
 json server(const server_use& use, pid_t pid, bool verified, std::uint64_t requests) {
@@ -238,33 +239,33 @@ json server(const server_use& use, pid_t pid, bool verified, std::uint64_t reque
   const auto since_begin = [&](std::uint64_t server_reading::*counter) {
     return use.end.*counter - std::min(use.end.*counter, use.begin.*counter);  // threads may have ended
   };
-  json found{{"pid", pid},
-             {"pid_verified", verified},
-             {"cpu_ns", use.cpu.count()},
-             {"cpu_user_ns", cpu_user},
-             {"cpu_system_ns", use.cpu.count() - cpu_user},
-             {"cpu_children_ns", use.cpu_children.count()},
-             {"idle_cpu_ns", use.cpu_idle.count()},
-             {"busy", use.busy},
-             {"rss_base_bytes", use.base.rss_bytes},
-             {"rss_bytes", use.end.rss_bytes},
-             {"page_table_base_bytes", use.base.page_table_bytes},
-             {"page_table_bytes", use.end.page_table_bytes},
-             {"threads_base", use.base.threads},
-             {"threads", use.end.threads},
-             {"voluntary_switches", since_begin(&server_reading::voluntary_switches)},
-             {"involuntary_switches", since_begin(&server_reading::involuntary_switches)},
-             {"minor_faults", since_begin(&server_reading::minor_faults)},
-             {"major_faults", since_begin(&server_reading::major_faults)},
-             {"kernel_stack_estimate_base_bytes", use.base.kernel_stack_estimate_bytes()},
-             {"kernel_stack_estimate_bytes", use.end.kernel_stack_estimate_bytes()}};
+  json fields{{"pid", pid},
+              {"pid_verified", verified},
+              {"cpu_ns", use.cpu.count()},
+              {"cpu_user_ns", cpu_user},
+              {"cpu_system_ns", use.cpu.count() - cpu_user},
+              {"cpu_children_ns", use.cpu_children.count()},
+              {"idle_cpu_ns", use.cpu_idle.count()},
+              {"busy", use.busy},
+              {"rss_base_bytes", use.base.rss_bytes},
+              {"rss_bytes", use.end.rss_bytes},
+              {"page_table_base_bytes", use.base.page_table_bytes},
+              {"page_table_bytes", use.end.page_table_bytes},
+              {"threads_base", use.base.threads},
+              {"threads", use.end.threads},
+              {"voluntary_switches", since_begin(&server_reading::voluntary_switches)},
+              {"involuntary_switches", since_begin(&server_reading::involuntary_switches)},
+              {"minor_faults", since_begin(&server_reading::minor_faults)},
+              {"major_faults", since_begin(&server_reading::major_faults)},
+              {"kernel_stack_estimate_base_bytes", use.base.kernel_stack_estimate_bytes()},
+              {"kernel_stack_estimate_bytes", use.end.kernel_stack_estimate_bytes()}};
   if (requests > 0) {
-    json each = json::object();
+    json per_request = json::object();
     for (const char* name : {"cpu_user_ns", "cpu_system_ns", "voluntary_switches", "involuntary_switches",
                              "minor_faults", "major_faults"}) {
-      each[name] = found[name].get<double>() / static_cast<double>(requests);
+      per_request[name] = fields[name].get<double>() / static_cast<double>(requests);
     }
-    found["per_request"] = std::move(each);
+    fields["per_request"] = std::move(per_request);
   }
   json whole_system = json::object();
   const auto add = [&](const std::string& name, std::optional<std::uint64_t> value) {
@@ -274,26 +275,26 @@ json server(const server_use& use, pid_t pid, bool verified, std::uint64_t reque
   add("kernel_stack_bytes", use.end.system_kernel_stack_bytes);
   add("tcp_memory_base_bytes", use.base.system_tcp_memory_bytes);
   add("tcp_memory_bytes", use.end.system_tcp_memory_bytes);
-  found["system"] = std::move(whole_system);
-  if (use.base.pss_bytes) found["pss_base_bytes"] = *use.base.pss_bytes;
-  if (use.end.pss_bytes) found["pss_bytes"] = *use.end.pss_bytes;
-  return found;
+  fields["system"] = std::move(whole_system);
+  if (use.base.pss_bytes) fields["pss_base_bytes"] = *use.base.pss_bytes;
+  if (use.end.pss_bytes) fields["pss_bytes"] = *use.end.pss_bytes;
+  return fields;
 }
 
 json slices(const cell& of, const slice_plan& plan) {
-  json found = json::array();
-  for (const slice& each : of.slices) {
-    json entry{{"index", each.index},
-               {"requests", each.requests},
-               {"elapsed_ns", each.elapsed.count()},
-               {"requests_total", each.requests_total},
-               {"client_cpu_ns", each.client_cpu.count()},
+  json list = json::array();
+  for (const slice& part : of.slices) {
+    json entry{{"index", part.index},
+               {"requests", part.requests},
+               {"elapsed_ns", part.elapsed.count()},
+               {"requests_total", part.requests_total},
+               {"client_cpu_ns", part.client_cpu.count()},
                {"settling_ns", plan.settling.count()},
                {"slice_ns", plan.length.count()}};
-    if (each.server_cpu) entry["server_cpu_ns"] = each.server_cpu->count();
-    found.push_back(std::move(entry));
+    if (part.server_cpu) entry["server_cpu_ns"] = part.server_cpu->count();
+    list.push_back(std::move(entry));
   }
-  return found;
+  return list;
 }
 
 json cell_to_json(const cell& of, const options& asked, const slice_plan& plan) {
@@ -307,7 +308,7 @@ json cell_to_json(const cell& of, const options& asked, const slice_plan& plan) 
   if (of.record.send_delay.count() > 0) histograms["send_delay"] = encode_hdr_v2_base64(of.record.send_delay);
   if (of.record.connect.count() > 0) histograms["connect"] = encode_hdr_v2_base64(of.record.connect);
 
-  json found{
+  json fields{
       {"target", of.driven.host_and_port},
       {"address", of.reached.address.to_string()},
       {"variant", of.driven.label()},
@@ -353,67 +354,67 @@ json cell_to_json(const cell& of, const options& asked, const slice_plan& plan) 
       {"histograms", std::move(histograms)},
       {"windows", of.slowest_of_windows.size()},
       {"slices", slices(of, plan)}};
-  if (of.reached.addresses > 1) found["addresses"] = of.reached.addresses;
-  if (!of.reached.refused.empty()) found["refused_addresses"] = of.reached.refused;
-  if (of.client_waiting) found["client_cpu_wait_ns"] = of.client_waiting->count();
-  if (of.capacity > 0) found["capacity_per_s"] = of.capacity;
+  if (of.reached.addresses > 1) fields["addresses"] = of.reached.addresses;
+  if (!of.reached.refused.empty()) fields["refused_addresses"] = of.reached.refused;
+  if (of.client_waiting) fields["client_cpu_wait_ns"] = of.client_waiting->count();
+  if (of.capacity > 0) fields["capacity_per_s"] = of.capacity;
   if (of.rate != 0) {
-    found["offered_per_s"] = of.rate;
-    found["requests_due"] = of.due;
-    found["requests_dropped"] = of.record.dropped;
-    found["requests_waiting_for_pipeline"] = of.record.waiting_for_pipeline;
-    found["send_delay_ns"] = latencies(of.record.send_delay);
-    if (const auto share = of.on_schedule()) found["schedule_adherence"] = *share;
-    if (of.record.sent_gaps.count > 0) found["arrivals_sent"] = arrivals_sent(of);
+    fields["offered_per_s"] = of.rate;
+    fields["requests_due"] = of.due;
+    fields["requests_dropped"] = of.record.dropped;
+    fields["requests_waiting_for_pipeline"] = of.record.waiting_for_pipeline;
+    fields["send_delay_ns"] = latencies(of.record.send_delay);
+    if (const auto share = of.on_schedule()) fields["schedule_adherence"] = *share;
+    if (of.record.sent_gaps.count > 0) fields["arrivals_sent"] = arrivals_sent(of);
   }
-  if (!of.record.by_operation.empty()) found["by_operation_ns"] = by_operation(of, asked);
-  if (!of.ranks.empty()) found["ranks"] = ranks(of);
+  if (!of.record.by_operation.empty()) fields["by_operation_ns"] = by_operation(of, asked);
+  if (!of.ranks.empty()) fields["ranks"] = ranks(of);
   if (of.record.kernel) {
     const kernel_times& kernel = *of.record.kernel;
-    found["kernel_ns"] = {{"sending", latencies(kernel.sending)},
-                          {"outside", latencies(kernel.outside)},
-                          {"receiving", latencies(kernel.receiving)},
-                          {"client", latencies(kernel.client)},
-                          {"handshake", latencies(kernel.handshake)}};
+    fields["kernel_ns"] = {{"sending", latencies(kernel.sending)},
+                           {"outside", latencies(kernel.outside)},
+                           {"receiving", latencies(kernel.receiving)},
+                           {"client", latencies(kernel.client)},
+                           {"handshake", latencies(kernel.handshake)}};
   }
   if (of.server) {
-    found["server"] = server(*of.server, *of.driven.server_pid, of.checked.verified, of.requests_total);
+    fields["server"] = server(*of.server, *of.driven.server_pid, of.checked.verified, of.requests_total);
     if (of.requests_total > 0) {
-      found["cpu_ns_per_request"] =
+      fields["cpu_ns_per_request"] =
           static_cast<double>(of.server->cpu.count()) / static_cast<double>(of.requests_total);
     }
   }
-  return found;
+  return fields;
 }
 
 }  // namespace
 
 json to_json(const measurement& measured, const options& asked, std::span<const std::string> argv) {
   json cells = json::array();
-  for (const cell& each : measured.cells) cells.push_back(cell_to_json(each, asked, measured.slices));
-  json found{{"schema_version", 2},
-             {"tool", tool()},
-             {"host", describe_host()},
-             {"config", config(asked, measured)},
-             {"argv", argv},
-             {"started_at", utc(measured.started)},
-             {"finished_at", utc(measured.finished)},
-             {"interrupted", measured.interrupted},
-             {"cells", std::move(cells)}};
+  for (const cell& of : measured.cells) cells.push_back(cell_to_json(of, asked, measured.slices));
+  json document{{"schema_version", 2},
+                {"tool", tool()},
+                {"host", describe_host()},
+                {"config", config(asked, measured)},
+                {"argv", argv},
+                {"started_at", utc(measured.started)},
+                {"finished_at", utc(measured.finished)},
+                {"interrupted", measured.interrupted},
+                {"cells", std::move(cells)}};
   if (const auto& ceiling = measured.ceiling) {
-    found["client_ceiling"] = {{"throughput_per_s", ceiling->throughput},
-                               {"client_busy", ceiling->client_busy},
-                               {"server_busy", ceiling->server_busy}};
+    document["client_ceiling"] = {{"throughput_per_s", ceiling->throughput},
+                                  {"client_busy", ceiling->client_busy},
+                                  {"server_busy", ceiling->server_busy}};
   }
   if (!measured.maximum_rates.empty()) {
-    found["maximum_rates"] = maximum_rates_to_json(measured);
+    document["maximum_rates"] = maximum_rates_to_json(measured);
     for (std::size_t i = 0; i < measured.maximum_rates.size(); ++i) {
-      const target& its = asked.targets[measured.maximum_rates[i].target];
-      found["maximum_rates"][i]["variant"] = its.label();
-      found["maximum_rates"][i]["target"] = its.host_and_port;
+      const target& searched = asked.targets[measured.maximum_rates[i].target];
+      document["maximum_rates"][i]["variant"] = searched.label();
+      document["maximum_rates"][i]["target"] = searched.host_and_port;
     }
   }
-  return found;
+  return document;
 }
 
 }  // namespace echobench

@@ -65,9 +65,9 @@ bytes answer(framing kind, bytes request, bool upper) {
 client_session::progress deliver(client_session& session, std::span<const std::byte> from, std::size_t step) {
   client_session::progress sum;
   for (std::size_t at = 0; at < from.size() && sum.found == finding::good; at += step) {
-    const auto each = session.received(from.subspan(at, std::min(step, from.size() - at)));
-    sum.replies += each.replies;
-    sum.found = each.found;
+    const auto progress = session.received(from.subspan(at, std::min(step, from.size() - at)));
+    sum.replies += progress.replies;
+    sum.found = progress.found;
   }
   return sum;
 }
@@ -267,24 +267,24 @@ TEST(client_session, no_wrong_reply_passes_of_a_hundred_thousand) {
     const auto kind = static_cast<framing>(random() % 3);
     const auto size = static_cast<std::uint32_t>(1 + random() % 80);
     const message_plan plan = plan_of(kind, size);
-    const auto each = static_cast<std::ptrdiff_t>(plan.largest_size());
+    const auto stride = static_cast<std::ptrdiff_t>(plan.largest_size());
     const auto connection = static_cast<std::uint32_t>(random() % 1000);
     client_session session(plan, connection);
     for (std::size_t k = 0; k < requests; ++k) session.request();
     bytes replies = answer(kind, send_all(session, 1 << 20), false);
     const auto which = static_cast<std::ptrdiff_t>(random() % (requests - 1));
-    const auto first = replies.begin() + which * each;
+    const auto first = replies.begin() + which * stride;
     const bytes right = replies;
     switch (static_cast<wrong>(i % 5)) {
       case wrong::flipped:
         first[static_cast<std::ptrdiff_t>(random() % plan.largest_size())] ^= std::byte(1U << random() % 8);
         break;
-      case wrong::swapped: std::swap_ranges(first, first + each, first + each); break;
+      case wrong::swapped: std::swap_ranges(first, first + stride, first + stride); break;
       case wrong::truncated:
         replies.erase(first, first + 1 + static_cast<std::ptrdiff_t>(random() % plan.largest_size()));
         break;
       case wrong::duplicated: {
-        const bytes copy(first, first + each);
+        const bytes copy(first, first + stride);
         replies.insert(first, copy.begin(), copy.end());
         break;
       }
@@ -292,7 +292,7 @@ TEST(client_session, no_wrong_reply_passes_of_a_hundred_thousand) {
         client_session other(plan, connection + 1 + static_cast<std::uint32_t>(random() % 1000));
         for (std::size_t k = 0; k < requests; ++k) other.request();
         const bytes theirs = answer(kind, send_all(other, 1 << 20), false);
-        std::copy_n(theirs.begin() + which * each, each, first);
+        std::copy_n(theirs.begin() + which * stride, stride, first);
         break;
       }
     }
@@ -317,12 +317,12 @@ TEST(message_plan, a_mix_has_its_weights_and_follows_the_seed) {
   int large = 0;
   int alike = 0;
   for (std::uint64_t sequence = 0; sequence < 10'000; ++sequence) {
-    const auto found = plan.message_of(7, sequence);
-    ++operations[found.operation];
-    large += found.payload == 2000;
-    EXPECT_TRUE(found.payload == 2000 || (found.payload >= 13 && found.payload <= 400));
-    alike += differs.message_of(7, sequence).payload == found.payload;
-    EXPECT_EQ(plan.operation_of(7, sequence), found.operation);
+    const auto message = plan.message_of(7, sequence);
+    ++operations[message.operation];
+    large += message.payload == 2000;
+    EXPECT_TRUE(message.payload == 2000 || (message.payload >= 13 && message.payload <= 400));
+    alike += differs.message_of(7, sequence).payload == message.payload;
+    EXPECT_EQ(plan.operation_of(7, sequence), message.operation);
   }
   EXPECT_NEAR(operations[0], 8000, 200);
   EXPECT_NEAR(operations[1], 1000, 150);
@@ -377,8 +377,9 @@ TEST(payload_pool, texts_are_letters_and_digits_and_follow_the_seed) {
   const payload_pool same(1, largest);
   const payload_pool other(2, largest);
   const auto window = pool().window(3, 4, 5000);
-  EXPECT_TRUE(std::ranges::all_of(
-      window, [](std::byte each) { return std::isalnum(std::to_integer<unsigned char>(each)) != 0; }));
+  EXPECT_TRUE(std::ranges::all_of(window, [](std::byte character) {
+    return std::isalnum(std::to_integer<unsigned char>(character)) != 0;
+  }));
   EXPECT_TRUE(std::ranges::equal(window, same.window(3, 4, 5000)));
   EXPECT_FALSE(std::ranges::equal(window, other.window(3, 4, 5000)));
 }

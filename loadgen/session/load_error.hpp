@@ -11,7 +11,7 @@ namespace echobench {
 // What can end a connection.
 enum class load_error : std::uint8_t {
   refused,      // the connection could not be opened
-  no_port,      // likewise: the client has no free local port to open it from
+  no_port,      // the client has no free local port to open it from
   reset,        // broken by the peer or the network
   timeout,      // no connection or no whole reply within --timeout
   short_reply,  // the peer closed while the connection was still wanted

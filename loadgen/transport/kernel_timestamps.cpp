@@ -19,10 +19,10 @@ constexpr std::chrono::milliseconds clocks_are_read_every(100);
 
 // The software timestamp among the control messages.
 std::optional<timespec> software_time(msghdr& message) {
-  for (cmsghdr* each = CMSG_FIRSTHDR(&message); each != nullptr; each = CMSG_NXTHDR(&message, each)) {
-    if (each->cmsg_level != SOL_SOCKET || each->cmsg_type != SCM_TIMESTAMPING) continue;
+  for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {
+    if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_TIMESTAMPING) continue;
     scm_timestamping times;
-    std::memcpy(&times, CMSG_DATA(each), sizeof times);
+    std::memcpy(&times, CMSG_DATA(header), sizeof times);
     if (times.ts[0].tv_sec != 0) return timespec{times.ts[0].tv_sec, times.ts[0].tv_nsec};
   }
   return std::nullopt;

@@ -53,7 +53,7 @@ public:
   }
   void on_connected(std::size_t slot) override {
     connected[slot] = true;
-    own->flush(slot);
+    tested->flush(slot);
   }
   void on_bytes(std::size_t slot, std::span<const std::byte> piece, time_point arrived) override {
     EXPECT_LE(arrived, steady_clock::now());
@@ -63,14 +63,14 @@ public:
   }
   void on_end(std::size_t slot) override {
     ended[slot] = true;
-    own->close(slot);
+    tested->close(slot);
   }
   void on_error(std::size_t slot, int error) override {
     errors[slot] = error;
-    own->close(slot);
+    tested->close(slot);
   }
 
-  transport* own = nullptr;
+  transport* tested = nullptr;
   std::string to_send[slots];
   std::string received[slots];
   bool connected[slots]{};
@@ -97,7 +97,7 @@ protected:
     own_.reset();
     own_ = make_transport(GetParam(), settings, handler_);
     own_->enter();
-    handler_.own = own_.get();
+    handler_.tested = own_.get();
   }
   void SetUp() override {
     if (GetParam() == engine::io_uring && !io_uring_unavailable_reason().empty())
@@ -258,7 +258,7 @@ TEST_P(every_transport, tells_a_reset) {
   EXPECT_EQ(handler_.errors[2], ECONNRESET);
 }
 
-TEST_P(every_transport, bytes_that_came_before_a_failed_send_are_told_first) {
+TEST_P(every_transport, bytes_that_came_before_a_failed_send_are_reported_first) {
   auto peer = connect(0);
   write(peer, "before");
   ::shutdown(peer.get(), SHUT_RDWR);
@@ -285,7 +285,7 @@ TEST_P(every_transport, tells_that_nobody_listens) {
   }
 }
 
-TEST_P(every_transport, connects_from_the_address_that_it_is_told) {
+TEST_P(every_transport, connects_from_the_address_that_it_is_given) {
   const endpoint source = resolve("127.0.3.7", 0);
   ASSERT_TRUE(own_->connect(0, where_, &source, reading::as_it_comes));
   EXPECT_TRUE(until([&] { return handler_.connected[0]; }));
@@ -311,7 +311,7 @@ TEST_P(every_transport, small_messages_are_not_held_back) {
   EXPECT_LT(steady_clock::now() - start, 50 * 35ms);
 }
 
-TEST_P(every_transport, a_slot_is_used_again_and_nothing_of_the_last_connection_is_told) {
+TEST_P(every_transport, a_slot_is_used_again_and_nothing_of_the_last_connection_is_reported) {
   for (const bool kept : {true, false}) {
     open({.kept = kept});
     for (int i = 0; i < 50; ++i) {
@@ -401,7 +401,7 @@ TEST_P(every_transport, reads_on_demand_no_more_than_was_asked_for) {
   EXPECT_TRUE(until([&] { return handler_.received[0] == "0123456789"; }));
 }
 
-TEST_P(every_transport, much_that_comes_at_once_is_told_whole) {
+TEST_P(every_transport, much_that_comes_at_once_is_reported_whole) {
   const auto peer = connect(0);
   std::string text;
   for (int i = 0; text.size() < (8U << 20); ++i) text += std::to_string(i);
@@ -423,9 +423,9 @@ TEST_P(every_transport, sleeps_until_something_happens_and_says_how_long) {
   while (own_->poll()) {
   }
   const auto start = steady_clock::now();
-  std::chrono::nanoseconds told{0};
-  while (told < 19ms) told += own_->wait(20ms);  // a signal may end one early
-  EXPECT_GE(steady_clock::now() - start, told);
+  std::chrono::nanoseconds waited{0};
+  while (waited < 19ms) waited += own_->wait(20ms);  // a signal may end one early
+  EXPECT_GE(steady_clock::now() - start, waited);
   std::thread later([&] {
     std::this_thread::sleep_for(20ms);
     write(peer, "x");

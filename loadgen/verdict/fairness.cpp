@@ -19,7 +19,7 @@ fairness fairness_within_loops(std::vector<double> shares, std::size_t loops) {
   const double part = std::accumulate(shares.begin(), shares.end(), 0.0) / static_cast<double>(loops);
   if (part == 0) return {.jain_index = 1, .connections_per_loop = {shares.size()}};
   std::ranges::sort(shares);
-  fairness found{.jain_index = 1, .connections_per_loop = std::vector<std::size_t>(loops)};
+  fairness result{.jain_index = 1, .connections_per_loop = std::vector<std::size_t>(loops)};
   double sum = 0;
   auto first = shares.begin();
   for (std::size_t loop = 0; loop < loops; ++loop) {
@@ -29,11 +29,11 @@ fairness fairness_within_loops(std::vector<double> shares, std::size_t loops) {
            (loop + 1 == loops || sum + *last / 2 < part * static_cast<double>(loop + 1))) {
       sum += *last++;
     }
-    found.jain_index = std::min(found.jain_index, jain_index({first, last}));
-    found.connections_per_loop[loop] = static_cast<std::size_t>(last - first);
+    result.jain_index = std::min(result.jain_index, jain_index({first, last}));
+    result.connections_per_loop[loop] = static_cast<std::size_t>(last - first);
     first = last;
   }
-  return found;
+  return result;
 }
 
 }  // namespace echobench

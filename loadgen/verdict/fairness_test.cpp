@@ -34,9 +34,9 @@ TEST(fairness, a_server_whose_loops_hold_unequal_numbers_is_not_unfair) {
   for (int i = 0; i < 1000; ++i) {
     const auto shares = shares_of_loops(8, 100, random);
     unfair_over_all += jain_index(shares) < 0.9;
-    const auto found = fairness_within_loops(shares, 8);
-    EXPECT_GE(found.jain_index, 0.9);
-    EXPECT_EQ(std::accumulate(found.connections_per_loop.begin(), found.connections_per_loop.end(), 0U),
+    const auto result = fairness_within_loops(shares, 8);
+    EXPECT_GE(result.jain_index, 0.9);
+    EXPECT_EQ(std::accumulate(result.connections_per_loop.begin(), result.connections_per_loop.end(), 0U),
               100U);
   }
   EXPECT_GT(unfair_over_all, 150) << "what an index over all connections says of the same servers";
@@ -51,16 +51,16 @@ TEST(fairness, starving_within_a_loop_is_found) {
     int found_at_least;
   } table[] = {{2, 1000}, {4, 900}, {8, 700}};
   for (const auto& row : table) {
-    int found = 0;
+    int noticed = 0;
     const std::size_t half = 50 / row.loops;
     for (int i = 0; i < 1000; ++i) {
       auto shares = shares_of_loops(row.loops - 1, 100 - 2 * half, random);
       const double whole = 1000 / (1.1 * static_cast<double>(half));
       shares.insert(shares.end(), half, whole);
       shares.insert(shares.end(), half, whole / 10);
-      found += fairness_within_loops(shares, row.loops).jain_index < 0.9;
+      noticed += fairness_within_loops(shares, row.loops).jain_index < 0.9;
     }
-    EXPECT_GE(found, row.found_at_least) << row.loops;
+    EXPECT_GE(noticed, row.found_at_least) << row.loops;
   }
 }
 

@@ -11,20 +11,20 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 
 evidence healthy() {
-  evidence found;
-  found.replies = found.answered = 1000;
-  found.service = std::chrono::milliseconds(1);
-  found.measured_at_a_time = std::chrono::seconds(1);
-  found.client_busy = 0.5;
-  found.server_busy = 0.99;
-  found.connections = found.served = 10;
-  return found;
+  evidence given;
+  given.replies = given.answered = 1000;
+  given.service = std::chrono::milliseconds(1);
+  given.measured_at_a_time = std::chrono::seconds(1);
+  given.client_busy = 0.5;
+  given.server_busy = 0.99;
+  given.connections = given.served = 10;
+  return given;
 }
 
 evidence with_error(load_error kind) {
-  evidence found = healthy();
-  found.errors[static_cast<std::size_t>(kind)] = 2;
-  return found;
+  evidence given = healthy();
+  given.errors[static_cast<std::size_t>(kind)] = 2;
+  return given;
 }
 
 TEST(verdict, a_healthy_cell_is_valid_without_a_word) {
@@ -143,28 +143,28 @@ TEST(verdict, closed_loop_is_client_bound_when_the_client_is_busy_and_the_server
                {0.94, {}, verdict::valid},         {0.95, {}, verdict::client_bound},
                {0.99, 0.10, verdict::client_bound}};
   for (const auto& row : table) {
-    evidence found = healthy();
-    found.client_busy = row.client;
-    found.server_busy = row.server;
-    EXPECT_EQ(judge(found).found, row.expected) << row.client << ' ' << row.server.value_or(-1);
+    evidence given = healthy();
+    given.client_busy = row.client;
+    given.server_busy = row.server;
+    EXPECT_EQ(judge(given).found, row.expected) << row.client << ' ' << row.server.value_or(-1);
   }
 }
 
 TEST(verdict, open_loop_is_client_bound_where_its_schedule_was_not_kept_or_replies_waited_for_the_client) {
-  evidence found = healthy();
-  found.open_loop = true;
-  found.client_busy = 0.9;
-  found.server_busy = 0.1;
-  found.on_schedule = 0.95;
-  EXPECT_EQ(judge(found).found, verdict::valid);
-  found.client_busy = 0.95;
-  EXPECT_EQ(judge(found).found, verdict::client_bound);
-  EXPECT_THAT(judge(found).reasons[0], HasSubstr("or lower --rate"));
-  found.server_busy = 0.95;
-  EXPECT_EQ(judge(found).found, verdict::valid);
-  found.client_busy = 0.9;
-  found.on_schedule = 0.94;
-  const auto judged = judge(found);
+  evidence given = healthy();
+  given.open_loop = true;
+  given.client_busy = 0.9;
+  given.server_busy = 0.1;
+  given.on_schedule = 0.95;
+  EXPECT_EQ(judge(given).found, verdict::valid);
+  given.client_busy = 0.95;
+  EXPECT_EQ(judge(given).found, verdict::client_bound);
+  EXPECT_THAT(judge(given).reasons[0], HasSubstr("or lower --rate"));
+  given.server_busy = 0.95;
+  EXPECT_EQ(judge(given).found, verdict::valid);
+  given.client_busy = 0.9;
+  given.on_schedule = 0.94;
+  const auto judged = judge(given);
   EXPECT_EQ(judged.found, verdict::client_bound);
   EXPECT_THAT(judged.reasons[0], HasSubstr("--rate"));
 }
@@ -180,22 +180,22 @@ TEST(verdict, starved_is_a_connection_without_reply_or_an_uneven_share) {
 }
 
 TEST(verdict, uneven_loops_are_a_reason_but_no_verdict) {
-  evidence found = healthy();
-  found.spread.connections_per_loop = {16, 10};
-  EXPECT_EQ(judge(found).found, verdict::valid);
-  EXPECT_THAT(judge(found).reasons[0], HasSubstr("10 to 16"));
-  found.spread.connections_per_loop = {15, 10};
-  EXPECT_THAT(judge(found).reasons, IsEmpty());
+  evidence given = healthy();
+  given.spread.connections_per_loop = {16, 10};
+  EXPECT_EQ(judge(given).found, verdict::valid);
+  EXPECT_THAT(judge(given).reasons[0], HasSubstr("10 to 16"));
+  given.spread.connections_per_loop = {15, 10};
+  EXPECT_THAT(judge(given).reasons, IsEmpty());
 }
 
 TEST(verdict, the_gravest_wins_and_stands_first_and_nothing_is_left_out) {
-  evidence found = with_error(load_error::refused);
-  found.errors[static_cast<std::size_t>(load_error::corrupt)] = 1;
-  found.client_busy = 1;
-  found.server_busy = 0.2;
-  found.served = 3;
-  found.idle_share = 0.5;
-  const auto judged = judge(found);
+  evidence given = with_error(load_error::refused);
+  given.errors[static_cast<std::size_t>(load_error::corrupt)] = 1;
+  given.client_busy = 1;
+  given.server_busy = 0.2;
+  given.served = 3;
+  given.idle_share = 0.5;
+  const auto judged = judge(given);
   EXPECT_EQ(judged.found, verdict::wrong_replies);
   ASSERT_EQ(judged.reasons.size(), 5U);
   EXPECT_THAT(judged.reasons[0], HasSubstr("wrong replies"));
@@ -206,12 +206,12 @@ TEST(verdict, the_gravest_wins_and_stands_first_and_nothing_is_left_out) {
 }
 
 TEST(verdict, a_restless_server_is_a_reason_but_no_verdict) {
-  evidence found = healthy();
-  found.idle_share = 0.02;
-  EXPECT_EQ(judge(found).found, verdict::valid);
-  EXPECT_THAT(judge(found).reasons[0], HasSubstr("2.0 %"));
-  found.idle_share = 0.01;
-  EXPECT_THAT(judge(found).reasons, IsEmpty());
+  evidence given = healthy();
+  given.idle_share = 0.02;
+  EXPECT_EQ(judge(given).found, verdict::valid);
+  EXPECT_THAT(judge(given).reasons[0], HasSubstr("2.0 %"));
+  given.idle_share = 0.01;
+  EXPECT_THAT(judge(given).reasons, IsEmpty());
 }
 
 TEST(verdict, names_are_those_of_the_result_file) {
@@ -223,7 +223,7 @@ TEST(verdict, names_are_those_of_the_result_file) {
   EXPECT_EQ(name_of(verdict::valid), "valid");
 }
 
-TEST(verdict, what_the_system_counted_is_told_and_does_not_change_the_verdict) {
+TEST(verdict, what_the_system_counted_is_reported_and_does_not_change_the_verdict) {
   evidence overflown = healthy();
   overflown.listen_overflows = 3;
   evidence sent_again = healthy();
@@ -269,13 +269,13 @@ TEST(verdict, a_schedule_is_clean_or_doubtful_or_void) {
 }
 
 TEST(verdict, fewer_requests_in_flight_than_asked_for_are_starved) {
-  evidence found = healthy();
-  found.concurrency_asked = 100;
-  found.concurrency = 81;
-  EXPECT_EQ(judge(found).found, verdict::valid);
-  found.concurrency = 79;
-  EXPECT_EQ(judge(found).found, verdict::starved);
-  EXPECT_THAT(judge(found).reasons,
+  evidence given = healthy();
+  given.concurrency_asked = 100;
+  given.concurrency = 81;
+  EXPECT_EQ(judge(given).found, verdict::valid);
+  given.concurrency = 79;
+  EXPECT_EQ(judge(given).found, verdict::starved);
+  EXPECT_THAT(judge(given).reasons,
               testing::ElementsAre(HasSubstr("79.0 requests were in flight on average")));
 }
 

@@ -1,9 +1,8 @@
 // A thread for each connection: code as plain as the iterative server's, and as many stacks as clients.
 //
 // With 10,000 clients in closed loop on one CPU the longest wait was 5 to 11 s, because the kernel did not
-// run the thread: among threads that were runnable for all of 9 s, some ran 8 times and the median thread 42
-// times
-// (/proc/PID/task/*/schedstat).
+// run the thread: among threads that were runnable for all of 9 s, some ran 8 times and the median thread
+// 42 times (/proc/PID/task/*/schedstat).
 #include "servers/serving/blocking.hpp"
 #include "servers/variants.hpp"
 

@@ -1,4 +1,4 @@
-// An io_context, its listeners and its connections: what an Asio model does besides moving bytes.
+// An io_context, its listeners and its connections: what an Asio model does in addition to moving bytes.
 #pragma once
 
 #include "servers/serving/asio_on_io_uring.hpp"
