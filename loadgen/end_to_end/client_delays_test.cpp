@@ -21,16 +21,16 @@ const std::vector<std::string> engines{"epoll", "io-uring"};
 TEST(client_delays, a_client_that_was_stopped_has_no_time_outs_for_it) {
   fixture_server server(behaviours::answering_after(5ms));
   for (const auto& engine : engines) {
-    program run({"--engine", engine, "-c", "50", "-d", "3s", "--warmup", "100ms", "--timeout", "400ms",
+    program run({"--engine", engine, "-c", "10", "-d", "4s", "--warmup", "100ms", "--timeout", "1s",
                  server.address()});
     std::this_thread::sleep_for(1s);
     run.signal(SIGSTOP);
-    std::this_thread::sleep_for(1s);
+    std::this_thread::sleep_for(2s);
     run.signal(SIGCONT);
     run.wait();
     const json cell = run.cell();
     EXPECT_FALSE(cell["errors"].contains("timeout")) << engine << ": " << cell["errors"];
-    EXPECT_EQ(cell["connections"]["served"], 50) << engine;
+    EXPECT_EQ(cell["connections"]["served"], 10) << engine;
   }
 }
 

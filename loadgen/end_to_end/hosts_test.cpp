@@ -75,7 +75,7 @@ TEST(hosts, each_target_is_connected_to_from_addresses_of_its_family) {
     for (const bool swapped : {false, true}) {
       const std::string first = (swapped ? ipv6 : ipv4).address();
       const std::string second = (swapped ? ipv4 : ipv6).address();
-      program run(briefly({"-c", "30", "-t", "2", first, second}));
+      program run(briefly({"-c", "30", "-t", "2", "--rounds", "1", first, second}));
       EXPECT_EQ(run.wait(), exit_ok) << run.err();
       const json result = run.result();
       for (const json& cell : result["cells"]) {
@@ -83,7 +83,7 @@ TEST(hosts, each_target_is_connected_to_from_addresses_of_its_family) {
         EXPECT_EQ(cell["errors"], json::object()) << cell["target"];
       }
     }
-    program twice(briefly({"-c", "15", "a=" + ipv4.address(), "b=" + ipv4.address()}));
+    program twice(briefly({"-c", "15", "--rounds", "1", "a=" + ipv4.address(), "b=" + ipv4.address()}));
     EXPECT_EQ(twice.wait(), exit_ok) << twice.err();
     const json result = twice.result();
     for (const json& cell : result["cells"]) EXPECT_EQ(cell["errors"], json::object()) << cell["variant"];

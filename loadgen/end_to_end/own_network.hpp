@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <exception>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -78,7 +79,11 @@ inline bool run(const std::function<void()>& body) {
   const pid_t child = ::fork();
   if (child == 0) {
     if (!enter()) ::_exit(not_here);
-    body();
+    try {
+      body();
+    } catch (const std::exception& thrown) {  // must not reach GoogleTest, which would go on in the child
+      ADD_FAILURE() << thrown.what();
+    }
     std::fflush(nullptr);
     ::_exit(testing::Test::HasFailure() ? 1 : 0);
   }
