@@ -23,7 +23,7 @@ TEST(client_delays, a_client_that_was_stopped_has_no_time_outs_for_it) {
   for (const auto& engine : engines) {
     program run({"--engine", engine, "-c", "10", "-d", "4s", "--warmup", "100ms", "--timeout", "1s",
                  server.address()});
-    std::this_thread::sleep_for(1s);
+    std::this_thread::sleep_for(1s);  // of a run of 4 s, before which it starts
     run.signal(SIGSTOP);
     std::this_thread::sleep_for(2s);
     run.signal(SIGCONT);

@@ -7,7 +7,6 @@
 
 #include <atomic>
 #include <cstdlib>
-#include <future>
 #include <memory>
 #include <string>
 #include <thread>
@@ -271,15 +270,9 @@ TEST(echo_load, a_fault_is_reported_with_kind_time_and_connection) {
 }
 
 TEST(echo_load, what_a_server_that_dies_has_answered_is_kept) {
-  std::promise<void> begun;
-  auto server = std::make_unique<fixture_server>([&](auto& peer) {
-    const message first = peer.read_frame();
-    if (peer.number() == 0) begun.set_value();
-    peer.write(frame_reply(first));
-    behaviours::echo_frames(peer);
-  });
+  auto server = std::make_unique<fixture_server>(behaviours::echo_frames);
   program run({"-c", "5", "-d", "1s", "--warmup", "0", "dies=" + server->address()});
-  begun.get_future().wait();
+  server->wait_until_asked();
   std::this_thread::sleep_for(300ms);
   server.reset();
   EXPECT_EQ(run.wait(), exit_ok) << run.err();

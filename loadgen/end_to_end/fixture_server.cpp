@@ -21,7 +21,7 @@ message fixture_server::connection::read_some(std::size_t most) {
   message bytes(most);
   const auto n = ::recv(fd_, bytes.data(), bytes.size(), 0);
   bytes.resize(n > 0 ? static_cast<std::size_t>(n) : 0);
-  return bytes;
+  return was_read(std::move(bytes));
 }
 
 message fixture_server::connection::read_frame() {
@@ -33,7 +33,12 @@ message fixture_server::connection::read_frame() {
       ::recv(fd_, &frame[frame_header_size], length, MSG_WAITALL) != static_cast<ssize_t>(length)) {
     return {};
   }
-  return frame;
+  return was_read(std::move(frame));
+}
+
+message fixture_server::connection::was_read(message bytes) const {
+  if (asked_ != nullptr && !bytes.empty() && !asked_->exchange(true)) asked_->notify_all();
+  return bytes;
 }
 
 bool fixture_server::connection::write(const message& bytes) {
@@ -72,7 +77,7 @@ void fixture_server::accept_all() {
     const std::lock_guard lock(mutex_);
     open_.push_back(fd);
     threads_.emplace_back([this, fd, number] {
-      connection conn(fd, number);
+      connection conn(fd, number, &asked_);
       serve_(conn);
       const std::lock_guard closing(mutex_);
       std::erase(open_, fd);

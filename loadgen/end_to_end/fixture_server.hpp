@@ -23,7 +23,8 @@ public:
   // A connection as a behaviour sees it. Calls return false or empty when the peer or the fixture has ended.
   class connection {
   public:
-    connection(int fd, std::size_t number) noexcept : fd_(fd), number_(number) {}
+    connection(int fd, std::size_t number, std::atomic<bool>* asked = nullptr) noexcept
+        : fd_(fd), number_(number), asked_(asked) {}
     std::size_t number() const noexcept { return number_; }  // 0 for the first that was accepted
     int fd() const noexcept { return fd_; }
     message read_some(std::size_t most = 64U << 10);
@@ -33,6 +34,8 @@ public:
   private:
     int fd_;
     std::size_t number_;
+    std::atomic<bool>* asked_;  // set when something was read
+    message was_read(message bytes) const;
   };
   using behaviour = std::function<void(connection&)>;  // until it returns; then the connection is closed
 
@@ -41,6 +44,8 @@ public:
   ~fixture_server();  // ends every connection
 
   std::string address() const { return where_.to_string(); }
+  // Until something was read on any connection: however long a client takes to start.
+  void wait_until_asked() const { asked_.wait(false); }
 
 private:
   void accept_all();
@@ -48,6 +53,7 @@ private:
   behaviour serve_;
   unique_fd listener_;
   endpoint where_;
+  std::atomic<bool> asked_ = false;
   std::mutex mutex_;
   bool ending_ = false;
   std::vector<int> open_;  // owned by their threads

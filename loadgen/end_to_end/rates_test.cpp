@@ -55,10 +55,12 @@ TEST(rates, a_sweep_measures_parts_of_what_each_target_can_do) {
   EXPECT_THAT(run.out(), AllOf(HasSubstr("slow at "), HasSubstr("fast at ")));
 }
 
+// An objective that a busy machine holds, too: below it a search goes down to rates whose trials take 20 s
+// each.
 TEST(rates, the_highest_rate_that_holds_an_objective_is_found_below_the_capacity) {
   fixture_server server(slow);
   program run(
-      {"-c", "4", "--slo", "p90=30ms", "--slice", "150ms", "--warmup", "300ms", "slow=" + server.address()});
+      {"-c", "4", "--slo", "p50=100ms", "--slice", "150ms", "--warmup", "300ms", "slow=" + server.address()});
   ASSERT_EQ(run.wait(), exit_ok) << run.err() << run.out();
   const json result = run.result();
   ASSERT_EQ(result["maximum_rates"].size(), 1U);
@@ -66,11 +68,11 @@ TEST(rates, the_highest_rate_that_holds_an_objective_is_found_below_the_capacity
   EXPECT_EQ(maximum["variant"], "slow");
   EXPECT_EQ(maximum["trials"].size(), maximum["cells"].size());
   EXPECT_EQ(result["cells"].size(), maximum["cells"].size());
-  EXPECT_EQ(result["config"]["slo"], "p90=30ms");
+  EXPECT_EQ(result["config"]["slo"], "p50=100ms");
   if (!could_be_tried(run)) GTEST_SKIP() << "too busy a machine";
   EXPECT_GT(maximum["rate_per_s"], 20.0);
   EXPECT_LT(maximum["rate_per_s"], 2300.0);
-  EXPECT_THAT(run.out(), HasSubstr("slow: p90=30ms holds "));
+  EXPECT_THAT(run.out(), HasSubstr("slow: p50=100ms holds "));
 }
 
 TEST(rates, an_objective_that_never_or_always_holds_is_reported_as_such) {
@@ -93,6 +95,7 @@ TEST(rates, an_objective_that_never_or_always_holds_is_reported_as_such) {
 TEST(rates, an_interrupted_search_tells_what_it_knows) {
   fixture_server server(slow);
   program run({"-c", "4", "--slo", "p90=30ms", "--slice", "300ms", server.address()});
+  server.wait_until_asked();
   std::this_thread::sleep_for(2500ms);
   run.interrupt();
   EXPECT_EQ(run.wait(), exit_ok) << run.err();
@@ -104,6 +107,7 @@ TEST(rates, an_interrupted_search_tells_what_it_knows) {
 TEST(rates, an_interrupted_sweep_keeps_the_steps_that_were_driven) {
   fixture_server server(slow);
   program run({"-c", "4", "--sweep", "20%..60%/5", "--slice", "1s", server.address()});
+  server.wait_until_asked();
   std::this_thread::sleep_for(3500ms);
   run.interrupt();
   EXPECT_EQ(run.wait(), exit_ok) << run.err();

@@ -10,7 +10,6 @@
 
 #include <filesystem>
 #include <fstream>
-#include <future>
 #include <optional>
 #include <string>
 #include <thread>
@@ -231,16 +230,10 @@ TEST(verdicts, a_client_at_the_lowest_priority_next_to_busy_loops) {
   const unsigned cpu = allowed_cpus(0).front();
   const busy_loops loops(4, cpu);
   for (const auto& loop : all_loops()) {
-    std::promise<void> begun;
-    fixture_server server([&](auto& peer) {
-      const message first = peer.read_frame();
-      begun.set_value();
-      peer.write(frame_reply(first));
-      behaviours::echo_frames(peer);
-    });
+    fixture_server server(behaviours::echo_frames);
     program run(together(
         {"-c", "1", "-d", "1s", "--warmup", "100ms", "--cpus", std::to_string(cpu), server.address()}, loop));
-    begun.get_future().wait();
+    server.wait_until_asked();
     run.lower_priority_of_workers();
     ASSERT_EQ(run.wait(), exit_ok) << run.err();
     EXPECT_EQ(run.cell()["verdict"], "client-bound")
