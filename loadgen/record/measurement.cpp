@@ -30,7 +30,7 @@ std::size_t cell::events_from(std::chrono::nanoseconds time) const noexcept {
     return log_linear::index_of(static_cast<std::uint64_t>(of.count()));
   };
   return static_cast<std::size_t>(std::ranges::count_if(
-      slowest_of_windows, [&](const auto slowest) { return bucket(slowest) >= bucket(time); }));
+      slowest_of_windows, [&](const auto longest) { return bucket(longest) >= bucket(time); }));
 }
 
 std::optional<std::chrono::nanoseconds> cell::supported_percentile(double percent) const noexcept {
