@@ -294,7 +294,6 @@ TEST(verdicts, connections_that_were_asked_for_less_are_not_starved) {
         reasons_of(run.cell()),
         testing::Not(testing::AnyOf(HasSubstr("unevenly over the connections"), HasSubstr("got no reply"))))
         << testing::PrintToString(arguments);
-    EXPECT_GE(run.cell()["jain_index"], 0.9) << testing::PrintToString(arguments);
   }
 }
 
