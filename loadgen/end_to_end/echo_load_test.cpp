@@ -146,8 +146,8 @@ TEST(echo_load, idle_connections_are_opened_and_carry_nothing) {
   });
   for (const char* rate : {"closed", "1k"}) {
     accepted = silent = 0;
-    auto arguments = briefly(
-        {"--idle-connections", "151", "-t", "2", "--rounds", "1", server.address(), server.address()});
+    auto arguments = briefly({"--idle-connections", "151", "-t", "2", "--rounds", "1", "--timeout", "20s",
+                              server.address(), server.address()});
     if (rate != std::string("closed")) arguments.insert(arguments.end(), {"-R", rate, "--slice", "100ms"});
     program run(arguments);
     ASSERT_EQ(run.wait(), exit_ok) << run.err();

