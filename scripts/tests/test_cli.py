@@ -12,7 +12,7 @@ from echobench_lib.plan import variants
 
 
 @pytest.mark.parametrize("arguments, status, complaint", [
-    (["run", "nosuch"], 2, "there are blocking, calibration, cost-curve"), (["run"], 2, "EXPERIMENT"), (["walk"], 2, "invalid choice"),
+    (["run", "nosuch"], 2, "there are arrivals, blocking, calibration"), (["run"], 2, "EXPERIMENT"), (["walk"], 2, "invalid choice"),
     (["report", "/nonexistent"], 2, "there is no result"), (["compare", "/nonexistent", "/nonexistent"], 2, "no result"),
     (["compare", "a", "b", "--fail-over", "ten"], 2, "not a percentage")])
 def test_mistakes_on_the_command_line(echobench, arguments, status, complaint):
