@@ -94,9 +94,9 @@ TEST(rates, an_objective_that_never_or_always_holds_is_reported_as_such) {
 
 TEST(rates, an_interrupted_search_tells_what_it_knows) {
   fixture_server server(slow);
-  program run({"-c", "4", "--slo", "p90=30ms", "--slice", "300ms", server.address()});
+  program run({"-c", "4", "--slo", "p50=30ms", "--slice", "2s", "--warmup", "0", server.address()});
   server.wait_until_asked();
-  std::this_thread::sleep_for(2500ms);
+  std::this_thread::sleep_for(5s);  // one second for the capacity, and two for each of some ten trials
   run.interrupt();
   EXPECT_EQ(run.wait(), exit_ok) << run.err();
   EXPECT_EQ(run.result()["interrupted"], true);
