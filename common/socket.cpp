@@ -148,8 +148,8 @@ std::vector<endpoint> resolve_all(std::string_view host, std::uint16_t port) {
     address.set_port(port);
     if (std::ranges::find(addresses, address) == addresses.end()) addresses.push_back(address);
   }
-  std::ranges::stable_partition(addresses,
-                                [](const endpoint& address) { return address.family() == AF_INET; });
+  std::stable_partition(addresses.begin(), addresses.end(),
+                        [](const endpoint& address) { return address.family() == AF_INET; });
   return addresses;
 }
 
