@@ -23,7 +23,7 @@ using namespace std::chrono_literals;
 // files.
 constexpr std::size_t spare_descriptors = 32;
 
-// A slice so long is for latency: it has windows, in which events are told apart.
+// A slice so long is for latency: it has windows, in which events are distinguished.
 constexpr nanoseconds latency_slice = 1s;
 constexpr nanoseconds latency_window = 20ms;
 // Between two readings of a server's CPU time while it is driven.

@@ -69,7 +69,7 @@ public:
   measurement finish();    // once, at the end
 
 private:
-  // Beside the cell of that number.
+  // What is kept for the cell of the same number, in addition to the cell itself.
   struct cell_accounting {
     std::size_t target = 0;
     std::uint64_t rate = 0;

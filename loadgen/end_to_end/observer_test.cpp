@@ -246,8 +246,8 @@ INSTANTIATE_TEST_SUITE_P(, observed_burst, testing::Values("epoll", "io-uring"),
 //
 // The client takes the time when it hands requests to the kernel, some at once at most, and the last of these
 // arrives when the others have been sent: this may add to what it reports, but no more than a part of it,
-// because what is reported grows with every batch. Hence a ratio, which is that of a slower machine, too; a
-// client that holds requests back after it has taken the time is off by a factor of ten.
+// because what is reported grows with every batch. It is a ratio, so that it holds on a slower machine, too;
+// a client that holds requests back after it has taken the time is off by a factor of ten.
 TEST_P(observed_burst, is_send_delay_for_all_the_time_that_it_waits_in_the_client) {
   const observed_load load{.arrival = arrivals::uniform,
                            .rate = 4000,

@@ -9,7 +9,7 @@
 
 namespace echobench {
 
-// Of each target so many are told one by one; all are counted.
+// Of each target this many are reported one by one; all are counted.
 inline constexpr std::size_t faults_kept = 32;
 
 struct fault {

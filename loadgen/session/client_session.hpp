@@ -42,7 +42,7 @@ public:
   std::span<const std::byte> pending(std::span<std::byte> scratch) const noexcept;
 
   // So many of them were handed to a transport, which sends all of them or breaks the connection. Their echo
-  // may arrive from now on, also before the transport has been told that it has sent them.
+  // may arrive from now on, also before the transport knows that it has sent them.
   void sent(std::size_t n) noexcept;
 
   // Checks bytes as they arrive, split in any way.

@@ -30,7 +30,7 @@ public:
 private:
   struct slot_state {
     unique_fd fd;
-    std::uint32_t generation = 0;    // tells an event of this socket from one of its predecessor
+    std::uint32_t generation = 0;    // distinguishes an event of this socket from one of its predecessor
     std::uint32_t receive_most = 0;  // 0: it is not read
     int send_error = 0;              // reported once the bytes that came before it have been read
     bool connecting = false;

@@ -25,7 +25,7 @@ using std::chrono::steady_clock;
 
 constexpr std::size_t slots = 200;  // more than an io_uring has sends in flight
 
-// Notes what it is told, and sends what it is given.
+// Notes what is reported to it, and sends what it is given.
 class notes final : public transport_events {
 public:
   std::span<const std::byte> pending(std::size_t slot, std::span<std::byte> scratch) noexcept override {

@@ -33,7 +33,7 @@ protected:
     while (text.size() < 2 * period) text += static_cast<char>(text.size() % period * 7 / 3);
   }
 
-  // Starts the server, lets the clients do so much, compares what comes back, and stops the server.
+  // Starts the server, lets the clients do that much work, compares what comes back, and stops the server.
   void serve(const clients_load& load) {
     server_options options;
     options.connection.session.framing = framing::raw;
