@@ -3,6 +3,8 @@
 // loopback included: it does not matter when this process came to read it.
 #pragma once
 
+#include "loadgen/transport/socket_times.hpp"
+
 #include <sys/types.h>
 
 #include <chrono>
@@ -27,13 +29,7 @@ public:
 private:
   bool is_stamped(int listener);  // what comes now
 
-  // The kernel gives the time of day. It and CLOCK_MONOTONIC are slewed alike, so that their difference
-  // changes only when the time of day is set: looked at once a second.
-  time_point to_steady(const struct timespec& time_of_day);
-  void compare_clocks(int tries);
-
-  std::chrono::nanoseconds ahead_{0};  // the time of day minus the steady clock
-  time_point compared_;
+  time_of_day_clock clock_{std::chrono::seconds(1), 10};
 };
 
 }  // namespace echobench

@@ -17,12 +17,6 @@ namespace {
 
 using nlohmann::json;
 
-std::ifstream open(const std::string& file) {
-  std::ifstream in(file);
-  if (!in) throw std::invalid_argument("cannot be opened");
-  return in;
-}
-
 // Of a result of echo-load.
 observed_load load_of(const json& result) {
   const json& config = result.at("config");
@@ -65,7 +59,8 @@ json gaps(const observation& of) {
 template <class Read>
 auto from_file(const std::string& file, Read read) {
   try {
-    auto in = open(file);
+    std::ifstream in(file);
+    if (!in) throw std::invalid_argument("cannot be opened");
     return read(in);
   } catch (const std::exception& error) {
     throw std::runtime_error(file + ": " + error.what());
@@ -75,8 +70,8 @@ auto from_file(const std::string& file, Read read) {
 int run(int argc, char** argv) {
   CLI::App app(
       "Prints as JSON when requests arrived, by the log of echo-scheduled-server, and when they were due, by "
-      "the "
-      "options in a result of echo-load: delay_ns from due to arrived, less the shortest; arrivals, the gaps "
+      "the options in a result of echo-load: delay_ns from due to arrived, less the shortest; arrivals, the "
+      "gaps "
       "between them",
       "echo-observe");
   std::string log_file;

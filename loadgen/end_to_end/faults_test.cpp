@@ -238,14 +238,9 @@ TEST(echo_load, an_interrupt_keeps_what_was_measured) {
 }
 
 TEST(echo_load, an_interrupt_without_a_reply_is_a_failure) {
-  std::atomic<bool> asked = false;
-  fixture_server server([&](auto& peer) {
-    peer.read_some();
-    asked = true;
-    behaviours::never_answer(peer);
-  });
+  fixture_server server(behaviours::never_answer);
   program run({"-c", "3", "-d", "10m", "--timeout", "10m", server.address()});
-  while (!asked) std::this_thread::sleep_for(1ms);
+  server.wait_until_asked();
   run.interrupt();
   EXPECT_EQ(run.wait(), exit_failed);
   EXPECT_EQ(run.result()["interrupted"], true);

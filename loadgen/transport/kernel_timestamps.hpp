@@ -3,6 +3,8 @@
 // comes from one; the loopback device has them, too.
 #pragma once
 
+#include "loadgen/transport/socket_times.hpp"
+
 #include <sys/types.h>
 
 #include <chrono>
@@ -26,12 +28,7 @@ public:
   ssize_t receive(int fd, std::span<std::byte> into, time_point& arrived);
 
 private:
-  // The kernel's times are of the time of day. NTP slews both clocks alike (CLOCK_MONOTONIC, too), so that
-  // what is between them changes only when the time of day is set, and by what two readings are apart.
-  time_point to_steady(const struct timespec& time);
-
-  std::chrono::nanoseconds ahead_{0};  // of the time of day over the steady clock
-  time_point read_;                    // when that was read
+  time_of_day_clock clock_{std::chrono::milliseconds(100), 1};
 };
 
 }  // namespace echobench
