@@ -121,7 +121,7 @@ warmup_seen coordinator::warm_up(std::size_t target, std::uint64_t rate, nanosec
   const drive_totals totals(backend_->drive(plan));
   if (totals.all.requests == 0) return {};
   return {.requests = totals.measured.served,
-          .elapsed = std::max<nanoseconds>(totals.stopped - plan.measure_from, 0ns),
+          .elapsed = plan.measured_until(totals.stopped),
           .service = totals.all.service / static_cast<std::int64_t>(totals.all.requests)};
 }
 
@@ -176,7 +176,7 @@ void coordinator::drive_slice(std::size_t number, std::size_t round, const slice
   made.index = round;
   made.served = totals.measured.served;
   made.answered = totals.measured.answered;
-  made.elapsed = std::max<nanoseconds>(totals.stopped - drive.measure_from, 0ns);
+  made.elapsed = drive.measured_until(totals.stopped);
   made.requests_total = totals.all.requests;
   made.client_cpu = totals.all.cpu;
 }
@@ -275,7 +275,7 @@ void coordinator::add_drive(std::size_t number, const drive_plan& plan,
                             const std::vector<drive_counts>& workers) {
   cell& cell = of(number);
   const drive_totals totals(workers);
-  const nanoseconds measured = std::max<nanoseconds>(totals.stopped - plan.measure_from, 0ns);
+  const nanoseconds measured = plan.measured_until(totals.stopped);
   ++cell.drives;
   cell.requests_total += totals.all.requests;
   cell.driven_for += totals.stopped - plan.start;
@@ -291,13 +291,11 @@ void coordinator::add_drive(std::size_t number, const drive_plan& plan,
   cell.client_cpu += totals.all.cpu;
   cell.client_polling += totals.all.polling;
   cell.client_blocked += totals.all.blocked;
-  cell.client_waiting = cell.client_waiting && totals.all.waiting
-                            ? std::optional(*cell.client_waiting + *totals.all.waiting)
-                            : std::nullopt;
+  add_known(cell.client_waiting, totals.all.waiting);
   for (std::size_t w = 1; w <= plan.windows; ++w) cell.slowest_of_windows.push_back(totals.parts[w].slowest);
   for (std::size_t i = 0; i < workers.size(); ++i) {
     client_time& time = cell.client_times[i];
-    time.elapsed += std::max<nanoseconds>(workers[i].stopped - plan.measure_from, 0ns);
+    time.elapsed += plan.measured_until(workers[i].stopped);
     for (std::size_t w = 1; w <= plan.windows; ++w) time += workers[i].parts[w];
   }
 }

@@ -68,11 +68,8 @@ std::chrono::nanoseconds part_clock::close_part() {
   const auto cpu = thread_cpu_time() - cpu_mark_;
   const auto waiting = run_queue_->now();
   now().cpu += cpu;
-  if (waiting && waiting_mark_) {
-    *now().waiting += *waiting - *waiting_mark_;
-  } else {
-    now().waiting.reset();
-  }
+  add_known(now().waiting,
+            waiting && waiting_mark_ ? std::optional(*waiting - *waiting_mark_) : std::nullopt);
   cpu_mark_ += cpu;
   waiting_mark_ = waiting;
   return cpu;

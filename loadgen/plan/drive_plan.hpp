@@ -40,6 +40,11 @@ struct drive_plan {
     return std::min(static_cast<std::size_t>((time - measure_from) / window) + 1, windows);
   }
 
+  // How much was measured if driving ended at that time.
+  std::chrono::nanoseconds measured_until(clock::time_point stopped) const noexcept {
+    return std::max<std::chrono::nanoseconds>(stopped - measure_from, std::chrono::nanoseconds(0));
+  }
+
   bool is_measured(clock::time_point time) const noexcept { return time >= measure_from && time < stop; }
 };
 

@@ -3,21 +3,16 @@
 #include <algorithm>
 
 namespace echobench {
-namespace {
-
 using std::chrono::nanoseconds;
 using namespace std::chrono_literals;
 
-// Known only if both are.
-void add(std::optional<nanoseconds>& sum, const std::optional<nanoseconds>& term) noexcept {
+void add_known(std::optional<nanoseconds>& sum, std::optional<nanoseconds> term) noexcept {
   if (sum && term) {
     *sum += *term;
   } else {
     sum.reset();
   }
 }
-
-}  // namespace
 
 part_counts& part_counts::operator+=(const part_counts& other) noexcept {
   requests += other.requests;
@@ -26,7 +21,7 @@ part_counts& part_counts::operator+=(const part_counts& other) noexcept {
   due += other.due;
   in_flight += other.in_flight;
   cpu += other.cpu;
-  add(waiting, other.waiting);
+  add_known(waiting, other.waiting);
   late += other.late;
   polling += other.polling;
   blocked += other.blocked;
@@ -38,7 +33,7 @@ part_counts& part_counts::operator+=(const part_counts& other) noexcept {
 }
 
 client_time& client_time::operator+=(const part_counts& window) noexcept {
-  add(waiting, window.waiting);
+  add_known(waiting, window.waiting);
   late += window.late;
   polling += window.polling;
   blocked += window.blocked;

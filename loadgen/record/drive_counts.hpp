@@ -10,6 +10,10 @@
 
 namespace echobench {
 
+// A sum is known only if all of its terms are.
+void add_known(std::optional<std::chrono::nanoseconds>& sum,
+               std::optional<std::chrono::nanoseconds> term) noexcept;
+
 // What one worker did in a part of a drive.
 struct part_counts {
   std::uint64_t requests = 0;  // verified replies that came in it
