@@ -45,7 +45,7 @@ def test_intervals_of_an_open_loop_merge_to_its_percentiles(server, tmp_path):
     [cell], read, lines = drive(tmp_path, "-R", "20k", "-d", "1200ms", f"it={server}")
     assert_alike(read["it/response"], cell["response_ns"])
     assert_alike(read["it/service"], cell["service_ns"])
-    assert 4 <= read["it/response"]["intervals"] <= 8
+    assert 2 <= read["it/response"]["intervals"] <= 7
     assert read["it/response"]["starts"] == sorted(read["it/response"]["starts"])
     assert sum(line["requests"] for line in lines) == cell["service_ns"]["count"]
     assert len(lines) == read["it/response"]["intervals"]
@@ -53,7 +53,7 @@ def test_intervals_of_an_open_loop_merge_to_its_percentiles(server, tmp_path):
         assert line["variant"] == "it" and line["errors"] == 0 and line["offered_per_s"] == 20_000
         assert 0 < line["p50_ns"] <= line["p99_ns"] <= line["max_ns"]
         assert line["driven_ns"] <= line["length_ns"]
-    assert sum(line["driven_ns"] for line in lines) == cell["elapsed_ns"]
+    assert sum(line["driven_ns"] for line in lines) == cell["measured_ns"]
 
 
 def test_intervals_of_targets_in_turn_merge_to_theirs(server, tmp_path):
