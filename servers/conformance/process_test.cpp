@@ -48,6 +48,18 @@ TEST_P(contract, the_same_port_twice_is_refused) {
   expect_clean_stop();
 }
 
+TEST_P(process, counts_the_turns_of_its_loops) {
+  serve();
+  client& peer = connect();
+  for (std::uint32_t i = 0; i < 20; ++i) expect_exchange(peer, message(5, i));
+  const auto totals = expect_clean_stop();
+  if (!totals.contains("requests_per_loop")) GTEST_SKIP() << "has no loops";
+  if (GetParam().name.starts_with("asio") && GetParam().name.ends_with("-uring"))
+    GTEST_SKIP() << "Asio waits by liburing";
+  EXPECT_GE(totals.value("turns", 0), 3)
+      << "it was woken for the connection, for its requests, and for the end";
+}
+
 TEST_P(process, prints_the_addresses_that_it_listens_on) {
   serve({"--bind", "127.0.0.1", "--bind", "::1"});
   const auto& line = server().listening();

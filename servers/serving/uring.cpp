@@ -1,6 +1,7 @@
 #include "servers/serving/uring.hpp"
 
 #include "common/timespec.hpp"
+#include "servers/serving/turns.hpp"
 
 #include <poll.h>
 #include <sys/mman.h>
@@ -163,6 +164,7 @@ void uring::submit() {
 }
 
 void uring::submit_and_wait(clock::time_point until) {
+  turns_of_this_thread.add();
   move_into_ring();
   int result = 0;
   if (::io_uring_cq_ready(&ring_) > 0 || !waiting_.empty()) {  // there is something to do
