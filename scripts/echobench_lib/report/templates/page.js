@@ -66,7 +66,7 @@ class Chart {
       this.result = await vegaEmbed(place, spec, {renderer: 'svg', actions: false});
       const spare = room - place.querySelector('svg').getBoundingClientRect().width;
       const width = Math.max(LEAST_WIDTH, Math.floor(unit.width + spare / across));
-      if (Math.abs(spare) < CLOSE_ENOUGH || width === unit.width) break;
+      if (spare > -1 && spare < CLOSE_ENOUGH || width === unit.width) break;
       unit.width = width;
     }
   }
