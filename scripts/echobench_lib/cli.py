@@ -19,7 +19,7 @@ from .report import verbs as reporting
 from .report.terminal import WIDTH
 from .run import verb as running
 from .run.programs import list_variants
-from .units import parse_count
+from .units import parse_count, parse_time_ns
 
 INTERRUPTED = 130
 
@@ -63,6 +63,10 @@ def parser():
                      help="a name from `echobench list`, or the path of a JSON file")
     run.add_argument("--out", type=Path, metavar="DIR", help="folder for result.json, charts/ and index.html; must not "
                      "hold a result yet (default: runs/<time>-<experiment>/)")
+    run.add_argument("--until", type=percent, metavar="PERCENT", help="add restarts until the 95 %% interval of each ratio of costs, the control's "
+                     "too, is as narrow as this up and down, e.g. 2%% (default: the experiment's, or its number of restarts)")
+    run.add_argument("--budget", type=duration, metavar="TIME", help="how long measuring may take, e.g. 10min: --until ends then (default: the "
+                     "experiment's)")
     run.add_argument("--no-report", action="store_true",
                      help="measure and print only: no charts, no page (default: off)")
 
@@ -193,6 +197,20 @@ def parser():
     host.add_argument("--watch", type=positive_seconds, default=1.0, metavar="SECONDS",
                       help="how long to watch the CPUs (default: 1)")
     return top
+
+
+def percent(text):
+    """As it is given, for an experiment: `2%`."""
+    percentage(text)
+    return text.replace(" ", "")
+
+
+def duration(text):
+    try:
+        parse_time_ns(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
 
 
 def percentage(text):

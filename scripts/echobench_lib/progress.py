@@ -1,33 +1,34 @@
 """What a person who waits for a measurement sees."""
 
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress as Bar, TextColumn
+
 from .units import format_seconds
 
 
 class Progress:
-    """One line per step: rewritten in place on a terminal, printed otherwise.  `describe` makes the text of a step.  Used with `with`
-    it leaves no line behind."""
+    """A bar on a terminal, a printed line for each step elsewhere.  `describe` makes the text of a step.  Used with `with`: nothing
+    of the bar stays when it is left, however that happens."""
 
     def __init__(self, console, describe):
         self._console = console
         self._describe = describe
+        self._bar = Bar(BarColumn(20), MofNCompleteColumn(), TextColumn("{task.fields[left]} left"), TextColumn("{task.description}", markup=False),
+                        console=Console(file=console.file), transient=True, disable=not console.is_terminal)
+        self._task = self._bar.add_task("", left="")
 
     def __call__(self, done, steps, seconds_left):
-        self.clear()
-        if done < len(steps):
-            text = f"[{done + 1}/{len(steps)}] {format_seconds(seconds_left)} left  {self._describe(*steps[done])}"
-            if self._console.is_terminal:
-                self._console.file.write(text[:self._console.width - 1])
-            else:
-                self._console.print(text, markup=False)
+        """Before each step, and after the last; `steps` are all that are known of, the arguments of `describe`."""
+        text, left = self._describe(*steps[done]) if done < len(steps) else "", format_seconds(seconds_left)
+        if self._console.is_terminal:
+            self._bar.update(self._task, completed=done, total=len(steps), description=text, left=left)
+        elif text:
+            self._console.print(f"[{done + 1}/{len(steps)}] {left} left  {text}", markup=False)
             self._console.file.flush()
 
     def __enter__(self):
+        self._bar.start()
         return self
 
     def __exit__(self, *_):
-        self.clear()
-
-    def clear(self):
-        """Makes room for what is printed next, also when the measurement was cut short."""
-        if self._console.is_terminal:
-            self._console.file.write("\r\x1b[2K")
+        self._bar.stop()

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from scipy.stats import norm
 
 from ..result import reference_of, workload_of
-from .statistics import change, trimmed_mean
+from .statistics import change, of_rounds
 from .summary import COST, FIGURES, TIME, cell_log_ratios, log_ratios, slice_cost, slice_rate, sound_verdicts, summarise
 
-RATE_TOLERANCE = 0.25  # loads at rates further apart were not asked the same
+RATE_TOLERANCE = 0.1  # loads at rates further apart were not asked the same
 LATENCY = "p50"        # response time, where arrivals are the same for all: it has no control
 SEEN = 1 + norm.ppf(0.9) / norm.ppf(0.975)  # half widths of a 95 % interval: what nine of ten such intervals would show
 
@@ -157,9 +157,9 @@ def _add_line(result, variant, workload, groups, rows):
             continue
         sides = []
         for group in groups:
-            cells = [cell for row in group.rows for cell in row.cells]
+            cells = [cell for row in group.rows for cell in row.kept]
             sides.append(list(cell_log_ratios(cells, variant, group.reference, _latency).values()) if figure == LATENCY else
-                         [trimmed_mean(rounds) for rounds in log_ratios(cells, variant, group.reference, figures[figure]).values()])
+                         [of_rounds(rounds) for rounds in log_ratios(cells, variant, group.reference, figures[figure]).values()])
         if all(sides):
             changes[figure] = change(*sides)
     if figures_of(workload):

@@ -26,7 +26,7 @@ class Step:
 
 def steps(group):
     """Every step in a group, in the order of the experiment; controls are left out."""
-    cells = [cell for row in group.rows for cell in row.cells]
+    cells = [cell for row in group.rows for cell in row.kept]
     variants = {}
     for row in group.rows:
         if "scaled" in row.cells[0] and row.control_of is None:

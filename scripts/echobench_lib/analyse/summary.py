@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from ..result import workload_of
 from ..result.histogram import Histogram, decode, merge
 from . import connections, recovery
-from .statistics import Interval, log_ratio, over_restarts, paired, trimmed_mean, trimmed_mean_interval
+from .recovery import wakeups_per_request
+from .statistics import Interval, Rank, log_ratio, of_rounds, over_restarts, paired, ranks, trimmed_mean_interval
 
 PRECEDENCE = ("wrong-replies", "errors", "client-bound", "overloaded", "starved", "unsaturated", "valid")
 PERCENTILES = ("p50", "p99", "p99.9")
@@ -16,16 +17,19 @@ COST, TIME = "CPU per request", "throughput"  # figures that have a recovery
 FIGURES = {"equal-load": (COST,), "saturation": (COST,), "ping-pong": (COST,), "open-loop": (), "closed-loop": (COST, TIME),
            "stream": (),
            "crr": (COST, TIME), "idle": ()}
+RANKED = ("equal-load", "saturation", "ping-pong", "crr")  # loads whose costs are compared; the closed loop's are biased
 SATURATED_SERVER, SATURATED_CLIENT = 0.95, 0.90  # busy at least, and less than that
 
 
 @dataclass
 class Row:
     """One variant under one workload.  Absent figures are None; absolute ones are medians over restarts.  Costs are
-    server CPU nanoseconds a request, the added work subtracted."""
+    server CPU nanoseconds a request, the added work subtracted; `cost_ns` is the reference's times `cost_ratio`, so that both
+    are over the same restarts.  `kept`: the cells that enter ratios, costs and recoveries."""
 
     variant: str
     cells: list
+    kept: list
     verdict: str
     reasons: list
     control_of: str | None = None
@@ -33,14 +37,14 @@ class Row:
     cost_ns: float | None = None
     cost_log_ratios: dict = field(default_factory=dict)  # {restart: of its rounds, to the reference}
     cost_ratio: Interval | None = None
-    rank: int | None = None  # 1 plus how many are shown to cost less: those that cannot be distinguished share it
+    rank: Rank | None = None
     user_share: float | None = None
     wakeups: float | None = None  # voluntary context switches a request
     server_busy: float | None = None
     client_busy: float | None = None
     throughput_ratio: Interval | None = None
     latency_ns: dict = field(default_factory=dict)
-    latency_intervals: dict = field(default_factory=dict)
+    latency_ranges: dict = field(default_factory=dict)  # {percentile: (lowest, highest)} of the restarts
     latency_kind: str = "service"
     latency_from: str = "merged"
     histogram: Histogram | None = None
@@ -62,8 +66,17 @@ class Row:
 
     @property
     def cost_interval(self):
-        """Of the absolute cost, over sound restarts; no bounds with one."""
-        return trimmed_mean_interval([cost for cell in self.cells if is_sound(cell) and (cost := cost_of(cell)) is not None], "restart")
+        """Of the absolute cost: the bounds are those of the ratio, and of the reference those of its own cost over restarts, which
+        contain how the host's speed drifted.  No bounds with one restart."""
+        if self.cost_ratio:
+            return self.cost_ratio.scaled(self.cost_ns / self.cost_ratio.estimate)
+        return self.own_cost
+
+    @property
+    def own_cost(self):
+        """The interval of its cost over the restarts that are kept; None where no cost is known."""
+        costs = [cost for cell in self.kept if (cost := cost_of(cell)) is not None]
+        return trimmed_mean_interval(costs) if costs else None
 
 
 @dataclass
@@ -84,16 +97,34 @@ class Group:
     @property
     def is_ranked(self):
         """By cost."""
-        return self.workload.load != "closed-loop" and not self.unranked(COST) and any(row.cost_ratio for row in self.rows)
+        return self.workload.load in RANKED and not self.unranked(COST) and any(row.cost_ratio for row in self.rows)
+
+    def recovery(self, figure):
+        """That decides what is said of `figure`; None without a control."""
+        return recovery.deciding(self.recoveries.get(figure, []), self.reference)
 
     def doubt(self, figure):
-        """Why `figure` must be neither ranked nor judged; empty where it may be."""
-        return recovery.doubt(self.recoveries.get(figure, []), self.reference)
+        """Why `figure` must be neither ranked nor judged; empty where it may be.  A control that was driven and does not count, for it was
+        not sound, or not saturated, shows nothing."""
+        if decides := self.recovery(figure):
+            return decides.doubt
+        return f"control {recovery.INCONCLUSIVE}" if self.controls else recovery.NO_CONTROL
+
+    @property
+    def controls(self):
+        """The rows of the reference's controls."""
+        return [row for row in self.rows if row.control_of == self.reference]
 
     def unranked(self, figure):
         """The same, but a result without controls is ranked all the same: a line below its table says that it had none."""
         doubt = self.doubt(figure)
         return "" if doubt == recovery.NO_CONTROL else doubt
+
+    @property
+    def is_biased(self):
+        """Its costs are no measure of a server, and not shown as ratios."""
+        decides = self.recovery(COST)
+        return decides is not None and decides.outcome == recovery.BIASED
 
 
 def summarise(document, reference):
@@ -134,54 +165,77 @@ def _unavailable(document, workload, framings):
 
 
 def _group(workload, cells, reference, threads):
-    sound = [cell for cell in cells if is_sound(cell)]
+    kept = comparable(cells)
     threads = next((cell["scaled"]["threads"] for cell in cells if cell["variant"] == reference and "scaled" in cell), threads)
     figures = {COST: slice_cpu, TIME: lambda piece: threads / rate if (rate := slice_rate(piece)) else 0}
-    recoveries = {figure: recovery.recoveries(sound, figures[figure]) for figure in FIGURES[workload.load]}
-    rows = [_row(variant, cells, reference) for variant in dict.fromkeys(cell["variant"] for cell in cells)]
+    recoveries = {figure: recovery.recoveries(kept, figures[figure]) for figure in FIGURES[workload.load]}
+    rows = [_row(variant, cells, kept, reference) for variant in dict.fromkeys(cell["variant"] for cell in cells)]
     rates = [cell["workload"]["rate_per_s"] for cell in cells if "rate_per_s" in cell["workload"]]
     group = Group(workload, rates[0] if rates else None, reference, rows, len({cell["restart"] for cell in cells}), recoveries)
+    _set_costs(group)
     _order(group)
     _rank(group)
     return group
 
 
+def _set_costs(group):
+    """Of each row as the reference's times its ratio, whose interval has what the control leaves open in it."""
+    reference, decides = group.row(group.reference), group.recovery(COST)
+    for row in group.rows:
+        if row.cost_ratio:
+            if reference is not None and reference.cost_ns is not None:
+                row.cost_ns = reference.cost_ns * row.cost_ratio.estimate
+            if decides:
+                row.cost_ratio = decides.widened(row.cost_ratio)
+
+
 def _order(group):
-    """The one that costs least first, the controls last.  By cost if its control passed, else in the order of the experiment.
-    A closed loop is not ranked: where the client was the bottleneck its throughput is a bound."""
-    ranked = group.is_ranked  # the rows cannot be asked while they are sorted
+    """By what the rows show, the one that costs least first, the controls last; where costs are biased or not the question, in the order
+    of the experiment."""
+    shown = group.workload.load in RANKED and not group.is_biased
 
     def place(row):
-        if not ranked:
+        if not shown:
             return 0
         return row.cost_ratio.estimate if row.cost_ratio else 1 if row.variant == group.reference else math.inf
     group.rows.sort(key=lambda row: (row.control_of is not None, place(row)))
 
 
 def _rank(group):
-    """By cost; a pair is distinguished by the interval of its difference over restarts, at 95 % each."""
+    """By cost."""
     if not group.is_ranked:
         return
-    relative = {row.variant: {restart: trimmed_mean(rounds) for restart, rounds in row.cost_log_ratios.items()}
+    relative = {row.variant: {restart: of_rounds(rounds) for restart, rounds in row.cost_log_ratios.items()}
                 for row in group.rows if row.control_of is None and row.cost_ratio}
     if group.row(group.reference) is not None:
         relative[group.reference] = dict.fromkeys((restart for of in relative.values() for restart in of), 0.0)
-
-    def costs_less(one, other):
-        both = relative[one].keys() & relative[other].keys()
-        interval = trimmed_mean_interval([relative[other][restart] - relative[one][restart] for restart in both]) if both else None
-        return interval is not None and interval.has_bounds and interval.low > 0
-    if max(map(len, relative.values()), default=0) < 2:
-        return  # one restart distinguishes nothing
+    places = ranks(relative)
     for row in group.rows:
-        if row.variant in relative:
-            row.rank = 1 + sum(costs_less(other, row.variant) for other in relative)
+        row.rank = places.get(row.variant)
+
+
+def comparable(cells):
+    """Those cells of a workload that enter ratios, recoveries and costs: in each block the same restarts of every variant.
+
+    A variant that is sound in fewer than half of its restarts is left out of them; then each restart in which another is not sound.
+    Whether a server was saturated is asked of the median of its restarts, so that none is lost by a hair."""
+    by_block = {}
+    for cell in cells:
+        by_block.setdefault(cell["block"], {}).setdefault(cell["variant"], {})[cell["restart"]] = cell
+    kept = []
+    for variants in by_block.values():
+        restarts = sorted({restart for of in variants.values() for restart in of})
+        steady = {variant: of for variant, of in variants.items()
+                  if is_saturated(of.values()) and 2 * sum(map(is_sound, of.values())) >= len(restarts)}
+        common = [restart for restart in restarts if all(restart in of and is_sound(of[restart]) for of in steady.values())]
+        kept += [of[restart] for of in steady.values() for restart in common]
+    return kept
 
 
 def is_sound(cell):
-    """Whether a cell's figures may enter ratios, recoveries and medians of cost: not where replies or connections were lost,
-    nor where a load that was to be equal, or a server that was to be saturated, was not."""
-    return cell["verdict"] in sound_verdicts(cell["load"]) and (cell["load"] != "saturation" or is_saturated(cell))
+    """Whether a cell's figures say something of the server: not where replies or connections were lost, nor where a load that was to
+    be equal was not."""
+    return cell["verdict"] in sound_verdicts(cell["load"])
 
 
 def sound_verdicts(load):
@@ -192,40 +246,45 @@ def sound_verdicts(load):
     return ("valid",) if load in ("equal-load", "saturation") else ("valid", "client-bound")
 
 
-def is_saturated(cell):
-    """The server was the bottleneck beyond doubt, and the client had time to spare."""
-    return (cell.get("server", {}).get("busy", 0) >= SATURATED_SERVER
-            and cell.get("client_busy", 1) < SATURATED_CLIENT)
+def is_saturated(cells):
+    """Of the restarts of one variant, if they were to be: the server was the bottleneck beyond doubt, and the client had time to
+    spare."""
+    cells = list(cells)
+    return (cells[0]["load"] != "saturation"
+            or statistics.median(cell.get("server", {}).get("busy", 0) for cell in cells) >= SATURATED_SERVER
+            and statistics.median(cell.get("client_busy", 1) for cell in cells) < SATURATED_CLIENT)
 
 
-def verdict_of(cell):
-    if cell["load"] == "saturation" and cell["verdict"] == "valid" and not is_saturated(cell):
-        return "unsaturated"
-    return cell["verdict"]
+def verdict_of(cells):
+    """Of the restarts of one variant: the worst."""
+    worst = min((cell["verdict"] for cell in cells), key=PRECEDENCE.index)
+    return "unsaturated" if worst == "valid" and not is_saturated(cells) else worst
 
 
-def reasons_of(cell):
-    reasons = cell["reasons"] + cell.get("checks", [])
-    if verdict_of(cell) == "unsaturated":
-        reasons = [*reasons, f"the server was not saturated: it was busy {100 * cell.get('server', {}).get('busy', 0):.0f} % of the "
-                   f"time, and the client {100 * cell.get('client_busy', 1):.0f} %: raise added_work in the experiment"]
-    return reasons
+def reasons_of(cells):
+    """Of the restarts of one variant, each with its number if there are several."""
+    reasons = {(f"restart {cell['restart'] + 1}: " if len(cells) > 1 else "") + reason: None
+               for cell in cells for reason in cell["reasons"] + cell.get("checks", [])}
+    if verdict_of(cells) == "unsaturated":
+        server, client = (100 * (median(values) or 0) for values in
+                          ([cell.get("server", {}).get("busy") for cell in cells], [cell.get("client_busy") for cell in cells]))
+        reasons[f"the server was not saturated: it was busy {server:.0f} % of the time, and the client {client:.0f} %: raise added_work in "
+                "the experiment"] = None
+    return list(reasons)
 
 
-def _row(variant, cells, reference):
+def _row(variant, cells, kept, reference):
     restarts = [cell for cell in cells if cell["variant"] == variant]
-    verdict = min(map(verdict_of, restarts), key=PRECEDENCE.index)
-    reasons = dict.fromkeys(f"restart {cell['restart'] + 1}: {reason}" if len(restarts) > 1 else reason
-                            for cell in restarts for reason in reasons_of(cell))
-    row = Row(variant, restarts, verdict, list(reasons), restarts[0].get("control", {}).get("of"))
+    sound = [cell for cell in kept if cell["variant"] == variant]
+    verdict = verdict_of(restarts)
+    row = Row(variant, restarts, sound, verdict, reasons_of(restarts), restarts[0].get("control", {}).get("of"))
     if verdict == "wrong-replies":
         return row  # a wrong answer yields no figure
-    sound = [cell for cell in restarts if is_sound(cell)]
     row.throughput = statistics.median(cell["throughput_per_s"] for cell in restarts)
-    row.cost_ns = median(cost_of(cell) for cell in sound)
-    row.cost_log_ratios = log_ratios(cells, variant, reference, slice_cost)
+    row.cost_ns = own.estimate if (own := row.own_cost) else None
+    row.cost_log_ratios = log_ratios(kept, variant, reference, slice_cost)
     row.cost_ratio = exp(over_restarts(list(row.cost_log_ratios.values())))
-    row.throughput_ratio = exp(over_restarts(list(log_ratios(cells, variant, reference, lambda _: slice_rate).values())))
+    row.throughput_ratio = exp(over_restarts(list(log_ratios(kept, variant, reference, lambda _: slice_rate).values())))
     row.user_share = user_share(sound)
     row.wakeups = median(map(wakeups_per_request, sound))
     row.server_busy = median(cell.get("server", {}).get("busy") for cell in restarts)
@@ -291,15 +350,13 @@ def slice_rate(piece):
 
 
 def log_ratios(cells, variant, reference, figure_of):
-    """{restart: log ratios of a figure, paired by round}, each variant against the reference in its own block;
-    figure_of(cell) gives the function of a slice."""
+    """{restart: log ratios of a figure, paired by round}, the variant against the reference in its own block; figure_of(cell) gives
+    the function of a slice.  `cells` are comparable."""
     references = {(cell["block"], cell["restart"]): cell for cell in cells if cell["variant"] == reference}
     ratios = {}
     for cell in cells:
         other = references.get((cell["block"], cell["restart"]))
         if cell["variant"] != variant or variant == reference or other is None:
-            continue
-        if not (is_sound(cell) and is_sound(other)):
             continue
         sides = [{piece["index"]: figure_of(side)(piece) for piece in side["slices"]} for side in (cell, other)]
         if pairs := paired(*sides, log_ratio):
@@ -310,7 +367,7 @@ def log_ratios(cells, variant, reference, figure_of):
 def cell_log_ratios(cells, variant, reference, figure_of):
     """{restart: log ratio of a figure of whole cells} in the same way; figure_of(cell) is None, or 0, where it is not known."""
     known = {(cell["block"], cell["restart"], cell["variant"]): figure for cell in cells
-             if is_sound(cell) and (figure := figure_of(cell)) and figure > 0}
+             if (figure := figure_of(cell)) and figure > 0}
     return {restart: log_ratio(figure, known[block, restart, reference]) for (block, restart, name), figure in sorted(known.items())
             if name == variant and (block, restart, reference) in known}
 
@@ -324,23 +381,16 @@ def user_share(cells):
     return user / (user + system)
 
 
-def wakeups_per_request(cell):
-    """How often a thread of the server slept, divided by the requests that it answered."""
-    requests = sum(piece["requests_total"] for piece in cell["slices"])
-    switches = cell.get("server", {}).get("voluntary_switches")
-    return switches / requests if requests and switches is not None else None
-
-
 def _add_latency(row, cells):
     """Percentiles of the merged histogram of all restarts, medians over restarts where a histogram is missing; and their
-    intervals over restarts."""
+    range over restarts, which scatter too much for an interval."""
     row.latency_kind = "response" if cells[0]["load"] in ("open-loop", "equal-load") else "service"
     encoded = [cell.get("histograms", {}).get(row.latency_kind) for cell in cells]
     for name in PERCENTILES:
         values = [cell.get(f"{row.latency_kind}_ns", {}).get(name) for cell in cells]
         if all(values):
             row.latency_ns[name] = round(statistics.median(values))
-            row.latency_intervals[name] = trimmed_mean_interval([math.log(value) for value in values], "restart").exp()
+            row.latency_ranges[name] = (min(values), max(values))
     row.latency_from = "median"
     if all(encoded):
         row.latency_from = "merged"

@@ -29,12 +29,11 @@ def run(options, console):
     file = new_folder(options.out, document.KIND, document.FILE_NAME) / document.FILE_NAME
     measurement = Measurement(planned, sys.argv[1:], file)
     console.print(f"cells: {len(planned.cells)}, each counted {planned.repeats} times by four tools: {file}", soft_wrap=True)
-    progress = Progress(console, lambda cell: f"{cell.variant}, {format_connections(cell.connections)}")
     begun = time.monotonic()
     try:
-        measurement.run(progress)
+        with Progress(console, lambda cell: f"{cell.variant}, {format_connections(cell.connections)}") as progress:
+            measurement.run(progress)
     finally:
-        progress.clear()
         done, took = len(measurement.document["cells"]), format_seconds(time.monotonic() - begun)
         console.print(f"counted {done} of {len(planned.cells)} cells in {took} (min:s): {file}\n" if done else
                       "stopped before the first cell was counted: there is no result", soft_wrap=True)

@@ -16,13 +16,9 @@ demanded a proof, too, missed a third of those that rose by 2 %.  And the one-si
 import math
 from dataclasses import dataclass
 
-import numpy
-from scipy import stats
-
-from ..analyse.statistics import TRIM, trimmed_mean_interval
+from ..analyse.statistics import ERROR, holm, p_above, trimmed_mean_interval
 from .judgement import IMPROVED, REGRESSED, UNCHANGED, UNDECIDED, UNMEASURED
 
-ERROR = 0.05
 SCREEN = 0.5  # of the first round's p: its estimate is beyond the margin
 
 
@@ -47,11 +43,11 @@ class Figure:
     def interval(self):
         """Of the ratio, over the restarts of all rounds; None without any."""
         values = [value for values in self.rounds for value in values]
-        return trimmed_mean_interval(values, "restart").exp() if values else None
+        return trimmed_mean_interval(values).exp() if values else None
 
     def p_value(self, number):
         """Of no rise beyond the margin, by one round."""
-        return rise_p_value(self.rounds[number], self.limit)
+        return p_above(self.rounds[number], self.limit)
 
     @property
     def is_candidate(self):
@@ -65,7 +61,7 @@ class Figure:
     @property
     def rises(self):
         """Over all rounds beyond the margin."""
-        return bool(self.rounds) and rise_p_value([value for values in self.rounds for value in values], self.limit) < ERROR
+        return bool(self.rounds) and p_above([value for values in self.rounds for value in values], self.limit) < ERROR
 
     def verdict(self, confirmed):
         """What was found.  What is beyond the margin over all rounds, and was not confirmed by the second, is no regression, and
@@ -103,29 +99,6 @@ class Figure:
             unconfirmed = ", above it over all, but not in two rounds" if self.rises else ""
             return f"{figure}: margin {100 * self.margin:g} %{unconfirmed}"
         return figure
-
-
-def rise_p_value(values, limit):
-    """One-sided, of a trimmed mean not above `limit`: the test that belongs to the interval (Tukey and McLaughlin)."""
-    values = numpy.asarray(values, dtype=float)
-    cut = int(TRIM * len(values))
-    if len(values) < 2:
-        return 1.0
-    error = float(stats.mstats.trimmed_stde(values, limits=(TRIM, TRIM))) if cut else float(stats.sem(values))
-    mean = float(stats.trim_mean(values, TRIM))
-    if error == 0:
-        return 0.0 if mean > limit else 1.0
-    return float(stats.t.sf((mean - limit) / error, len(values) - 2 * cut - 1))
-
-
-def holm(p_values, error=ERROR):
-    """The keys that are rejected: {key: p} in order of p, each against error / (how many are left), until one is not."""
-    rejected = set()
-    for done, (key, p) in enumerate(sorted(p_values.items(), key=lambda item: item[1])):
-        if p >= error / (len(p_values) - done):
-            break
-        rejected.add(key)
-    return rejected
 
 
 def confirmed(figures):

@@ -5,8 +5,8 @@ import re
 from dataclasses import dataclass
 
 from ..analyse import connections
-from ..analyse.statistics import trimmed_mean
-from ..analyse.summary import COST, cell_log_ratios, is_sound, log_ratios, reasons_of, slice_cost, summarise, verdict_of
+from ..analyse.statistics import of_rounds
+from ..analyse.summary import COST, cell_log_ratios, comparable, log_ratios, reasons_of, slice_cost, summarise, verdict_of
 from ..plan import experiment
 from ..plan.placement import place
 from ..plan.topology import read_topology
@@ -22,7 +22,7 @@ RESTART_S = 3.75     # of a cell: starting three servers, warming up, measuring,
 LEAST_RESTARTS = 4   # of a round
 FIRST = 1 / 3        # of the budget: the first round only screens
 SEEDS = 1_000_000    # from those of one round to those of the next
-BURN = "1us"
+BURN = "20%"
 CONTROL = f"base+{BURN}"
 STOLEN_LIMIT = 0.05  # of one CPU's time, by the hypervisor
 LEAST_GROWTH = 1 << 20  # bytes of a server's memory by its connections: of less, pages are too large a part
@@ -31,7 +31,6 @@ LEAST_GROWTH = 1 << 20  # bytes of a server's memory by its connections: of less
 LOADS = {"equal-load": {"load": "equal-load", "rounds": 10, "slice": "100ms"},
          "saturation": {"load": "saturation", "rounds": 30, "duration": "500ms"}}
 SHARE = "50%"  # of the lowest capacity, at equal load
-TRIM = 0.25
 WRONG = ("wrong-replies", "errors")
 
 CPU, MEMORY = COST, "memory per connection"
@@ -131,10 +130,8 @@ def measure(base, head, driver, variant, clients, number, asked, console, folder
 
 
 def loads_of(clients, names, rate=None):
-    """An experiment's loads; without a `rate` the capacity that SHARE refers to is measured first."""
-    loads = [{**LOADS[name], "connections": [clients], **({"rates": [rate or SHARE]} if name == "equal-load" else {})} for name in names]
-    capacity = {"load": "closed-loop", "connections": [clients], "duration": "500ms", "rounds": 2, "restarts": 1}
-    return [capacity, *loads] if "equal-load" in names and not rate else loads
+    """An experiment's loads, at the `rate` of the round before if there was one."""
+    return [{**LOADS[name], "connections": [clients], **({"rates": [rate or SHARE]} if name == "equal-load" else {})} for name in names]
 
 
 def experiment_of(summary, sides, burns, loads, budget, number, seed):
@@ -167,7 +164,8 @@ def read(document, cells, head="head"):
         if refusal := _refusal(judged_cells, document["runs"], load, head) or _stolen(every):
             refusals[cell] = refusal
             continue
-        values[cell] = {CPU: [trimmed_mean(rounds, TRIM) for rounds in log_ratios(judged_cells, head, "base", slice_cost).values()]}
+        judged_cells = comparable(judged_cells)
+        values[cell] = {CPU: [of_rounds(rounds) for rounds in log_ratios(judged_cells, head, "base", slice_cost).values()]}
         if cell.load == "equal-load":
             for name in ("p50", "p99", "p99.9"):
                 values[cell][name] = _per_restart(judged_cells, head, lambda measured, name=name: measured.get("response_ns", {}).get(name))
@@ -193,10 +191,12 @@ def _refusal(cells, runs, load, head):
         return (BROKE, blamed) if blamed else (UNMEASURED, messages[0])
     if not cells:
         return UNMEASURED, "nothing was measured"
-    sound = [cell for cell in cells if is_sound(cell)]
-    if len(sound) < len(cells) / 2:
-        first = next(cell for cell in cells if not is_sound(cell))
-        return UNMEASURED, f"{first['variant']} is {verdict_of(first)}: {'; '.join(reasons_of(first))}"
+    by_variant = {}
+    for cell in cells:
+        by_variant.setdefault(cell["variant"], []).append(cell)
+    kept = {cell["variant"] for cell in comparable(cells)}
+    if bad := next((name for name in by_variant if name not in kept), None):
+        return UNMEASURED, f"{bad} is {verdict_of(by_variant[bad])}: {'; '.join(reasons_of(by_variant[bad]))}"
     return None
 
 

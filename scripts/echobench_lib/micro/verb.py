@@ -87,12 +87,11 @@ def _measure(options, known, console):
     console.print(f"rows: {sum(map(len, plan.rows.values()))}, files: {len(plan.rows)}, rounds: {plan.rounds} of at least "
                   f"{plan.min_time_s:g} s a row, seed: {plan.seed}; about "
                   f"{format_seconds(min(measurement.estimate_s(plan.steps()), plan.budget_s or math.inf))} (min:s)")
-    progress = Progress(console, lambda number, process: f"{process.question.file}  round {number + 1} of {plan.rounds}")
     begun = time.monotonic()
     try:
-        measurement.run(progress)
+        with Progress(console, lambda number, process: f"{process.question.file}  round {number + 1} of {plan.rounds}") as progress:
+            measurement.run(progress)
     finally:
-        progress.clear()
         done, took = len(measurement.rounds), format_seconds(time.monotonic() - begun)
         spent = f", no more within {format_seconds(plan.budget_s)}" if plan.budget_s and done < plan.rounds else ""
         console.print(f"measured {done} of {plan.rounds} rounds in {took} (min:s){spent}: {file}" if done else

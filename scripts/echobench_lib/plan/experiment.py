@@ -11,6 +11,7 @@ from . import blocks as dividing
 from .blocks import Block
 from .variants import SCHEMA_FILE, Variant, available, resolve
 
+EQUAL_LOAD_RATES = ("10%", "50%", "70%")  # of the lowest capacity
 FOLDER = REPOSITORY / "scripts" / "experiments"
 
 
@@ -24,18 +25,16 @@ class Experiment:
     unavailable: dict[str, str]
     unserved: tuple[str, ...]
 
-    def order(self):
-        """(restart, block) pairs: each restart visits its blocks in an order drawn from the seed, so that the
-        restarts of a block are spread over the run.  Rates that are a share of a measured capacity come last in
-        restart 0, when that capacity is known."""
-        draw = random.Random(self.document["seed"])
+    def order(self, restarts=None):
+        """(restart, block) pairs of {Block: range of its restarts}, all of the experiment's by default: in each restart the blocks come
+        in an order drawn from the seed, so that the restarts of a block are spread over the run."""
+        restarts = {block: range(block.restarts) for block in self.blocks} if restarts is None else restarts
+        draw = random.Random(self.document["seed"] + min((of.start for of in restarts.values()), default=0))
         pairs = []
-        for restart in range(max(block.restarts for block in self.blocks)):
-            blocks = [block for block in self.blocks if restart < block.restarts]
+        for number in range(max(map(len, restarts.values()), default=0)):
+            blocks = [block for block, of in restarts.items() if number < len(of)]
             draw.shuffle(blocks)
-            if restart == 0:
-                blocks.sort(key=lambda block: block.share is not None)
-            pairs += [(restart, block) for block in blocks]
+            pairs += [(restarts[block][number], block) for block in blocks]
         return pairs
 
 
@@ -60,6 +59,9 @@ def completed(document, where):
     document.pop("$schema", None)
     fill_defaults(document, schema, schema)
     document.setdefault("controls", [document["reference"]])
+    for load in document["loads"]:
+        if load["load"] == "equal-load":
+            load.setdefault("rates", list(EQUAL_LOAD_RATES))
     return document
 
 
@@ -101,11 +103,6 @@ def expand(name, document, listing, placement):
         raise Usage(f"experiment {name}: no variant can serve any of its cells")
     if len({block.name for block in blocks}) < len(blocks):
         raise Usage(f"experiment {name}: two loads describe the same cells")
-    measured = {block.setting for block in blocks if block.load == "closed-loop"}
-    for block in blocks:
-        if block.share is not None and block.setting not in measured:
-            raise Usage(f"experiment {name}: {block.name}: no load measures the capacity that {block.rate} refers to; add a closed-loop load with "
-                        f"{block.connections:,} connections, or give the rate as a number")
     return Experiment(name, document, reference, variants, tuple(blocks), unavailable,
                       (*_limited_scaling(document, cores), *dividing.sentences(unserved)))
 

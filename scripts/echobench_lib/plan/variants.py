@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .. import REPOSITORY, Usage, documents
-from ..units import parse_time_ns
+from ..units import parse_share, parse_time_ns
 
 SCHEMA_FILE = REPOSITORY / "scripts" / "experiments" / "experiment.schema.json"
 OTHER_RUNTIMES_FILE = REPOSITORY / "servers" / "other_runtimes" / "other_runtimes.json"
@@ -19,7 +19,7 @@ HOLDS = {"one": "one client at a time", "threads": "one client per thread or pro
 @dataclass(frozen=True)
 class Variant:
     """A server that an experiment names: one of our programs' `variant` with `options`, or any program's `command`.
-    A control burns `burn_ns` more for each request than the variant `control_of`."""
+    A control burns `burn_ns`, or a share of its cost, more for each request than the variant `control_of`."""
 
     name: str
     variant: str = ""
@@ -36,6 +36,7 @@ class Variant:
     scaled_of: str | None = None   # the variant that this is, with another number of threads, on as many cores
     control_of: str | None = None
     burn_ns: int = 0
+    burn_share: float | None = None  # of what a request costs the variant `control_of`; None: burn_ns is known
 
     @property
     def family(self):
@@ -47,7 +48,8 @@ class Variant:
         return self.command is not None
 
     def control(self, burn):
-        return replace(self, name=f"{self.name}+{burn}", control_of=self.name, burn_ns=parse_time_ns(burn))
+        adds = {"burn_share": parse_share(burn)} if burn.endswith("%") else {"burn_ns": parse_time_ns(burn)}
+        return replace(self, name=f"{self.name}+{burn}", control_of=self.name, **adds)
 
     def refuses(self, load, connections, threads, ops=(), framing=None):
         """Why the server is left out of a load with that many clients that ask for `ops`, in that framing if the load names one: a clause

@@ -2,11 +2,12 @@
 
 import math
 import statistics
+from dataclasses import asdict
 
 from .. import pattern
 from ..analyse import connections
 from ..analyse.scaling import steps
-from ..analyse.summary import COST, is_sound
+from ..analyse.summary import COST
 from ..result import LOADS
 from ..result.histogram import decode, merge
 from ..units import format_bytes, format_connections, format_time_ns, shortened
@@ -20,9 +21,11 @@ LEAST_WAKEUPS = 0.01          # a request: a server that sleeps less is polling,
 IDLE = ("idle",)
 
 
-def of_groups(groups):
-    """{name of the chart: its points}, in the order of the page, to five significant digits; empty where there is nothing to show."""
-    return {name: list(map(shortened, points)) for name, points in _of_groups(groups).items()}
+def of_groups(groups, drifted=()):
+    """{name of the chart: its points}, in the order of the page, to five significant digits; empty where there is nothing to show.
+    `drifted`: the Points of drift."""
+    drift = [{**asdict(point), "restart": point.restart + 1} for point in drifted]
+    return {name: list(map(shortened, points)) for name, points in {**_of_groups(groups), "drift": drift}.items()}
 
 
 def _of_groups(groups):
@@ -68,7 +71,7 @@ def _details(group, groups):
 def _ratio_data(groups):
     data = []
     for group, row, point in _points(groups, ("equal-load", "saturation", "ping-pong")):
-        if group.unranked(COST):
+        if group.is_biased:
             continue
         if row.cost_ratio:
             low, high = (row.cost_ratio.low, row.cost_ratio.high) if row.cost_ratio.has_bounds else (None, None)
@@ -84,12 +87,19 @@ def _model_data(groups):
     data = []
     for group, row, point in _points(groups, ("equal-load",)):
         if group.workload.rate == MAIN_RATE and row.cost_ns is not None:
-            cost = row.cost_interval.scaled(1e-3)
-            note = f"  ({row.rank})" if row.rank else _why_hatched(row, group)
-            data.append({**point, "panel": _over(group, groups), "place": group.rows.index(row), "us": row.cost_ns / 1000, "low": cost.low, "high": cost.high,
-                         "end": max(cost.high or 0, row.cost_ns / 1000), "doubt": group.unranked(COST), "rank": row.rank,
+            low, high = _bounds_us(row)
+            note = f"  ({row.rank.text})" if row.rank else _why_hatched(row, group)
+            data.append({**point, "panel": _over(group, groups), "place": group.rows.index(row), "us": row.cost_ns / 1000, "low": low, "high": high,
+                         "end": max(high or 0, row.cost_ns / 1000), "doubt": group.unranked(COST), "rank": row.rank.text if row.rank else None,
                          "text": f"{row.cost_ns / 1000:.1f} µs{note}"})
     return data
+
+
+def _bounds_us(row):
+    """Of a cost, in microseconds, relative to the reference, which has none: that all speeds drift together is no difference."""
+    if not row.cost_ratio or not row.cost_interval.has_bounds:
+        return None, None
+    return row.cost_interval.low / 1000, row.cost_interval.high / 1000
 
 
 def _why_hatched(row, group):
@@ -153,14 +163,12 @@ def _curve_data(groups):
     for group, row, point in _points(_several_rates(groups, ("equal-load",)), ("equal-load",)):
         if row.cost_ns is None:
             continue
-        cost = row.cost_interval.scaled(1e-3)
         user_us = row.cost_ns * row.user_share / 1000 if row.user_share is not None else None
-        figures = {"CPU per request, µs": (cost.estimate, cost.low, cost.high),
+        figures = {"CPU per request, µs": (row.cost_ns / 1000, *_bounds_us(row)),
                    "of which user, µs": (user_us,), "of which system, µs": (row.cost_ns / 1000 - user_us if user_us is not None else None,),
                    "wake-ups per request": (row.wakeups,), "requests per wake-up": (1 / row.wakeups if (row.wakeups or 0) >= LEAST_WAKEUPS else None,)}
         for order, (figure, (value, *bounds)) in enumerate(figures.items()):
             low, high = bounds or (None, None)
-            low = max(0, low) if low is not None else None  # a cost is not negative
             if value is not None:
                 data.append({**point, "panel": _over(group, groups), "figure": figure,
                              "figure_order": order, "rate": group.rate_per_s, "value": value, "low": low, "high": high})
@@ -199,7 +207,7 @@ def _latency_data(groups):
         if row.histogram is None or not row.histogram.total or row.cells[0]["workload"].get("background"):
             continue
         shown = {name: point[name] for name in ("variant", "panel", "order", "connections")}
-        sound = [cell for cell in row.cells if is_sound(cell)] or row.cells
+        sound = row.kept or row.cells
         kinds = {"response": "corrected", "service": "uncorrected"} if row.latency_kind == "response" else {"service": "service time"}
         for kind, name in kinds.items():
             if all(kind in cell.get("histograms", {}) for cell in sound):

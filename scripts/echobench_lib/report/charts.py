@@ -48,10 +48,10 @@ def family_of(variant):
                 "other runtimes")
 
 
-def build(groups):
-    """[{name, spec}]: every chart for which there is data, complete with it."""
+def build(groups, drifted=()):
+    """[{name, spec}]: every chart for which there is data, complete with it.  `drifted`: the Points of drift."""
     palette = colours(dict.fromkeys(name for group in groups for row in group.rows for name in (row.variant.split("@")[0], row.variant)))
-    charts = [(name, values) for name, values in chart_data.of_groups(groups).items() if values]
+    charts = [(name, values) for name, values in chart_data.of_groups(groups, drifted).items() if values]
     return [coloured(name, values, palette) for name, values in charts]
 
 

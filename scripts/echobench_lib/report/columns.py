@@ -1,6 +1,6 @@
 """Columns of tables: figures of a row as text, and which columns answer the question of a load."""
 
-from ..analyse.summary import COST, PRECEDENCE, verdict_of
+from ..analyse.summary import COST, PRECEDENCE
 from ..units import format_bytes, format_time_ns, significant
 
 ABSENT = "–"
@@ -18,8 +18,8 @@ def throughput_text(row):
 
 def ratio_texts(row, group):
     """Ratio and interval of the cost; or why there is none."""
-    if doubt := group.unranked(COST):
-        return ABSENT, doubt
+    if group.is_biased:
+        return ABSENT, group.unranked(COST)
     if row.cost_ratio is None:
         return ("1", "reference") if row.variant == group.reference and row.cost_ns is not None else (ABSENT, "")
     return f"{row.cost_ratio.estimate:.3f}", interval_text(row.cost_ratio)
@@ -36,15 +36,15 @@ def over_rounds(interval):
     return interval.has_bounds and interval.unit == "round"
 
 
-def percentile(name, with_interval=False):
+def percentile(name, with_range=False):
     def text(row, _):
         if name not in row.latency_ns:
             return ABSENT
         value = format_time_ns(row.latency_ns[name])
-        interval = row.latency_intervals.get(name)
-        if not with_interval or interval is None or not interval.has_bounds:
+        low, high = row.latency_ranges.get(name, (0, 0))
+        if not with_range or low == high:
             return value
-        return f"{value} ({format_time_ns(interval.low)} to {format_time_ns(interval.high)})"
+        return f"{value} ({format_time_ns(low)} to {format_time_ns(high)})"
     return text
 
 
@@ -64,7 +64,7 @@ def verdict_text(row):
 def verdict_of_all(rows):
     """The same over several rows of one variant."""
     cells = [cell for row in rows for cell in row.cells]
-    not_valid = sum(verdict_of(cell) != "valid" for cell in cells)
+    not_valid = sum(cell["verdict"] != "valid" for cell in cells)
     worst = min((row.verdict for row in rows), key=PRECEDENCE.index)
     return worst + (f" ({not_valid} of {len(cells)})" if 0 < not_valid < len(cells) else "")
 
@@ -82,7 +82,7 @@ VARIANT = ("variant", "left", lambda row, _: row.variant)
 COST_COLUMN = ("CPU µs/req", "right", lambda row, _: cost_text(row))
 RATIO = ("ratio", "right", lambda row, group: ratio_texts(row, group)[0])
 INTERVAL = ("95 % interval", "left", lambda row, group: ratio_texts(row, group)[1])
-RANK = ("rank", "right", lambda row, _: optional(row.rank, str))
+RANK = ("rank", "right", lambda row, _: optional(row.rank, lambda rank: rank.text))
 USER = ("user", "right", lambda row, _: percent(row.user_share))
 WAKEUPS = ("wake-ups/req", "right", lambda row, _: optional(row.wakeups, lambda n: f"{n:.2f}"))
 SERVER_BUSY = ("server busy", "right", lambda row, _: percent(row.server_busy))

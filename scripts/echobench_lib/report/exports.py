@@ -74,9 +74,7 @@ def of_result(document, reference):
                     figures.append(_with_bounds(name, f"cpu-per-request-to-{reference}", "ratio", row.cost_ratio))
             for percentile in PERCENTILES if workload.load in ("open-loop", "equal-load") else ():
                 if percentile in row.latency_ns:
-                    interval = row.latency_intervals.get(percentile)
-                    bounds = (interval.low, interval.high) if interval else ()
-                    figures.append(Figure(name, percentile, "ns", row.latency_ns[percentile], *bounds))
+                    figures.append(Figure(name, percentile, "ns", row.latency_ns[percentile], *row.latency_ranges.get(percentile, ())))
             if workload.load == "closed-loop" and not group.doubt(TIME):
                 figures.append(Figure(name, "throughput", "requests/s", row.throughput, less_is_better=False))
             if row.memory_bytes is not None:

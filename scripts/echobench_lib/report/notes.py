@@ -1,5 +1,6 @@
 """What the reader of a result's tables must know; only what applies to them."""
 
+from ..analyse import drift
 from ..plan.topology import parse_cpu_list
 from ..units import format_time_ns
 from . import blocking, scaling
@@ -13,14 +14,16 @@ def notes(groups, document):
     reference = groups[0].reference if groups else None
     lines = []
     if any(row.cost_ratio for row in rows):
-        lines.append(f"ratio: server CPU per request divided by that of {reference}, paired slice by slice within a run; "
-                     "absolute figures are medians over restarts, without interval.")
+        lines.append(f"ratio: server CPU per request divided by that of {reference}, paired slice by slice within a run; absolute figures are "
+                     "the reference's times the ratio. The intervals are of this run on this host with this build: another run differs by some 5 %.")
     if any(group.recoveries for group in groups):
-        lines.append("recovery: how much of a known slow-down a figure shows; the control NAME+TIME burns that time for each request. A figure is "
-                     "ranked only if its control passed. biased: the interval lies outside 80 to 125 %. inconclusive: it is wider than ± 40 %.")
+        lines.append("control: the reference with added work, NAME+TIME or NAME+PERCENT of its cost; costs are ranked only if it is distinguished from "
+                     "the reference. At equal load a busier server sleeps less often, so added work may cost less than it burns. Elsewhere recovery, "
+                     "what it shows divided by what it burns, must be 100 %: passed: its interval lies within 80 to 125 %; biased: outside; "
+                     "inconclusive: neither, and its uncertainty is in the intervals of the ratios.")
     if any(row.rank for row in rows):
-        lines.append("rank: 1 plus the number of variants that are shown to cost less, by the 95 % interval of each pair's difference over restarts; "
-                     "variants that cannot be distinguished share a rank.")
+        lines.append("rank: 1 costs least; 2–4: one of these, the run does not say which. All pairs of a table are compared at 5 % together "
+                     "(Holm's method over restarts).")
     units = {(row.cost_ratio.unit, row.cost_ratio.units) for row in rows if row.cost_ratio}
     if any(row.cost_ratio and over_rounds(row.cost_ratio) for row in rows):
         lines.append("*: one restart only; the interval is over the rounds within it and does not cover how restarts "
@@ -54,4 +57,22 @@ def notes(groups, document):
                      "and socket buffers; connect: until the connection was accepted.")
     lines += document.get("unserved", [])
     lines += dict.fromkeys(run["warning"] for run in document.get("runs", []) if "warning" in run)
+    lines += filter(None, [drift.sentence(drift.drift(document, reference), reference), _precision(document.get("until"))])
     return lines
+
+
+def _precision(until):
+    """`± 1.9 % reached after 5 to 14 restarts; ± 1 % would take 14 more minutes`; empty if there was a number of restarts."""
+    if not until:
+        return ""
+    asked = f"± {100 * until['asked']:.2g} % asked for"
+    if "reached" not in until:
+        return f"{asked}: not known what was reached, because {'a ratio is of one restart' if 'stopped' in until else 'the run was interrupted'}"
+    restarts = until["looks"][-1]["restarts"].values()
+    after = f"{min(restarts)} to {max(restarts)}" if min(restarts) < max(restarts) else f"{max(restarts)}"
+    text = f"{asked}, ± {100 * until['reached']:.2g} % reached after {after} restarts"
+    if until["stopped"] == "budget":
+        text += " and all of the time"
+    further = until["further"]
+    more = f"{further['takes_s'] / 60:.0f} more minutes" if further["takes_s"] > 90 else f"{further['takes_s']} more seconds"
+    return f"{text}; ± {100 * further['half_width']:.2g} % would take {more}"

@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from .. import documents
 from ..analyse import recovery
+from ..analyse.drift import drift
 from ..analyse.summary import COST
 from ..result import TITLES
 from . import blocking, charts, companions, scaling, tables
@@ -64,7 +65,8 @@ def specs_of(document, groups, attached):
     """Of all charts of the page: [{name, spec, origin}]."""
     origin = charts.origin(document["tool"].get("commit"), document["host"].get("cpu"), document.get("started_at"),
                            document.get("experiment", {}).get("name"))
-    return [{**chart, "origin": origin} for chart in charts.build(groups)] + [companions.chart(name, companion) for name, companion in attached.items()]
+    drifted = drift(document, groups[0].reference) if groups else []
+    return [{**chart, "origin": origin} for chart in charts.build(groups, drifted)] + [companions.chart(name, companion) for name, companion in attached.items()]
 
 
 def render(document, groups, drawn, specs, libraries, attached=None, held=None):
@@ -94,7 +96,7 @@ def render(document, groups, drawn, specs, libraries, attached=None, held=None):
                  connections=sorted({group.workload.connections for group in groups}),
                  palette=charts.colours(dict.fromkeys(row.variant for row in rows)),
                  notes=notes(groups, document), doubts=tables.doubts(groups), verdicts=VERDICTS,
-                 settings=json.dumps(settings, indent=1) if settings else "", least=f"{100 * recovery.LEAST:g}", most=f"{100 * recovery.MOST:g}", widest=f"{100 * recovery.WIDEST:g}",
+                 settings=json.dumps(settings, indent=1) if settings else "", least=f"{100 * recovery.LEAST:g}", most=f"{100 * recovery.MOST:g}",
                  commands=[*servers, *([" ".join(run["argv"]) for run in runs if run["argv"]] or [" ".join(document["argv"])])])
 
 

@@ -10,8 +10,8 @@ from ..analyse.recovery import NO_CONTROL
 from ..analyse.summary import COST, FIGURES, TIME
 from ..result import TITLES
 from . import blocking
-from ..units import format_time_ns
-from .columns import (ABSENT, COLUMNS, INTERVAL, RANK, RATIO, USER, VARIANT, VERDICT, WAKEUPS, cost_text, optional, plus_minus,
+from ..units import format_time_ns, listed
+from .columns import (ABSENT, COLUMNS, INTERVAL, P50, P99, RANK, RATIO, USER, VARIANT, VERDICT, WAKEUPS, cost_text, optional, plus_minus,
                       plus_minus_percent, verdict_of_all)
 from .chart_data import MAIN_RATE
 from .table import Table, unavailable_rows
@@ -65,27 +65,29 @@ def _by_rate(groups):
             row = group.row(variant)
             cells.append(cost_text(row) if row else ABSENT)
         if group is main:
-            for column in (RATIO, INTERVAL, RANK, USER, WAKEUPS):
+            for column in (RATIO, INTERVAL, RANK, USER, WAKEUPS, P50, P99):
                 columns.append(column[:2])
                 for row in main.rows:
                     texts[row.variant].append(column[2](row, main))
     columns.append(VERDICT[:2])
     for row in main.rows:
         texts[row.variant].append(verdict_of_all([other for group in groups if (other := group.row(row.variant))]))
-    return Table(f"{TITLES['equal-load']}, {main.workload.shape}; ratio, rank and wake-ups at {_rate(main)} to each", columns,
+    return Table(f"{TITLES['equal-load']}, {main.workload.shape}; ratio, rank, wake-ups and response time at {_rate(main)} to each", columns,
                  [(row, texts[row.variant]) for row in main.rows] + unavailable_rows(main, len(columns)),
                  [text for group in groups for text in remarks(group, f"{_rate(group)}: ")], groups, "equal-load")
 
 
 def remarks(group, prefix=""):
-    """What the group's figures show of the known slow-downs, a sentence for each."""
+    """What the group's figures show of the known slow-downs, a sentence for each; and which restarts do not count."""
     what = {COST: "of CPU", TIME: "of a CPU's time, by throughput"}
-    lines = []
+    lines = [f"{prefix}{text}" for text in _left_out(group)]
     for figure in FIGURES[group.workload.load]:
         for recovery in group.recoveries.get(figure, []):
-            lines.append(f"{prefix}{recovery_text(recovery, what[figure])}" + f": control {recovery.outcome}")
+            lines.append(f"{prefix}{recovery_text(recovery, what[figure])}")
         if not group.recoveries.get(figure) and figure == COST and any(row.cost_ratio for row in group.rows):
-            lines.append(f"{prefix}recovery of {figure} not known: {NO_CONTROL} for {group.reference}")
+            unsound = [f"{row.variant} was {row.verdict}" for row in group.controls]
+            why = listed(unsound) if unsound else f"{NO_CONTROL} for {group.reference}"
+            lines.append(f"{prefix}recovery of {figure} not known: {why}")
     return lines
 
 
@@ -109,10 +111,24 @@ def recoveries(groups):
     return made
 
 
+def _left_out(group):
+    """A sentence if costs are not over all restarts."""
+    reference = group.row(group.reference)
+    if reference is None or not 0 < len(reference.kept) < len(reference.cells):
+        return []
+    causes = [f"{row.variant} was {cell['verdict']}" for row in group.rows if row.kept for cell in row.cells if cell["verdict"] != "valid"]
+    return [f"costs are over {len(reference.kept)} of {len(reference.cells)} restarts: in the others {listed(list(dict.fromkeys(causes)))}"]
+
+
 def recovery_text(recovery, what="of CPU"):
-    """`recovery 111 ± 14 %: a known 1.05 µs (epoll+1us) shows as 1.17 ± 0.15 µs of CPU`."""
-    return (f"recovery {plus_minus_percent(recovery.ratio)}: a known {recovery.known_ns / 1000:.2f} µs ({recovery.control}) shows as "
-            f"{plus_minus(recovery.shown_ns.scaled(1e-3))} µs {what}")
+    """`epoll+20%: 2.05 µs of added work shows as 2.17 ± 0.15 µs of CPU (recovery 106 ± 7 %): control passed`; at equal load `epoll+20%:
+    1.04 µs of added work costs 0.81 ± 0.05 µs of CPU at this load: 0.07 fewer wake-ups per request`."""
+    known, shown = f"{recovery.control}: {recovery.known_ns / 1000:.2f} µs of added work", f"{plus_minus(recovery.shown_ns.scaled(1e-3))} µs {what}"
+    if recovery.equivalent:
+        return f"{known} shows as {shown} (recovery {plus_minus_percent(recovery.ratio)}): control {recovery.outcome}"
+    woken = f": {abs(recovery.wakeups):.2f} {'fewer' if recovery.wakeups < 0 else 'more'} wake-ups per request" if recovery.wakeups is not None else ""
+    doubt = "" if recovery.is_distinguished else f"; not distinguished from {recovery.of}, so nothing is ranked"
+    return f"{known} costs {shown} at this load{woken}{doubt}"
 
 
 def title(group):

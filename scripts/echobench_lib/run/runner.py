@@ -5,6 +5,7 @@ import shlex
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from .. import Failure, doctor, pattern
@@ -14,6 +15,7 @@ from ..result import FILE_NAME, SCHEMA_VERSION, save, validate
 from ..units import NS_PER_S, parse_time_ns
 from .background_load import BackgroundLoad
 from .checks import check_totals, deaths, other_builds
+from .pilot import Pilot
 from .programs import last_line, program, read_json, require_descriptors, run_to_end
 from .servers import Server, Unavailable
 
@@ -22,7 +24,6 @@ START_AND_STOP_S = 0.3     # guess until a run was timed: starting and stopping 
 MEASURED = (0, 4)          # exit statuses of echo-load that come with cells
 SILENT = 1                 # ... that may: a target gave not one verified reply, or nothing could be run
 WRONG = 4                  # ... that means wrong replies
-SOUND = ("valid", "client-bound")  # verdicts of cells whose throughput says what a server can do
 LEAST_LIMIT_S = 120        # after which echo-load is ended, plus three times its duration
 
 
@@ -33,8 +34,6 @@ class Runner:
         self._experiment = experiment
         self._placement = placement
         self._file = folder / FILE_NAME
-        self._capacities = {}    # Block.setting -> lowest requests/s in closed loop
-        self._chosen_rates = {}  # (Block.setting, share) -> requests/s
         self._took_s = {}        # block name -> seconds of its last run
         self.document = {
             "schema_version": SCHEMA_VERSION, "tool": {}, "host": doctor.host_facts(),
@@ -43,7 +42,8 @@ class Runner:
             "argv": sys.argv, "started_at": now(), "complete": False,
             "experiment": {"name": name, **experiment.document},
             "placement": placement.as_json(), "unavailable": dict(experiment.unavailable),
-            "unserved": list(experiment.unserved), "runs": [], "cells": []}
+            "unserved": list(experiment.unserved), "capacities": [], "runs": [], "cells": []}
+        self._pilot = Pilot(experiment, self._try, self.document["capacities"])
 
     @property
     def failures(self):
@@ -61,20 +61,25 @@ class Runner:
         return list(dict.fromkeys(run["warning"] for run in self.document["runs"] if "warning" in run))
 
     def estimate_s(self, pairs):
-        """Seconds that (restart, block) pairs will take: as long as the block's last run, else a guess."""
-        return sum(self._took_s.get(block.name) or self._guess_s(block) for _, block in pairs)
+        """Seconds that (restart, block) pairs will take: as long as the block's last run, else a guess; and what must be known first."""
+        return sum(self._took_s.get(block.name) or self._guess_s(block) for _, block in pairs) + self._pilot.estimate_s(
+            list(dict.fromkeys(block for _, block in pairs)), self._guess_s)
 
-    def run(self, progress):
-        """Measures everything; `progress(done, pairs, seconds_left)` is called before each run and at the end.
+    def run(self, progress, until=None):
+        """Measures everything, or `until` its Until says; `progress(done, pairs, seconds_left)` is called before each run and at the end.
         Cells of finished runs are in the file whatever happens to later ones."""
         for block in self._experiment.blocks:
             if block.load != "crr":
                 require_descriptors(block.connections * len(block.variants))
-        pairs = self._experiment.order()
+        if until:
+            self.document["until"] = until.record
+        pairs = until.first() if until else self._experiment.order()
         for done, (restart, block) in enumerate(pairs):
             progress(done, pairs, self.estimate_s(pairs[done:]))
             known = len(self.document["cells"])
             self._measure(restart, block)
+            if until and done + 1 == len(pairs):
+                pairs += until.more(self.document)  # which this loop goes on with
             save(self.document, self._file, known)
         self.document.update(complete=True, finished_at=now())
         save(self.document, self._file)
@@ -83,10 +88,12 @@ class Runner:
     def _measure(self, restart, block):
         if all(self._is_unavailable(name) for name in block.variants):
             return  # the tables show it
-        begun = time.monotonic()
         run = {"block": block.name, "restart": restart, "argv": [], "exit_status": 1, "started_at": now()}
         try:
-            self._store(self._drive(block, restart, run), block, run)
+            rate = self._pilot.rate(block)
+            variants = self._variants(block, rate)
+            begun = time.monotonic()
+            self._store(self._drive(block, variants, rate, restart, run), run)
             self._took_s[block.name] = time.monotonic() - begun
         except Unavailable:
             return
@@ -95,27 +102,29 @@ class Runner:
         run["finished_at"] = now()
         self.document["runs"].append(run)
 
-    def _store(self, document, block, run):
+    def _try(self, block, rate, restart):
+        """The cells of a run that is not stored."""
+        return self._drive(block, self._variants(block, rate), rate, restart, {})["cells"]
+
+    def _variants(self, block, rate):
+        """Those of the block that can run here, controls with what they are to burn."""
+        every = [self._experiment.variants[name] for name in block.variants if not self._is_unavailable(name)]
+        return [replace(variant, burn_ns=self._pilot.burn_ns(block, variant, rate)) if variant.control_of else variant for variant in every]
+
+    def _store(self, document, run):
         self.document["tool"] = document["tool"]
         self.document["host"] = {**document["host"], **self.document["host"]}
         run["config"] = document["config"]
         run["host"] = {key: value for key, value in document["host"].items() if value != self.document["host"][key]}
         self.document["cells"] += document["cells"]
-        if block.load == "closed-loop":
-            measured = [cell["throughput_per_s"] for cell in document["cells"] if cell["verdict"] in SOUND]
-            if block.setting in self._capacities:
-                measured.append(self._capacities[block.setting])
-            if measured:
-                self._capacities[block.setting] = min(measured)
 
-    def _drive(self, block, restart, run):
-        """Starts the block's servers, runs echo-load against them, stops them.  Returns echo-load's document with what
-        only we know added to each cell."""
-        rate = self._rate(block)
+    def _drive(self, block, variants, rate, restart, run):
+        """Starts the servers, runs echo-load against them, stops them.  Returns echo-load's document with what only we know added to each
+        cell."""
         with tempfile.TemporaryDirectory(prefix="echobench-") as scratch:
             file = Path(scratch) / "load.json"
             with contextlib.ExitStack() as stack:
-                servers, lacking = self._start(block, stack)
+                servers, lacking = self._start(variants, block, stack)
                 run["argv"] = self._command(block, restart, rate, servers, file)
                 background = stack.enter_context(BackgroundLoad(block, self._placement, servers[0])) if block.background else None
                 try:
@@ -149,15 +158,13 @@ class Runner:
                 cell["background"] = done_meanwhile
         return document
 
-    def _start(self, block, stack):
+    def _start(self, variants, block, stack):
         """The block's servers that could be started, and a sentence for each that could not: it must not take the
         others' figures with it.  Without the reference there is nothing to compare with.  One that reports that it
         cannot run here is not started again."""
         servers, lacking = [], []
-        for name in block.variants:
-            variant = self._experiment.variants[name]
-            if self._is_unavailable(name):
-                continue
+        for variant in variants:
+            name = variant.name
             try:
                 servers.append(stack.enter_context(
                     Server(variant, block.framing, self._placement, server_options(variant, block))))
@@ -229,20 +236,6 @@ class Runner:
         if rate:
             command += ["-R", str(rate)]
         return command + [f"{server.variant.name}={server.address}" for server in servers]
-
-    def _rate(self, block):
-        """The open loop's rate for each target; a share of the lowest capacity is settled once, from the closed loops
-        over as many connections, and rounded to two digits."""
-        if block.share is None:
-            return block.rate
-        key = (block.setting, block.share)
-        if key not in self._chosen_rates:
-            lowest = self._capacities.get(block.setting)
-            if not lowest:
-                raise Failure(f"{block.name}: the rate is unknown: it is a percentage of the lowest capacity in a closed loop with "
-                              f"{block.connections:,} connections, and that was not measured")
-            self._chosen_rates[key] = max(1, int(float(f"{lowest * block.share:.2g}")))
-        return self._chosen_rates[key]
 
     def _guess_s(self, block):
         """Seconds of a run: measuring, starting, connecting, warming up each target, stopping."""

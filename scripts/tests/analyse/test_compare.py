@@ -62,11 +62,9 @@ def test_the_near_bound_decides_not_the_estimate(echobench, before, measure):
 def test_one_restart_has_no_interval_and_decides_nothing(echobench, before, measure):
     after = measure("after", {**FOUR, "restarts": 1}, FAKE_SLOWER="thread-pool=3")
     done = echobench("compare", before, after, "--fail-over", "10%")
-    assert "one run: no interval" in done.stdout
+    assert "control inconclusive in B" in done.stdout
     assert done.returncode == 2
-    for variant in ("asio-callback", "thread-pool"):
-        assert (f"undecided: {variant}, connect, request, close, 10 connections, 64-byte frame: CPU per request has no interval, "
-                "throughput has no interval") in done.stdout
+    assert "undecided: CPU per request and throughput could not be judged in any cell" in done.stdout
     assert echobench("compare", before, after).returncode == 0
 
 

@@ -1,33 +1,37 @@
 import math
 
+import numpy
 import pytest
 
+from conftest import published_scatter
 from scipy import stats
 
-from echobench_lib.analyse.statistics import (change, difference, log_ratio, over_restarts, paired, trimmed_mean,
-                                      trimmed_mean_interval)
+from echobench_lib.analyse.statistics import (change, difference, holm, log_ratio, of_rounds, over_restarts, p_above, paired, ranks, trimmed_mean,
+                                              trimmed_mean_interval)
 
-# Wilcox, Introduction to Robust Estimation and Hypothesis Testing: self-awareness data (Dana, 1990)
-SELF_AWARENESS = [77, 87, 88, 114, 151, 210, 219, 246, 253, 262, 296, 299, 306, 376, 428, 515, 666, 1310, 2611]
-
-
-def test_twenty_per_cent_trimmed_mean_and_interval_as_published():
-    interval = trimmed_mean_interval(SELF_AWARENESS, trim=0.2)
-    assert interval.estimate == pytest.approx(282.692, abs=1e-3)
-    assert interval.low == pytest.approx(160.3913, abs=1e-3)
-    assert interval.high == pytest.approx(404.9933, abs=1e-3)
+def test_trimmed_mean_and_interval_by_hand():
+    # trimmed 1, 2, 3, 4; winsorised 1, 1, 2, 3, 4, 4: squares 9.5; t(0.975; 3) = 3.182446
+    interval = trimmed_mean_interval([2, 0, 4, 100, 1, 3])
+    assert interval.estimate == 2.5
+    assert interval.high - 2.5 == pytest.approx(3.182446 * math.sqrt(9.5 / (4 * 3)), rel=1e-6)
 
 
-def test_below_ten_values_it_is_students_interval():
+def test_below_six_values_it_is_students_interval():
     # mean 3, s = sqrt(2.5), t(0.975; 4) = 2.776445: 3 +- 1.963243
     interval = trimmed_mean_interval([1, 2, 3, 4, 5])
     assert interval.estimate == 3
     assert interval.high - 3 == pytest.approx(1.963243, abs=1e-6)
 
 
-def test_an_outlier_moves_the_trimmed_mean_little():
-    rounds = [math.log(1.1)] * 19 + [math.log(9)]
-    assert math.exp(over_restarts([rounds]).estimate) == pytest.approx(1.1)
+def test_a_quarter_of_the_rounds_may_be_disturbed():
+    assert of_rounds([1.0] * 6 + [9.0] * 2) == 1 and of_rounds([-9.0, 1.0, 1.0, 9.0]) == 1
+    assert math.exp(over_restarts([[math.log(1.1)] * 15 + [math.log(9)] * 5]).estimate) == pytest.approx(1.1)
+
+
+def test_one_restart_in_another_mode_moves_neither_the_mean_nor_the_interval():
+    restarts = [[value] for value in (0.99, 1.0, 1.0, 1.0, 1.01)]
+    apart = over_restarts([*restarts, [9.0]])
+    assert apart.estimate == pytest.approx(1.0025) and apart.half_width < 0.02
 
 
 def test_rounds_pair_by_index_and_those_without_partner_are_left_out():
@@ -61,14 +65,69 @@ def test_one_round_has_no_interval():
     assert over_restarts([[], []]) is None
 
 
-def test_interval_covers_the_truth_as_often_as_it_says():
-    import random
-    draw = random.Random(1)
-    held = 0
-    for _ in range(400):
-        interval = trimmed_mean_interval([draw.gauss(0, 1) for _ in range(20)])
-        held += interval.low <= 0 <= interval.high
-    assert 0.92 <= held / 400 <= 0.98
+@pytest.mark.parametrize("restarts", [2, 3, 4, 5, 6, 8, 10, 12])
+def test_interval_covers_the_truth_as_often_as_it_says(restarts):
+    random, runs = numpy.random.default_rng(restarts), 2000
+    held = sum(interval.low <= 0 <= interval.high for interval in (over_restarts(published_scatter(random, restarts)) for _ in range(runs)))
+    assert 0.92 <= held / runs <= 0.98
+
+
+@pytest.mark.parametrize("restarts", [6, 8, 10, 12])
+def test_now_and_then_a_restart_in_another_mode_does_not_break_the_interval(restarts):
+    random, runs = numpy.random.default_rng(restarts), 1000
+    intervals = [over_restarts(published_scatter(random, restarts, mode=0.05)) for _ in range(runs)]
+    assert 0.92 <= sum(interval.low <= 0 <= interval.high for interval in intervals) / runs
+    assert numpy.median([interval.half_width for interval in intervals]) < 1.5 * numpy.median(
+        [over_restarts(published_scatter(random, restarts)).half_width for _ in range(runs)])
+
+
+def test_the_test_belongs_to_the_interval():
+    for sample in ([0.01, 0.03, 0.02], [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 5]):
+        interval = trimmed_mean_interval(sample)
+        assert p_above(sample, interval.low) == pytest.approx(0.025)
+        assert p_above(sample, interval.estimate) == pytest.approx(0.5)
+    assert p_above([0.1]) == 1 and p_above([0.1, 0.1], 0.05) == 0 and p_above([0, 0]) == 1
+
+
+def test_holm_rejects_from_the_smallest_and_stops():
+    assert holm({"a": 0.01, "b": 0.04, "c": 0.02}) == {"a", "c", "b"}
+    assert holm({"a": 0.01, "b": 0.03, "c": 0.03}) == {"a"}
+    assert holm({"a": 0.02, "b": 0.02, "c": 0.001}) == {"a", "b", "c"}
+    assert holm({}) == set()
+
+
+def ranked(**values):
+    return {name: rank.text for name, rank in ranks({name: dict(enumerate(of)) for name, of in values.items()}).items()}
+
+
+def test_a_rank_is_what_is_known():
+    near = [0.001, -0.001, 0.002, -0.002, 0.0]
+    assert ranked(reference=[0] * 5, same=near, more=[value + 0.2 for value in near]) == {"reference": "1–2", "same": "1–2", "more": "3"}
+    assert ranked(a=[0] * 5, b=[0.1 + value for value in near], c=[0.2 + value for value in near[::-1]]) == {"a": "1", "b": "2", "c": "3"}
+
+
+def test_what_lies_between_two_that_differ_may_be_either():
+    wide = [-0.2, 0.3, 0.0, 0.25, -0.1]
+    assert ranked(low=[0] * 5, wide=wide, high=[0.1, 0.101, 0.099, 0.1, 0.102]) == {"low": "1–2", "wide": "1–3", "high": "2–3"}
+
+
+def test_one_restart_ranks_nothing():
+    assert ranked(a=[0], b=[1]) == {} and ranked(a=[0, 0, 0]) == {}
+
+
+def test_pairs_are_compared_within_the_restarts_that_both_have():
+    drift = [0.0, 0.5, 1.0, 1.5]
+    assert ranked(a=drift, b=[value + 0.01 + error for value, error in zip(drift, (0.0001, -0.0001, 0.0002, 0))]) == {"a": "1", "b": "2"}
+
+
+def test_among_six_equals_an_order_is_rare():
+    random, tables = numpy.random.default_rng(1), 400
+    ordered = 0
+    for _ in range(tables):
+        runs = {name: {restart: of_rounds(rounds) for restart, rounds in enumerate(published_scatter(random, 8))} for name in "abcde"}
+        places = ranks({**runs, "reference": dict.fromkeys(range(8), 0.0)})
+        ordered += any(rank.text != "1–6" for rank in places.values())
+    assert ordered / tables < 0.08, "5 % are meant"
 
 
 def test_welchs_interval_by_hand():
@@ -89,4 +148,4 @@ def test_another_unit_keeps_the_shape():
     interval = trimmed_mean_interval([1.0, 2.0, 3.0])
     scaled = interval.scaled(0.5)
     assert (scaled.estimate, scaled.half_width) == (1.0, pytest.approx(interval.half_width / 2))
-    assert trimmed_mean([1.0] * 9 + [100.0]) == 1.0
+    assert trimmed_mean([1.0] * 9 + [100.0], 0.1) == 1.0

@@ -5,8 +5,8 @@ import math
 import numpy
 import pytest
 
-from echobench_lib.analyse.statistics import over_restarts, trimmed_mean
-from echobench_lib.gate.decide import Figure, confirmed, holm, rise_p_value
+from echobench_lib.analyse.statistics import of_rounds, over_restarts
+from echobench_lib.gate.decide import Figure, confirmed
 from echobench_lib.gate.judgement import IMPROVED, REGRESSED, UNCHANGED, UNDECIDED, UNMEASURED
 
 RESTARTS, SLICES = 8, 4
@@ -19,7 +19,7 @@ def restarts(random, rise=0.0, of_restarts=OF_RESTARTS, of_slices=OF_SLICES, num
 
 
 def values(random, **keywords):
-    return [trimmed_mean(slices) for slices in restarts(random, **keywords)]
+    return [of_rounds(slices) for slices in restarts(random, **keywords)]
 
 
 def figure(*rounds, margin=0.01, **keywords):
@@ -75,23 +75,6 @@ def test_how_strictly_the_first_round_screens_bears_on_what_is_found():
         strictly += it.p_value(0) < 0.05 and it.p_value(1) < 0.05
         successes += bool(confirmed({"it": it}))
     assert successes / tries > 0.8 and strictly / tries < 0.7
-
-
-def test_holm_rejects_from_the_smallest_and_stops():
-    assert holm({"a": 0.01, "b": 0.04, "c": 0.02}) == {"a", "c", "b"}
-    assert holm({"a": 0.01, "b": 0.03, "c": 0.03}) == {"a"}
-    assert holm({"a": 0.02, "b": 0.02, "c": 0.001}) == {"a", "b", "c"}
-    assert holm({}) == set()
-
-
-def test_the_p_value_belongs_to_the_interval():
-    random = numpy.random.default_rng(4)
-    for number in (5, 25):
-        sample = list(random.normal(0.01, 0.02, number))
-        interval = over_restarts([[value] for value in sample])
-        assert rise_p_value(sample, interval.low) == pytest.approx(0.025)
-        assert rise_p_value(sample, interval.estimate) == pytest.approx(0.5)
-    assert rise_p_value([0.1], 0) == 1 and rise_p_value([0.1, 0.1], 0.05) == 0 and rise_p_value([0, 0], 0) == 1
 
 
 NONE, LITTLE, MUCH = ([shift + tremble for tremble in (-0.001, 0, 0.001)] for shift in (0.0, 0.009, 0.05))

@@ -68,7 +68,7 @@ def result(ratio, stolen=0, restarts=4):
     """Of a round at saturation in which the head costs `ratio` times the base: the part of it that `read` uses."""
     def piece(index, cost):
         return {"index": index, "requests_total": 1000, "requests": 1000, "elapsed_ns": 10_000_000, "server_cpu_ns": 1000 * (cost + 8000)}
-    costs = {"base": 6000, "base+1us": 7000, "head": 6000 * ratio}
+    costs = {"base": 6000, timed.CONTROL: 7000, "head": 6000 * ratio}
     return {"runs": [], "cells": [
         {"variant": variant, "load": "saturation", "block": "saturation", "restart": restart, "verdict": "valid", "reasons": [], "client_busy": 0.5,
          "connections": {"asked": 100, "opened": 100}, "system": {"steal_ns": stolen}, "workload": {"connections": 100, "payload_bytes": 64, "framing": "frame",
@@ -112,7 +112,7 @@ def test_a_failure_of_the_head_is_not_hidden_by_what_failed_before():
         if cell["variant"] == "head":
             cell["checks"] = ["the server died during the run"]
     assert judged(stolen, died).verdict == BROKE
-    failed = {**result(1), "runs": [{"block": "saturation/c100", "error": error} for error in ("base+1us: could not start", "head: could not start")]}
+    failed = {**result(1), "runs": [{"block": "saturation/c100", "error": error} for error in (f"{timed.CONTROL}: could not start", "head: could not start")]}
     assert judged(failed).verdict == BROKE and judged(failed).why == ["head: could not start"]
 
 
@@ -126,7 +126,7 @@ def test_nothing_is_unchanged_without_what_a_request_costs():
 
 
 def test_memory_that_rises_from_below_the_noise_is_judged(monkeypatch):
-    grown = {"base": 8_000, "base+1us": 8_000, "head": 72_000}
+    grown = {"base": 8_000, timed.CONTROL: 8_000, "head": 72_000}
     monkeypatch.setattr(timed.connections, "resident", lambda cell: grown[cell["variant"]])
     judgement = judged(result(1), result(1))
     assert judgement.verdict == REGRESSED and timed.MEMORY in judgement.why[0]

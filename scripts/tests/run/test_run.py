@@ -46,27 +46,40 @@ def test_servers_are_gone_afterwards(measure):
 
 def test_an_open_loop_gets_its_share_of_the_lowest_capacity(measure):
     experiment = {**SMALL, "loads": [
-        {"load": "open-loop", "connections": [100], "rates": ["50%"], "duration": "1s"},
-        {"load": "closed-loop", "connections": [100], "duration": "1s"}]}
+        {"load": "open-loop", "connections": [100], "rates": ["50%"], "duration": "1s"}]}
     document = load(measure("open", experiment))
-    slowest = min(cell["throughput_per_s"] for cell in document["cells"]
-                  if cell["load"] == "closed-loop" and cell["restart"] == 0)
+    capacity, = document["capacities"]
+    assert {name: len(rates) for name, rates in capacity["requests_per_s"].items()} == dict.fromkeys(SMALL["variants"], 3), "three restarts, no control"
+    assert capacity["lowest_per_s"] == min(rate for rates in capacity["requests_per_s"].values() for rate in rates)
     rates = {cell["workload"]["rate_per_s"] for cell in document["cells"] if cell["load"] == "open-loop"}
     assert len(rates) == 1, "one rate for all, in every restart"
-    assert rates.pop() == pytest.approx(slowest / 2, rel=0.05)
+    assert rates.pop() == pytest.approx(capacity["lowest_per_s"] / 2, rel=0.05)
+    assert {cell["restart"] for cell in document["cells"]} == {0, 1, 2} and len(document["cells"]) == 9, "what was tried first is in no table"
 
 
 @pytest.mark.parametrize("fault", ["FAKE_SILENT", "FAKE_WRONG"])
 def test_a_server_that_failed_does_not_settle_the_rate_of_the_open_loop(echobench, write, tmp_path, fault):
-    experiment = {**SMALL, "restarts": 1, "loads": [
-        {"load": "closed-loop", "connections": [100], "duration": "1s"},
-        {"load": "open-loop", "connections": [100], "rates": ["50%"], "duration": "1s"}]}
+    experiment = {**SMALL, "restarts": 1, "loads": [{"load": "open-loop", "connections": [100], "rates": ["50%"], "duration": "1s"}]}
     echobench("run", write(experiment), "--out", tmp_path / "r", "--no-report", **{fault: "thread-pool"})
-    cells = load(tmp_path / "r")["cells"]
-    slowest = min(cell["throughput_per_s"] for cell in cells
-                  if cell["load"] == "closed-loop" and cell["variant"] != "thread-pool")
-    rates = {cell["workload"]["rate_per_s"] for cell in cells if cell["load"] == "open-loop"}
-    assert len(rates) == 1 and rates.pop() == pytest.approx(slowest / 2, rel=0.05)
+    document = load(tmp_path / "r")
+    assert document["capacities"][0]["requests_per_s"].keys() == {"asio-callback", "epoll"}
+    rates = {cell["workload"]["rate_per_s"] for cell in document["cells"]}
+    assert len(rates) == 1 and rates.pop() == pytest.approx(document["capacities"][0]["lowest_per_s"] / 2, rel=0.05)
+
+
+def test_a_control_burns_a_share_of_what_a_request_costs_under_that_load(measure):
+    loads = [{"load": "saturation", "connections": [10]}, {"load": "equal-load", "connections": [1000], "rates": [1000]}]
+    cells = load(measure("share", {**SMALL, "controls": ["epoll", "thread-pool"], "burns": ["20%"], "loads": loads}))["cells"]
+    burns = {(cell["load"], cell["variant"]): cell["control"]["burn_ns"] for cell in cells if "control" in cell}
+    for (of, variant), cost_us in {("saturation", "epoll+20%"): 6.0, ("saturation", "thread-pool+20%"): 15.0, ("equal-load", "epoll+20%"): 6.6}.items():
+        assert burns[of, variant] == pytest.approx(200 * cost_us, rel=0.1), (of, variant)
+    assert {cell["restart"] for cell in cells} == {0, 1, 2} and all(cell["server"]["stopped"] for cell in cells)
+
+
+def test_a_control_of_a_reference_whose_cost_is_not_known_fails_its_block(echobench, write, tmp_path):
+    experiment = {**SMALL, "controls": ["epoll"], "burns": ["20%"], "restarts": 2, "loads": [{"load": "saturation", "connections": [10]}]}
+    done = echobench("run", write(experiment), "--out", tmp_path / "r", "--no-report", FAKE_SILENT="epoll")
+    assert done.returncode == 1 and "what a request costs epoll is not known, so epoll+20% has nothing to add to: no reply" in done.stderr
 
 
 def test_a_failed_run_is_reported_and_the_others_are_kept(echobench, write, tmp_path):
@@ -187,7 +200,7 @@ def test_wrong_replies_give_no_figure(echobench, write, tmp_path):
 def test_an_interrupted_run_keeps_its_cells_and_leaves_no_server(write, tmp_path, stop):
     experiment = {**SMALL, "restarts": 1, "loads": [
         {"load": "closed-loop", "connections": [10], "duration": "1s"},
-        {"load": "open-loop", "connections": [10], "rates": ["50%"], "duration": "1s"}]}
+        {"load": "open-loop", "connections": [10], "rates": [100], "duration": "1s"}], "seed": 0}
     with subprocess.Popen([SCRIPTS / "echobench", "run", write(experiment), "--out", tmp_path / "r", "--no-report"],
                           env={**os.environ, "ECHOBENCH_BUILD": str(FAKES), "FAKE_LOAD_WAITS": "in open loop"},
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
