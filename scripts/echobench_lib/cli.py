@@ -14,7 +14,7 @@ from .gate import power, primitives, timed
 from .gate import verb as gating
 from .plan import experiment
 from .plan.variants import HOLDS, other_runtimes, unmet
-from .report import exports, verify
+from .report import explain, exports, verify
 from .report import verbs as reporting
 from .report.terminal import WIDTH
 from .run import verb as running
@@ -74,6 +74,11 @@ def parser():
                 epilog="exit status: 0 written, 1 could not be, 2 usage")
     show.add_argument("result", metavar="RESULT", type=Path,
                       help="a result file, of echobench or of `echo-load --json`, a folder with result.json, or a report, which holds one")
+    why = verb("explain", explain.explain, help="say why each model costs more, or less, than the reference: what it was seen to do, and what was counted",
+               epilog="exit status: 0 ok, 1 failed, 2 usage")
+    why.add_argument("result", metavar="RESULT", type=Path, help="as for report; a count.json next to it is used")
+    why.add_argument("--reference", metavar="NAME", help="what the others are compared with (default: as for report)")
+
     show.add_argument("--reference", metavar="NAME", help="the variant that ratios refer to (default: the experiment's, "
                       "else epoll, else the first)")
     show.add_argument("--out", type=Path, metavar="DIR", help="folder for charts/ and index.html (default: for a "
