@@ -384,6 +384,7 @@ connection_counts worker::take_counts(std::size_t slot) noexcept {
 // Fails what has waited too long. Replies that have arrived and were not read yet, because this client was
 // kept from its CPU, are no time-out.
 void worker::check_timeouts(clock::time_point now) {
+  timeouts_.look(now);
   const bool all = !time_.driving();  // connecting
   for (std::size_t slot = all ? 0 : first_; slot < (all ? connections_.size() : last_); ++slot) {
     connection& conn = connections_[slot];

@@ -111,5 +111,36 @@ TEST(timeout_checks, are_frequent_enough_for_the_time_out_and_never_too_frequent
   }
 }
 
+TEST(timeout_checks, do_not_count_the_time_in_which_the_client_was_away) {
+  timeout_checks checks(160ms);
+  checks.begin(origin);
+  const auto look = [&](nanoseconds at) {
+    checks.look(origin + at);
+    checks.done(origin + at);
+  };
+  look(0ms);
+  look(20ms);  // the next was due at 10 ms: late by no more than an interval
+  EXPECT_TRUE(checks.is_over(origin, origin + 161ms));
+  look(2030ms);  // due at 30 ms
+  EXPECT_FALSE(checks.is_over(origin + 29ms, origin + 2030ms))
+      << "stamped, and sent when the client was back";
+  EXPECT_TRUE(checks.is_over(origin + 29ms, origin + 2190ms)) << "1 ms before and 160 ms after it was away";
+  EXPECT_FALSE(checks.is_over(origin + 1000ms, origin + 2180ms)) << "nor more than all of its wait";
+  EXPECT_TRUE(checks.is_over(origin + 2031ms, origin + 2192ms)) << "it began to wait after that";
+}
+
+TEST(timeout_checks, find_a_time_out_though_each_look_is_late) {
+  timeout_checks checks(160ms);
+  checks.begin(origin);
+  auto now = origin;
+  for (int looks = 0; looks < 100; ++looks) {
+    checks.look(now);
+    if (checks.is_over(origin, now)) return;
+    checks.done(now);
+    now += 1s;
+  }
+  FAIL() << "after a hundred looks it is not over";
+}
+
 }  // namespace
 }  // namespace echobench
