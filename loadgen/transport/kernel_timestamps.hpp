@@ -3,6 +3,7 @@
 // comes from one; the loopback device has them, too.
 #pragma once
 
+#include "common/socket.hpp"
 #include "loadgen/transport/socket_times.hpp"
 
 #include <sys/types.h>
@@ -18,7 +19,10 @@ class kernel_timestamps {
 public:
   using time_point = std::chrono::steady_clock::time_point;
 
-  // Throws std::system_error where the kernel has none.
+  // Returns when the kernel takes times: it begins a little after it was asked, when a worker thread of its
+  // has run. It goes on as long as this lives. Throws std::system_error where the kernel has none.
+  kernel_timestamps();
+
   void enable(int fd);
 
   // Of the last bytes sent of which one has come; empty: none has come since.
@@ -28,6 +32,7 @@ public:
   ssize_t receive(int fd, std::span<std::byte> into, time_point& arrived);
 
 private:
+  unique_fd asking_;  // a datagram socket to itself
   time_of_day_clock clock_{std::chrono::milliseconds(100), 1};
 };
 
