@@ -12,6 +12,7 @@ constexpr double tolerated = 0.02;  // of what was due
 constexpr double tolerated_if_rose = 0.005;
 constexpr double standard_deviations = 4;
 constexpr std::size_t quarters = 4;
+constexpr std::size_t several = 3;  // drives
 
 }  // namespace
 
@@ -21,6 +22,7 @@ backlog_growth& backlog_growth::operator+=(const backlog_growth& other) noexcept
   explained += other.explained;
   variance += other.variance;
   drives += other.drives;
+  largest = std::max(largest, other.largest);
   rose = drives == 1 && other.rose;
   return *this;
 }
@@ -30,7 +32,8 @@ double backlog_growth::left_behind() const noexcept {
 }
 
 bool backlog_growth::kept_up() const noexcept {
-  return left_behind() <= (rose ? tolerated_if_rose : tolerated) * static_cast<double>(due);
+  const double stall = drives >= several ? largest : 0;
+  return left_behind() - stall <= (rose ? tolerated_if_rose : tolerated) * static_cast<double>(due);
 }
 
 backlog_growth growth_of_backlog(std::span<const part_counts> parts, const part_counts& drain,
@@ -65,6 +68,7 @@ backlog_growth growth_of_backlog(std::span<const part_counts> parts, const part_
   result.explained =
       std::max(rate * service - backlog.front(), 0.0) + rate * static_cast<double>(period.count());
   result.variance = rate * service + 1;
+  result.largest = std::max(result.growth - result.explained, 0.0);
   return result;
 }
 

@@ -18,6 +18,7 @@ struct backlog_growth {
   double variance = 0;    // of the growth, where all is answered in time, for arrivals and service are random
   bool rose = false;      // it rose from each quarter of the measured time to the next
   std::size_t drives = 0;
+  double largest = 0;  // of one drive: its growth beyond what is explained
 
   backlog_growth& operator+=(const backlog_growth& other) noexcept;
 
@@ -25,7 +26,8 @@ struct backlog_growth {
   double left_behind() const noexcept;
 
   // At most 2 % of what was due was left behind; of a single drive, in which the backlog rose and rose, 0.5
-  // %.
+  // %. Of several drives, the one that left most behind does not count: a stall, of the server or of the
+  // whole machine, falls into one, and a server that does not keep up leaves something behind in each.
   bool kept_up() const noexcept;
 };
 

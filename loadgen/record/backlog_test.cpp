@@ -145,6 +145,23 @@ TEST(backlog, of_many_short_drives_adds_up) {
   EXPECT_FALSE(sum.kept_up());
 }
 
+TEST(backlog, of_one_drive_among_several_is_a_stall) {
+  const std::vector<part_counts> served{{}, {.requests = 1000, .due = 1000}};
+  const std::vector<part_counts> stalled{{}, {.requests = 700, .due = 1000}};
+  const std::vector<part_counts> short_of{{}, {.requests = 950, .due = 1000}};
+  const auto kept_up = [](const std::vector<std::vector<part_counts>>& drives) {
+    backlog_growth sum;
+    for (const auto& parts : drives) {
+      sum += growth_of_backlog(parts, {.requests = 1000 - parts[1].requests}, window_length, 0ms);
+    }
+    return sum.kept_up();
+  };
+  EXPECT_TRUE(kept_up({served, stalled, served, served}));
+  EXPECT_FALSE(kept_up({served, stalled, stalled, served}));
+  EXPECT_FALSE(kept_up({short_of, short_of, short_of, short_of})) << "5 % in each";
+  EXPECT_FALSE(kept_up({stalled, served})) << "of two it is half";
+}
+
 TEST(backlog, of_nothing_is_none) {
   EXPECT_TRUE(backlog_growth{}.kept_up());
   EXPECT_TRUE(growth_of_backlog(std::vector<part_counts>(1), {}, 0ns, 0ns).kept_up());
