@@ -10,11 +10,13 @@ import re
 import zlib
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 
 from . import REPOSITORY, Usage
 
+Json = dict[str, Any]  # a document as it is in its file
 PAGE = "index.html"  # of a report
 
 
