@@ -8,6 +8,7 @@ import json
 import os
 import re
 import zlib
+from collections.abc import Iterable
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,9 @@ Json = dict[str, Any]  # a document as it is in its file
 PAGE = "index.html"  # of a report
 
 
-def locate(path, name):
-    """The result file that `path` names: itself, or the one called `name` in that folder, or else the report there, which holds it."""
+def locate(path: str | Path, name: str) -> Path:
+    """The result file that `path` names: itself, or the one called `name` in that folder, or else the report
+    there, which holds it.  Raises Usage where there is none."""
     path = Path(path)
     files = [file for file in ((path / name, path / PAGE) if path.is_dir() else (path,)) if file.is_file()]
     if not files:
@@ -29,8 +31,9 @@ def locate(path, name):
     return files[0]
 
 
-def new_folder(wanted, name, *results):
-    """The folder for the `results`, files or folders, of a new run: what the user wanted, else one of runs/ with the time and `name`."""
+def new_folder(wanted: Path | None, name: str, *results: str) -> Path:
+    """The folder for the `results`, files or folders, of a new run: what the user wanted, else one of runs/ with the
+    time and `name`.  Raises Usage where a result exists there already."""
     folder = wanted or REPOSITORY / "runs" / f"{datetime.now():%Y%m%d-%H%M%S}-{name}"
     if present := [result for result in results if (folder / result).exists()]:
         raise Usage(f"--out {folder}: {present[0]} exists there already; give another folder")
@@ -38,20 +41,22 @@ def new_folder(wanted, name, *results):
     return folder
 
 
-def folder_of_report(file, name):
-    """Where the report of a result file goes: next to the result in the folder of a run, else into a folder of its own."""
+def folder_of_report(file: Path, name: str) -> Path:
+    """Where the report of a result file goes: next to the result in the folder of a run, else into a folder of
+    its own."""
     return file.parent if file.name in (name, PAGE) else file.with_name(f"{file.stem}-report")
 
 
-def require_no_report(folder):
+def require_no_report(folder: Path) -> None:
     """Raises Usage where a page lies that holds a result: it may be the only copy."""
     page = folder / PAGE
     if page.is_file() and 'id="result"' in page.read_text():
         raise Usage(f"{page}: a report that holds a result would be overwritten; give another folder by --out")
 
 
-def read(file, name="result"):
-    """The JSON in a file that the user named; of a report, what it holds by that `name`."""
+def read(file: Path, name: str = "result") -> Any:
+    """The JSON in a file that the user named; of a report, what it holds by that `name`.  Raises Usage if it is not
+    JSON."""
     if file.suffix == ".html":
         return held(file, file.read_text(), name)
     try:
@@ -60,19 +65,19 @@ def read(file, name="result"):
         raise Usage(f"{file}: not JSON: {error}") from None
 
 
-def embedded(document):
+def embedded(document: Json) -> str:
     """A document as a page holds it: one text."""
     return base64.b64encode(gzip.compress(json.dumps(document, separators=(",", ":")).encode(), mtime=0)).decode()
 
 
-def held_text(text, name):
+def held_text(text: str, name: str) -> str | None:
     """That text of a page; None where it holds nothing by that name."""
     match = re.search(rf'<script type="application/gzip" id="{name}"[^>]*>([^<]*)</script>', text)
-    return match and match[1]
+    return match[1] if match else None
 
 
-def held(file, text, name="result"):
-    """The document that a page, the text of `file`, holds by that name."""
+def held(file: Path, text: str, name: str = "result") -> Json:
+    """The document that a page, the text of `file`, holds by that name.  Raises Usage where it holds none."""
     encoded = held_text(text, name)
     if encoded is None:
         raise Usage(f"{file}: this page holds no result: it is not a report of `echobench run` or `echobench report`")
@@ -82,39 +87,40 @@ def held(file, text, name="result"):
         raise Usage(f"{file}: the result in it cannot be read: {error}") from None
 
 
-def require_version(document, version, path):
+def require_version(document: object, version: int, path: str | Path) -> None:
     """Raises Usage that names both versions when the document is of another version of its schema."""
     written = document.get("schema_version") if isinstance(document, dict) else None
     if isinstance(written, int) and written != version:
         age, remedy = ("an older", "measure again") if written < version else ("a newer", "use that echobench")
-        raise Usage(f"{path}: schema version {written}, written by {age} echobench; this one reads version {version}: {remedy}")
+        raise Usage(f"{path}: schema version {written}, written by {age} echobench; this one reads version {version}: "
+                    f"{remedy}")
 
 
-def check(document, schema_file, path, definition=None):
-    """Raises Usage that names the place where the document read from `path` is not as its schema, or a definition in it,
-    has it."""
+def check(document: object, schema_file: Path, path: str | Path, definition: str | None = None) -> None:
+    """Raises Usage that names the place where the document read from `path` is not as its schema, or a definition in
+    it, has it."""
     schema = json.loads(schema_file.read_text())
     if definition:
         schema = {**schema["$defs"][definition], "$defs": schema["$defs"]}
     _explain(jsonschema.Draft202012Validator(schema).iter_errors(document), path)
 
 
-def _explain(errors, path):
+def _explain(errors: Iterable[jsonschema.ValidationError], path: str | Path) -> None:
     """Raises Usage for the error that lies deepest in the file, where the mistake most likely is."""
-    errors = [leaf for error in errors for leaf in ([error, *error.context] if error.context else [error])]
-    if errors:
-        error = max(errors, key=lambda error: len(error.absolute_path))
+    leaves = [leaf for error in errors for leaf in ([error, *error.context] if error.context else [error])]
+    if leaves:
+        error = max(leaves, key=lambda leaf: len(leaf.absolute_path))
         where = "/".join(str(part) for part in error.absolute_path) or "top level"
         meant = error.schema.get("description", "") if isinstance(error.schema, dict) else ""
         raise Usage(f"{path}: at {where}: {error.message[:300]}" + (f" ({meant})" if meant else ""))
 
 
-def write(document, path):
+def write(document: Json, path: Path) -> None:
     """A document, as write_text."""
     write_text(json.dumps(document, indent=1) + "\n", path)
 
 
-def write_text(text, path):
+def write_text(text: str, path: Path) -> None:
     """Writes the whole file or leaves the one before: a run that is cut short keeps what it had."""
     part = path.with_name(path.name + ".part")
     with part.open("w") as file:
@@ -124,5 +130,6 @@ def write_text(text, path):
     part.replace(path)
 
 
-def now():
+def now() -> str:
+    """The time, as documents have it: UTC, ISO 8601, with milliseconds."""
     return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
