@@ -49,8 +49,8 @@ def _cpus() -> Iterator[Finding]:
     elif len(cores) < 4:
         yield Finding("note", "cores", f"{len(cores)} cores: one each for client and server, none for the system",
                       "read the cost of a request at equal load and at saturation, not requests/s nor CPU per request "
-                      "in a closed loop: the fastest servers are faster than the client here, so both figures follow the "
-                      "client's speed")
+                      "in a closed loop: the fastest servers are faster than the client here, so both figures follow "
+                      "the client's speed")
     else:
         yield Finding("ok", "cores", f"{len(cores)} cores, {allowed} hardware threads")
     if quota := read_quota():

@@ -33,7 +33,7 @@ def test_figures_keep_three_digits():
     assert units.format_seconds(245) == "4:05"
 
 
-@pytest.mark.parametrize("value, digits, text", [(0.01234, 2, "0.012"), (9.996, 3, "10.0"), (0, 3, "0"), (-0.5, 2, "-0.50"),
-                                                 (12_345, 2, "12,345")])
+@pytest.mark.parametrize("value, digits, text", [
+    (0.01234, 2, "0.012"), (9.996, 3, "10.0"), (0, 3, "0"), (-0.5, 2, "-0.50"), (12_345, 2, "12,345")])
 def test_significant_digits(value, digits, text):
     assert units.significant(value, digits) == text

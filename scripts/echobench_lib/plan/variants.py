@@ -1,19 +1,26 @@
-"""The servers that an experiment names: ours, by the names that they list; those in other runtimes, by theirs; any other, by its command line."""
+"""The servers that an experiment names: ours, by the names that they list; those in other runtimes, by theirs; any
+other, by its command line."""
 
 import math
 import os
 import shutil
 import subprocess
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from .. import REPOSITORY, Usage, documents
+from ..documents import Json
 from ..units import parse_share, parse_time_ns
 
 SCHEMA_FILE = REPOSITORY / "scripts" / "experiments" / "experiment.schema.json"
 OTHER_RUNTIMES_FILE = REPOSITORY / "servers" / "other_runtimes" / "other_runtimes.json"
 NEED_S = 60  # a command that checks whether a server can run here has ended by then
-HOLDS = {"one": "one client at a time", "threads": "one client per thread or process", "any": "any number of clients"}
+Framing = Literal["frame", "line", "raw"]
+Holds = Literal["one", "threads", "any"]  # how many clients a server serves at a time
+HOLDS: dict[Holds, str] = {
+    "one": "one client at a time", "threads": "one client per thread or process", "any": "any number of clients"}
 
 
 @dataclass(frozen=True)
@@ -29,8 +36,8 @@ class Variant:
     command: tuple[str, ...] | None = None
     environment: tuple[tuple[str, str], ...] = ()
     announces: bool = False  # a foreign server that prints echo-server's listening line
-    framing: str | None = None
-    holds: str = "any"
+    framing: Framing | None = None  # None: all of them
+    holds: Holds = "any"
     threads: int | None = None     # instead of the placement's
     cores: int | None = None       # of the servers' cores; None: all
     scaled_of: str | None = None   # the variant that this is, with another number of threads, on as many cores
@@ -39,21 +46,25 @@ class Variant:
     burn_share: float | None = None  # of what a request costs the variant `control_of`; None: burn_ns is known
 
     @property
-    def family(self):
+    def family(self) -> str:
         """The name of the variant that this is a control or a scaling step of; its own otherwise."""
         return self.scaled_of or self.control_of or self.name
 
     @property
-    def is_foreign(self):
+    def is_foreign(self) -> bool:
         return self.command is not None
 
-    def control(self, burn):
-        adds = {"burn_share": parse_share(burn)} if burn.endswith("%") else {"burn_ns": parse_time_ns(burn)}
-        return replace(self, name=f"{self.name}+{burn}", control_of=self.name, **adds)
+    def control(self, burn: str) -> "Variant":
+        """Its control, which burns a time (`1us`) or a share of its cost (`20%`)."""
+        control = replace(self, name=f"{self.name}+{burn}", control_of=self.name)
+        if burn.endswith("%"):
+            return replace(control, burn_share=parse_share(burn))
+        return replace(control, burn_ns=parse_time_ns(burn))
 
-    def refuses(self, load, connections, threads, ops=(), framing=None):
-        """Why the server is left out of a load with that many clients that ask for `ops`, in that framing if the load names one: a clause
-        without its subject; empty if it is not left out.  Every model can serve crr."""
+    def refuses(self, load: str, connections: int, threads: int, ops: Sequence[str] = (),
+                framing: Framing | None = None) -> str:
+        """Why the server is left out of a load with that many clients that ask for `ops`, in that framing if the load
+        names one: a clause without its subject; empty if it is not left out.  Every model can serve crr."""
         if any(asks in op for op in ops for asks in ("work", "sleep", "mix")) and self.framing not in (None, "frame"):
             return f"speaks only {self.framing}, in which work and sleep cannot be requested"
         if framing and self.framing not in (None, framing):
@@ -64,7 +75,7 @@ class Variant:
         return f"serves {HOLDS[self.holds]}" if load != "crr" and connections > limit else ""
 
 
-def other_runtimes():
+def other_runtimes() -> dict[str, Json]:
     """{name: entry} of the servers in other runtimes, as an experiment would give them; empty where there are none."""
     if not OTHER_RUNTIMES_FILE.exists():
         return {}
@@ -73,13 +84,16 @@ def other_runtimes():
     return {entry["name"]: entry for entry in entries}
 
 
-def resolve(name, entries, listed):
-    """The experiment's entries as objects: a plain name is one of `listed`, {name: what our programs list of it}, else of
-    the other runtimes."""
-    known, resolved = other_runtimes(), []
-    for entry in entries:
-        if isinstance(entry, str):
-            entry = {"name": entry, "variant": entry} if entry in listed or entry not in known else known[entry]
+def resolve(name: str, entries: Iterable[str | Json], listed: Mapping[str, Json]) -> list[Json]:
+    """The experiment's entries as objects: a plain name is one of `listed`, {name: what our programs list of it}, else
+    of the other runtimes.  Raises Usage for a name that is unknown, or given twice."""
+    known = other_runtimes()
+    resolved: list[Json] = []
+    for given in entries:
+        if isinstance(given, str):
+            entry = {"name": given, "variant": given} if given in listed or given not in known else known[given]
+        else:
+            entry = given
         if any(entry["name"] == other["name"] for other in resolved):
             raise Usage(f"experiment {name}: variant '{entry['name']}' is named twice")
         if "variant" in entry and entry["variant"] not in listed:
@@ -90,38 +104,47 @@ def resolve(name, entries, listed):
     return resolved
 
 
-def _not_built(variant):
+def _not_built(variant: str) -> str:
     return " (echo-server-uring is not in this build)" if variant.endswith("-uring") else ""
 
 
-def available(name, document, listed, cores):
+def available(name: str, document: Json, listed: Mapping[str, Json],
+              cores: int) -> tuple[dict[str, Variant], dict[str, str]]:
     """{name: Variant} of the document's resolved entries with each control after its own, and {name: why it cannot be
-    measured here}.  `cores` is how many the servers have, which limits how many threads one is scaled to."""
-    variants, unavailable = {}, {}
+    measured here}.  `cores` is how many the servers have, which limits how many threads one is scaled to.  Raises Usage
+    where a control cannot be had."""
+    variants: dict[str, Variant] = {}
+    unavailable: dict[str, str] = {}
     for entry in document["variants"]:
         if reason := unmet(entry) if "command" in entry else listed[entry["variant"]]["unavailable_reason"]:
             unavailable[entry["name"]] = reason
         else:
-            variants |= {variant.name: variant for variant in _scaled(_variant(entry, listed), entry.get("threads"), cores)}
+            steps = _scaled(_variant(entry, listed), entry.get("threads"), cores)
+            variants |= {variant.name: variant for variant in steps}
     for base in document["controls"]:
         if base not in variants and base not in unavailable:
             raise Usage(f"experiment {name}: controls: '{base}' is not among the variants")
         if base in variants and variants[base].is_foreign:
-            raise Usage(f"experiment {name}: controls: '{base}' is not one of our servers, and cannot burn a known time")
-    return {member.name: member for variant in variants.values() for member in
-            (variant, *(variant.control(burn) for burn in document["burns"] if variant.name in document["controls"]))}, unavailable
+            raise Usage(f"experiment {name}: controls: '{base}' is not one of our servers, and cannot burn a known "
+                        "time")
+    with_controls: dict[str, Variant] = {}
+    for variant in variants.values():
+        burns = document["burns"] if variant.name in document["controls"] else ()
+        with_controls |= {member.name: member for member in (variant, *map(variant.control, burns))}
+    return with_controls, unavailable
 
 
-def _variant(entry, listed):
+def _variant(entry: Json, listed: Mapping[str, Json]) -> Variant:
     if "command" in entry:
         return Variant(entry["name"], command=tuple(entry["command"]), environment=tuple(entry.get("env", {}).items()),
-                       announces=entry.get("announces", False), framing=entry["framing"], holds=entry.get("holds", "any"))
+                       announces=entry.get("announces", False), framing=entry["framing"],
+                       holds=entry.get("holds", "any"))
     ours = listed[entry["variant"]]
     return Variant(entry["name"], entry["variant"], ours["program"], Path(entry["build"]) if "build" in entry else None,
                    tuple(entry.get("options", ())), holds=ours["holds"])
 
 
-def _scaled(variant, threads, cores):
+def _scaled(variant: Variant, threads: int | str | None, cores: int) -> list[Variant]:
     """The variant; under thread scaling (`1..`, `2..16`) one for each step, NAME@THREADS, on as many cores."""
     if not isinstance(threads, str):
         return [replace(variant, threads=threads)]
@@ -130,7 +153,7 @@ def _scaled(variant, threads, cores):
             for step in thread_counts(int(first), min(cores, int(last or cores)))]
 
 
-def thread_counts(first, last):
+def thread_counts(first: int, last: int) -> list[int]:
     """Doubling from the first up to the last, and the last: 1, 2, 4, 6."""
     steps = [first]
     while 2 * steps[-1] < last:
@@ -138,7 +161,7 @@ def thread_counts(first, last):
     return [*steps, last] if last > first else steps
 
 
-def unmet(entry):
+def unmet(entry: Json) -> str:
     """Why a foreign server cannot run here: the reason of the first of its needs that is not met; empty if all are."""
     needs = entry.get("needs", [])
     for need in needs if isinstance(needs, list) else [needs]:
@@ -150,7 +173,7 @@ def unmet(entry):
     return ""
 
 
-def _succeeds(command, environment):
+def _succeeds(command: Sequence[str], environment: Mapping[str, str]) -> bool:
     try:
         return subprocess.run(command, cwd=REPOSITORY, env={**os.environ, **environment}, stdin=subprocess.DEVNULL,
                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=NEED_S).returncode == 0

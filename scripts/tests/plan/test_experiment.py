@@ -9,10 +9,12 @@ from echobench_lib.plan.topology import Topology
 from echobench_lib.run.runner import Runner
 from echobench_lib.units import parse_time_ns
 
-LISTED = [{"name": name, "summary": "", "holds": holds, "unavailable_reason": reason, "program": "echo-server"} for name, holds, reason in (
-    ("iterative", "one", ""), ("prethreaded", "threads", ""), ("thread-per-connection", "any", ""),
-    ("thread-pool", "any", ""), ("asio-callback", "any", ""), ("asio-coroutine", "any", ""), ("epoll", "any", ""),
-    ("io-uring", "any", "the kernel forbids it"))]
+LISTED = [
+    {"name": name, "summary": "", "holds": holds, "unavailable_reason": reason, "program": "echo-server"}
+    for name, holds, reason in (
+        ("iterative", "one", ""), ("prethreaded", "threads", ""), ("thread-per-connection", "any", ""),
+        ("thread-pool", "any", ""), ("asio-callback", "any", ""), ("asio-coroutine", "any", ""), ("epoll", "any", ""),
+        ("io-uring", "any", "the kernel forbids it"))]
 
 
 def expand_document(name, document, listed=LISTED, cores=2):
@@ -33,9 +35,10 @@ def closed_loop(*connections, **more):
 @pytest.fixture
 def known_runtimes(tmp_path, monkeypatch):
     """Two servers, as if servers/other_runtimes had them; one cannot run here."""
-    entries = [{"name": "python-streams", "command": ["python3", "servers/other_runtimes/streams.py", "{port}"], "framing": "raw"},
-               {"name": "python-uvloop", "command": ["python3", "servers/other_runtimes/uvloop_server.py", "{port}"], "framing": "raw",
-                "needs": {"command": ["false"], "reason": "python3-uvloop is not installed"}}]
+    entries = [{"name": "python-streams", "command": ["python3", "servers/other_runtimes/streams.py", "{port}"],
+                "framing": "raw"},
+               {"name": "python-uvloop", "command": ["python3", "servers/other_runtimes/uvloop_server.py", "{port}"],
+                "framing": "raw", "needs": {"command": ["false"], "reason": "python3-uvloop is not installed"}}]
     monkeypatch.setattr(variants, "OTHER_RUNTIMES_FILE", tmp_path / "other_runtimes.json")
     variants.OTHER_RUNTIMES_FILE.write_text(json.dumps(entries))
     return entries
@@ -47,7 +50,8 @@ def quick():
 
 
 def test_quick_is_the_matrix_that_it_should_be(quick):
-    cells = {(block.load, block.rate, block.connections, variant) for block in quick.blocks for variant in block.variants}
+    cells = {(block.load, block.rate, block.connections, variant)
+             for block in quick.blocks for variant in block.variants}
     holders = {"thread-per-connection", "thread-pool", "asio-callback", "asio-coroutine", "epoll", "epoll+20%"}
     expected = {("equal-load", rate, c, v) for rate in ("10%", "50%", "70%") for c in (100, 1000) for v in holders}
     expected |= {("saturation", None, c, v) for c in (100, 1000) for v in holders}
@@ -80,30 +84,37 @@ def test_restarts_are_spread_over_the_run_in_an_order_drawn_from_the_seed(quick)
 def test_rates_are_numbers_or_shares_of_a_capacity(write):
     made = expand(write, [{"load": "equal-load", "connections": [50], "rates": ["5k", 100, "23%"]}])
     assert [(block.rate, block.share, block.name) for block in made.blocks] == [
-        (5000, None, "equal-load/5000/c50/64B/frame"), (100, None, "equal-load/100/c50/64B/frame"), ("23%", 0.23, "equal-load/23%/c50/64B/frame")]
-    assert [block.rate for block in expand(write, [{"load": "equal-load", "connections": [50]}]).blocks] == ["10%", "50%", "70%"]
+        (5000, None, "equal-load/5000/c50/64B/frame"), (100, None, "equal-load/100/c50/64B/frame"),
+        ("23%", 0.23, "equal-load/23%/c50/64B/frame")]
+    made = expand(write, [{"load": "equal-load", "connections": [50]}])
+    assert [block.rate for block in made.blocks] == ["10%", "50%", "70%"]
 
 
 def test_a_variant_and_its_controls_stand_in_one_block(write):
-    made = expand(write, closed_loop(2500), ("thread-pool", "asio-callback", "epoll"), controls=["epoll", "thread-pool"],
-                  burns=["1us", "2us"])
+    made = expand(write, closed_loop(2500), ("thread-pool", "asio-callback", "epoll"),
+                  controls=["epoll", "thread-pool"], burns=["1us", "2us"])
     assert [block.variants for block in made.blocks] == [
         ("thread-pool", "thread-pool+1us", "thread-pool+2us", "epoll", "epoll+1us", "epoll+2us"),
         ("asio-callback", "epoll", "epoll+1us", "epoll+2us")]
-    assert made.variants["thread-pool+2us"].burn_ns == 2000 and made.variants["thread-pool+2us"].control_of == "thread-pool"
+    control = made.variants["thread-pool+2us"]
+    assert control.burn_ns == 2000 and control.control_of == "thread-pool"
 
 
 def test_a_control_burns_a_time_or_a_share_of_what_its_variant_costs(write):
     made = expand(write, closed_loop(5), ("epoll",), controls=["epoll"], burns=["20%", "300ns"])
-    assert [(v.name, v.burn_ns, v.burn_share) for v in made.variants.values()] == [("epoll", 0, None), ("epoll+20%", 0, 0.2), ("epoll+300ns", 300, None)]
+    assert [(v.name, v.burn_ns, v.burn_share) for v in made.variants.values()] == [
+        ("epoll", 0, None), ("epoll+20%", 0, 0.2), ("epoll+300ns", 300, None)]
 
 
 def test_what_a_server_burns_is_the_added_work_and_what_its_control_burns(write):
-    made = expand(write, [{"load": "saturation", "connections": [5], "added_work": "6us"}, {"load": "saturation", "connections": [6]}],
-                  ("epoll", {"name": "other", "variant": "epoll", "options": ["--backlog", "7"]}), controls=["epoll"], burns=["1us"])
+    loads = [{"load": "saturation", "connections": [5], "added_work": "6us"},
+             {"load": "saturation", "connections": [6]}]
+    other = {"name": "other", "variant": "epoll", "options": ["--backlog", "7"]}
+    made = expand(write, loads, ("epoll", other), controls=["epoll"], burns=["1us"])
     first, second = made.blocks
     options = {name: blocks.server_options(variant, first) for name, variant in made.variants.items()}
-    assert options == {"epoll": ["--burn", "6us"], "epoll+1us": ["--burn", "7us"], "other": ["--backlog", "7", "--burn", "6us"]}
+    assert options == {"epoll": ["--burn", "6us"], "epoll+1us": ["--burn", "7us"],
+                       "other": ["--backlog", "7", "--burn", "6us"]}
     assert second.added_work_ns == blocks.ADDED_WORK_NS
 
 
@@ -120,8 +131,9 @@ def test_a_variant_gets_only_what_it_holds(write):
     made = expand(write, closed_loop(1, 2, 100), ("iterative", "prethreaded", "epoll"), placement={"server_threads": 2})
     assert [block.variants for block in made.blocks] == [
         ("iterative", "prethreaded", "epoll"), ("prethreaded", "epoll"), ("epoll",)]
-    assert made.unserved == ("iterative serves one client at a time, so it is left out of the tables for 2 and 100 connections",
-                             "prethreaded serves one client per thread or process, so it is left out of the tables for 100 connections")
+    assert made.unserved == (
+        "iterative serves one client at a time, so it is left out of the tables for 2 and 100 connections",
+        "prethreaded serves one client per thread or process, so it is left out of the tables for 100 connections")
 
 
 def test_an_unavailable_variant_is_reported_not_measured(write):
@@ -140,7 +152,8 @@ def test_a_foreign_server_meets_the_reference_in_its_own_framing(write):
 def test_a_server_in_another_runtime_joins_by_its_name(write, known_runtimes):
     made = expand(write, closed_loop(10), ("epoll", "python-streams", "python-uvloop"))
     assert made.variants["python-streams"].command == tuple(known_runtimes[0]["command"])
-    assert {block.framing: block.variants for block in made.blocks} == {"raw": ("epoll", "python-streams"), "frame": ("epoll",)}
+    assert {block.framing: block.variants for block in made.blocks} == {
+        "raw": ("epoll", "python-streams"), "frame": ("epoll",)}
     assert made.unavailable == {"python-uvloop": "python3-uvloop is not installed"}
     assert made.document["variants"][1:] == known_runtimes, "a result is whole without the file"
     with pytest.raises(Usage, match="there are .*io-uring; other runtimes python-streams, python-uvloop"):
@@ -155,8 +168,10 @@ def test_a_mistake_in_their_file_is_named_with_its_place(write, known_runtimes):
 
 
 def test_a_variant_of_the_second_program_joins_where_it_was_built(write):
-    ring = {"name": "asio-callback-uring", "summary": "", "holds": "any", "unavailable_reason": "", "program": "echo-server-uring"}
-    document = experiment.load_document(write({"summary": "s", "variants": ["epoll", "asio-callback-uring"], "loads": closed_loop(1)}))
+    ring = {"name": "asio-callback-uring", "summary": "", "holds": "any", "unavailable_reason": "",
+            "program": "echo-server-uring"}
+    document = experiment.load_document(write({
+        "summary": "s", "variants": ["epoll", "asio-callback-uring"], "loads": closed_loop(1)}))
     assert expand_document(*document, [*LISTED, ring]).variants["asio-callback-uring"].program == "echo-server-uring"
     with pytest.raises(Usage, match="no variant 'asio-callback-uring'.*echo-server-uring is not in this build"):
         expand_document(*document)
@@ -164,21 +179,24 @@ def test_a_variant_of_the_second_program_joins_where_it_was_built(write):
 
 def test_threads_are_scaled_up_to_the_servers_cores(write):
     scaled = {"name": "epoll", "variant": "epoll", "threads": "1.."}
-    document = {"summary": "s", "variants": [scaled, {"name": "four", "variant": "epoll", "threads": 4}], "loads": closed_loop(8),
-                "reference": "epoll@1", "placement": {"server_threads": "all"}}
+    document = {"summary": "s", "variants": [scaled, {"name": "four", "variant": "epoll", "threads": 4}],
+                "loads": closed_loop(8), "reference": "epoll@1", "placement": {"server_threads": "all"}}
     made = expand_document(*experiment.load_document(write(document)), cores=21)
     assert [(v.name, v.threads, v.cores, v.scaled_of) for v in made.variants.values()] == [
-        ("epoll@1", 1, 1, "epoll"), ("epoll@1+20%", 1, 1, "epoll"), ("epoll@2", 2, 2, "epoll"), ("epoll@4", 4, 4, "epoll"),
-        ("epoll@7", 7, 7, "epoll"), ("four", 4, None, None)]
+        ("epoll@1", 1, 1, "epoll"), ("epoll@1+20%", 1, 1, "epoll"), ("epoll@2", 2, 2, "epoll"),
+        ("epoll@4", 4, 4, "epoll"), ("epoll@7", 7, 7, "epoll"), ("four", 4, None, None)]
     assert made.unserved == ()
     made = expand_document(*experiment.load_document(write(document)), cores=2)
     assert list(made.variants) == ["epoll@1", "epoll@1+20%", "four"]
     assert made.unserved == ("the servers have 1 core here, so epoll is measured with no more threads than that",)
-    assert variants.thread_counts(1, 1) == [1] and variants.thread_counts(1, 64) == [1, 2, 4, 8, 16, 32, 64] and variants.thread_counts(3, 7) == [3, 6, 7]
+    assert variants.thread_counts(1, 1) == [1]
+    assert variants.thread_counts(1, 64) == [1, 2, 4, 8, 16, 32, 64]
+    assert variants.thread_counts(3, 7) == [3, 6, 7]
 
 
 def test_threads_of_its_own_give_a_server_as_many_clients_as_it_holds(write):
-    document = {"summary": "s", "variants": ["epoll", {"name": "prethreaded", "variant": "prethreaded", "threads": 64}], "loads": closed_loop(50)}
+    prethreaded = {"name": "prethreaded", "variant": "prethreaded", "threads": 64}
+    document = {"summary": "s", "variants": ["epoll", prethreaded], "loads": closed_loop(50)}
     assert "prethreaded" in expand_document(*experiment.load_document(write(document))).blocks[0].variants
 
 
@@ -186,10 +204,12 @@ SLOW = {"op": "work:10ms", "connections": 2, "rate": 20}
 
 
 def test_with_a_background_load_one_server_is_measured_at_a_time(write):
-    loads = [{"load": "open-loop", "connections": [50], "rates": [1000], **more} for more in ({"sliced": False}, {"background": SLOW}, {})]
+    loads = [{"load": "open-loop", "connections": [50], "rates": [1000], **more}
+             for more in ({"sliced": False}, {"background": SLOW}, {})]
     made = expand(write, loads, controls=["epoll"])
     assert [(block.name, block.variants) for block in made.blocks] == [
-        ("open-loop/1000/c50/64B/frame/epoll", ("epoll",)), ("open-loop/1000/c50/64B/frame/thread-pool", ("thread-pool",)),
+        ("open-loop/1000/c50/64B/frame/epoll", ("epoll",)),
+        ("open-loop/1000/c50/64B/frame/thread-pool", ("thread-pool",)),
         ("open-loop/1000/c50/64B/frame/background-work:10ms+c2+20/epoll", ("epoll",)),
         ("open-loop/1000/c50/64B/frame/background-work:10ms+c2+20/thread-pool", ("thread-pool",)),
         ("open-loop/1000/c50/64B/frame", ("epoll", "epoll+20%", "thread-pool"))]
@@ -197,9 +217,11 @@ def test_with_a_background_load_one_server_is_measured_at_a_time(write):
 
 def test_who_speaks_no_frames_cannot_be_asked_for_work(write):
     mine = {"name": "mine", "command": ["./mine", "{port}"], "framing": "raw"}
-    made = expand(write, [{"load": "open-loop", "connections": [5], "rates": [10], "background": SLOW}], ("epoll", mine))
+    loads = [{"load": "open-loop", "connections": [5], "rates": [10], "background": SLOW}]
+    made = expand(write, loads, ("epoll", mine))
     assert {block.framing for block in made.blocks} == {"frame"}
-    assert made.unserved == ("mine speaks only raw, in which work and sleep cannot be requested, so it is left out of open loop with 5 connections",)
+    assert made.unserved == ("mine speaks only raw, in which work and sleep cannot be requested, so it is left out of "
+                             "open loop with 5 connections",)
 
 
 def test_a_load_has_a_framing_of_its_own_if_it_names_one(write):
@@ -207,23 +229,27 @@ def test_a_load_has_a_framing_of_its_own_if_it_names_one(write):
     made = expand(write, closed_loop(1) + closed_loop(5, framing="frame"), ("epoll", mine), framing="raw")
     assert [(block.name, block.variants) for block in made.blocks] == [
         ("closed-loop/c1/64B/raw", ("epoll", "mine")), ("closed-loop/c5/64B/frame", ("epoll",))]
-    assert made.unserved == ("mine speaks only raw, and the load uses frame, so it is left out of closed loop with 5 connections",)
+    assert made.unserved == ("mine speaks only raw, and the load uses frame, so it is left out of closed loop with 5 "
+                             "connections",)
 
 
 def test_patterns_distinguish_cells_and_become_options(write):
     loads = [{"load": "closed-loop", "connections": [5], **more} for more in (
-        {}, {"pattern": {"think": "5ms", "payload": "uniform:16-4k"}}, {"op": "mix:echo@99,work:1ms@1"}, {"pattern": {"slow_readers": 2}})]
+        {}, {"pattern": {"think": "5ms", "payload": "uniform:16-4k"}}, {"op": "mix:echo@99,work:1ms@1"},
+        {"pattern": {"slow_readers": 2}})]
     made = expand(write, loads, ("epoll",))
     assert [block.name for block in made.blocks] == [
-        "closed-loop/c5/64B/frame", "closed-loop/c5/64B/frame/payload=uniform:16-4k/think=5ms", "closed-loop/c5/64B/frame/mix:echo@99,work:1ms@1",
-        "closed-loop/c5/64B/frame/slow-readers=2"]
+        "closed-loop/c5/64B/frame", "closed-loop/c5/64B/frame/payload=uniform:16-4k/think=5ms",
+        "closed-loop/c5/64B/frame/mix:echo@99,work:1ms@1", "closed-loop/c5/64B/frame/slow-readers=2"]
     assert len({block.setting for block in made.blocks}) == 4
     assert pattern.arguments(made.blocks[1].pattern) == ["--payload", "uniform:16-4k", "--think", "5ms"]
 
 
 def test_the_idle_are_driven_by_one_in_a_hundred(write):
-    made = expand(write, [{"load": "idle", "connections": [10, 1000]}, {"load": "idle", "connections": [200], "active": "5%"}], ("epoll",))
-    assert [(block.connections, block.active, block.alone) for block in made.blocks] == [(10, 1, True), (1000, 10, True), (200, 10, True)]
+    loads = [{"load": "idle", "connections": [10, 1000]}, {"load": "idle", "connections": [200], "active": "5%"}]
+    made = expand(write, loads, ("epoll",))
+    assert [(block.connections, block.active, block.alone) for block in made.blocks] == [
+        (10, 1, True), (1000, 10, True), (200, 10, True)]
 
 
 def test_slices_are_echo_loads_affair_but_for_costs_at_equal_load(write):
@@ -241,13 +267,17 @@ def test_slices_are_echo_loads_affair_but_for_costs_at_equal_load(write):
     ({"loads": [{"load": "closed-loop", "connections": [1], "added_work": "6us"}]}, "loads/0", "added_work"),
     ({"loads": [{"load": "open-loop", "connections": [1], "rates": ["most"]}]}, "loads/0/rates/0", "most"),
     ({"variants": [{"name": "mine", "variant": "epoll", "options": ["--burn", "1us"]}]}, "variants/0/options", "burn"),
-    ({"loads": [{"load": "closed-loop", "connections": [1], "background": {"op": "sleep:1ms", "connections": 1}}]}, "loads/0", "background"),
-    ({"loads": [{"load": "open-loop", "connections": [1], "rates": [1], "background": {"op": "sleep", "connections": 1}}]}, "loads/0/background/op", "sleep"),
+    ({"loads": [{"load": "closed-loop", "connections": [1], "background": {"op": "sleep:1ms", "connections": 1}}]},
+     "loads/0", "background"),
+    ({"loads": [{"load": "open-loop", "connections": [1], "rates": [1],
+                 "background": {"op": "sleep", "connections": 1}}]}, "loads/0/background/op", "sleep"),
     ({"variants": [{"name": "e", "variant": "epoll", "threads": "1-4"}]}, "variants/0/threads", "1-4"),
     ({"loads": [{"load": "saturation", "connections": [1], "pattern": {"pipeline": 2}}]}, "loads/0", "pattern"),
     ({"loads": [{"load": "stream", "connections": [1], "pattern": {"think": "1ms"}}]}, "loads/0/pattern", "think"),
-    ({"loads": [{"load": "closed-loop", "connections": [1], "pattern": {"arrivals": "poisson"}}]}, "loads/0/pattern", "arrivals"),
-    ({"loads": [{"load": "closed-loop", "connections": [1], "pattern": {"bursts": "often"}}]}, "loads/0/pattern/bursts", "often"),
+    ({"loads": [{"load": "closed-loop", "connections": [1], "pattern": {"arrivals": "poisson"}}]},
+     "loads/0/pattern", "arrivals"),
+    ({"loads": [{"load": "closed-loop", "connections": [1], "pattern": {"bursts": "often"}}]},
+     "loads/0/pattern/bursts", "often"),
     ({"engine": "kqueue"}, "engine", "kqueue"),
     ({"restarts": 0}, "restarts", "minimum"),
     ({"colour": 1}, "top level", "colour"),
@@ -263,7 +293,8 @@ def test_a_mistake_is_named_with_its_place(write, change, place_in_file, complai
 
 @pytest.mark.parametrize("variants, loads, complaint", [
     (("epol", "epoll"), closed_loop(1), "no variant 'epol'"), (("thread-pool",), closed_loop(1), "reference 'epoll'"),
-    (("epoll", "epoll"), closed_loop(1), "named twice"), (("thread-pool", "epoll"), closed_loop(10_000), "at most 7,500"),
+    (("epoll", "epoll"), closed_loop(1), "named twice"),
+    (("thread-pool", "epoll"), closed_loop(10_000), "at most 7,500"),
     (("epoll",), closed_loop(5) + closed_loop(5), "same cells"), (("epoll",), closed_loop(0), "1 or more")])
 def test_what_cannot_be_measured_is_refused(write, variants, loads, complaint):
     with pytest.raises(Usage, match=complaint):

@@ -96,7 +96,8 @@ def test_the_servers_first_cores_are_those_of_fewer_threads(machine):
 
 
 def test_no_more_cores_are_used_than_the_cgroup_allows(machine):
-    topology = machine({0: [(cpu,) for cpu in range(8)]}, {"docker": "400000 100000", "": "max 100000", "docker/abc": "max 100000"}, "/docker/abc")
+    quotas = {"docker": "400000 100000", "": "max 100000", "docker/abc": "max 100000"}
+    topology = machine({0: [(cpu,) for cpu in range(8)]}, quotas, "/docker/abc")
     assert topology.quota == 4
     placed = place(topology, 8)
     assert (placed.server_cpus, placed.client_cpus, placed.throttled) == ("0-1", "2-3", False)
@@ -113,7 +114,8 @@ def test_a_quota_below_two_cores_is_a_warning(machine):
     topology = machine({0: [(0,), (1,), (2,)]}, {"": "150000 100000"})
     placed = place(topology)
     assert (placed.server_cpus, placed.client_cpus, placed.shared) == ("0", "1", False)
-    assert placed.warnings == ["the cgroup allows 1.5 CPUs, and more are in use: the kernel will stop threads, which distorts every figure"]
+    assert placed.warnings == ["the cgroup allows 1.5 CPUs, and more are in use: the kernel will stop threads, which "
+                               "distorts every figure"]
 
 
 def test_a_machine_that_shows_nothing_is_taken_as_it_is(tmp_path):
