@@ -1,6 +1,6 @@
-"""Holds a process whenever it is about to wait for several descriptors, until it is let through: so a wake-up finds what the
-driver has prepared, and not what had come by then.  Stopping it by a signal would not do: the call returns EINTR then,
-and is made again.  A seccomp filter stops the call before it begins; see seccomp_unotify(2)."""
+"""Holds a process whenever it is about to wait for several descriptors, until it is let through: so a wake-up finds
+what the driver has prepared, and not what had come by then.  Stopping it by a signal would not do: the call returns
+EINTR then, and is made again.  A seccomp filter stops the call before it begins; see seccomp_unotify(2)."""
 
 import contextlib
 import ctypes
@@ -12,6 +12,8 @@ import select
 import struct
 import subprocess
 import threading
+from collections.abc import Sequence
+from typing import Any
 
 from .. import Failure
 
@@ -37,25 +39,26 @@ class _Program(ctypes.Structure):
 class Gate:
     """Of one process and what it starts; closed when the `with` block ends, and then nobody must be left behind it."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         machine = platform.machine()
         if machine not in WAITS:
             raise Failure(f"count: knows the system calls of {', '.join(WAITS)}, not of {machine}")
         self._waits, self._seccomp = WAITS[machine], SYS_SECCOMP[machine]
-        self._held = []
+        self._held: list[int] = []  # identities of calls
         self.passed = 0  # waits that were let through
 
-    def __enter__(self):
+    def __enter__(self) -> "Gate":
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         os.close(self._listener)
 
-    def spawn(self, command, **keywords):
-        """subprocess.Popen of what is to stand behind the gate."""
-        outcome = []
+    def spawn(self, command: Sequence[str], **keywords: Any) -> subprocess.Popen[str]:
+        """subprocess.Popen of what is to stand behind the gate.  Raises what it raises, and Failure where no process
+        can be held."""
+        outcome: list[subprocess.Popen[str] | BaseException] = []
 
-        def body():  # a thread of its own, because a filter is for ever
+        def body() -> None:  # a thread of its own, because a filter is for ever
             try:
                 self._install()
                 outcome.append(subprocess.Popen(command, **keywords))
@@ -68,7 +71,7 @@ class Gate:
             raise outcome[0]
         return outcome[0]
 
-    def collect(self):
+    def collect(self) -> int:
         """Notes who has come to the gate; how many are held now."""
         while select.select([self._listener], [], [], 0)[0]:
             notification = bytearray(NOTIFICATION.size)
@@ -81,15 +84,15 @@ class Gate:
             self._held.append(NOTIFICATION.unpack(notification)[0])
         return len(self._held)
 
-    def open(self):
+    def open(self) -> None:
         """Lets through who is held."""
         self.passed += self._answer(0, CONTINUE)
 
-    def refuse(self):
+    def refuse(self) -> None:
         """Has the call of who is held fail, as if the descriptor were closed: nothing that waits goes on after that."""
         self._answer(-errno.EBADF, 0)
 
-    def _answer(self, error, flags):
+    def _answer(self, error: int, flags: int) -> int:
         """To all who are held; how many of them were still there."""
         answered = 0
         for held in self._held:
@@ -99,7 +102,7 @@ class Gate:
         self._held.clear()
         return answered
 
-    def _install(self):
+    def _install(self) -> None:
         """For this thread, and the processes that it starts."""
         count = len(self._waits)
         code = [(LOAD_NUMBER, 0, 0, 0),

@@ -3,13 +3,15 @@
 import re
 
 PARTS = 3  # of a qualified name that are kept
+SIGNS = {"«": "<<", "‹": "<", "→": "->", "❨❩": "()"}  # in place of the characters of an operator's name
 
 
-def shorten(name):
-    """`void echobench::(anonymous namespace)::loop<int>::run(std::stop_token const&)` as `echobench::loop::run`; what has
-    no symbol stays as it is."""
-    text = name.replace("(anonymous namespace)::", "").replace("operator<<", "operator«").replace("operator<", "operator‹") \
-        .replace("operator->", "operator→").replace("operator()", "operator❨❩")
+def shorten(name: str) -> str:
+    """`void echobench::(anonymous namespace)::loop<int>::run(std::stop_token const&)` as `echobench::loop::run`; what
+    has no symbol stays as it is."""
+    text = name.replace("(anonymous namespace)::", "")
+    for sign, meant in SIGNS.items():
+        text = text.replace(f"operator{meant}", f"operator{sign}")
     text, kept = _without(text, "<", ">"), ""
     while kept != text:  # arguments of the lambda that a name lies in, too
         kept, text = text, _without(text, "(", ")")
@@ -17,12 +19,12 @@ def shorten(name):
     if not re.search(r"\boperator ", text):  # a conversion's name has a space
         text = text.rsplit(" ", 1)[-1]
     text = "::".join(text.split("::")[-PARTS:])
-    for sign, meant in (("«", "<<"), ("‹", "<"), ("→", "->"), ("❨❩", "()")):
+    for sign, meant in SIGNS.items():
         text = text.replace(sign, meant)
     return text or name
 
 
-def _without(text, opening, closing):
+def _without(text: str, opening: str, closing: str) -> str:
     """The text but what stands between brackets."""
     kept, depth = [], 0
     for letter in text:

@@ -18,30 +18,31 @@ ANY_COOKIE = b"\xff" * 8
 class Peer:
     """The end at (host, port) of the IPv4 connection to `client_port` of the same host."""
 
-    def __init__(self, host, port, client_port):
+    def __init__(self, host: str, port: int, client_port: int) -> None:
         address = socket.inet_aton(host).ljust(16, b"\0")
         body = (REQUEST.pack(socket.AF_INET, socket.IPPROTO_TCP, 0, 0xFFFFFFFF)
                 + IDENTITY.pack(port, client_port, address, address, ANY_COOKIE))
         self._request = HEADER.pack(HEADER.size + len(body), SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST, 0, 0) + body
         self._kernel = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_SOCK_DIAG)
 
-    def close(self):
+    def close(self) -> None:
         self._kernel.close()
 
-    def unread(self):
+    def unread(self) -> int:
         """Bytes that have arrived, and that the server has not read."""
         return self._ask()[0]
 
-    def was_accepted(self):
+    def was_accepted(self) -> bool:
         """What nobody has accepted yet belongs to no file."""
         return self._ask()[3] != 0
 
-    def _ask(self):
+    def _ask(self) -> tuple[int, int, int, int]:
         """(bytes unread, bytes not acknowledged, user, inode); of no socket, noughts."""
         self._kernel.send(self._request)
         answer = self._kernel.recv(4096)
         if HEADER.unpack_from(answer)[1] == SOCK_DIAG_BY_FAMILY:
-            return QUEUES.unpack_from(answer, HEADER.size)
+            unread, unacknowledged, user, inode = QUEUES.unpack_from(answer, HEADER.size)
+            return unread, unacknowledged, user, inode
         error = -struct.unpack_from("=i", answer, HEADER.size)[0]
         if error == errno.ENOENT:
             return 0, 0, 0, 0

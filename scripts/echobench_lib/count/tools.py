@@ -1,10 +1,11 @@
 """What counts: a command that is put before the server's, and how its output is read.
 
-A counter is run for a number of rounds and gives totals, {name: number} for the whole process.  They hold its start, too,
-which the difference of two runs takes off."""
+A counter is run for a number of rounds and gives totals, {name: number} for the whole process.  They hold its start,
+too, which the difference of two runs takes off."""
 
 import re
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from .. import Failure
 from .names import shorten
 
 VALGRIND = "valgrind"
-# Threads in the order in which they asked for valgrind's lock: where they wait for each other, the counts repeat better.
+# Threads in the order in which they asked for valgrind's lock: where they wait for each other, counts repeat better.
 COMMON = ("--vgdb=no", "--fair-sched=yes")
 
 
@@ -20,25 +21,28 @@ COMMON = ("--vgdb=no", "--fair-sched=yes")
 class Totals:
     """Of a run.  `functions` are instructions by the function that they were executed in."""
 
-    counts: dict
-    functions: dict = field(default_factory=dict)
+    counts: dict[str, int]
+    functions: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Tool:
-    """`options` of the command may hold {out}, the file that `read` makes Totals of."""
+    """`options` of the command may hold {out}, the file of whose text `read` makes Totals; None: it writes no file."""
 
     name: str
-    options: tuple
-    read: object
+    options: tuple[str, ...]
+    read: Callable[[str], Totals] | None
 
-    def command(self, out):
+    def command(self, out: str | Path) -> list[str]:
         return [part.replace("{out}", str(out)) for part in self.options]
 
 
-def read_callgrind(text):
-    """Self cost of functions, from what --tool=callgrind wrote; see Callgrind Format Specification, with name compression."""
-    functions, names, objects = {}, {}, {}
+def read_callgrind(text: str) -> Totals:
+    """Self cost of functions, from what --tool=callgrind wrote; see Callgrind Format Specification, with name
+    compression.  Raises Failure where the sum is another than it says."""
+    functions: dict[str, int] = {}
+    names: dict[str, str] = {}
+    objects: dict[str, str] = {}
     current, library, inclusive = None, "", False
     for line in text.splitlines():
         if line.startswith("fn="):
@@ -63,7 +67,7 @@ def read_callgrind(text):
     return Totals({"instructions": int(total[1])}, functions)
 
 
-def _name(text, known):
+def _name(text: str, known: dict[str, str]) -> str:
     """`(3) main` defines what (3) is from now on."""
     number, _, name = text.partition(" ")
     if name:
@@ -71,7 +75,8 @@ def _name(text, known):
     return known.get(number, number)
 
 
-def read_memcheck(text):
+def read_memcheck(text: str) -> Totals:
+    """Allocations and their bytes, from the log of --tool=memcheck."""
     match = re.search(r"total heap usage: ([\d,]+) allocs, [\d,]+ frees, ([\d,]+) bytes allocated", text)
     if match is None:
         raise Failure("memcheck: its output has no total heap usage")
@@ -79,7 +84,8 @@ def read_memcheck(text):
     return Totals({"allocations": allocations, "allocated_bytes": size})
 
 
-def read_strace(text):
+def read_strace(text: str) -> Totals:
+    """System calls by name, from the table of strace -c."""
     calls = {}
     for line in text.splitlines():  # calls, errors where there were any, name
         parts = line.split()
@@ -90,8 +96,8 @@ def read_strace(text):
     return Totals({f"call:{name}": number for name, number in calls.items()})
 
 
-CALLGRIND = Tool("callgrind", (VALGRIND, "--tool=callgrind", *COMMON, "--dump-line=no", "--callgrind-out-file={out}", "-q"),
-                 read_callgrind)
+CALLGRIND = Tool("callgrind", (VALGRIND, "--tool=callgrind", *COMMON, "--dump-line=no",
+                               "--callgrind-out-file={out}", "-q"), read_callgrind)
 MEMCHECK = Tool("memcheck", (VALGRIND, "--tool=memcheck", *COMMON, "--leak-check=no", "--undef-value-errors=no",
                              "--default-suppressions=no", "--log-file={out}"), read_memcheck)
 STRACE = Tool("strace", ("strace", "-f", "-c", "-U", "calls,errors,name", "-o", "{out}"), read_strace)
@@ -99,7 +105,7 @@ NATIVE = Tool("native", (), None)  # context switches, which are asked for while
 TOOLS = (MEMCHECK, CALLGRIND, STRACE, NATIVE)  # those that take longest first
 
 
-def versions():
+def versions() -> dict[str, str]:
     """{tool: what it says of itself}; a Failure where one is missing."""
     lines = {}
     for program in (VALGRIND, "strace"):

@@ -2,11 +2,14 @@
 
 import sys
 import time
+from argparse import Namespace
 from pathlib import Path
+
+from rich.console import Console
 
 from .. import Usage
 from ..documents import new_folder
-from ..plan.variants import Variant
+from ..plan.variants import Framing, Variant
 from ..progress import Progress
 from ..run.programs import list_variants, require_descriptors
 from ..units import format_connections, format_seconds
@@ -19,7 +22,9 @@ MAX_PAYLOAD = 16 * 1024  # what one send takes, and one segment of the loopback 
 REPEATS = 3
 
 
-def run(options, console):
+def run(options: Namespace, console: Console) -> int:
+    """The exit status: of counting 0, of comparing two results 1 for a regression, 2 where something cannot be
+    judged."""
     names = options.names
     if options.fail_over is not None and len(names) != 2:
         raise Usage("--fail-over: give two results, A and B")
@@ -28,7 +33,8 @@ def run(options, console):
     planned = plan(options)
     file = new_folder(options.out, document.KIND, document.FILE_NAME) / document.FILE_NAME
     measurement = Measurement(planned, sys.argv[1:], file)
-    console.print(f"cells: {len(planned.cells)}, each counted {planned.repeats} times by four tools: {file}", soft_wrap=True)
+    console.print(f"cells: {len(planned.cells)}, each counted {planned.repeats} times by four tools: {file}",
+                  soft_wrap=True)
     begun = time.monotonic()
     try:
         with Progress(console, lambda cell: f"{cell.variant}, {format_connections(cell.connections)}") as progress:
@@ -37,15 +43,15 @@ def run(options, console):
         done, took = len(measurement.document["cells"]), format_seconds(time.monotonic() - begun)
         console.print(f"counted {done} of {len(planned.cells)} cells in {took} (min:s): {file}\n" if done else
                       "stopped before the first cell was counted: there is no result", soft_wrap=True)
-    report.show(measurement.document, console, options.functions)
+    report.show(document.result_of(measurement.document), console, options.functions)
     return 0
 
 
-def _compare(options, console):
+def _compare(options: Namespace, console: Console) -> int:
     measuring = ("out", "connections", "framing", "payload", "repeats", "functions")
     if given := [f"--{name}" for name in measuring if getattr(options, name)]:
         raise Usage(f"{', '.join(given)}: has no effect with two results, because nothing is counted")
-    first, second = (document.load(name) for name in options.names)
+    first, second = (document.result_of(document.load(name)) for name in options.names)
     if reason := changes.why_not_comparable(first, second):
         console.print(f"not comparable: {reason}", soft_wrap=True)
         return 2
@@ -65,13 +71,13 @@ def _compare(options, console):
     return 0
 
 
-def plan(options):
+def plan(options: Namespace) -> Plan:
     """What is to be counted; Usage and Failure before anything is."""
     listed = {entry["name"]: entry for entry in list_variants()}
     if unknown := [name for name in options.names if name not in listed]:
         raise Usage(f"no variant '{unknown[0]}': there are {', '.join(listed)}; or give two results to compare")
     names = list(dict.fromkeys(options.names)) or list(listed)
-    framing = options.framing or "frame"
+    framing: Framing = options.framing or "frame"
     payload = PAYLOAD if options.payload is None else options.payload
     least = 0 if framing == "frame" else 1
     if not least <= payload <= MAX_PAYLOAD:

@@ -13,7 +13,8 @@ from rich.console import Console
 from echobench_lib import Failure, Usage
 from echobench_lib.count import changes, document, drive, measure, names, report, tools
 from echobench_lib.count.drive import Driven, SeveralProcesses, Shape
-from echobench_lib.count.measure import Cell, stored_cell
+from echobench_lib.count.measure import Cell, Run, stored_cell
+from echobench_lib.count.tools import Totals
 from echobench_lib.run.programs import list_variants
 
 BUILD = Path(os.environ.get("ECHOBENCH_BUILD", SCRIPTS.parent / "build" / "release"))
@@ -84,11 +85,12 @@ def test_output_that_is_not_understood_is_a_failure(read):
 @pytest.mark.parametrize("name, short", [
     ("main", "main"), ("0x0000000000012340", "0x0000000000012340"),
     ("void echobench::(anonymous namespace)::loop<int>::run(std::stop_token const&)", "echobench::loop::run"),
-    ("echobench::reactor::run(std::function<void (echobench::reactor::connection&)> const&)", "echobench::reactor::run"),
+    ("echobench::reactor::run(std::function<void (echobench::reactor::connection&)> const&)",
+     "echobench::reactor::run"),
     ("std::_Function_handler<void (int&), f(int)::{lambda(int&)#1}>::_M_invoke(std::_Any_data const&, int&)",
      "std::_Function_handler::_M_invoke"),
-    ("boost::asio::detail::epoll_reactor::run(long, boost::asio::detail::op_queue<boost::asio::detail::scheduler_operation>&)",
-     "detail::epoll_reactor::run"),
+    ("boost::asio::detail::epoll_reactor::run(long, "
+     "boost::asio::detail::op_queue<boost::asio::detail::scheduler_operation>&)", "detail::epoll_reactor::run"),
     ("std::ostream& operator<< <char>(std::ostream&, char const*)", "operator<<"),
     ("echobench::(anonymous namespace)::f(int)::{lambda()#1}::operator()() const", "f::{lambda#1}::operator()"),
     ("echobench::connection::serve(echobench::connection*) [clone .actor]", "echobench::connection::serve")])
@@ -116,21 +118,28 @@ def test_lengths_are_rounds_of_all_connections():
 
 def runs(tool, repeats, functions=None, connections=1, waits=1.0):
     """Pairs of runs of 100 and 600 requests; each of `repeats` is {name: per request}, over a start of 1,000."""
-    return [{"tool": tool, "repeat": repeat, "rounds": rounds, "requests": rounds * connections, "command": ["echo-server"],
-             "totals": {name: round(1000 + rounds * value) for name, value in {**counts, "waits": waits}.items()},
-             **({"functions": {name: round(7 + rounds * value) for name, value in functions.items()}} if functions else {})}
+    def total(value, rounds, start=1000):
+        return round(start + rounds * value)
+
+    return [Run(tool, repeat, rounds, rounds * connections, ["echo-server"],
+                Totals({name: total(value, rounds) for name, value in counts.items()},
+                       {name: total(value, rounds, 7) for name, value in (functions or {}).items()}),
+                total(waits, rounds))
             for repeat, counts in enumerate(repeats) for rounds in (100, 600)]
 
 
-def cell(instructions=(500, 500, 500), calls=None, allocations=0, size=0, functions=None, variant="epoll", refused=None):
+def cell(instructions=(500, 500, 500), calls=None, allocations=0, size=0, functions=None, variant="epoll",
+         refused=None):
     calls = {"recvfrom": 1, "sendto": 1} if calls is None else calls
     repeats = len(instructions)
-    counted = [*runs("callgrind", [{"instructions": value} for value in instructions], functions or {"f": 400, "g": 100}),
+    switches = [{"voluntary_switches": 1, "involuntary_switches": 0.1 * number} for number in range(repeats)]
+    by_function = functions or {"f": 400, "g": 100}
+    counted = [*runs("callgrind", [{"instructions": value} for value in instructions], by_function),
                *runs("memcheck", [{"allocations": allocations, "allocated_bytes": size}] * repeats),
                *runs("strace", [{f"call:{name}": value for name, value in calls.items()}] * repeats),
-               *runs("native", [{"voluntary_switches": 1, "involuntary_switches": 0.1 * number} for number in range(repeats)])]
+               *runs("native", switches)]
     refused = refused or {}
-    return stored_cell(Cell(variant, 1), [run for run in counted if run["tool"] not in refused], refused)
+    return stored_cell(Cell(variant, 1), [run for run in counted if run.tool not in refused], refused)
 
 
 def result(*cells, **config):
@@ -157,13 +166,15 @@ def test_calls_that_do_not_grow_with_requests_are_not_shown():
 def test_the_table_shows_what_is_exact(capsys):
     console = Console(width=130)
     loose = cell((1000, 1001, 1021), {"futex": 3}, variant="thread-pool")
-    report.show(result(cell(calls={"recvfrom": 1, "epoll_wait": 0.016}), loose), console, with_functions=True)
+    exact = cell(calls={"recvfrom": 1, "epoll_wait": 0.016})
+    report.show(document.result_of(result(exact, loose)), console, with_functions=True)
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert "epoll 500 0 0 ~ 1.1 1.016 recvfrom, epoll_wait 0.016" in lines
     assert "thread-pool ~ 1,001 ~ 0 ~ 0 ~ 1.1 ~ 3 futex 3" in lines
     assert "400 80.0 % f" in lines
     assert any(line.startswith("largest difference of 3 repeats, exact figures: instructions 0 %,") for line in lines)
-    assert any(line.startswith("~ not exact: thread-pool, 1 connection (instructions within 2.1 %): its threads") for line in lines)
+    loose = "~ not exact: thread-pool, 1 connection (instructions within 2.1 %): its threads"
+    assert any(line.startswith(loose) for line in lines)
 
 
 def test_a_call_that_the_longer_run_happened_to_make_less_often_is_stored(tmp_path):
@@ -188,7 +199,8 @@ def test_exact_is_what_repeats_and_is_not_up_to_the_scheduler(instructions, call
 
 
 def test_where_wakeups_found_less_to_do_nothing_is_exact():
-    counted = [*runs("callgrind", [{"instructions": 500}], waits=1 / 64), *runs("memcheck", [{"allocations": 0}], waits=2 / 64)]
+    counted = [*runs("callgrind", [{"instructions": 500}], waits=1 / 64),
+               *runs("memcheck", [{"allocations": 0}], waits=2 / 64)]
     stored = stored_cell(Cell("epoll", 1), counted, {})
     assert stored["inexact"] and not any(figure["exact"] for figure in stored["figures"].values())
 
@@ -197,7 +209,8 @@ def test_a_tool_that_cannot_count_leaves_the_other_counts(tmp_path):
     stored = result(cell(refused={"callgrind": "echo-server: ended by SIGILL"}))
     document.save(stored, tmp_path / "count.json")
     assert "instructions" not in stored["cells"][0]["figures"] and "system_calls" in stored["cells"][0]["figures"]
-    assert "not counted: epoll, 1 connection, callgrind: echo-server: ended by SIGILL" in report.notes(stored)
+    notes = report.notes(document.result_of(stored))
+    assert "not counted: epoll, 1 connection, callgrind: echo-server: ended by SIGILL" in notes
 
 
 def test_a_result_is_checked_when_written_and_when_read(tmp_path, write):
@@ -253,11 +266,14 @@ def test_without_a_margin_nothing_fails(count):
 def test_what_is_not_exact_is_judged_with_its_scatter_and_more(count):
     loose = {"recvfrom": 1, "futex": 4.0}
     before = result(cell((1000, 1020, 1040), loose))
-    assert count(before, result(cell((1030, 1045, 1050), {"recvfrom": 1, "futex": 4.3})), "--fail-over", "1%").returncode == 0
-    assert count(before, result(cell((1060, 1070, 1080), loose)), "--fail-over", "1%").returncode == 0, "within 5 % it may be the load"
+    more_calls = result(cell((1030, 1045, 1050), {"recvfrom": 1, "futex": 4.3}))
+    assert count(before, more_calls, "--fail-over", "1%").returncode == 0
+    more_instructions = result(cell((1060, 1070, 1080), loose))
+    assert count(before, more_instructions, "--fail-over", "1%").returncode == 0, "within 5 % it may be the load"
     done = count(before, result(cell((1100, 1110, 1120), loose)), "--fail-over", "1%")
     assert done.returncode == 1 and "instructions ~ 1,020 to ~ 1,110 (+8.82 %)" in done.stdout
-    assert count(before, result(cell((1030, 1045, 1050), {"recvfrom": 1, "futex": 5.0})), "--fail-over", "1%").returncode == 1
+    many_more_calls = result(cell((1030, 1045, 1050), {"recvfrom": 1, "futex": 5.0}))
+    assert count(before, many_more_calls, "--fail-over", "1%").returncode == 1
 
 
 def test_what_is_not_exact_and_was_counted_once_cannot_be_judged(count):
@@ -285,8 +301,8 @@ def test_what_differs_apart_from_the_code_is_reported():
     first, second = result(cell()), result(cell())
     second["host"]["libc"], second["tool"]["sha256"] = "glibc 2.41", "01"
     second["tool"]["build"] = {"flags": "-O2"}
-    assert changes.compare(first, second).remarks == ["different C library: glibc 2.36 against glibc 2.41",
-                                                      "different flags: None against -O2"]
+    assert changes.compare(document.result_of(first), document.result_of(second)).remarks == [
+        "different C library: glibc 2.36 against glibc 2.41", "different flags: None against -O2"]
 
 
 # ---- the command line ----
@@ -294,7 +310,8 @@ def test_what_differs_apart_from_the_code_is_reported():
 @pytest.mark.parametrize("arguments, complaint", [
     (["nobody"], "no variant 'nobody': there are iterative"), (["--fail-over", "1%"], "--fail-over: give two results"),
     (["epoll", "epoll", "--fail-over", "1%"], "epoll: there is no result"), (["--payload", "1M"], "--payload"),
-    (["--payload", "0", "--framing", "line"], "from 1 to"), (["iterative", "--connections", "2"], "iterative serves one client at a time"),
+    (["--payload", "0", "--framing", "line"], "from 1 to"),
+    (["iterative", "--connections", "2"], "iterative serves one client at a time"),
     (["--connections", "1,x"], "not a whole number"), (["a", "b", "c"], "no variant 'a'")])
 def test_mistakes_are_refused(echobench, arguments, complaint):
     done = echobench("count", *arguments)
@@ -327,7 +344,8 @@ import json, os, signal, socket
 listener = socket.create_server(("127.0.0.1", 0))
 child = os.fork()
 if child:
-    print(json.dumps({"event": "listening", "addresses": ["127.0.0.1:%d" % listener.getsockname()[1]], "pid": os.getpid()}), flush=True)
+    address = "127.0.0.1:%d" % listener.getsockname()[1]
+    print(json.dumps({"event": "listening", "addresses": [address], "pid": os.getpid()}), flush=True)
 signal.pause()
 """
 
@@ -340,7 +358,8 @@ def test_a_server_of_several_processes_is_refused_not_miscounted(echobench, tmp_
     monkeypatch.setattr(measure.Plan, "command", lambda *_: ["/usr/bin/python3", str(tmp_path / "two.py")])
     monkeypatch.setattr(tools, "TOOLS", (tools.NATIVE,))
     done = echobench("count", "epoll", "--connections", "1", "--out", tmp_path / "r")
-    assert done.returncode == 1 and "nothing could be counted: epoll is not counted with 1 connection: it serves with 2" in done.stderr
+    assert done.returncode == 1
+    assert "nothing could be counted: epoll is not counted with 1 connection: it serves with 2" in done.stderr
 
 
 def test_an_interrupted_count_keeps_what_it_has_counted(echobench, tmp_path, monkeypatch):
@@ -354,7 +373,8 @@ def test_an_interrupted_count_keeps_what_it_has_counted(echobench, tmp_path, mon
     assert done.returncode == 130 and "counted 1 of 2 cells" in done.stdout
     stored = document.load(tmp_path / "r")
     assert stored["complete"] is False and [counted["connections"] for counted in stored["cells"]] == [1]
-    assert "A was not finished" in changes.compare(stored, stored).remarks
+    unfinished = document.result_of(stored)
+    assert "A was not finished" in changes.compare(unfinished, unfinished).remarks
 
 
 def test_variants_of_the_second_program_are_counted_by_it():
@@ -380,7 +400,8 @@ def test_counts_of_the_real_server_repeat(echobench, tmp_path, monkeypatch):
     assert {name: call["values"] for name, call in counted["system_calls"].items()} == {
         "epoll_wait": [1, 1], "recvfrom": [1, 1], "sendto": [1, 1]}
     assert counted["figures"]["allocations"]["values"] == counted["figures"]["allocated_bytes"]["values"] == [0, 0]
-    assert sum(function["instructions"] for function in counted["functions"]) == pytest.approx(instructions["per_request"])
+    by_function = [function["instructions"] for function in counted["functions"]]
+    assert sum(by_function) == pytest.approx(instructions["per_request"])
     assert any("readiness_loop" in function["name"] for function in counted["functions"][:8])
     assert "epoll_wait, recvfrom, sendto" in done.stdout
     assert echobench("count", tmp_path / "r", tmp_path / "r", "--fail-over", "1%").returncode == 0
