@@ -209,10 +209,9 @@ def _digest(binary: Path) -> str:
     return hashlib.sha256(binary.read_bytes()).hexdigest()
 
 
-def stored_cell(cell: Cell, runs: Iterable[Run], refused: Mapping[str, str]) -> Json:
+def stored_cell(cell: Cell, runs: Sequence[Run], refused: Mapping[str, str]) -> Json:
     """What a result holds of a cell: what was counted, and what comes to a request.  `runs` has a short one and a long
     one of each tool and repeat, but for the tools that are `refused`, {tool: why}."""
-    runs = list(runs)
     by_repeat: dict[tuple[str, int], list[Run]] = {}
     for run in sorted(runs, key=lambda run: run.rounds):
         by_repeat.setdefault((run.tool, run.repeat), []).append(run)

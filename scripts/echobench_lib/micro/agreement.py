@@ -1,13 +1,18 @@
-"""How two results agree, row by row: whether a figure is reproducible.  A row's figure is its ratio to its floor; its time if it
-has none, or one of the results does not record it."""
+"""How two results agree, row by row: whether a figure is reproducible.  A row's figure is its ratio to its floor; its
+time if it has none, or one of the results does not record it."""
 
 import math
 import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rich.console import Console
+
+from ..documents import Json
 from ..report.terminal import plain_table
 from ..units import format_time_ns, significant
 from . import figures
+from .figures import Row
 from .questions import plain
 
 LIMIT = 0.05  # figures that differ by less agree
@@ -23,27 +28,34 @@ class Pair:
     is_ratio: bool
 
     @property
-    def difference(self):
+    def difference(self) -> float:
         """By how much the larger exceeds the smaller: 0.05 for five per cent."""
         return max(self.a, self.b) / min(self.a, self.b) - 1
 
-    def text(self, value):
+    def text(self, value: float) -> str:
         return significant(value) if self.is_ratio else format_time_ns(value)
 
 
-def pairs(first, second):
-    """Pairs, worst first, of ratios where there are; then those of all times; and the names of rows that only one of the documents
-    has a figure of."""
-    a, b = ({row.name: row for row in figures.rows(document) if row.ns} for document in (first, second))
-    floors = {row.floor for side in (a, b) for row in side.values()}  # which have no ratio but 1
-    both = sorted((a.keys() & b.keys()) - floors)
-    times = [Pair(name, a[name].ns, b[name].ns, False) for name in both]
-    best = [Pair(name, a[name].ratio, b[name].ratio, True) if a[name].ratio and b[name].ratio and a[name].floor == b[name].floor else time
-            for name, time in zip(both, times)]
+def pairs(first: Json, second: Json) -> tuple[list[Pair], list[Pair], list[str]]:
+    """Pairs, worst first, of ratios where there are; then those of all times; and the names of rows that only one of
+    the documents has a figure of."""
+    a, b = _by_name(first), _by_name(second)
+    floors = {row.floor for side in (a, b) for row, _ in side.values()}  # which have no ratio but 1
+    best, times = [], []
+    for name in sorted((a.keys() & b.keys()) - floors):
+        (row, ns), (other, other_ns) = a[name], b[name]
+        times.append(Pair(name, ns, other_ns, False))
+        best.append(Pair(name, row.ratio, other.ratio, True)
+                    if row.ratio and other.ratio and row.floor == other.floor else times[-1])
     return sorted(best, key=lambda pair: (-pair.difference, pair.name)), times, sorted(a.keys() ^ b.keys())
 
 
-def show(both, times, single, console):
+def _by_name(document: Json) -> dict[str, tuple[Row, float]]:
+    """{name: (row, its ns)} of the rows that have a figure."""
+    return {row.name: (row, row.ns) for row in figures.rows(document) if row.ns}
+
+
+def show(both: Sequence[Pair], times: Sequence[Pair], single: Sequence[str], console: Console) -> None:
     """Prints the share of rows that agree, then those that do not."""
     apart = [pair for pair in both if pair.difference > LIMIT]
     console.print(f"{_share(both)} agree within {100 * LIMIT:g} %", soft_wrap=True)
@@ -51,7 +63,8 @@ def show(both, times, single, console):
         console.print(f"by their times alone {_share(times)} would agree", soft_wrap=True)
     console.print(f"over all rows the times of B are {significant(_middle(times))} times A's", soft_wrap=True)
     if apart:
-        table = plain_table("Rows that do not agree", (("row", "left"), ("A", "right"), ("B", "right"), ("B / A", "right")))
+        table = plain_table("Rows that do not agree",
+                            (("row", "left"), ("A", "right"), ("B", "right"), ("B / A", "right")))
         for pair in apart:
             table.add_row(plain(pair.name), pair.text(pair.a), pair.text(pair.b), significant(pair.b / pair.a))
         console.print(table)
@@ -59,11 +72,11 @@ def show(both, times, single, console):
         console.print(f"only in one: {plain(name)}", soft_wrap=True)
 
 
-def _share(both):
+def _share(both: Sequence[Pair]) -> str:
     agree = sum(pair.difference <= LIMIT for pair in both)
     return f"{agree} of {len(both)} rows ({100 * agree / len(both):.1f} %)"
 
 
-def _middle(times):
+def _middle(times: Sequence[Pair]) -> float:
     """The median of the rows' ratios: how the whole machine was faster or slower."""
     return math.exp(statistics.median(math.log(pair.b / pair.a) for pair in times))

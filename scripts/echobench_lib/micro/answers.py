@@ -6,13 +6,16 @@
     {counter:BM_Spawn_Thread|bytes_per_task}       a counter; its key contains the unit
 """
 
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from string import Formatter
 
 from .. import Usage
 from ..units import format_bytes, format_time_ns, significant
 from . import questions
-from .questions import plain
+from .figures import Row
+from .questions import Question, plain
 
+Field = tuple[str, str]  # verb, operands
 DIGITS = 2  # of a figure in a sentence; a third where it stands before the decimal point anyway
 
 
@@ -20,7 +23,7 @@ class NoFigure(Exception):
     """A row was measured and gave no figure."""
 
 
-def answer(question, rows, partial=False):
+def answer(question: Question, rows: Iterable[Row], partial: bool = False) -> str:
     """The answer to a question from all rows of a result.  Empty when no answer is written yet, or when the result is
     `partial` and lacks a row; a sentence with the reason when a row has no figure here."""
     known = {plain(row.name): row for row in rows}
@@ -33,19 +36,19 @@ def answer(question, rows, partial=False):
         return f"No answer here: {reason}."
 
 
-def check(known, listed):
+def check(known: Iterable[Question], listed: Sequence[str]) -> None:
     """Raises Usage when the answer of a known question names a row that is not listed."""
     for question in known:
         if missing := names(question) - set(map(plain, listed)):
             raise _error(question, f"there is no row {sorted(missing)[0]}")
 
 
-def names(question):
+def names(question: Question) -> set[str]:
     """The plain names of the rows that an answer is made of."""
     return {name for _, field in _fields(question) if field for name in _rows_of(*field)}
 
 
-def quantity(key, value, digits=3):
+def quantity(key: str, value: float, digits: int = 3) -> str:
     """A counter's value in the unit that its key contains: `late_p50_ns`, `bytes_per_task`, `bytes_per_second`."""
     if key.endswith("_per_second"):
         return f"{quantity(key.removesuffix('_per_second'), value, digits)}/s"
@@ -61,8 +64,8 @@ def quantity(key, value, digits=3):
     return significant(value, digits)
 
 
-def _fields(question):
-    """(text, (verb, operands) or None) pairs."""
+def _fields(question: Question) -> Iterator[tuple[str, Field | None]]:
+    """A text and the field that follows it, if there is one.  Raises Usage where the answer is no template."""
     try:
         parsed = list(Formatter().parse(question.answer))
     except ValueError as error:
@@ -70,16 +73,16 @@ def _fields(question):
     for text, verb, operands, _ in parsed:
         if verb is not None and verb not in _VERBS:
             raise _error(question, f"'{{{verb}:...}}' is none of {', '.join(_VERBS)}")
-        if verb in ("ratio", "counter") and operands.count("|") != 1:
+        if verb in ("ratio", "counter") and (operands or "").count("|") != 1:
             raise _error(question, f"'{{{verb}:{operands}}}' needs two operands with a | between them")
-        yield text, verb and (verb, operands)
+        yield text, (verb, operands or "") if verb is not None else None
 
 
-def _rows_of(verb, operands):
+def _rows_of(verb: str, operands: str) -> list[str]:
     return operands.split("|")[:1 if verb == "counter" else 2]
 
 
-def _figure(question, known, verb, operands):
+def _figure(question: Question, known: Mapping[str, Row], verb: str, operands: str) -> str:
     rows = []
     for name in _rows_of(verb, operands):
         if name not in known:
@@ -89,24 +92,32 @@ def _figure(question, known, verb, operands):
         rows.append(known[name])
     try:
         return _VERBS[verb](rows, operands)
-    except (KeyError, TypeError, ZeroDivisionError):
+    except (LookupError, ZeroDivisionError):
         raise _error(question, f"'{{{verb}:{operands}}}': the row has no such figure") from None
 
 
-def _ratio(row, other):
+def _ratio(row: Row, other: Row) -> float:
     if row.ratio is not None and row.floor == other.name:
         return row.ratio
-    if None not in (row.ratio, other.ratio) and row.floor == other.floor:  # which bears a host that changed its speed between them
+    # the ratio of ratios bears a host that changed its speed between the two rows
+    if row.ratio is not None and other.ratio is not None and row.floor == other.floor:
         return row.ratio / other.ratio
-    return row.ns / other.ns
+    return _known(row.ns) / _known(other.ns)
 
 
-def _rounded(value):
-    """No more than three digits that are not zero."""
-    return float(f"{value:.3g}")
+def _known(figure: float | None) -> float:
+    """LookupError where the row has none."""
+    if figure is None:
+        raise LookupError
+    return figure
 
 
-_VERBS = {
+def _rounded(value: float | None) -> float:
+    """No more than three digits that are not zero.  LookupError where there is no value."""
+    return float(f"{_known(value):.3g}")
+
+
+_VERBS: dict[str, Callable[[list[Row], str], str]] = {
     "time": lambda rows, _: format_time_ns(_rounded(rows[0].ns), DIGITS),
     "cpu": lambda rows, _: format_time_ns(_rounded(rows[0].cpu_ns), DIGITS),
     "ratio": lambda rows, _: significant(_rounded(_ratio(*rows)), DIGITS),
@@ -114,5 +125,5 @@ _VERBS = {
 }
 
 
-def _error(question, what):
+def _error(question: Question, what: object) -> Usage:
     return Usage(f"{questions.FILE}: {question.file}: answer: {what}")

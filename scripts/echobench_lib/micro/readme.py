@@ -1,9 +1,14 @@
 """bench/README.md: the questions, their answers and their rows, from one run."""
 
 import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 from .. import REPOSITORY
+from ..documents import Json
 from . import report
+from .figures import Section
+from .questions import Question
 
 FILE = REPOSITORY / "bench" / "README.md"
 WIDTH = 120
@@ -13,21 +18,24 @@ _HEAD = """\
 
 # What the primitives cost
 
-One file, one question. The same thing is done by threads, by coroutines and handlers of Boost.Asio, and by fibers, where
+One file, one question. The same thing is done by threads, by coroutines and handlers of Boost.Asio, \
+and by fibers, where
 they have it, and by a floor: what costs least and does the same work. Every answer that a row computes is checked; a
-wrong one yields no figure. A row's figure is its ratio to the floor, of their fastest rounds: a shared machine changes its
-speed over minutes, and differently for different rows; each is measured in many rounds over all of the run, and in some it is undisturbed.
+wrong one yields no figure. A row's figure is its ratio to the floor, of their fastest rounds: \
+a shared machine changes its
+speed over minutes, and differently for different rows; each is measured in many rounds over all of the run, \
+and in some it is undisturbed.
 """
 
 
-def write(document, sections, answers):
+def write(document: Json, sections: Sequence[Section], answers: Mapping[Question, str]) -> Path:
     """Writes the file and returns its path."""
     parts = [_part(section, answers[section.question]) for section in sections]
     FILE.write_text("\n".join([_HEAD, _where(document["context"]), _reading(), *parts]))
     return FILE
 
 
-def _where(context):
+def _where(context: Json) -> str:
     facts = {
         "machine": f"{context.get('cpu', 'unknown processor')}, {context['num_cpus']} CPUs; {context['placement']}",
         "kernel": f"Linux {context['kernel']}, clock source {context['clock_source']}",
@@ -40,12 +48,12 @@ def _where(context):
     return "\n".join(["| measured | |", "|---|---|", *(_line(fact) for fact in facts.items()), ""])
 
 
-def _reading():
+def _reading() -> str:
     return "\n".join(line for name, text in report.READING.items()
                      for line in _wrapped(f"* **{name}**: {text}", subsequent_indent="  ")) + "\n"
 
 
-def _part(section, answer):
+def _part(section: Section, answer: str) -> str:
     question = section.question
     columns, rows = report.table(section)
     alignment = {"left": "---", "right": "---:"}
@@ -56,13 +64,14 @@ def _part(section, answer):
     return "\n".join(lines)
 
 
-def _paragraph(text):
+def _paragraph(text: str) -> list[str]:
     return [*_wrapped(text), ""] if text else []
 
 
-def _wrapped(text, **more):
-    return textwrap.wrap(text, WIDTH, break_long_words=False, break_on_hyphens=False, **more)
+def _wrapped(text: str, subsequent_indent: str = "") -> list[str]:
+    return textwrap.wrap(text, WIDTH, break_long_words=False, break_on_hyphens=False,
+                         subsequent_indent=subsequent_indent)
 
 
-def _line(cells):
+def _line(cells: Iterable[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

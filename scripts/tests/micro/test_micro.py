@@ -20,8 +20,10 @@ from echobench_lib.micro.questions import Question
 SOURCES = sorted((SCRIPTS.parent / "bench").glob("*_bench.cpp"))
 THREADED = "/process_time/real_time"
 QUESTIONS = [
-    {"file": "switch_bench", "topics": ["Switch"], "question": "What does handing over cost?", "caveat": "Two take turns.",
-     "answer": "A futex takes {time:BM_Switch_Futex/cpus:2}, {ratio:BM_Switch_Futex/cpus:2|BM_Switch_Null} times a call."},
+    {"file": "switch_bench", "topics": ["Switch"], "question": "What does handing over cost?",
+     "caveat": "Two take turns.",
+     "answer": "A futex takes {time:BM_Switch_Futex/cpus:2}, "
+               "{ratio:BM_Switch_Futex/cpus:2|BM_Switch_Null} times a call."},
     {"file": "spawn_bench", "topics": ["Spawn", "SpawnMemory"], "question": "What does a task hold?"},
     {"file": "codec_bench", "topics": ["Codec", "Session"], "floor": "Codec", "question": "What does the codec cost?"}]
 
@@ -84,7 +86,8 @@ def test_rows_are_grouped_in_the_order_of_the_questions():
     names = ["BM_Session_Echo/payload:64", "BM_SpawnMemory_Thread", "BM_Codec_Null", "BM_Spawn_Null"]
     grouped = questions.group(names, questions.load())
     assert {question.file: rows for question, rows in grouped.items()} == {
-        "spawn_bench": ["BM_SpawnMemory_Thread", "BM_Spawn_Null"], "codec_bench": ["BM_Session_Echo/payload:64", "BM_Codec_Null"]}
+        "spawn_bench": ["BM_SpawnMemory_Thread", "BM_Spawn_Null"],
+        "codec_bench": ["BM_Session_Echo/payload:64", "BM_Codec_Null"]}
 
 
 def test_a_row_without_a_question_is_refused_before_anything_is_measured(micro, tmp_path):
@@ -140,8 +143,10 @@ def test_the_result_is_what_google_benchmark_would_have_written(measured):
     assert futex[4]["name"] == "BM_Switch_Futex/cpus:2" + THREADED + "_median"
     assert futex[4]["real_time"] == statistics.median(row["real_time"] for row in futex[:3])
     families = {row["run_name"].split("/")[0]: row["family_index"] for row in entries}
-    assert sorted(families.values()) == list(range(len(families))), "unique over the files, however many processes measured one"
-    assert {row["per_family_instance_index"] for row in entries if row["run_name"].startswith("BM_Switch_Futex")} == {0, 1}
+    assert sorted(families.values()) == list(range(len(families))), \
+        "unique over the files, however many processes measured one"
+    assert {row["per_family_instance_index"] for row in entries
+            if row["run_name"].startswith("BM_Switch_Futex")} == {0, 1}
     memory = [row for row in entries if row.get("aggregate_name") and "SpawnMemory" in row["name"]]
     assert all("bytes_per_task" in row for row in memory)
 
@@ -149,13 +154,16 @@ def test_the_result_is_what_google_benchmark_would_have_written(measured):
 def test_aggregates_are_those_of_google_benchmark():
     """Two repetitions and what version 1.7.1 made of them."""
     row = entry("BM_X", 0)
-    both = [{**row, "real_time": 4.8604429542340322, "cpu_time": 4.8632554302801463, "items_per_second": 2.0562358163909876e+08},
-            {**row, "real_time": 4.5805928635118196, "cpu_time": 4.5814675356537133, "items_per_second": 2.1827067249038434e+08}]
+    both = [{**row, "real_time": 4.8604429542340322, "cpu_time": 4.8632554302801463,
+             "items_per_second": 2.0562358163909876e+08},
+            {**row, "real_time": 4.5805928635118196, "cpu_time": 4.5814675356537133,
+             "items_per_second": 2.1827067249038434e+08}]
     mean, median, stddev, cv = document.aggregates(both)
-    assert list(cv) == ["name", "family_index", "per_family_instance_index", "run_name", "run_type", "repetitions", "threads",
-                        "aggregate_name", "aggregate_unit", "iterations", "real_time", "cpu_time", "time_unit",
-                        "items_per_second"]
-    assert (mean["name"], mean["aggregate_unit"], cv["name"], cv["aggregate_unit"]) == ("BM_X_mean", "time", "BM_X_cv", "percentage")
+    assert list(cv) == ["name", "family_index", "per_family_instance_index", "run_name", "run_type", "repetitions",
+                        "threads", "aggregate_name", "aggregate_unit", "iterations", "real_time", "cpu_time",
+                        "time_unit", "items_per_second"]
+    assert (mean["name"], mean["aggregate_unit"]) == ("BM_X_mean", "time")
+    assert (cv["name"], cv["aggregate_unit"]) == ("BM_X_cv", "percentage")
     assert mean["iterations"] == 2 and mean["real_time"] == median["real_time"] == pytest.approx(4.7205179088729254)
     assert stddev["cpu_time"] == pytest.approx(1.9925413114662829e-01)
     assert cv["items_per_second"] == pytest.approx(4.2193748162930783e-02)
@@ -195,7 +203,8 @@ def test_what_is_unavailable_is_printed_and_no_failure(micro, tmp_path):
 def test_no_round_is_begun_that_would_end_after_the_budget(micro, tmp_path, monkeypatch):
     monkeypatch.setattr(verb, "BUDGET_S", 1e-6)
     done = micro("--out", tmp_path / "r", "--no-report")
-    assert done.returncode == 0 and "measured 3 of 40 rounds" in done.stdout and "no more within" in done.stdout, done.stdout + done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "measured 3 of 40 rounds" in done.stdout and "no more within" in done.stdout, done.stdout + done.stderr
     context = document.load(tmp_path / "r")["context"]
     assert (context["rounds"], context["rounds_asked"]) == (3, 3), "it is complete"
 
@@ -203,8 +212,8 @@ def test_no_round_is_begun_that_would_end_after_the_budget(micro, tmp_path, monk
 def test_a_process_that_fails_is_named_and_complete_rounds_are_kept(micro, tmp_path):
     done = micro("--out", tmp_path / "r", "--rounds", "3", "--no-report", FAKE_BENCH_FAILS_AT="4")
     assert done.returncode == 1
-    assert re.search(r"(switch|spawn|codec)_bench, round 2: echo-microbench ended by SIGABRT: terminate called: made to fail; "
-                     r"to see which row it was: \S+ '--benchmark_filter=\^\(BM_", done.stderr)
+    assert re.search(r"(switch|spawn|codec)_bench, round 2: echo-microbench ended by SIGABRT: terminate called: made "
+                     r"to fail; to see which row it was: \S+ '--benchmark_filter=\^\(BM_", done.stderr)
     stored = document.load(tmp_path / "r")
     assert (stored["context"]["rounds"], stored["context"]["rounds_asked"]) == (1, 3)
 
@@ -214,8 +223,9 @@ def test_a_process_that_fails_is_named_and_complete_rounds_are_kept(micro, tmp_p
 def test_an_interrupted_run_keeps_its_complete_rounds(tmp_path, waits_at, kept, stop):
     environment = {**os.environ, "ECHOBENCH_BUILD": str(FAKES), "FAKE_PROCESSES": str(tmp_path / "processes"),
                    "FAKE_BENCH_WAITS_AT": str(waits_at)}
-    with subprocess.Popen([SCRIPTS / "echobench", "micro", "--out", tmp_path / "r", "--no-report", "--filter", "Futex|AsioPost"],
-                          env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    command = [SCRIPTS / "echobench", "micro", "--out", tmp_path / "r", "--no-report", "--filter", "Futex|AsioPost"]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          text=True) as process:
         while process.poll() is None and len(_lines(tmp_path / "processes")) <= waits_at:
             time.sleep(0.02)
         children = psutil.Process(process.pid).children(recursive=True)
@@ -240,30 +250,38 @@ def test_floors_are_measured_by_every_process_that_needs_them(monkeypatch):
     names = ["BM_Codec_Null/payload:64", "BM_Codec_Null/payload:4096", "BM_Codec_Decode", "BM_Session_Echo/payload:64",
              "BM_Session_Echo/payload:4096", "BM_Session_Upper/payload:4096"]
     assert [(process.rows, process.names) for process in measure.processes({question: names})] == [
-        (tuple(names[:2]), tuple(names[:2])), (tuple(names[2:4]), (names[0], *names[2:4])), (tuple(names[4:]), (names[1], *names[4:]))]
+        (tuple(names[:2]), tuple(names[:2])), (tuple(names[2:4]), (names[0], *names[2:4])),
+        (tuple(names[4:]), (names[1], *names[4:]))]
 
 
 def test_the_floor_of_what_wakes_a_cpu_is_a_wake_up_wherever_it_is():
     wake = "BM_Switch_Futex/cpus:2/real_time"
-    switch, event = (Question(f"{name}_bench", (name.title(),), "?", wake="BM_Switch_Futex/cpus:2") for name in ("switch", "event"))
-    rows = {switch: ["BM_Switch_Null", wake], event: ["BM_Event_Null", "BM_Event_Latch/cpus:2/real_time", "BM_Event_Latch/cpus:1"]}
+    switch, event = (Question(f"{name}_bench", (name.title(),), "?", wake="BM_Switch_Futex/cpus:2")
+                     for name in ("switch", "event"))
+    rows = {switch: ["BM_Switch_Null", wake],
+            event: ["BM_Event_Null", "BM_Event_Latch/cpus:2/real_time", "BM_Event_Latch/cpus:1"]}
     assert [process.names for process in measure.processes(rows)] == [tuple(rows[switch]), (wake, *rows[event])]
-    assert [event.floor_of(name, [wake, *rows[event]]) for name in rows[event]] == ["BM_Event_Null", wake, "BM_Event_Null"]
+    assert [event.floor_of(name, [wake, *rows[event]]) for name in rows[event]] == [
+        "BM_Event_Null", wake, "BM_Event_Null"]
 
 
 def test_ratios_bear_a_host_that_changes_its_speed(measured, micro, monkeypatch):
     """Every other process runs on a host of half the speed, and all of another run on one of a third."""
     folder = measured("a", "--rounds", "8", "--seed", "1", FAKE_OF_SPEEDS="1,2")
     stored = document.load(folder)
-    entries = [entry for entry in stored["benchmarks"] if entry["name"] == "BM_Switch_AsioPost" and entry["run_type"] == "iteration"]
+    entries = [entry for entry in stored["benchmarks"]
+               if entry["name"] == "BM_Switch_AsioPost" and entry["run_type"] == "iteration"]
     times, ratios = ([entry[key] for entry in entries] for key in ("cpu_time", document.TO_FLOOR))
     row = next(row for row in figures.rows(stored) if row.name == "BM_Switch_AsioPost")
-    assert max(times) > 1.8 * min(times) and max(ratios) < 1.2 * min(ratios) and row.ns == min(times) and row.ratio == pytest.approx(25, rel=0.05)
+    assert max(times) > 1.8 * min(times) and max(ratios) < 1.2 * min(ratios)
+    assert row.ns == min(times) and row.ratio == pytest.approx(25, rel=0.05)
     slow = measured("b", "--rounds", "8", "--seed", "1", FAKE_OF_SPEEDS="3")
     done = micro("--from", folder, "--against", slow)
-    assert re.search(r"^6 of 8 rows \(75.0 %\) agree within 5 %\nby their times alone 0 of 8 rows", done.stdout, re.M), done.stdout
+    assert re.search(r"^6 of 8 rows \(75.0 %\) agree within 5 %\nby their times alone 0 of 8 rows",
+                     done.stdout, re.M), done.stdout
     assert {line.split()[0] for line in done.stdout.splitlines() if line.startswith("BM_")} == {
-        "BM_SpawnMemory_Thread/tasks:100", "BM_Codec_DecodeHeader"}, "floors are no figures; what has none goes by its time"
+        "BM_SpawnMemory_Thread/tasks:100", "BM_Codec_DecodeHeader"}, \
+        "floors are no figures; what has none goes by its time"
 
 
 # ---- figures ----
@@ -276,11 +294,14 @@ def test_the_clock_that_decided_is_the_figure():
 
 
 def repeated(name, *times, **more):
-    return [entry(name, ns, time_unit="us", bytes_per_task=100 + ns, items_per_second=1000 / ns, **more) for ns in times]
+    return [entry(name, ns, time_unit="us", bytes_per_task=100 + ns, items_per_second=1000 / ns, **more)
+            for ns in times]
 
 
 def test_a_row_is_its_fastest_repetition_up_to_the_upper_quartile():
-    row = figures.rows({"context": {}, "benchmarks": [*repeated("BM_A_X", 11, 10, 30, 12, 9), {**entry("BM_A_X", 1), "run_type": "aggregate"}]})[0]
+    aggregate = {**entry("BM_A_X", 1), "run_type": "aggregate"}
+    repetitions = repeated("BM_A_X", 11, 10, 30, 12, 9)
+    [row] = figures.rows({"context": {}, "benchmarks": [*repetitions, aggregate]})
     assert (row.ns, row.low, row.high) == (9_000, 9_000, 12_000)
     assert row.spread == pytest.approx(3 / 9) and row.counters == {"bytes_per_task": 111, "items_per_second": 1000 / 9}
     assert figures.rows(result(A_X=[5]))[0].spread is None, "one repetition has no spread"
@@ -295,12 +316,14 @@ def test_what_wakes_the_other_cpu_is_its_median_with_the_interquartile_range():
 def test_the_ratio_is_of_the_fastest_repetitions_or_of_a_wake_up_within_each_process():
     """A neighbour slows the floor more than the row in the second and third process, and a wake-up as it likes."""
     floor, wake = "BM_A_Null", "BM_A_Wake/cpus:2"
-    benchmarks = [entry(name, ns, floor=of, ratio_to_floor=ns / by) for name, of, figures_ in (
-        (floor, floor, ((1, 1), (2, 2), (2, 2))), ("BM_A_X", floor, ((10, 1), (12, 2), (12, 2))),
-        (wake, wake, ((40, 40), (90, 90), (50, 50))), ("BM_A_Y/cpus:2", wake, ((80, 40), (90, 90), (150, 50)))) for ns, by in figures_]
+    series = {floor: (floor, ((1, 1), (2, 2), (2, 2))), "BM_A_X": (floor, ((10, 1), (12, 2), (12, 2))),
+              wake: (wake, ((40, 40), (90, 90), (50, 50))), "BM_A_Y/cpus:2": (wake, ((80, 40), (90, 90), (150, 50)))}
+    benchmarks = [entry(name, ns, floor=of, ratio_to_floor=ns / by)
+                  for name, (of, times) in series.items() for ns, by in times]
     assert {row.name: row.ratio for row in figures.rows({"context": {}, "benchmarks": benchmarks})} == {
         floor: 1, "BM_A_X": 10, wake: 1, "BM_A_Y/cpus:2": 2}
-    assert [row.ratio for row in figures.rows({"context": {}, "benchmarks": benchmarks[3:6]})] == [10], "where the floor's own row was filtered out"
+    [row] = figures.rows({"context": {}, "benchmarks": benchmarks[3:6]})
+    assert row.ratio == 10, "where the floor's own row was filtered out"
 
 
 def test_the_floor_is_the_null_of_the_topic_with_the_arguments_of_the_row():
@@ -308,7 +331,8 @@ def test_the_floor_is_the_null_of_the_topic_with_the_arguments_of_the_row():
     stored["benchmarks"] += [entry(name, ns) for name, ns in (
         ("BM_Codec_Null/payload:64", 5), ("BM_Codec_Null/payload:4096", 50), ("BM_Codec_Decode", 3),
         ("BM_Session_Echo/payload:4096", 100), ("BM_Session_Echo/payload:9", 100), ("BM_SpawnMemory_X", 1))]
-    ratios = {row.name: section.ratio(row) for section in figures.sections(stored, questions.load()) for row in section.rows}
+    ratios = {row.name: section.ratio(row) for section in figures.sections(stored, questions.load())
+              for row in section.rows}
     assert ratios["BM_Switch_Null"] == 1 and ratios["BM_Switch_X/cpus_1"] == 3.5
     assert ratios["BM_Session_Echo/payload:4096"] == 2
     assert {ratios[name] for name in ("BM_Codec_Decode", "BM_Session_Echo/payload:9", "BM_SpawnMemory_X")} == {None}
@@ -316,7 +340,8 @@ def test_the_floor_is_the_null_of_the_topic_with_the_arguments_of_the_row():
 
 # ---- answers ----
 
-ROWS = [figures.Row("BM_A_X/cpus:2" + THREADED, "", 7432, 0, 0, 11_234, {"bytes_per_task": 8812, "late_p50_ns": 52_345}),
+ROWS = [figures.Row("BM_A_X/cpus:2" + THREADED, "", 7432, 0, 0, 11_234,
+                    {"bytes_per_task": 8812, "late_p50_ns": 52_345}),
         figures.Row("BM_A_Null", "", 1.234, 0, 0, None, {}), figures.Row("BM_A_Y", "unavailable: not here")]
 
 
@@ -334,8 +359,10 @@ def test_answers_have_two_or_three_digits_and_a_unit(template, text):
 
 
 @pytest.mark.parametrize("template, complaint", [
-    ("{time:BM_A_Z}", "there is no row BM_A_Z"), ("{tiem:BM_A_X}", r"'\{tiem:...\}' is none of time, cpu, ratio, counter"),
-    ("{ratio:BM_A_Null}", "two operands"), ("{counter:BM_A_Null|no}", "no such figure"), ("{cpu:BM_A_Null}", "no such figure"),
+    ("{time:BM_A_Z}", "there is no row BM_A_Z"),
+    ("{tiem:BM_A_X}", r"'\{tiem:...\}' is none of time, cpu, ratio, counter"),
+    ("{ratio:BM_A_Null}", "two operands"), ("{counter:BM_A_Null|no}", "no such figure"),
+    ("{cpu:BM_A_Null}", "no such figure"),
     ("{time:BM_A_X", "unmatched '{'"), ("time}", "Single '}'"), ("{}", "is none of")])
 def test_mistakes_in_an_answer_name_its_file(template, complaint):
     with pytest.raises(Usage, match=f"questions.json: a_bench: answer: .*{complaint}"):
@@ -373,8 +400,10 @@ def test_the_report_has_a_chart_a_table_and_the_answer_for_each_question(micro, 
         ElementTree.fromstring(svg)
         assert f'id="chart-{question["file"]}"' in text and question["question"] in text
     assert "CoroutineResume" in (tmp_path / "report" / "charts" / "switch_bench.svg").read_text()
-    assert "A futex takes 7." in text and "Two take turns." in text and '<tr class="reference" data-name="Null"><td class="left">Null</td>' in text
-    assert "of the fastest of the rounds" in text and "interquartile range" in text and "rounds_asked" in text and 'src="http' not in text
+    assert "A futex takes 7." in text and "Two take turns." in text
+    assert '<tr class="reference" data-name="Null"><td class="left">Null</td>' in text
+    assert "of the fastest of the rounds" in text and "interquartile range" in text
+    assert "rounds_asked" in text and 'src="http' not in text
     specs = json.loads(re.search(r'<script type="application/json" id="charts">(.*?)</script>', text, re.S)[1])
     rows = [point["row"] for point in specs[0]["spec"]["data"]["values"]]
     assert rows == ["Null", "Futex/cpus:1", "Futex/cpus:2", "CoroutineResume", "AsioPost"], "as they are listed"
@@ -385,14 +414,17 @@ def test_the_readme_is_written_from_a_result(micro, measured, monkeypatch, tmp_p
     done = micro("--from", measured("a", "--rounds", "2", "--seed", "3"), "--no-report", "--readme")
     assert done.returncode == 0, done.stderr
     text = (tmp_path / "README.md").read_text()
-    assert text.startswith("<!-- Generated by") and "`scripts/echobench micro --rounds 2 --min-time 0.01 --seed 3 --readme`" in text
+    assert text.startswith("<!-- Generated by")
+    assert "`scripts/echobench micro --rounds 2 --min-time 0.01 --seed 3 --readme`" in text
     assert "Linux 6.1.0" in text and "GNU 12.2.0 -O3, Boost 1.81, commit 0123456789" in text
     sections = text.split("\n## ")[1:]
     assert [section.splitlines()[0] for section in sections] == [question["question"] for question in QUESTIONS]
     assert "A futex takes 7." in sections[0] and "Two take turns." in sections[0]
-    assert re.search(r"^\| row \| ratio \| time \| spread \| process CPU \|\n\| --- \| ---: \| ---: ", sections[0], re.M)
+    assert re.search(r"^\| row \| ratio \| time \| spread \| process CPU \|\n\| --- \| ---: \| ---: ",
+                     sections[0], re.M)
     assert re.search(r"^\| `Futex/cpus:2` \| 3,\d+ \| 7\.\d\d µs \| \d\.\d % \| 11\.\d µs \|$", sections[0], re.M)
-    assert re.search(r"^\| `SpawnMemory_Thread/tasks:100` \| \S+ ms \| \S+ % \| bytes_per_task 8.40 KiB \|$", sections[1], re.M)
+    assert re.search(r"^\| `SpawnMemory_Thread/tasks:100` \| \S+ ms \| \S+ % \| bytes_per_task 8.40 KiB \|$",
+                     sections[1], re.M)
 
 
 def test_what_google_benchmark_wrote_itself_is_read_too(micro, write):
@@ -411,7 +443,8 @@ def test_a_report_that_holds_a_result_is_not_written_over(micro, measured, tmp_p
     processes = (tmp_path / "processes").read_text()
     (folder / "micro.json").unlink()
     done = micro("--out", folder, "--rounds", "1")
-    assert done.returncode == 2 and (tmp_path / "processes").read_text() == processes, "it is refused before anything is measured"
+    assert done.returncode == 2
+    assert (tmp_path / "processes").read_text() == processes, "it is refused before anything is measured"
 
 
 # ---- agreement ----
