@@ -120,6 +120,7 @@ def read(schedule: str, duration_s: float, placement: Placement, engine: str, ra
 
 
 def run(options: Namespace, console: Console) -> int:
+    """Measures, prints the tables and what they come to; the exit status, 0.  Raises Failure."""
     placement = place(read_topology())
     duration_s, rounds = options.duration or DURATION_S, options.rounds or ROUNDS
     capacity = measure("none", CAPACITY_S, placement, "auto")[0]["throughput_per_s"]
@@ -147,6 +148,7 @@ def run(options: Namespace, console: Console) -> int:
 
 
 def response_table(rows: Mapping[Row, Sequence[Reading]]) -> Table:
+    """A line for each row, over its rounds."""
     shown = plain_table("Reported response time minus the truth (µs)", [
         ("engine", "left"), ("schedule", "left"), ("requests/s", "right"),
         *((f"p{percent:g}", "right") for percent in PERCENTS), ("verdict", "left")])
@@ -157,6 +159,7 @@ def response_table(rows: Mapping[Row, Sequence[Reading]]) -> Table:
 
 
 def delay_table(rows: Mapping[DelayRow, Sequence[Reading]]) -> Table:
+    """A line for each row, medians over its rounds."""
     names = [which if which == "max" else f"p{which:g}" for which in DELAYS]
     shown = plain_table("Send delay (µs), as the client reports it and as observed at the server", [
         ("engine", "left"), ("load", "left"),

@@ -31,6 +31,7 @@ def median(values: list[float]) -> float:
 
 
 def stddev(values: list[float]) -> float:
+    """Of a sample: the sum of squares is divided by one less than the number of values."""
     return float(numpy.std(values, ddof=1))
 
 
