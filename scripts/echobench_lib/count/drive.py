@@ -2,7 +2,8 @@
 
 A closed loop: in a round every connection sends a request; when all have arrived, the server is let go; the round is
 over when every reply has been checked and all the server's threads sleep again.  Time has thus no part in what the
-server does. """
+server does.
+"""
 
 import contextlib
 import fcntl

@@ -21,7 +21,8 @@ class Row:
     differently, for minutes.  What wakes the other CPU is fast by luck, too: of such rows it is the median.  `low` and
     `high`, in ns, are `ns` and the upper quartile, or the quartiles.  `cpu_ns` is the CPU time of the whole process, of
     rows that ask for it; `ratio` is to the `floor`, as the same processes measured it; both are chosen in the same
-    way.  Counters are medians; rates are of the times that they go with.  """
+    way.  Counters are medians; rates are of the times that they go with.
+    """
 
     name: str
     error: str = ""

@@ -2,7 +2,8 @@
 
 A block is one run of echo-load: the targets that it drives in turn, slice by slice.  Every block holds the reference,
 because ratios are taken within a block, and the reference's control, because the control shows for each block whether
-its figures can be trusted. """
+its figures can be trusted.
+"""
 
 import math
 from collections.abc import Collection, Iterable, Mapping
