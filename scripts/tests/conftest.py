@@ -16,14 +16,40 @@ SCRIPTS = Path(__file__).resolve().parents[1]
 FAKES = Path(__file__).resolve().parent / "fakes"
 sys.path.insert(0, str(SCRIPTS))
 
-from echobench_lib import cli  # noqa: E402
+from echobench_lib import cli, result  # noqa: E402
 
 # A shell starts what it puts in the background with SIGINT ignored, and the programs under test would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SMALL = {
-    "summary": "three models, two sizes", "variants": ["asio-callback", "thread-pool", "epoll"], "controls": [], "burns": ["1us"],
+    "summary": "three models, two sizes", "variants": ["asio-callback", "thread-pool", "epoll"], "controls": [],
+    "burns": ["1us"],
     "loads": [{"load": "closed-loop", "connections": [10, 1000], "duration": "1s"}], "restarts": 3, "warmup": "100ms"}
+
+
+PLAIN_CELL = {"variant": "epoll", "load": "closed-loop", "block": "b", "restart": 0, "verdict": "valid", "reasons": [],
+              "throughput_per_s": 1.0, "slices": []}
+PLAIN_PARTS = {"workload": {"payload_bytes": 64, "framing": "frame", "pipeline": 1},
+               "connections": {"asked": 100, "opened": 100}}
+
+
+def whole_cell(document):
+    """A cell as a file has it, of which a test gives only what it is about."""
+    slices = [{"index": index, "requests": 100, "requests_total": 100, "elapsed_ns": 1_000_000, **piece}
+              for index, piece in enumerate(document.get("slices", []))]
+    parts = {name: {**plain, **document.get(name, {})} for name, plain in PLAIN_PARTS.items()}
+    return {**PLAIN_CELL, **document, **parts, "slices": slices}
+
+
+def cell_of(document):
+    return result.Cell.from_json(whole_cell(document))
+
+
+def result_of(document):
+    """A Result in the same way."""
+    runs = [{"restart": 0, "started_at": "2026-11-30T00:00:00+00:00", **run} for run in document.get("runs", [])]
+    return result.from_json({"tool": {}, "host": {}, "config": {}, "argv": [], **document, "runs": runs,
+                             "cells": list(map(whole_cell, document["cells"]))})
 
 
 def run_echobench(*arguments, **environment):
@@ -77,7 +103,8 @@ def measure(echobench, write, tmp_path):
     return measure
 
 
-# The published run: restarts scatter by 2.5 %, slices by 8 to 15 %, with the tails of Student's t of 3 degrees of freedom.
+# The published run: restarts scatter by 2.5 %, slices by 8 to 15 %, with the tails of Student's t of 3 degrees of
+# freedom.
 def published_scatter(random, restarts, rounds=5, mode=0.0):
     """Log ratios of a run; `mode`: the probability that a restart settles 20 % higher."""
     centres = random.normal(0, 0.025, restarts) + 0.2 * (random.random(restarts) < mode)

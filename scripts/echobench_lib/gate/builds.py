@@ -1,16 +1,21 @@
-"""A revision's programs, built from a work tree of its own under build/gate.  Paths of two revisions are equally long, so that
-nothing but the code differs; what is built already is used again."""
+"""A revision's programs, built from a work tree of its own under build/gate.  Paths of two revisions are equally long,
+so that nothing but the code differs; what is built already is used again."""
 
 import contextlib
 import os
 import re
 import shutil
 import subprocess
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, TypeVar
 from unittest import mock
 
+from rich.console import Console
+
 from .. import REPOSITORY, Failure, Usage
+from ..documents import Json
 from ..run import programs
 from ..run.programs import BUILD_ENV, SERVERS, last_line
 from .judgement import BROKEN, NOT_MEASURABLE
@@ -20,6 +25,7 @@ SHORT = 12    # characters of a commit
 AGAIN = "-2"  # ends the name of the second place of one commit, which is as long as the first's
 LOADGEN = "echo-load"
 BUILD_S = 3600
+Answer = TypeVar("Answer")
 
 
 class BrokenBuild(Failure):
@@ -30,29 +36,31 @@ class BrokenBuild(Failure):
 
 @dataclass(frozen=True)
 class Build:
-    """`commit` in full, as `name`d on the command line."""
+    """`commit` in full, as `name`d on the command line; `folder` has its programs."""
 
     name: str
     commit: str
     folder: Path
 
     @property
-    def label(self):
+    def label(self) -> str:
         return self.commit[:SHORT] if self.commit.startswith(self.name) else f"{self.name} ({self.commit[:SHORT]})"
 
     @contextlib.contextmanager
-    def in_use(self):
+    def in_use(self) -> Iterator[None]:
         """Its programs are those that are run."""
         with mock.patch.dict(os.environ, {BUILD_ENV: str(self.folder)}):
             yield
 
-    def list_variants(self):
+    def list_variants(self) -> list[Json]:
+        """As programs.list_variants."""
         with self.in_use():
             return programs.list_variants()
 
 
-def ask(base, head, question):
-    """{build: question(build)}.  A head that does not answer is broken; a base that does not cannot be compared with."""
+def ask(base: Build, head: Build, question: Callable[[Build], Answer]) -> dict[Build, Answer]:
+    """{build: question(build)}.  A head that does not answer is broken; a base that does not cannot be compared
+    with."""
     answers = {}
     for build, status in ((base, NOT_MEASURABLE), (head, BROKEN)):
         try:
@@ -64,22 +72,24 @@ def ask(base, head, question):
     return answers
 
 
-def resolve(name, repository=REPOSITORY):
-    """The commit that a revision stands for."""
+def resolve(name: str, repository: Path = REPOSITORY) -> str:
+    """The commit that a revision stands for.  Raises Usage when there is no such revision."""
     done = _git(repository, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
     if done.returncode != 0:
-        raise Usage(f"'{name}' is no revision of {repository}: give a branch, a tag or a commit (CI: fetch its history, too)")
+        raise Usage(f"'{name}' is no revision of {repository}: give a branch, a tag or a commit (CI: fetch its "
+                    "history, too)")
     return done.stdout.strip()
 
 
-def has_changes(repository=REPOSITORY):
+def has_changes(repository: Path = REPOSITORY) -> bool:
     """Whether the work tree has changes that no commit has."""
     return bool(_git(repository, "status", "--porcelain", "--untracked-files=no").stdout.strip())
 
 
-def build(names, console, repository=REPOSITORY, more=()):
-    """A Build for each of two revisions: their servers, and `more` programs; work trees of others are removed.  A revision against
-    itself is built twice: what differs then is chance, which is what a gate must be shown to bear."""
+def build(names: Sequence[str], console: Console, repository: Path = REPOSITORY,
+          more: Sequence[str] = ()) -> tuple[Build, Build]:
+    """A Build for each of two revisions: their servers, and `more` programs; work trees of others are removed.  A
+    revision against itself is built twice: what differs then is chance, which is what a gate must be shown to bear."""
     commits = [resolve(name, repository) for name in names]
     places = [commit[:SHORT] for commit in commits]
     if places[0] == places[1]:
@@ -88,18 +98,20 @@ def build(names, console, repository=REPOSITORY, more=()):
         if old.name not in (*places, resolve("HEAD", repository)[:SHORT]):
             shutil.rmtree(old)
     _git(repository, "worktree", "prune")
-    return [_build(name, commit, repository / FOLDER / place, (*SERVERS, *more), console, repository)
-            for name, commit, place in zip(names, commits, places, strict=True)]
+    base, head = (_build(name, commit, repository / FOLDER / place, (*SERVERS, *more), console, repository)
+                  for name, commit, place in zip(names, commits, places, strict=True))
+    return base, head
 
 
-def load_generator(sides, console, repository=REPOSITORY):
-    """A Build with the load generator that these scripts can drive: of the revision that is checked out, whichever are judged."""
+def load_generator(sides: Sequence[Build], console: Console, repository: Path = REPOSITORY) -> Build:
+    """A Build with the load generator that these scripts can drive: of the revision that is checked out, whichever are
+    judged."""
     commit = resolve("HEAD", repository)
     place = next((side.folder.parent for side in sides if side.commit == commit), repository / FOLDER / commit[:SHORT])
     return _build("HEAD", commit, place, (LOADGEN,), console, repository)
 
 
-def _build(name, commit, place, wanted, console, repository):
+def _build(name: str, commit: str, place: Path, wanted: Sequence[str], console: Console, repository: Path) -> Build:
     """Those of the `wanted` programs that the revision has."""
     source, built = place / "source", Build(name, commit, place / "build")
     if not (source / "CMakeLists.txt").exists():
@@ -111,7 +123,8 @@ def _build(name, commit, place, wanted, console, repository):
     console.print(f"building {built.label}: {', '.join(wanted)}", soft_wrap=True, markup=False)
     with (place / "build.log").open("w") as log:
         _run(built, log, "cmake", "-S", source, "-B", built.folder, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release")
-        known = subprocess.run(["cmake", "--build", built.folder, "--target", "help"], capture_output=True, text=True).stdout
+        known = subprocess.run(["cmake", "--build", built.folder, "--target", "help"], capture_output=True,
+                               text=True).stdout
         targets = [name for name in wanted if re.search(rf"^(\.\.\. )?{name}\b(:|$)", known, re.MULTILINE)]
         if not targets:
             raise BrokenBuild(f"{built.label} has none of {', '.join(wanted)}")
@@ -119,13 +132,14 @@ def _build(name, commit, place, wanted, console, repository):
     return built
 
 
-def _run(built, log, *command):
+def _run(built: Build, log: IO[str], *command: str | Path) -> None:
     done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, timeout=BUILD_S)
     if done.returncode != 0:
         lines = Path(log.name).read_text(errors="replace").splitlines()
-        errors = [line for line in lines if re.search(r"\berror:|CMake Error", line) and not line.startswith("[")] or lines[-1:] or [""]
+        errors = [line for line in lines if re.search(r"\berror:|CMake Error", line) and not line.startswith("[")]
+        errors = errors or lines[-1:] or [""]
         raise BrokenBuild(f"{built.label} does not build: {errors[0]} ({log.name})")
 
 
-def _git(repository, *arguments):
+def _git(repository: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["git", "-C", repository, *arguments], capture_output=True, text=True)

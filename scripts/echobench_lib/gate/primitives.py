@@ -1,16 +1,18 @@
-"""The tier of the primitives: the micro-benchmarks of both revisions, a process of one and a process of the other in turn.  What a
-restart is to the timed tier is here a pair of processes; everything else is decided in the same way."""
+"""The tier of the primitives: the micro-benchmarks of both revisions, a process of one and a process of the other in
+turn.  What a restart is to the timed tier is here a pair of processes; everything else is decided in the same way."""
 
 import math
 import random
+from collections.abc import Mapping, Sequence
 
 from .. import Failure, Usage
 from ..micro.figures import time_ns
 from ..micro.measure import GUESSED_TIMES, TOGETHER, Process, in_chunks, list_rows, measure
 from ..micro.questions import Question, plain
-from .builds import ask
+from ..progress import Progress
+from .builds import Build, ask
 from .decide import Figure, confirmed
-from .judgement import BROKE, MISSING, NEW, UNCHANGED, UNMEASURED, Judgement
+from .judgement import BROKE, MISSING, NEW, UNCHANGED, UNMEASURED, Judgement, Verdict
 
 TIER = "primitives"
 PROGRAM = "echo-microbench"
@@ -20,7 +22,7 @@ MARGIN = 0.1       # of a time: memory lies elsewhere in each process
 FIGURE = "time per operation"
 
 
-def rows(base, head, pattern):
+def rows(base: Build, head: Build, pattern: str) -> dict[Build, list[str]]:
     """{build: its rows that match `pattern`, an expression of Google Benchmark}; Usage where none does."""
     listed = ask(base, head, lambda build: _rows(build, pattern))
     if not any(listed.values()):
@@ -28,7 +30,7 @@ def rows(base, head, pattern):
     return listed
 
 
-def _rows(build, pattern):
+def _rows(build: Build, pattern: str) -> list[str]:
     if not (build.folder / "bench" / PROGRAM).exists():  # the revision has no micro-benchmarks
         return []
     with build.in_use():
@@ -38,7 +40,8 @@ def _rows(build, pattern):
             return []
 
 
-def judge(base, head, listed, seed, progress):
+def judge(base: Build, head: Build, listed: Mapping[Build, list[str]], seed: int,
+          progress: Progress) -> list[Judgement]:
     """A Judgement for each row of two builds, as `rows` lists them."""
     both = [name for name in listed[head] if name in listed[base]]
     errors, first = _measure(base, head, both, 0, seed, progress)
@@ -52,10 +55,14 @@ def judge(base, head, listed, seed, progress):
             for name in dict.fromkeys(listed[base] + listed[head])]
 
 
-def _measure(base, head, names, number, seed, progress):
-    """({row: (what was found, why)}, {row: log ratios, one for each pair}) of one round.  A row that fails is not measured again."""
+def _measure(base: Build, head: Build, names: Sequence[str], number: int, seed: int,
+             progress: Progress) -> tuple[dict[str, tuple[Verdict, str]], dict[str, list[float]]]:
+    """({row: (what was found, why)}, {row: log ratios, one for each pair}) of one round.  A row that fails is not
+    measured again."""
     chunks = in_chunks(names)
-    draw, errors, values = random.Random(1000 * number + seed), {}, {}
+    draw = random.Random(1000 * number + seed)
+    errors: dict[str, tuple[Verdict, str]] = {}
+    values: dict[str, list[float]] = {}
     steps = [(pair, chunk) for pair in range(PAIRS) for chunk in draw.sample(chunks, len(chunks))]
     for done, (pair, chunk) in enumerate(steps):
         progress(done, steps, (len(steps) - done) * 2 * TOGETHER * GUESSED_TIMES * MIN_TIME_S)
@@ -63,18 +70,20 @@ def _measure(base, head, names, number, seed, progress):
         times = {build: _run(build, left) for build in draw.sample((base, head), 2)}
         for name in left:
             before, after = times[base][name], times[head][name]
-            if isinstance(after, str) and not after.startswith("unavailable"):  # a row reports itself that it is unavailable; anything else is a failure
+            if isinstance(after, str) and not after.startswith("unavailable"):  # the row says so itself; else it failed
                 errors[name] = BROKE, f"{head.label}: {after}"
-            elif isinstance(after, str) or isinstance(before, str):
-                errors[name] = UNMEASURED, f"{head.label}: {after}" if isinstance(after, str) else f"{base.label}: {before}"
+            elif isinstance(after, str):
+                errors[name] = UNMEASURED, f"{head.label}: {after}"
+            elif isinstance(before, str):
+                errors[name] = UNMEASURED, f"{base.label}: {before}"
             elif before and after:
                 values.setdefault(name, []).append(math.log(after / before))
     return errors, values
 
 
-def _run(build, names):
-    """{row: its time, or a sentence that says why it has none}.  Where a process ends early its rows are measured one by one, so that
-    one does not take the others with it."""
+def _run(build: Build, names: Sequence[str]) -> dict[str, float | str | None]:
+    """{row: its time (ns), or a sentence that says why it has none}.  Where a process ends early its rows are measured
+    one by one, so that one does not take the others with it."""
     if not names:
         return {}
     chunk = Process(Question(PROGRAM, (), ""), tuple(names), tuple(names))
@@ -82,12 +91,16 @@ def _run(build, names):
         with build.in_use():
             rows = measure(chunk, MIN_TIME_S, build.label)["benchmarks"]
     except Failure as failure:
-        return {names[0]: str(failure)} if len(names) == 1 else {name: row for single in names for name, row in _run(build, [single]).items()}
-    return {row["name"]: row.get("error_message") or "no message" if row.get("error_occurred") else time_ns(row) for row in rows}
+        if len(names) == 1:
+            return {names[0]: str(failure)}
+        return {name: row for single in names for name, row in _run(build, [single]).items()}
+    return {row["name"]: row.get("error_message") or "no message" if row.get("error_occurred") else time_ns(row)
+            for row in rows}
 
 
-def _judge(name, listed, base, head, error, figure, is_sure):
-    def judged(verdict, why=()):
+def _judge(name: str, listed: Mapping[Build, list[str]], base: Build, head: Build, error: tuple[Verdict, str] | None,
+           figure: Figure | None, is_sure: bool) -> Judgement:
+    def judged(verdict: Verdict, why: Sequence[str] = ()) -> Judgement:
         return Judgement(TIER, plain(name), None, verdict, list(why), {FIGURE: figure.text} if figure else {})
 
     if name not in listed[head]:

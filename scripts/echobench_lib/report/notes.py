@@ -1,78 +1,90 @@
 """What the reader of a result's tables must know; only what applies to them."""
 
+from collections.abc import Sequence
+
 from ..analyse import drift
+from ..analyse.summary import Group
 from ..plan.topology import parse_cpu_list
+from ..result import Result
+from ..result.model import Until
 from ..units import format_time_ns
 from . import blocking, scaling
 from .columns import over_rounds
 
 
-def notes(groups, document):
+def notes(groups: Sequence[Group], result: Result) -> list[str]:
     """What the reader of these tables must know; only what applies to them."""
     rows = [row for group in groups for row in group.rows]
     loads = {group.workload.load for group in groups}
-    reference = groups[0].reference if groups else None
+    reference = groups[0].reference if groups else ""
     lines = []
     if any(row.cost_ratio for row in rows):
-        lines.append(f"ratio: server CPU per request divided by that of {reference}, paired slice by slice within a run; absolute figures are "
-                     "the reference's times the ratio. The intervals are of this run on this host with this build: another run differs by some 5 %.")
+        lines.append(f"ratio: server CPU per request divided by that of {reference}, paired slice by slice within a "
+                     "run; absolute figures are the reference's times the ratio. The intervals are of this run on this "
+                     "host with this build: another run differs by some 5 %.")
     if any(group.recoveries for group in groups):
-        lines.append("control: the reference with added work, NAME+TIME or NAME+PERCENT of its cost; costs are ranked only if it is distinguished from "
-                     "the reference. At equal load a busier server sleeps less often, so added work may cost less than it burns. Elsewhere recovery, "
-                     "what it shows divided by what it burns, must be 100 %: passed: its interval lies within 80 to 125 %; biased: outside; "
+        lines.append("control: the reference with added work, NAME+TIME or NAME+PERCENT of its cost; costs are ranked "
+                     "only if it is distinguished from the reference. At equal load a busier server sleeps less often, "
+                     "so added work may cost less than it burns. Elsewhere recovery, what it shows divided by what it "
+                     "burns, must be 100 %: passed: its interval lies within 80 to 125 %; biased: outside; "
                      "inconclusive: neither, and its uncertainty is in the intervals of the ratios.")
     if any(row.rank for row in rows):
-        lines.append("rank: 1 costs least; 2–4: one of these, the run does not say which. All pairs of a table are compared at 5 % together "
-                     "(Holm's method over restarts).")
+        lines.append("rank: 1 costs least; 2–4: one of these, the run does not say which. All pairs of a table are "
+                     "compared at 5 % together (Holm's method over restarts).")
     units = {(row.cost_ratio.unit, row.cost_ratio.units) for row in rows if row.cost_ratio}
     if any(row.cost_ratio and over_rounds(row.cost_ratio) for row in rows):
         lines.append("*: one restart only; the interval is over the rounds within it and does not cover how restarts "
                      "scatter.")
     if few := sorted({count for unit, count in units if unit == "restart" and count < 5}):
-        lines.append(f"intervals are over restarts; some have only {', '.join(map(str, few))} of them, which makes them wide.")
+        lines.append(f"intervals are over restarts; some have only {', '.join(map(str, few))} of them, which makes "
+                     "them wide.")
     if "saturation" in loads:
         added = sorted({group.workload.added_work_ns for group in groups if group.workload.added_work_ns})
-        lines.append(f"saturation: every server burns {' or '.join(format_time_ns(ns) for ns in added)} for each request, so "
-                     "that it is the bottleneck; what it really burnt is subtracted.")
+        lines.append(f"saturation: every server burns {' or '.join(format_time_ns(ns) for ns in added)} for each "
+                     "request, so that it is the bottleneck; what it really burnt is subtracted.")
     if "closed-loop" in loads:
-        lines.append("CPU µs/req (closed loop): biased, because a server that is faster than its client pays for waking up; it is "
-                     "never ranked.")
+        lines.append("CPU µs/req (closed loop): biased, because a server that is faster than its client pays for "
+                     "waking up; it is never ranked.")
     if loads & {"equal-load", "saturation", "ping-pong", "open-loop"}:
-        lines.append("equal load, saturation, ping-pong, open loop: the client polls and never sleeps; client busy is the part of the time in which it worked.")
+        lines.append("equal load, saturation, ping-pong, open loop: the client polls and never sleeps; client busy is "
+                     "the part of the time in which it worked.")
     if any(row.is_bound for group in groups if group.workload.load in ("closed-loop", "crr") for row in group.rows):
         lines.append("≥: the client was the bottleneck, so the server could do at least this; it is not ranked.")
     if any(row.latency_ns for row in rows):
         how = {"merged": "of all restarts merged", "median": "medians over restarts"}
         kinds = " / ".join(sorted({how[row.latency_from] for row in rows if row.latency_ns}))
-        lines.append(f"p50 to p99.9 ({kinds}): response time from the intended send at equal load and in the open loop, else service time; "
-                     "absent with fewer than 100 samples beyond.")
+        lines.append(f"p50 to p99.9 ({kinds}): response time from the intended send at equal load and in the open "
+                     "loop, else service time; absent with fewer than 100 samples beyond.")
     if any(row.memory_bytes is not None for row in rows):
         lines.append("mem/conn: growth of memory and page tables and 16 KiB of kernel stack per thread, divided by the "
-                     "connections; without socket buffers. Not reported with fewer than 100 connections, nor for connect, request, close.")
-    lines += blocking.notes(groups, len(parse_cpu_list(document["placement"]["server_cpus"])) if "placement" in document else 0)
+                     "connections; without socket buffers. Not reported with fewer than 100 connections, nor for "
+                     "connect, request, close.")
+    lines += blocking.notes(groups, len(parse_cpu_list(result.placement.server_cpus)) if result.placement else 0)
     lines += scaling.notes(groups)
-    lines += [f"{name} cannot run here: {reason}" for name, reason in document.get("unavailable", {}).items()]
+    lines += [f"{name} cannot run here: {reason}" for name, reason in result.unavailable.items()]
     if "idle" in loads:
-        lines.append("idle: all connections stay open and one in a hundred is driven, one server at a time; kernel memory: stacks, page tables "
-                     "and socket buffers; connect: until the connection was accepted.")
-    lines += document.get("unserved", [])
-    lines += dict.fromkeys(run["warning"] for run in document.get("runs", []) if "warning" in run)
-    lines += filter(None, [drift.sentence(drift.drift(document, reference), reference), _precision(document.get("until"))])
+        lines.append("idle: all connections stay open and one in a hundred is driven, one server at a time; kernel "
+                     "memory: stacks, page tables and socket buffers; connect: until the connection was accepted.")
+    lines += result.unserved
+    lines += dict.fromkeys(run.warning for run in result.runs if run.warning is not None)
+    lines += filter(None, [drift.sentence(drift.drift(result, reference), reference), _precision(result.until)])
     return lines
 
 
-def _precision(until):
-    """`± 1.9 % reached after 5 to 14 restarts; ± 1 % would take 14 more minutes`; empty if there was a number of restarts."""
+def _precision(until: Until | None) -> str:
+    """`± 1.9 % reached after 5 to 14 restarts; ± 1 % would take 14 more minutes`; empty if there was a number of
+    restarts."""
     if not until:
         return ""
-    asked = f"± {100 * until['asked']:.2g} % asked for"
-    if "reached" not in until:
-        return f"{asked}: not known what was reached, because {'a ratio is of one restart' if 'stopped' in until else 'the run was interrupted'}"
-    restarts = until["looks"][-1]["restarts"].values()
+    asked = f"± {100 * until.asked:.2g} % asked for"
+    if until.reached is None or until.further is None:
+        why = "a ratio is of one restart" if until.stopped else "the run was interrupted"
+        return f"{asked}: not known what was reached, because {why}"
+    restarts = until.looks[-1].restarts.values()
     after = f"{min(restarts)} to {max(restarts)}" if min(restarts) < max(restarts) else f"{max(restarts)}"
-    text = f"{asked}, ± {100 * until['reached']:.2g} % reached after {after} restarts"
-    if until["stopped"] == "budget":
+    text = f"{asked}, ± {100 * until.reached:.2g} % reached after {after} restarts"
+    if until.stopped == "budget":
         text += " and all of the time"
-    further = until["further"]
-    more = f"{further['takes_s'] / 60:.0f} more minutes" if further["takes_s"] > 90 else f"{further['takes_s']} more seconds"
-    return f"{text}; ± {100 * further['half_width']:.2g} % would take {more}"
+    takes_s = until.further.takes_s
+    more = f"{takes_s / 60:.0f} more minutes" if takes_s > 90 else f"{takes_s} more seconds"
+    return f"{text}; ± {100 * until.further.half_width:.2g} % would take {more}"

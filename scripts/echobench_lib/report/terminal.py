@@ -1,49 +1,54 @@
 """Tables on the terminal."""
 
+from collections.abc import Iterable
+
+from rich.console import Console
 from rich.table import Table
 
-from ..analyse.summary import summarise
-from . import scaling, tables
+from ..analyse.summary import Group, summarise
+from ..result import Result
+from . import scaling, table, tables
 from .columns import ABSENT
 from .notes import notes
 
-
 WIDTH = 200  # columns of a terminal that the widest table needs
+STYLES = {"valid": "", "client-bound": "yellow", "overloaded": "yellow", "unsaturated": "yellow"}  # the others: red
 
 
-def plain_table(heading, columns):
-    """An empty table without lines; `columns` are (name, justify) pairs."""
-    table = Table(title=heading, title_justify="left", title_style="bold", box=None, pad_edge=False,
-                      header_style="dim", padding=(0, 2, 0, 0))
+def plain_table(heading: str | None, columns: Iterable[tuple[str, str]]) -> Table:
+    """An empty table without lines; `columns` are (name, `left` or `right`) pairs."""
+    printed = Table(title=heading, title_justify="left", title_style="bold", box=None, pad_edge=False,
+                    header_style="dim", padding=(0, 2, 0, 0))
     for name, justify in columns:
-        table.add_column(name, justify=justify, no_wrap=True)
-    return table
+        printed.add_column(name, justify="right" if justify == "right" else "left", no_wrap=True)
+    return printed
 
 
-def for_terminal(table):
+def for_terminal(shown: table.Table) -> Table:
     """Without its title, which may be longer than the table is wide."""
-    printed = plain_table(None, table.columns)
+    printed = plain_table(None, shown.columns)
     printed.columns[-1].no_wrap = False  # why a variant could not run
-    for row, texts in table.rows:
-        style = {"valid": "", "client-bound": "yellow", "overloaded": "yellow", "unsaturated": "yellow"}.get(row.verdict, "red") if row else ""
+    for row, texts in shown.rows:
+        style = STYLES.get(row.verdict, "red") if row else ""
         *cells, last = texts
         printed.add_row(*cells, f"[{style}]{last}[/]" if style and last != ABSENT else last)
     return printed
 
 
-def show(document, reference, console):
+def show(result: Result, reference: str, console: Console) -> list[Group]:
     """Prints one table per workload, then what the reader must know.  Returns the groups."""
-    groups = summarise(document, reference)
-    for table in [*tables.build(groups), *scaling.tables(groups), *tables.recoveries(groups)]:
-        console.print(table.title, style="bold", highlight=False, soft_wrap=True)
-        console.print(for_terminal(table))
-        for remark in table.remarks:
+    groups = summarise(result, reference)
+    for made in [*tables.build(groups), *scaling.tables(groups), *tables.recoveries(groups)]:
+        console.print(made.title, style="bold", highlight=False, soft_wrap=True)
+        console.print(for_terminal(made))
+        for remark in made.remarks:
             console.print(remark, style="dim", highlight=False, soft_wrap=True)
         console.print()
-    for note in notes(groups, document):
+    for note in notes(groups, result):
         console.print(note, style="dim", highlight=False, soft_wrap=True)
     for group, row in tables.doubts(groups):
         if row.verdict not in ("valid", "client-bound", "unsaturated"):
-            console.print(f"{row.variant}, {group.workload.describe(group.rate_per_s)}: {row.verdict}: {'; '.join(row.reasons[:2])}",
-                          style="red", highlight=False, soft_wrap=True)
+            where = f"{row.variant}, {group.workload.describe(group.rate_per_s)}"
+            console.print(f"{where}: {row.verdict}: {'; '.join(row.reasons[:2])}", style="red", highlight=False,
+                          soft_wrap=True)
     return groups

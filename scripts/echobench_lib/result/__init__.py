@@ -1,6 +1,8 @@
 """What was measured, as it is stored."""
 
-from .document import FILE_NAME, SCHEMA_VERSION, lean, load, reference_of, save, validate
-from .workload import LOADS, TITLES, Workload, workload_of
+from .document import FILE_NAME, SCHEMA_VERSION, from_json, lean, load, reference_of, save, validate
+from .model import Cell, Result, Run, Slice, Verdict, build
+from .workload import LOADS, TITLES, Load, Workload
 
-__all__ = ["FILE_NAME", "LOADS", "SCHEMA_VERSION", "TITLES", "Workload", "lean", "load", "reference_of", "save", "validate", "workload_of"]
+__all__ = ["FILE_NAME", "LOADS", "SCHEMA_VERSION", "TITLES", "Cell", "Load", "Result", "Run", "Slice", "Verdict",
+           "Workload", "build", "from_json", "lean", "load", "reference_of", "save", "validate"]

@@ -1,8 +1,12 @@
 """A result file: reading it, checking it, and what `echobench run` alone records filled in."""
 
+from pathlib import Path
+
 from .. import REPOSITORY, Usage, documents
+from ..documents import Json
 from ..units import format_time_option, shortened
 from . import histogram
+from .model import Result
 
 SCHEMA_FILE = REPOSITORY / "results" / "result.schema.json"
 SCHEMA_VERSION = 2
@@ -10,51 +14,60 @@ FILE_NAME = "result.json"
 LEAN_DIGITS = 2
 
 
-def load(path):
-    """The document of a result file, valid by the schema, with what only `echobench run` records filled in."""
+def load(path: str | Path) -> Result:
+    """The Result of a file, or of a folder that has one.  Raises Usage when there is none, or it is not valid."""
     file = documents.locate(path, FILE_NAME)
     document = documents.read(file)
     validate(document, file)
-    for number, cell in enumerate(document["cells"]):
-        _complete(cell, document["config"])
-        for kind, text in cell.get("histograms", {}).items():
+    result = from_json(document)
+    for number, cell in enumerate(result.cells):
+        for kind, text in cell.histograms.items():
             try:
                 histogram.decode(text)
             except ValueError as error:
                 raise Usage(f"{file}: at cells/{number}/histograms/{kind}: {error}") from None
-    return document
+    return result
 
 
-def validate(document, path):
-    """Raises Usage that names the place when the document is not valid by results/result.schema.json, and both versions when it is of
-    another version of that schema."""
+def from_json(document: Json) -> Result:
+    """The Result of a valid document, in which what only `echobench run` records is filled in."""
+    for cell in document["cells"]:
+        _complete(cell, document["config"])
+    return Result.from_json(document)
+
+
+def validate(document: Json, path: str | Path) -> None:
+    """Raises Usage that names the place when the document is not valid by results/result.schema.json, and both versions
+    when it is of another version of that schema."""
     documents.require_version(document, SCHEMA_VERSION, path)
     documents.check(document, SCHEMA_FILE, path)
 
 
-def save(document, path, new=0):
+def save(document: Json, path: Path, new: int = 0) -> None:
     """Checks and writes a document.  Cells before index `new` were checked when they were first saved."""
     validate({**document, "cells": document["cells"][new:]}, path)
     documents.write(document, path)
 
 
-def lean(document):
-    """For a report that is published: slices to five significant digits, histograms to two, which is within 1 %, and none that no figure of
-    a report is computed from: their summaries are in the cells anyway."""
-    return {**document, "lean": True, "cells": [_lean_cell(cell) for cell in document["cells"]]}
+def lean(result: Result) -> Result:
+    """For a report that is published: slices to five significant digits, histograms to two, which is within 1 %, and
+    none that no figure of a report is computed from: their summaries are in the cells anyway."""
+    document = result.document
+    return from_json({**document, "lean": True, "cells": [_lean_cell(cell) for cell in document["cells"]]})
 
 
-def _lean_cell(cell):
+def _lean_cell(cell: Json) -> Json:
     needed = ("response",) if cell["load"] == "equal-load" else ("response", "service")
     lean_cell = dict(cell)
     if "slices" in cell:
         lean_cell["slices"] = [shortened(piece, int) for piece in cell["slices"]]
     if "histograms" in cell:
-        lean_cell["histograms"] = {kind: histogram.coarser(text, LEAN_DIGITS) for kind, text in cell["histograms"].items() if kind in needed}
+        lean_cell["histograms"] = {kind: histogram.coarser(text, LEAN_DIGITS)
+                                   for kind, text in cell["histograms"].items() if kind in needed}
     return lean_cell
 
 
-def _complete(cell, config):
+def _complete(cell: Json, config: Json) -> None:
     """A cell straight from echo-load has its workload in the file's config only."""
     rate = config.get("rate_per_s")
     cell.setdefault("restart", 0)
@@ -74,7 +87,7 @@ def _complete(cell, config):
         workload.setdefault("rate_per_s", rate)
 
 
-def _pattern(config):
+def _pattern(config: Json) -> Json:
     pattern = {"arrivals": config["arrivals"]} if config.get("arrivals") == "uniform" else {}
     if not config.get("payload", "0").replace("Ki", "").replace("Mi", "").replace("k", "").replace("M", "").isdigit():
         pattern["payload"] = config["payload"]
@@ -87,7 +100,7 @@ def _pattern(config):
     return pattern
 
 
-def _operation(config):
+def _operation(config: Json) -> str:
     """`work:100us`: work of another length is another workload."""
     op, time_us = config.get("op", "echo"), config.get("op_param_us")
     if time_us is None:
@@ -95,15 +108,15 @@ def _operation(config):
     return f"{op}:{time_us}us" if time_us % 1000 else f"{op}:{time_us // 1000}ms"
 
 
-def reference_of(document, wanted=None):
-    """The variant that ratios are to: `wanted`, the experiment's, epoll, or the first."""
-    names = list(dict.fromkeys(cell["variant"] for cell in document["cells"]))
+def reference_of(result: Result, wanted: str | None = None) -> str:
+    """The variant that ratios are to: `wanted`, the experiment's, epoll, or the first; empty if there are no cells.
+    Raises Usage when the wanted one has no cell."""
+    names = result.variants
     if wanted is not None:
         if wanted not in names:
             raise Usage(f"--reference {wanted}: not in the result; there are {', '.join(names)}")
         return wanted
-    of_experiment = document.get("experiment", {}).get("reference")
-    for name in (of_experiment, "epoll"):
+    for name in (result.experiment.reference, "epoll"):
         if name in names:
             return name
-    return names[0] if names else None
+    return names[0] if names else ""

@@ -6,7 +6,11 @@ import tempfile
 from pathlib import Path
 
 from .. import Failure
+from ..documents import Json
+from ..plan.blocks import Background, Block
+from ..plan.placement import Placement
 from .programs import last_line, program, read_json
+from .servers import Server
 
 FOR_S = 3600   # longer than any measurement
 STOP_S = 30    # it awaits its last replies
@@ -16,20 +20,19 @@ SETTLE_S = 0.2  # until its connections are open, and it is as it will be
 class BackgroundLoad:
     """Lasts as long as the `with` block, or until it is stopped."""
 
-    def __init__(self, block, placement, server):
+    def __init__(self, background: Background, block: Block, placement: Placement, server: Server) -> None:
         self._scratch = tempfile.TemporaryDirectory(prefix="echobench-")
         self._file = Path(self._scratch.name) / "background.json"
-        self._process = None
-        self.command = [str(program("loadgen", "echo-load")), "-c", str(block.background.connections), "-d", f"{FOR_S}s",
+        self.command = [str(program("loadgen", "echo-load")), "-c", str(background.connections), "-d", f"{FOR_S}s",
                         "--warmup", "0s", "--cpus", placement.client_cpus, "--payload", str(block.payload_bytes),
-                        "--framing", block.framing, "--op", block.background.op, "--json", str(self._file)]
-        if block.background.rate_per_s:
-            self.command += ["-R", str(block.background.rate_per_s)]
-        if block.background.offload:
+                        "--framing", block.framing, "--op", background.op, "--json", str(self._file)]
+        if background.rate_per_s:
+            self.command += ["-R", str(background.rate_per_s)]
+        if background.offload:
             self.command += ["--offload"]
         self.command += [server.address]
 
-    def __enter__(self):
+    def __enter__(self) -> "BackgroundLoad":
         self._process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                          stderr=subprocess.PIPE, text=True)
         try:
@@ -37,15 +40,16 @@ class BackgroundLoad:
         except subprocess.TimeoutExpired:
             return self
         self.__exit__()
-        raise Failure(f"the background load ended at once: {' '.join(self.command)}: {last_line(stderr) or 'no message'}")
+        raise Failure(f"the background load ended at once: {' '.join(self.command)}: "
+                      f"{last_line(stderr) or 'no message'}")
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         if self._process.poll() is None:
             self._process.kill()
             self._process.communicate()
         self._scratch.cleanup()
 
-    def stop(self):
+    def stop(self) -> Json:
         """What it did until now, for a cell."""
         self._process.send_signal(signal.SIGTERM)
         try:
@@ -53,7 +57,8 @@ class BackgroundLoad:
         except subprocess.TimeoutExpired:
             raise Failure(f"the background load did not stop within {STOP_S} s: {' '.join(self.command)}") from None
         if not self._file.exists():
-            raise Failure(f"the background load left no result: {' '.join(self.command)}: {last_line(stderr) or 'no message'}")
+            raise Failure(f"the background load left no result: {' '.join(self.command)}: "
+                          f"{last_line(stderr) or 'no message'}")
         [cell] = read_json(self._file, "echo-load")["cells"]
         if cell["verdict"] in ("wrong-replies", "errors"):
             raise Failure(f"the background load had {cell['verdict']}: {'; '.join(cell['reasons'])}")

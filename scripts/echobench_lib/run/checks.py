@@ -1,27 +1,30 @@
 """What servers report of themselves, compared with what was measured of them."""
 
+from collections.abc import Iterable
 
-def deaths(servers):
+from ..documents import Json
+from .servers import Server
+
+
+def deaths(servers: Iterable[Server]) -> list[str]:
     """A sentence for each server that ended before it was asked to."""
     return [f"{server.variant.name} died during the run: it {end}" for server in servers if (end := server.end())]
 
 
-def other_builds(tool, servers):
+def other_builds(tool: Json, servers: Iterable[Server]) -> list[str]:
     """A sentence where a server was not built from the same sources as the load generator, with the same flags."""
-    def differs(build, key):
-        return build.get(key) != tool.get(key)
-    differing = {}
+    differing: dict[str, list[str]] = {}
     for server in servers:
         if build := server.listening.get("build"):
-            if keys := [key for key in ("commit", "dirty", "compiler", "flags") if differs(build, key)]:
+            if keys := [key for key in ("commit", "dirty", "compiler", "flags") if build.get(key) != tool.get(key)]:
                 what = ", ".join(f"{key} {build.get(key)} against {tool.get(key)}" for key in keys)
                 differing.setdefault(what, []).append(server.variant.name)
     return [f"{', '.join(names)}: not built like the load generator: {what}" for what, names in differing.items()]
 
 
-def check_totals(cell, server):
-    """Where the server's own count contradicts the client's: a list of sentences, empty when they agree.  The server
-    sees warm-up too, so it must have counted at least what the client did."""
+def check_totals(cell: Json, server: Server) -> list[str]:
+    """Where the server's own count contradicts the client's: sentences, none when they agree.  The server sees warm-up
+    too, so it must have counted at least what the client did."""
     if server.variant.is_foreign:
         return []
     stopped = server.stopped

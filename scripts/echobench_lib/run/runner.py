@@ -5,19 +5,24 @@ import shlex
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from .. import Failure, doctor, pattern
-from ..documents import now
-from ..plan.blocks import POLLING, server_options
-from ..result import FILE_NAME, SCHEMA_VERSION, save, validate
+from .. import Failure, doctor, pattern, result
+from ..documents import Json, now
+from ..plan.blocks import POLLING, Block, server_options
+from ..plan.experiment import Experiment
+from ..plan.placement import Placement
+from ..plan.variants import Variant
+from ..progress import Progress
 from ..units import NS_PER_S, parse_time_ns
 from .background_load import BackgroundLoad
 from .checks import check_totals, deaths, other_builds
 from .pilot import Pilot
 from .programs import last_line, program, read_json, require_descriptors, run_to_end
 from .servers import Server, Unavailable
+from .until import Until
 
 CONNECTS_PER_S = 15_000    # guess until a run was timed: connections set up per second
 START_AND_STOP_S = 0.3     # guess until a run was timed: starting and stopping one block's programs
@@ -30,13 +35,13 @@ LEAST_LIMIT_S = 120        # after which echo-load is ended, plus three times it
 class Runner:
     """Measures an expanded experiment and keeps its result file up to date."""
 
-    def __init__(self, name, experiment, placement, folder):
+    def __init__(self, name: str, experiment: Experiment, placement: Placement, folder: Path) -> None:
         self._experiment = experiment
         self._placement = placement
-        self._file = folder / FILE_NAME
-        self._took_s = {}        # block name -> seconds of its last run
-        self.document = {
-            "schema_version": SCHEMA_VERSION, "tool": {}, "host": doctor.host_facts(),
+        self._file = folder / result.FILE_NAME
+        self._took_s: dict[str, float] = {}  # block name -> seconds of its last run
+        self.document: Json = {
+            "schema_version": result.SCHEMA_VERSION, "tool": {}, "host": doctor.host_facts(),
             "config": {"seed": experiment.document["seed"],
                        "warmup_ns": parse_time_ns(experiment.document["warmup"])},
             "argv": sys.argv, "started_at": now(), "complete": False,
@@ -45,29 +50,15 @@ class Runner:
             "unserved": list(experiment.unserved), "capacities": [], "runs": [], "cells": []}
         self._pilot = Pilot(experiment, self._try, self.document["capacities"])
 
-    @property
-    def failures(self):
-        """Runs without a result."""
-        return [run for run in self.document["runs"] if "error" in run]
-
-    @property
-    def remarks(self):
-        """Runs that have their cells, but have a remark."""
-        return [run for run in self.document["runs"] if "remark" in run]
-
-    @property
-    def warnings(self):
-        """What must be known of runs that went well, each once."""
-        return list(dict.fromkeys(run["warning"] for run in self.document["runs"] if "warning" in run))
-
-    def estimate_s(self, pairs):
-        """Seconds that (restart, block) pairs will take: as long as the block's last run, else a guess; and what must be known first."""
+    def estimate_s(self, pairs: Sequence[tuple[int, Block]]) -> float:
+        """Seconds that (restart, block) pairs will take: as long as the block's last run, else a guess; and what must
+        be known first."""
         return sum(self._took_s.get(block.name) or self._guess_s(block) for _, block in pairs) + self._pilot.estimate_s(
             list(dict.fromkeys(block for _, block in pairs)), self._guess_s)
 
-    def run(self, progress, until=None):
-        """Measures everything, or `until` its Until says; `progress(done, pairs, seconds_left)` is called before each run and at the end.
-        Cells of finished runs are in the file whatever happens to later ones."""
+    def run(self, progress: Progress, until: Until | None = None) -> None:
+        """Measures everything, or `until` its Until says; `progress(done, pairs, seconds_left)` is called before each
+        run and at the end.  Cells of finished runs are in the file whatever happens to later ones."""
         for block in self._experiment.blocks:
             if block.load != "crr":
                 require_descriptors(block.connections * len(block.variants))
@@ -79,16 +70,16 @@ class Runner:
             known = len(self.document["cells"])
             self._measure(restart, block)
             if until and done + 1 == len(pairs):
-                pairs += until.more(self.document)  # which this loop goes on with
-            save(self.document, self._file, known)
+                pairs += until.more(result.from_json(self.document))  # which this loop goes on with
+            result.save(self.document, self._file, known)
         self.document.update(complete=True, finished_at=now())
-        save(self.document, self._file)
+        result.save(self.document, self._file)
         progress(len(pairs), pairs, 0)
 
-    def _measure(self, restart, block):
+    def _measure(self, restart: int, block: Block) -> None:
         if all(self._is_unavailable(name) for name in block.variants):
             return  # the tables show it
-        run = {"block": block.name, "restart": restart, "argv": [], "exit_status": 1, "started_at": now()}
+        run: Json = {"block": block.name, "restart": restart, "argv": [], "exit_status": 1, "started_at": now()}
         try:
             rate = self._pilot.rate(block)
             variants = self._variants(block, rate)
@@ -102,33 +93,38 @@ class Runner:
         run["finished_at"] = now()
         self.document["runs"].append(run)
 
-    def _try(self, block, rate, restart):
+    def _try(self, block: Block, rate: int | None, restart: int) -> list[result.Cell]:
         """The cells of a run that is not stored."""
-        return self._drive(block, self._variants(block, rate), rate, restart, {})["cells"]
+        return result.from_json(self._drive(block, self._variants(block, rate), rate, restart, {})).cells
 
-    def _variants(self, block, rate):
+    def _variants(self, block: Block, rate: int | None) -> list[Variant]:
         """Those of the block that can run here, controls with what they are to burn."""
         every = [self._experiment.variants[name] for name in block.variants if not self._is_unavailable(name)]
-        return [replace(variant, burn_ns=self._pilot.burn_ns(block, variant, rate)) if variant.control_of else variant for variant in every]
+        return [replace(variant, burn_ns=self._pilot.burn_ns(block, variant, variant.control_of, rate))
+                if variant.control_of else variant for variant in every]
 
-    def _store(self, document, run):
+    def _store(self, document: Json, run: Json) -> None:
         self.document["tool"] = document["tool"]
         self.document["host"] = {**document["host"], **self.document["host"]}
         run["config"] = document["config"]
         run["host"] = {key: value for key, value in document["host"].items() if value != self.document["host"][key]}
         self.document["cells"] += document["cells"]
 
-    def _drive(self, block, variants, rate, restart, run):
-        """Starts the servers, runs echo-load against them, stops them.  Returns echo-load's document with what only we know added to each
-        cell."""
+    def _drive(self, block: Block, variants: Sequence[Variant], rate: int | None, restart: int, run: Json) -> Json:
+        """Starts the servers, runs echo-load against them, stops them.  Returns echo-load's document with what only we
+        know added to each cell; adds to `run` what became of it."""
         with tempfile.TemporaryDirectory(prefix="echobench-") as scratch:
             file = Path(scratch) / "load.json"
             with contextlib.ExitStack() as stack:
                 servers, lacking = self._start(variants, block, stack)
                 run["argv"] = self._command(block, restart, rate, servers, file)
-                background = stack.enter_context(BackgroundLoad(block, self._placement, servers[0])) if block.background else None
+                background = None
+                if block.background:
+                    background = stack.enter_context(
+                        BackgroundLoad(block.background, block, self._placement, servers[0]))
+                limit_s = LEAST_LIMIT_S + 3 * block.duration_ns / NS_PER_S
                 try:
-                    run["exit_status"], stderr = run_to_end(run["argv"], LEAST_LIMIT_S + 3 * block.duration_ns / NS_PER_S)
+                    run["exit_status"], stderr = run_to_end(run["argv"], limit_s)
                 except Failure as failure:
                     raise Failure("; ".join([str(failure), *deaths(servers)])) from None
                 done_meanwhile = background.stop() if background else None
@@ -137,8 +133,8 @@ class Runner:
             if run["exit_status"] not in MEASURED and not silent:
                 raise Failure("; ".join([f"{shlex.join(run['argv'])}: exit status {run['exit_status']}: "
                                          f"{last_line(stderr) or 'no message'}", *died]))
-            document = read_json(file, "echo-load")
-        validate(document, "the output of echo-load")
+            document: Json = read_json(file, "echo-load")
+        result.validate(document, "the output of echo-load")
         if document.get("interrupted"):
             raise Failure("echo-load was interrupted, so the run is incomplete")
         remarks = lacking
@@ -158,11 +154,13 @@ class Runner:
                 cell["background"] = done_meanwhile
         return document
 
-    def _start(self, variants, block, stack):
+    def _start(self, variants: Sequence[Variant], block: Block,
+               stack: contextlib.ExitStack) -> tuple[list[Server], list[str]]:
         """The block's servers that could be started, and a sentence for each that could not: it must not take the
         others' figures with it.  Without the reference there is nothing to compare with.  One that reports that it
         cannot run here is not started again."""
-        servers, lacking = [], []
+        servers: list[Server] = []
+        lacking: list[str] = []
         for variant in variants:
             name = variant.name
             try:
@@ -180,14 +178,14 @@ class Runner:
             raise Failure("; ".join(lacking)) if lacking else Unavailable("all of the block's servers")
         return servers, lacking
 
-    def _is_unavailable(self, name):
+    def _is_unavailable(self, name: str) -> bool:
         variant, known = self._experiment.variants[name], self.document["unavailable"]
         return not {name, variant.control_of, variant.scaled_of}.isdisjoint(known)
 
-    def _complete(self, cell, block, restart, rate, server, end):
+    def _complete(self, cell: Json, block: Block, restart: int, rate: int | None, server: Server, end: str) -> None:
         """Adds to echo-load's cell what only we know."""
-        workload = {"payload_bytes": block.payload_bytes, "framing": block.framing, "op": block.op,
-                    "pipeline": self._experiment.document["pipeline"]}
+        workload: Json = {"payload_bytes": block.payload_bytes, "framing": block.framing, "op": block.op,
+                          "pipeline": self._experiment.document["pipeline"]}
         if rate:
             workload.update(rate=str(block.rate), rate_per_s=rate)
         if block.background:
@@ -208,7 +206,8 @@ class Runner:
             cell["server"]["build"] = build
         cell["checks"] = [f"the server died during the run: it {end}"] if end else check_totals(cell, server)
 
-    def _command(self, block, restart, rate, servers, file):
+    def _command(self, block: Block, restart: int, rate: int | None, servers: Sequence[Server],
+                 file: Path) -> list[str]:
         document, placement = self._experiment.document, self._placement
         command = [str(program("loadgen", "echo-load"))]
         for server in servers:
@@ -225,8 +224,10 @@ class Runner:
                     "--framing", block.framing, "--op", block.op, "--engine", document["engine"],
                     "--workload", block.load if block.load in ("crr", "stream") else "rr",
                     "--seed", str(document["seed"] + restart), "--json", str(file)]
-        plain = {"payload": block.payload_bytes} | ({"pipeline": document["pipeline"]} if block.load != "stream" else {})
-        command += pattern.arguments(pattern.items(plain | dict(block.pattern)))
+        plain = {"payload": block.payload_bytes}
+        if block.load != "stream":
+            plain["pipeline"] = document["pipeline"]
+        command += pattern.arguments(pattern.items({**plain, **dict(block.pattern)}))
         if len(servers) > 1:
             command += ["--rounds", str(block.rounds)]
             if block.slice_ns:
@@ -237,7 +238,7 @@ class Runner:
             command += ["-R", str(rate)]
         return command + [f"{server.variant.name}={server.address}" for server in servers]
 
-    def _guess_s(self, block):
+    def _guess_s(self, block: Block) -> float:
         """Seconds of a run: measuring, starting, connecting, warming up each target, stopping."""
         targets = len(block.variants)
         slices_ns = block.rounds * targets * (block.slice_ns or 0)
@@ -246,5 +247,5 @@ class Runner:
                 + START_AND_STOP_S + held / CONNECTS_PER_S)
 
 
-def milliseconds(ns):
+def milliseconds(ns: int) -> str:
     return f"{ns // 1_000_000}ms"

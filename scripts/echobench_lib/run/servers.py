@@ -9,9 +9,14 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import IO
 
 from .. import REPOSITORY, Failure
+from ..documents import Json
+from ..plan.placement import Placement
 from ..plan.topology import parse_cpu_list
+from ..plan.variants import Variant
 from .programs import START_S, describe_end, last_line, program
 
 LAST_BYTES = 8192  # of what it prints in which the last line is looked for
@@ -28,30 +33,36 @@ class Server:
     """A server process that listens on 127.0.0.1 for as long as the `with` block lasts.  `options` are echo-server's;
     a foreign server takes none."""
 
-    def __init__(self, variant, framing, placement, options=()):
+    address: str        # host:port
+    _process: subprocess.Popen[bytes]
+    _stdout: IO[bytes]  # of one that announces itself
+    _stderr: IO[bytes]
+
+    def __init__(self, variant: Variant, framing: str, placement: Placement, options: Sequence[str] = ()) -> None:
         self.variant = variant
-        self.listening = {}  # what echo-server printed when it listened: its build, its loops
-        self.stopped = None  # the totals that echo-server printed
+        self.listening: Json = {}  # what echo-server printed when it listened: its build, its loops
+        self.stopped: Json | None = None  # the totals that echo-server printed
         self._announces = variant.announces or not variant.is_foreign
         self._port = 0 if self._announces else free_port()
-        self._stdout = self._stderr = None
         self._cpus = placement.cpus_of(variant.cores)
         threads = variant.threads or placement.server_threads
-        if variant.is_foreign:
+        if variant.command is not None:
             known = {"port": self._port, "threads": threads, "cpus": self._cpus, "framing": framing}
             self.command = [fill_in(part, known) for part in variant.command]
         else:
-            self.command = [str(program("servers", variant.program, variant.build)), "--variant", variant.variant, "--port", "0",
-                            "--threads", str(threads), "--cpus", self._cpus,
+            self.command = [str(program("servers", variant.program, variant.build)), "--variant", variant.variant,
+                            "--port", "0", "--threads", str(threads), "--cpus", self._cpus,
                             "--framing", framing, *options]
 
-    def __enter__(self):
+    def __enter__(self) -> "Server":
         with contextlib.ExitStack() as files:
             self._stderr = files.enter_context(tempfile.TemporaryFile())
-            # a file: nobody reads what a chatty server prints, and a pipe would block it once that is full
-            self._stdout = files.enter_context(tempfile.TemporaryFile()) if self._announces else subprocess.DEVNULL
+            stdout: IO[bytes] | int = subprocess.DEVNULL
+            if self._announces:
+                # a file: nobody reads what a chatty server prints, and a pipe would block it once that is full
+                stdout = self._stdout = files.enter_context(tempfile.TemporaryFile())
             try:
-                self._process = subprocess.Popen(self.command, cwd=REPOSITORY, stdin=subprocess.DEVNULL, stdout=self._stdout,
+                self._process = subprocess.Popen(self.command, cwd=REPOSITORY, stdin=subprocess.DEVNULL, stdout=stdout,
                                                  stderr=self._stderr, preexec_fn=self._prepare, start_new_session=True,
                                                  env={**os.environ, **dict(self.variant.environment)})
             except OSError as error:
@@ -64,7 +75,7 @@ class Server:
             raise
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         """Asks the process to stop; ends it when it does not."""
         self._process.send_signal(signal.SIGTERM)
         try:
@@ -82,21 +93,21 @@ class Server:
         self._files.close()
 
     @property
-    def pid(self):
+    def pid(self) -> int:
         return self._process.pid
 
     @property
-    def loops(self):
+    def loops(self) -> int:
         """Among how many queues the kernel divides the connections."""
         return self.listening.get("loops", 1)
 
-    def _prepare(self):
+    def _prepare(self) -> None:
         """In the child: a foreign server gets the same CPUs and descriptors as echo-server takes for itself."""
         os.sched_setaffinity(0, parse_cpu_list(self._cpus))
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
-    def _announced_address(self):
+    def _announced_address(self) -> str:
         """From the line that echo-server prints when it listens."""
         self._wait(lambda: b"\n" in self._first_bytes(), f"printed no listening line within {START_S} s")
         with contextlib.suppress(json.JSONDecodeError, UnicodeDecodeError, KeyError, IndexError, TypeError):
@@ -106,18 +117,19 @@ class Server:
                 return event["addresses"][0]
         raise self._failure("its first line on stdout is not a listening line")
 
-    def _first_bytes(self):
+    def _first_bytes(self) -> bytes:
         return os.pread(self._stdout.fileno(), LAST_BYTES, 0)
 
-    def _answering_address(self):
+    def _answering_address(self) -> str:
         """Any other server reports nothing: it listens when it accepts a connection."""
-        def accepts():
+        def accepts() -> bool:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self._port), timeout=1):
                 return True
+            return False
         self._wait(accepts, f"did not accept on 127.0.0.1:{self._port} within {START_S} s")
         return f"127.0.0.1:{self._port}"
 
-    def _wait(self, condition, otherwise):
+    def _wait(self, condition: Callable[[], bool], otherwise: str) -> None:
         """Until the condition holds; raises when the server ends first, or takes too long."""
         deadline = time.monotonic() + START_S
         while not condition():
@@ -125,37 +137,37 @@ class Server:
                 raise self._failure(otherwise)
             time.sleep(LOOK_S)
 
-    def end(self):
+    def end(self) -> str:
         """How the process ended, and its last line on stderr; empty while it runs."""
         status = self._process.poll()
         if status is None:
             return ""
         return describe_end(status) + self._said()
 
-    def _said(self):
+    def _said(self) -> str:
         line = last_line(_tail(self._stderr))
         return f": {line}" if line else ""
 
-    def _failure(self, what):
+    def _failure(self, what: str) -> Failure:
         if self._process.poll() == UNAVAILABLE:
             return Unavailable(last_line(_tail(self._stderr)) or "it gave no reason")
         return Failure(f"{self.variant.name}: {' '.join(self.command)}: {self.end() or what + self._said()}")
 
 
-def fill_in(text, known):
+def fill_in(text: str, known: Mapping[str, object]) -> str:
     """Replaces {port} and what else is known; other braces stay."""
     for name, value in known.items():
         text = text.replace(f"{{{name}}}", str(value))
     return text
 
 
-def _tail(file):
+def _tail(file: IO[bytes]) -> str:
     """The end of what a process wrote; its own place in the file stays where it is."""
     size = os.fstat(file.fileno()).st_size
     return os.pread(file.fileno(), LAST_BYTES, max(0, size - LAST_BYTES)).decode(errors="replace")
 
 
-def free_port():
+def free_port() -> int:
     """A port of 127.0.0.1 that is free now; for servers that cannot choose one themselves."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -9,10 +9,11 @@ import pytest
 from conftest import FAKES, run_echobench
 
 from echobench_lib import Failure, Usage
+from echobench_lib.count.document import counts_of
 from echobench_lib.gate import builds, exact, outputs
 from echobench_lib.gate.builds import BrokenBuild, Build
-from echobench_lib.gate.judgement import (BROKE, IMPROVED, LEFT_OUT, MISSING, NEW, REGRESSED, UNCHANGED, UNDECIDED, UNMEASURED, Judgement,
-                                          exit_status)
+from echobench_lib.gate.judgement import (BROKE, IMPROVED, LEFT_OUT, MISSING, NEW, REGRESSED, UNCHANGED, UNDECIDED,
+                                          UNMEASURED, Judgement, exit_status)
 
 BASE, HEAD = (Build(name, commit * 40, FAKES) for name, commit in (("main", "a"), ("HEAD", "b")))
 
@@ -25,22 +26,30 @@ def cell(instructions=500, sends=1, functions=None, **figures):
     return {"figures": {"instructions": figure(instructions, instructions), "allocations": figure(0.0, 0.0),
                         "allocated_bytes": figure(0.0, 0.0), "system_calls": figure(sends, sends), **figures},
             "system_calls": {"sendto": figure(sends, sends)}, "inexact": "", "refused": {},
-            "functions": [{"name": name, "instructions": number, "share": 0} for name, number in (functions or {}).items()]}
+            "functions": [{"name": name, "instructions": number, "share": 0}
+                          for name, number in (functions or {}).items()]}
 
 
 def judge(before, after, margin=0.01):
-    return exact._judge("epoll", 64, before, after, margin)
+    return exact._judge("epoll", 64, counted(before), counted(after), margin)
+
+
+def counted(cell):
+    """What the tier has of a cell, or of a sentence that says why there is none."""
+    return counts_of(cell) if isinstance(cell, dict) else cell
 
 
 # ---- a cell ----
 
 @pytest.mark.parametrize("before, after, verdict", [
-    (cell(), cell(), UNCHANGED), (cell(), cell(505), UNCHANGED), (cell(), cell(506), REGRESSED), (cell(506), cell(), IMPROVED),
-    (cell(), cell(sends=1.02), REGRESSED), (cell(), cell(400, sends=1.02), REGRESSED), (cell(sends=2), cell(), IMPROVED),
+    (cell(), cell(), UNCHANGED), (cell(), cell(505), UNCHANGED), (cell(), cell(506), REGRESSED),
+    (cell(506), cell(), IMPROVED), (cell(), cell(sends=1.02), REGRESSED),
+    (cell(), cell(400, sends=1.02), REGRESSED), (cell(sends=2), cell(), IMPROVED),
     (cell(), cell(allocations=figure(1.0, 1.0)), REGRESSED), (cell(), None, MISSING), (None, cell(), NEW),
     (cell(), "it crashed", BROKE), (None, "it crashed", BROKE), ("it crashed", cell(), UNMEASURED),
     ("it crashed", "it crashed", UNMEASURED), (cell(), cell(instructions=501, allocations=None), UNDECIDED),
-    (cell(allocations=None), cell(allocations=None), UNDECIDED), ({**cell(system_calls=None), "system_calls": {}}, cell(), UNDECIDED)])
+    (cell(allocations=None), cell(allocations=None), UNDECIDED),
+    ({**cell(system_calls=None), "system_calls": {}}, cell(), UNDECIDED)])
 def test_what_is_found_of_a_cell(before, after, verdict):
     assert judge(before, after).verdict == verdict
 
@@ -58,8 +67,9 @@ def test_the_margin_is_the_users():
 # ---- all cells ----
 
 @pytest.mark.parametrize("verdicts, status, strictly", [
-    ([UNCHANGED, IMPROVED, NEW], 0, 0), ([UNCHANGED, REGRESSED, UNDECIDED], 1, 1), ([REGRESSED, MISSING], 2, 2), ([BROKE], 2, 2),
-    ([UNCHANGED, UNMEASURED], 3, 3), ([UNMEASURED, REGRESSED], 1, 1), ([UNDECIDED, UNCHANGED], 0, 4), ([UNDECIDED, NEW, LEFT_OUT], 4, 4),
+    ([UNCHANGED, IMPROVED, NEW], 0, 0), ([UNCHANGED, REGRESSED, UNDECIDED], 1, 1), ([REGRESSED, MISSING], 2, 2),
+    ([BROKE], 2, 2), ([UNCHANGED, UNMEASURED], 3, 3), ([UNMEASURED, REGRESSED], 1, 1), ([UNDECIDED, UNCHANGED], 0, 4),
+    ([UNDECIDED, NEW, LEFT_OUT], 4, 4),
     ([UNCHANGED, LEFT_OUT], 0, 0), ([], 2, 2), ([NEW], 2, 2), ([LEFT_OUT], 2, 2)])
 def test_exit_statuses(verdicts, status, strictly):
     judgements = [Judgement("exact", f"v{number}", 1, verdict) for number, verdict in enumerate(verdicts)]
@@ -93,7 +103,8 @@ def test_annotations_are_one_line_each():
     assert list(outputs.annotations(JUDGEMENTS)) == [
         "::error title=echobench: poll%2C 1 connection::regressed: a | b <i>",
         "::warning title=echobench: fiber%2C 1 connection::inconclusive: why%0Anot"]
-    many = list(outputs.annotations([Judgement("exact", "epoll", number, REGRESSED, ["why"]) for number in range(1, 21)]))
+    many = list(outputs.annotations([Judgement("exact", "epoll", number, REGRESSED, ["why"])
+                                     for number in range(1, 21)]))
     assert len(many) == 10 and many[-1] == "::error title=echobench::and 11 more: the job's summary has them"
 
 
@@ -107,7 +118,8 @@ def gate(monkeypatch, tmp_path):
         sides = {BASE: base, HEAD: head}
         monkeypatch.setattr(builds, "build", lambda names, console, **_: [BASE, HEAD])
         monkeypatch.setattr(exact, "_count", lambda plans, progress: ({
-            build: {(variant, 64): counted for variant, counted in side.items()} for build, side in sides.items()}, uncounted))
+            build: {(variant, 64): counted(cell) for variant, cell in side.items()}
+            for build, side in sides.items()}, uncounted))
         out = tmp_path / str(len(list(tmp_path.iterdir())))
         return run_echobench("gate", "--base", "main", "--out", out, *options, **environment), out
 
@@ -131,7 +143,8 @@ def test_a_regression_fails_and_is_reported_everywhere(gate, tmp_path):
 def test_what_is_not_counted_is_reported_and_changes_nothing(gate):
     done, out = gate({"epoll": cell()}, {"epoll": cell()}, uncounted={"prefork": "it serves with 3 processes"})
     assert done.returncode == 0 and "prefork: not judged: it serves with 3 processes" in done.stdout
-    assert ElementTree.fromstring((out / "gate.xml").read_text()).get("skipped") == str((out / "gate.json").read_text().count('"not judged"'))
+    skipped = ElementTree.fromstring((out / "gate.xml").read_text()).get("skipped")
+    assert skipped == str((out / "gate.json").read_text().count('"not judged"'))
 
 
 def test_a_gate_that_cannot_work_has_found_no_regression(gate, monkeypatch):
@@ -140,7 +153,8 @@ def test_a_gate_that_cannot_work_has_found_no_regression(gate, monkeypatch):
     monkeypatch.setattr(exact, "judge", fail)
     done, out = gate({}, {}, GITHUB_ACTIONS="true")
     assert done.returncode == 3 and done.stderr == "echobench: no valgrind here\n"
-    assert "no valgrind here" in (out / "gate.md").read_text() and "::error title=echobench::no valgrind here" in done.stdout
+    assert "no valgrind here" in (out / "gate.md").read_text()
+    assert "::error title=echobench::no valgrind here" in done.stdout
     assert ElementTree.fromstring((out / "gate.xml").read_text())[0][0].get("message") == "no valgrind here"
 
 
@@ -150,7 +164,8 @@ def test_what_has_not_changed_passes(gate):
 
 
 @pytest.mark.parametrize("base, head, status, says", [
-    ({"epoll": cell()}, {"epoll": "epoll: ended by SIGSEGV"}, 2, "epoll, 64 connections: broken: epoll: ended by SIGSEGV"),
+    ({"epoll": cell()}, {"epoll": "epoll: ended by SIGSEGV"}, 2,
+     "epoll, 64 connections: broken: epoll: ended by SIGSEGV"),
     ({"epoll": cell()}, {"epoll": "reply 3 is wrong"}, 2, "broken: reply 3 is wrong"),
     ({"epoll": cell(), "thread-pool": cell()}, {"epoll": cell()}, 2, "thread-pool, 64 connections: missing"),
     ({"epoll": cell()}, {"epoll": cell(), "thread-pool": cell()}, 0, "1 new, 1 unchanged"),
@@ -177,7 +192,8 @@ PROJECT = """\
 cmake_minimum_required(VERSION 3.20)
 project(small LANGUAGES NONE)
 add_custom_target(echo-server COMMAND {command})
-add_custom_target(echo-load COMMAND ${{CMAKE_COMMAND}} -E copy ${{CMAKE_SOURCE_DIR}}/server ${{CMAKE_BINARY_DIR}}/loadgen/echo-load)
+add_custom_target(echo-load COMMAND
+  ${{CMAKE_COMMAND}} -E copy ${{CMAKE_SOURCE_DIR}}/server ${{CMAKE_BINARY_DIR}}/loadgen/echo-load)
 """
 COPY = "${CMAKE_COMMAND} -E copy ${CMAKE_SOURCE_DIR}/server ${CMAKE_BINARY_DIR}/servers/echo-server"
 
@@ -188,8 +204,8 @@ def repository(tmp_path):
     folder = tmp_path / "repository"
 
     def git(*arguments):
-        subprocess.run(["git", "-C", folder, "-c", "user.name=t", "-c", "user.email=t@example.org", *arguments], check=True,
-                       capture_output=True)
+        subprocess.run(["git", "-C", folder, "-c", "user.name=t", "-c", "user.email=t@example.org", *arguments],
+                       check=True, capture_output=True)
 
     def commit(text, command=COPY):
         (folder / "server").write_text(text)
@@ -277,5 +293,6 @@ def test_two_compilers_are_no_comparison(monkeypatch):
     versions = iter((12, 13))
     monkeypatch.setattr(exact.Measurement, "measure", measure)
     asked = SimpleNamespace(variants=["epoll"], connections=[4], repeats=1, margin=0.01)
-    with pytest.raises(Failure, match=r"not built with one toolchain: main \(aaaaaaaaaaaa\) by GCC 12, HEAD \(bbbbbbbbbbbb\) by GCC 13"):
+    with pytest.raises(Failure, match=r"not built with one toolchain: "
+                                      r"main \(aaaaaaaaaaaa\) by GCC 12, HEAD \(bbbbbbbbbbbb\) by GCC 13"):
         exact.judge(BASE, HEAD, asked, lambda *_: None)

@@ -17,7 +17,8 @@ def measured(monkeypatch, tmp_path):
     def measured(*options, **environment):
         monkeypatch.setattr(builds, "build", lambda names, console, **_: [BASE, AGAIN])
         monkeypatch.setattr(builds, "load_generator", lambda sides, console: sides[1])
-        done = run_echobench("power", "--budget", "16", "--margin", "5%", "--out", tmp_path / "out", *options, **environment)
+        done = run_echobench("power", "--budget", "16", "--margin", "5%", "--out", tmp_path / "out", *options,
+                             **environment)
         stored = tmp_path / "out" / power.FILE_NAME
         return done, json.loads(stored.read_text()) if stored.exists() else {}, tmp_path / "out"
     return measured
@@ -26,11 +27,14 @@ def measured(monkeypatch, tmp_path):
 def test_what_burns_more_is_flagged_and_what_costs_the_same_is_not(measured):
     done, stored, folder = measured("--tries", "3", "--same", "2", "--slow-downs", "20%")
     assert done.returncode == 0, done.stdout + done.stderr
-    shares = {(share["rule"], share["slow_down"]): (share["flagged"], share["tries"]) for share in power.shares(stored)}
+    shares = {(share.rule, share.slow_down): (share.flagged, share.tries)
+              for share in power.shares(power.from_json(stored))}
     assert shares[power.OURS, 0] == (0, 6) and shares[power.OURS, 0.2] == (3, 3)
     assert shares["U test, earlier base", 0.2][1] == 2, "the first try has none before it"
-    assert all(share["slow_down"] == pytest.approx(0.2, rel=0.3) for share in stored["tries"] if share["side"].startswith("base+"))
-    assert "Tries flagged as costing more: epoll, 100 connections, saturation" in done.stdout and "0 of 6" in done.stdout
+    assert all(attempt["slow_down"] == pytest.approx(0.2, rel=0.3) for attempt in stored["tries"]
+               if attempt["side"].startswith("base+"))
+    assert "Tries flagged as costing more: epoll, 100 connections, saturation" in done.stdout
+    assert "0 of 6" in done.stdout
     ElementTree.parse(folder / "charts" / "power.svg")
 
 
@@ -44,9 +48,10 @@ def test_rounds_are_kept_and_never_written_over(measured):
 
 def test_slow_downs_are_reported_by_what_was_really_burnt(measured):
     done, stored, _ = measured("--tries", "1", "--slow-downs", "10%,20%")
+    burnt = sorted(attempt["slow_down"] for attempt in stored["tries"] if attempt["slow_down"])
     assert {side: share for side, share in stored["asked"].items() if share} == {
-        next(attempt["side"] for attempt in stored["tries"] if attempt["slow_down"] == burnt): share
-        for share, burnt in zip((0.1, 0.2), sorted(attempt["slow_down"] for attempt in stored["tries"] if attempt["slow_down"]))}
+        next(attempt["side"] for attempt in stored["tries"] if attempt["slow_down"] == slow_down): share
+        for share, slow_down in zip((0.1, 0.2), burnt)}
     assert "measured" in done.stdout
 
 
@@ -56,7 +61,8 @@ def test_a_base_that_cannot_be_measured_is_a_failure_with_its_reason(measured):
 
 
 def test_intervals_are_exact_ones():
-    document = {"asked": {"same-1": 0}, "tries": [{"side": "same-1", "verdict": "unchanged", "slow_down": 0, "flagged": dict.fromkeys(power.RULES, False)}] * 300}
-    first = power.shares(document)[0]
-    assert (first["flagged"], first["tries"], first["low"]) == (0, 300, 0) and first["high"] == pytest.approx(0.0122, abs=1e-4)
-    assert power.unchanged(document) == {0: 300}
+    attempt = power.Try("same-1", 0, "unchanged", "1", dict.fromkeys(power.RULES, False))
+    stored = power.Power("epoll", 100, "saturation", 60, 0.01, 6000, {"same-1": 0}, [attempt] * 300)
+    first = power.shares(stored)[0]
+    assert (first.flagged, first.tries, first.low) == (0, 300, 0) and first.high == pytest.approx(0.0122, abs=1e-4)
+    assert power.unchanged(stored) == {0: 300}

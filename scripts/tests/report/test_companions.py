@@ -6,7 +6,7 @@ import shutil
 import xml.etree.ElementTree as ElementTree
 
 import pytest
-from conftest import SMALL, run_echobench, run_experiment
+from conftest import SMALL, result_of, run_echobench, run_experiment
 
 from echobench_lib import result
 from echobench_lib.analyse import summary
@@ -16,7 +16,8 @@ from echobench_lib.micro import questions
 QUESTIONS = [{"file": "switch_bench", "topics": ["Switch"], "question": "What does handing over cost?",
               "answer": "A futex takes {time:BM_Switch_Futex/cpus:2}."},
              {"file": "spawn_bench", "topics": ["Spawn", "SpawnMemory"], "question": "What does a task hold?"},
-             {"file": "codec_bench", "topics": ["Codec", "Session"], "floor": "Codec", "question": "What does the codec cost?",
+             {"file": "codec_bench", "topics": ["Codec", "Session"], "floor": "Codec",
+              "question": "What does the codec cost?",
               "answer": "{time:BM_Session_Echo/payload:64}"}]
 
 
@@ -24,15 +25,19 @@ def figure(value):
     return {"per_request": value, "values": [value], "scatter": 0, "exact": value != 700}
 
 
-COUNTS = {"schema_version": 1, "kind": "count", "tool": {"valgrind": "3", "strace": "6", "server": "echo-server", "sha256": "0"}, "host": {},
-          "config": {"framing": "frame", "payload_bytes": 64, "repeats": 1}, "argv": [], "started_at": "2026-11-28", "unavailable": {},
-          "unserved": [], "cells": [
-              {"variant": variant, "connections": connections, "rounds": [1, 2], "system_calls": {}, "functions": [], "inexact": "",
-               "refused": {}, "runs": [], "figures": {"instructions": figure(count), "system_calls": figure(2), "allocations": figure(0)}}
+COUNTS = {"schema_version": 1, "kind": "count",
+          "tool": {"valgrind": "3", "strace": "6", "server": "echo-server", "sha256": "0"}, "host": {},
+          "config": {"framing": "frame", "payload_bytes": 64, "repeats": 1}, "argv": [], "started_at": "2026-11-28",
+          "unavailable": {}, "unserved": [], "cells": [
+              {"variant": variant, "connections": connections, "rounds": [1, 2], "system_calls": {}, "functions": [],
+               "inexact": "", "refused": {}, "runs": [],
+               "figures": {"instructions": figure(count), "system_calls": figure(2), "allocations": figure(0)}}
               for variant, count in (("epoll", 366), ("thread-pool", 700)) for connections in (1, 64)]}
-POWER = {"schema_version": power.SCHEMA_VERSION, "kind": "power", "variant": "epoll", "connections": 100, "load": "saturation", "budget_s": 60, "margin": 0.01,
-         "cost_ns": 6000, "asked": {"same-1": 0, "base+600ns": 0.1}, "tries": [
-             {"side": side, "slow_down": slow, "verdict": "unchanged", "figure": "1", "flagged": dict.fromkeys(power.RULES, slow > 0)}
+POWER = {"schema_version": power.SCHEMA_VERSION, "kind": "power", "variant": "epoll", "connections": 100,
+         "load": "saturation", "budget_s": 60, "margin": 0.01, "cost_ns": 6000,
+         "asked": {"same-1": 0, "base+600ns": 0.1}, "tries": [
+             {"side": side, "slow_down": slow, "verdict": "unchanged", "figure": "1",
+              "flagged": dict.fromkeys(power.RULES, slow > 0)}
              for side, slow in (("same-1", 0), ("base+600ns", 0.1)) for _ in range(4)]}
 
 
@@ -43,10 +48,12 @@ def folder(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         (base / "questions.json").write_text(json.dumps(QUESTIONS))
         patch.setattr(questions, "FILE", base / "questions.json")
-        made, _ = run_experiment(base, {**SMALL, "loads": [{"load": "closed-loop", "connections": [100], "duration": "1s"}]}, "--no-report")
+        loads = [{"load": "closed-loop", "connections": [100], "duration": "1s"}]
+        made, _ = run_experiment(base, {**SMALL, "loads": loads}, "--no-report")
         (made / "count.json").write_text(json.dumps(COUNTS))
         (made / "power.json").write_text(json.dumps(POWER))
-        done = run_echobench("micro", "--out", made, "--no-report", "--rounds", "2", FAKE_PROCESSES=str(base / "processes"))
+        done = run_echobench("micro", "--out", made, "--no-report", "--rounds", "2",
+                             FAKE_PROCESSES=str(base / "processes"))
         assert done.returncode == 0, done.stderr
         done = run_echobench("report", made)
         assert done.returncode == 0, done.stderr
@@ -100,22 +107,28 @@ def test_a_lean_report_has_the_same_figures_but_for_a_percent_of_latency(folder,
     done = run_echobench("report", folder, "--lean", "--out", tmp_path / "lean")
     assert done.returncode == 0, done.stderr
     assert run_echobench("verify", tmp_path / "lean").returncode == 0
-    whole, lean = (summary.summarise(result.load(source / "index.html"), "epoll") for source in (folder, tmp_path / "lean"))
+    whole, lean = (summary.summarise(result.load(source / "index.html"), "epoll")
+                   for source in (folder, tmp_path / "lean"))
     for one, other in ((one, other) for a, b in zip(whole, lean) for one, other in zip(a.rows, b.rows)):
-        assert one.cost_ns == pytest.approx(other.cost_ns, rel=1e-4) and one.throughput == other.throughput and one.latency_ns.keys() == other.latency_ns.keys()
+        assert one.cost_ns == pytest.approx(other.cost_ns, rel=1e-4) and one.throughput == other.throughput
+        assert one.latency_ns.keys() == other.latency_ns.keys()
         assert all(other.latency_ns[name] == pytest.approx(value, rel=0.01) for name, value in one.latency_ns.items())
     again = run_echobench("report", tmp_path / "lean", "--lean", "--out", tmp_path / "again")
-    assert again.returncode == 0 and (tmp_path / "again" / "index.html").read_text() == (tmp_path / "lean" / "index.html").read_text()
-    some = next(text for cell in result.load(folder)["cells"] for text in cell.get("histograms", {}).values())
-    cells = [{"load": load, "histograms": dict.fromkeys(("response", "service", "send_delay", "connect"), some)} for load in ("equal-load", "open-loop", "crr")]
-    assert [list(cell["histograms"]) for cell in result.lean({"cells": [*cells, {"load": "idle"}]})["cells"][:-1]] == [
-        ["response"], ["response", "service"], ["response", "service"]]
+    assert again.returncode == 0
+    assert (tmp_path / "again" / "index.html").read_text() == (tmp_path / "lean" / "index.html").read_text()
+    some = next(text for cell in result.load(folder).cells for text in cell.histograms.values())
+    kinds = ("response", "service", "send_delay", "connect")
+    cells = [{"load": load, "histograms": dict.fromkeys(kinds, some)} for load in ("equal-load", "open-loop", "crr")]
+    lean = result.lean(result_of({"cells": [*cells, {"load": "idle"}]}))
+    assert [list(cell.histograms) for cell in lean.cells] == [
+        ["response"], ["response", "service"], ["response", "service"], []]
     done = run_echobench("report", tmp_path / "lean" / "index.html", "--lean")
     assert done.returncode == 2 and "only copy" in done.stderr
 
 
 @pytest.mark.parametrize("text, says", [('{"kind": "other"}', "not a result of `echobench power`"), ("{", "not JSON"),
-                                        ('{"kind": "power", "schema_version": 1}', "schema version 1, written by an older echobench; this one reads version 2")])
+                                        ('{"kind": "power", "schema_version": 1}',
+                                         "schema version 1, written by an older echobench; this one reads version 2")])
 def test_a_companion_that_cannot_be_read_is_named(folder, tmp_path, text, says):
     shutil.copytree(folder, tmp_path / "copy")
     (tmp_path / "copy" / "power.json").write_text(text)
@@ -125,6 +138,7 @@ def test_a_companion_that_cannot_be_read_is_named(folder, tmp_path, text, says):
 
 def test_a_page_that_holds_no_such_thing_is_refused(folder, tmp_path):
     page = tmp_path / "index.html"
-    page.write_text(re.sub(r'<script type="application/gzip" id="result-count".*?</script>', "", (folder / "index.html").read_text()))
+    page.write_text(re.sub(r'<script type="application/gzip" id="result-count".*?</script>', "",
+                           (folder / "index.html").read_text()))
     done = run_echobench("count", page, folder)
     assert done.returncode == 2 and "holds no result" in done.stderr

@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+from dataclasses import replace
 import xml.etree.ElementTree as ElementTree
 
 import pytest
@@ -28,13 +29,15 @@ def reported(tmp_path_factory):
     return run_experiment(tmp_path_factory.mktemp("reported"), EVERYTHING)
 
 
-DRAWN = ("cost-by-model", "cost-ratio", "cost-curve", "cpu-split", "recovery", "throughput", "latency-by-load", "latency", "fairness", "memory",
-         "connecting", "closed-loop-cost")  # the others have experiments of their own
+DRAWN = ("cost-by-model", "cost-ratio", "cost-curve", "cpu-split", "recovery", "throughput", "latency-by-load",
+         "latency", "fairness", "memory", "connecting", "closed-loop-cost")  # the others have experiments of their own
+WITHOUT = {**dict.fromkeys(("cost-by-model", "latency-by-load", "memory", "fairness", "cpu-split", "cost-ratio",
+                            "cost-curve"), {"iterative"}), "recovery": {"iterative", "thread-per-connection"}}
 
 
 def groups_of(folder):
-    document = result.load(folder)
-    return document, summary.summarise(document, "epoll")
+    stored = result.load(folder)
+    return stored, summary.summarise(stored, "epoll")
 
 
 def test_every_chart_is_drawn_and_shows_every_variant(reported):
@@ -42,8 +45,7 @@ def test_every_chart_is_drawn_and_shows_every_variant(reported):
     for name in DRAWN:
         svg = (folder / "charts" / f"{name}.svg").read_text()
         ElementTree.fromstring(svg)
-        without = {"cost-by-model": {"iterative"}, "latency-by-load": {"iterative"}, "memory": {"iterative"}, "fairness": {"iterative"}, "cpu-split": {"iterative"}, "cost-ratio": {"iterative"}, "cost-curve": {"iterative"}, "recovery": {"iterative", "thread-per-connection"}}
-        for variant in set(EVERYTHING["variants"]) - without.get(name, set()):
+        for variant in set(EVERYTHING["variants"]) - WITHOUT.get(name, set()):
             assert variant in svg, f"{variant} is not in {name}"
 
 
@@ -52,13 +54,15 @@ def test_panels_next_to_each_other_share_the_width_of_a_chart():
         return charts.complete(name, list(points))["spec"]["width"]
     one = {"panel": "100 connections", "figure": "CPU"}
     others = [{**one, "panel": panel} for panel in ("1,000 connections", "5,000 connections")]
-    assert width("cost-curve", one) == 2 * width("cost-curve", one, others[0]) == width("cost-curve", one, {**one, "figure": "of which user"})
+    whole = width("cost-curve", one)
+    assert whole == 2 * width("cost-curve", one, others[0]) == width("cost-curve", one, {**one, "figure": "user"})
     assert width("memory", one) == 2 * width("memory", one, *others), "a third is in the next row"
     assert width("cost-by-model", one) == width("cost-by-model", one, *others), "one below the other"
 
 
 def test_a_chart_is_the_same_each_time():
-    points = [{"variant": name, "panel": "p", "order": 0, "requests": 1} for name in ("node", "go", "uvloop-protocol", "epoll")]
+    points = [{"variant": name, "panel": "p", "order": 0, "requests": 1}
+              for name in ("node", "go", "uvloop-protocol", "epoll")]
     spec = json.dumps(charts.coloured("throughput", points)["spec"])
     assert '"domain": ["epoll", "node", "go", "uvloop-protocol"]' in spec, "not as a set happens to be ordered"
 
@@ -117,8 +121,9 @@ def test_the_page_has_tables_charts_reasons_and_host(reported):
     for variant in EVERYTHING["variants"]:
         assert f"</span>{variant}</td>" in text
     assert "</span>epoll+1us</td>" in text
-    for expected in ("Response time, open loop", "Server CPU per request (µs) and throughput: connect, request, close", "The headline: the same arrivals", "(recovery 10", "the client was busy for 99 % of the time", "Placement",
-                     "How to read this", "echo-load", "≥ "):
+    for expected in ("Response time, open loop", "Server CPU per request (µs) and throughput: connect, request, close",
+                     "The headline: the same arrivals", "(recovery 10", "the client was busy for 99 % of the time",
+                     "Placement", "How to read this", "echo-load", "≥ "):
         assert expected in text
     for name in DRAWN:
         assert f'id="chart-{name}"' in text
@@ -128,11 +133,13 @@ def test_the_page_has_tables_charts_reasons_and_host(reported):
 
 def test_a_lower_bound_is_marked_wherever_it_stands(reported):
     folder, output = reported
-    epoll = next(line for line in output.split("closed loop, 100 connections, 64")[1].splitlines() if line.startswith("epoll"))
+    table = output.split("closed loop, 100 connections, 64")[1].splitlines()
+    epoll = next(line for line in table if line.startswith("epoll"))
     assert "≥ " in epoll and "client-bound" in epoll
     _, groups = groups_of(folder)
     throughput = next(chart for chart in charts.build(groups) if chart["name"] == "throughput")
-    bound = {(point["variant"], point["connections"]) for point in throughput["spec"]["data"]["values"] if point["bound"]}
+    bound = {(point["variant"], point["connections"])
+             for point in throughput["spec"]["data"]["values"] if point["bound"]}
     assert bound == {("epoll", 100)}
 
 
@@ -147,7 +154,8 @@ def test_open_loop_latency_is_shown_corrected_and_not(reported):
 
 
 @pytest.mark.parametrize("latencies, turn", [
-    ((1, 1, 1, 1, 4), 3), ((1, 2, 4, 5, 6), None), ((1, 2, 3, 4, 5), None), ((5, 4, 3, 2, 1), None), ((1, 1, 9), None), ((1, 1, 2, 6, 12), 2)])
+    ((1, 1, 1, 1, 4), 3), ((1, 2, 4, 5, 6), None), ((1, 2, 3, 4, 5), None), ((5, 4, 3, 2, 1), None), ((1, 1, 9), None),
+    ((1, 1, 2, 6, 12), 2)])
 def test_the_turning_point_is_where_a_curve_turns_up_most(latencies, turn):
     assert chart_data.turning_point(list(zip((10, 20, 30, 40, 50), latencies))) == turn
 
@@ -165,7 +173,8 @@ def test_ratios_come_from_the_slices_of_one_block(reported):
         assert row.cost_ratio.estimate == pytest.approx(1.1, rel=0.03)
         assert (row.cost_ratio.unit, row.cost_ratio.units) == ("restart", 2)
         assert group.row("epoll").cost_ratio is None
-        assert [row.variant for row in group.rows] == ["epoll", "asio-callback", "thread-per-connection", "epoll+1us", "asio-callback+1us"]
+        assert [row.variant for row in group.rows] == [
+            "epoll", "asio-callback", "thread-per-connection", "epoll+1us", "asio-callback+1us"]
 
 
 def test_recoveries_stand_below_each_table(reported):
@@ -174,21 +183,27 @@ def test_recoveries_stand_below_each_table(reported):
     for name in ("equal-load/50%/c100/64B/frame", "saturation/c100/64B/frame"):
         by_variant = {recovery.of: recovery for recovery in named(groups, name).recoveries[summary.COST]}
         assert set(by_variant) == {"epoll", "asio-callback"}
-        assert all(recovery.ratio.estimate == pytest.approx(1, abs=0.2) and recovery.known_ns == 1050 for recovery in by_variant.values())
+        assert all(recovery.ratio.estimate == pytest.approx(1, abs=0.2) and recovery.known_ns == 1050
+                   for recovery in by_variant.values())
     table = output.split("at saturation, 100")[1].split("Response time, open loop")[0]
-    recovered, = re.findall(r"^epoll\+1us: 1\.05 µs of added work shows as (\d\.\d\d) ± \d\.\d\d µs of CPU \(recovery (\d+) ± \d+ %\): control (?:passed|inconclusive)$", table, re.M)
-    assert float(recovered[0]) / 1.05 == pytest.approx(int(recovered[1]) / 100, abs=0.02) and 80 < int(recovered[1]) < 120
+    recovered, = re.findall(r"^epoll\+1us: 1\.05 µs of added work shows as (\d\.\d\d) ± \d\.\d\d µs of CPU "
+                            r"\(recovery (\d+) ± \d+ %\): control (?:passed|inconclusive)$", table, re.M)
+    assert float(recovered[0]) / 1.05 == pytest.approx(int(recovered[1]) / 100, abs=0.02)
+    assert 80 < int(recovered[1]) < 120
     equal = output.split("at saturation, 100")[0]
-    assert re.search(r"^50 % \(\S+/s\): epoll\+1us: 1\.05 µs of added work costs \d\.\d\d ± \d\.\d\d µs of CPU at this load: 0\.00 more wake-ups per request", equal, re.M)
+    assert re.search(r"^50 % \(\S+/s\): epoll\+1us: 1\.05 µs of added work costs \d\.\d\d ± \d\.\d\d µs of CPU at this "
+                     r"load: 0\.00 more wake-ups per request", equal, re.M)
 
 
 def test_recoveries_of_several_controls_stand_in_tables_of_their_own(reported):
     folder, output = reported
     _, groups = groups_of(folder)
     made = tables.recoveries(groups)
-    assert [table.title.split(":")[0] for table in made] == ["Recovery of CPU per request, asio-callback", "Recovery of CPU per request, epoll"]
+    assert [table.title.split(":")[0] for table in made] == [
+        "Recovery of CPU per request, asio-callback", "Recovery of CPU per request, epoll"]
     row = next(texts for _, texts in made[1].rows if texts[0] == "closed-loop/c1000/64B/frame")
-    assert re.match(r"\d\d? ± \d+ % biased$", row[1]) and made[1].title in output and made[1].columns[1] == ("+1us: 1.05 µs", "left")
+    assert re.match(r"\d\d? ± \d+ % biased$", row[1]) and made[1].title in output
+    assert made[1].columns[1] == ("+1us: 1.05 µs", "left")
     assert made[1].title in (folder / "index.html").read_text()
 
 
@@ -197,14 +212,16 @@ def test_a_figure_that_is_biased_is_neither_ranked_nor_given_a_ratio(reported):
     _, groups = groups_of(folder)
     group = named(groups, "crr/c100/64B/frame")
     assert group.doubt(summary.COST) == "control biased"
-    assert [row.variant for row in group.rows] == [*EVERYTHING["variants"], "asio-callback+1us", "epoll+1us"], "as the experiment has them"
-    line = next(line for line in output.split("connect, request, close, 100")[1].splitlines() if line.startswith("asio-callback "))
+    as_in_the_experiment = [*EVERYTHING["variants"], "asio-callback+1us", "epoll+1us"]
+    assert [row.variant for row in group.rows] == as_in_the_experiment
+    table = output.split("connect, request, close, 100")[1].splitlines()
+    line = next(line for line in table if line.startswith("asio-callback "))
     assert re.match(r"asio-callback +\d+\.\d\d +control biased ", line)
 
 
 def test_a_cell_that_does_not_saturate_its_server_has_no_cost(measure):
     experiment = {**EVERYTHING, "loads": [{"load": "saturation", "connections": [100]}]}
-    document, groups = groups_of(measure("busy", experiment, FAKE_CLIENT_BUSY="0.92"))
+    _, groups = groups_of(measure("busy", experiment, FAKE_CLIENT_BUSY="0.92"))
     row = groups[0].row("asio-callback")
     assert row.verdict == "unsaturated" and row.cost_ns is None and row.cost_ratio is None
     assert "the client 92 %: raise added_work in the experiment" in row.reasons[0]
@@ -212,9 +229,12 @@ def test_a_cell_that_does_not_saturate_its_server_has_no_cost(measure):
 
 def test_rates_stand_side_by_side_on_the_terminal(reported):
     folder, output = reported
-    heading = next(line for line in output.splitlines() if line.startswith("Server CPU per request (µs) at equal load, 100 connections, 64-byte frame; "))
+    start = "Server CPU per request (µs) at equal load, 100 connections, 64-byte frame; "
+    heading = next(line for line in output.splitlines() if line.startswith(start))
     assert re.search(r"ratio, rank, wake-ups and response time at 50 % \(\S+/s\) to each$", heading)
-    assert all(re.search(rf"{share} % \(\S+/s\) .*\n(.*\n)+{share} % \(\S+/s\): epoll\+1us: 1.05 µs of added work costs ", output) for share in (10, 50, 80))
+    for share in (10, 50, 80):
+        assert re.search(rf"{share} % \(\S+/s\) .*\n(.*\n)+{share} % \(\S+/s\): "
+                         r"epoll\+1us: 1.05 µs of added work costs ", output)
 
 
 def test_memory_per_connection_counts_what_it_says(reported):
@@ -239,36 +259,41 @@ def test_restarts_are_merged_in_latency(reported):
 def test_latency_is_response_time_in_open_loop_only(reported):
     _, groups = groups_of(reported[0])
     assert {(group.workload.load, row.latency_kind) for group in groups for row in group.rows} == {
-        ("closed-loop", "service"), ("open-loop", "response"), ("crr", "service"), ("equal-load", "response"), ("saturation", "service")}
+        ("closed-loop", "service"), ("open-loop", "response"), ("crr", "service"), ("equal-load", "response"),
+        ("saturation", "service")}
 
 
 def test_percentiles_without_histogram_are_medians_and_absent_where_one_is(reported):
-    document, _ = groups_of(reported[0])
+    document = result.load(reported[0]).document
     for cell in document["cells"]:
         del cell["histograms"]
-    row = summary.summarise(document, "epoll")[0].row("epoll")
+    row = summary.summarise(result.from_json(document), "epoll")[0].row("epoll")
     assert row.latency_from == "median" and row.latency_ns == {"p50": 45_000, "p99": 100_000}
 
 
 def test_an_interval_over_rounds_is_marked_among_others_over_restarts(reported):
-    document, _ = groups_of(reported[0])
-    document["cells"] = [cell for cell in document["cells"] if cell["restart"] == 0 or
-                         (cell["variant"], cell["load"]) != ("asio-callback", "saturation")]
-    groups = summary.summarise(document, "epoll")
-    intervals = {(group.workload.name, row.variant): columns.ratio_texts(row, group)[1] for group in groups for row in group.rows}
+    stored = result.load(reported[0])
+    stored = replace(stored, cells=[cell for cell in stored.cells if cell.restart == 0 or
+                                    (cell.variant, cell.load) != ("asio-callback", "saturation")])
+    groups = summary.summarise(stored, "epoll")
+    intervals = {(group.workload.name, row.variant): columns.ratio_texts(row, group)[1]
+                 for group in groups for row in group.rows}
     marked = {where for where, text in intervals.items() if text.endswith(" *")}
-    assert marked == {("saturation/c100/64B/frame", row.variant) for row in groups[0].rows if row.variant not in ("epoll", "iterative")}
-    notes = notes_on(groups, document)
+    assert marked == {("saturation/c100/64B/frame", row.variant)
+                      for row in groups[0].rows if row.variant not in ("epoll", "iterative")}
+    notes = notes_on(groups, stored)
     assert any(note.startswith("*: one restart only") for note in notes)
     assert any("some have only 2" in note for note in notes)
 
 
 def test_the_verdict_of_a_row_is_the_worst_of_its_restarts(reported):
-    document, _ = groups_of(reported[0])
-    cells = [cell for cell in document["cells"] if cell["variant"] == "asio-callback" and cell["load"] == "saturation"]
-    before = summary.summarise(document, "epoll")
-    cells[0].update(verdict="starved", reasons=["one got nothing"])
-    row = named(summary.summarise(document, "epoll"), "saturation/c100/64B/frame").row("asio-callback")
+    stored, before = groups_of(reported[0])
+    cells = list(stored.cells)
+    first = next(number for number, cell in enumerate(cells)
+                 if (cell.variant, cell.load) == ("asio-callback", "saturation"))
+    cells[first] = replace(cells[first], verdict="starved", reasons=["one got nothing"])
+    groups = summary.summarise(replace(stored, cells=cells), "epoll")
+    row = named(groups, "saturation/c100/64B/frame").row("asio-callback")
     assert row.verdict == "starved" and row.reasons == ["restart 1: one got nothing"]
     assert columns.verdict_text(row) == "starved (1 of 2)"
     assert row.cost_ratio.unit == "round", "the ratio is of the other restart alone"
@@ -278,17 +303,20 @@ def test_the_verdict_of_a_row_is_the_worst_of_its_restarts(reported):
 def test_plain_echo_load_output_is_reported_too(echobench, reported, tmp_path):
     """What echo-load writes itself: no restarts, no experiment, workload in its config only."""
     document = json.loads((reported[0] / "result.json").read_text())
-    cells = [cell for cell in document["cells"] if cell["restart"] == 0 and cell["block"] == "closed-loop/c1000/64B/frame"]
+    cells = [cell for cell in document["cells"]
+             if cell["restart"] == 0 and cell["block"] == "closed-loop/c1000/64B/frame"]
     for cell in cells:
         for key in ("restart", "block", "load", "workload", "checks", "control"):
             cell.pop(key, None)
     plain = {key: document[key] for key in ("schema_version", "tool", "host", "argv")}
-    plain.update(config={"payload_bytes": 64, "framing": "frame", "pipeline": 1, "rate_per_s": 5000, "busy_poll": True}, cells=cells)
+    plain.update(config={"payload_bytes": 64, "framing": "frame", "pipeline": 1, "rate_per_s": 5000, "busy_poll": True},
+                 cells=cells)
     path = tmp_path / "load.json"
     path.write_text(json.dumps(plain))
     done = echobench("report", path, "--reference", "asio-callback")
     assert done.returncode == 0, done.stderr
-    assert "Server CPU per request (µs) at equal load, 1,000 connections, 64-byte frame, 5,000 requests/s to each" in done.stdout
+    title = "Server CPU per request (µs) at equal load, 1,000 connections, 64-byte frame, 5,000 requests/s to each"
+    assert title in done.stdout
     assert re.search(r"^asio-callback +\S+ +1 +reference", done.stdout, re.M)
     assert re.search(r"^epoll +\S+ +0\.9\d\d +0\.9\d\d to ", done.stdout, re.M)
     assert "the interval is over the rounds within it" in done.stdout
@@ -297,8 +325,9 @@ def test_plain_echo_load_output_is_reported_too(echobench, reported, tmp_path):
 
 
 def test_a_target_name_cannot_write_into_the_page(reported):
-    document, _ = groups_of(reported[0])
+    document = result.load(reported[0]).document
     for cell in document["cells"]:
         cell["reasons"] = ["</script><script>alert(1)</script>"]
-    groups = summary.summarise(document, "epoll")
-    assert "<script>alert(1)" not in page.render(document, groups, {}, [], [])
+    stored = result.from_json(document)
+    groups = summary.summarise(stored, "epoll")
+    assert "<script>alert(1)" not in page.render(stored, groups, {}, [], [], {})

@@ -6,11 +6,13 @@ from conftest import SMALL
 from echobench_lib import documents, result
 
 OTHERS = pytest.mark.parametrize("version, age, remedy", [
-    (result.SCHEMA_VERSION - 1, "an older", "measure again"), (result.SCHEMA_VERSION + 1, "a newer", "use that echobench")])
+    (result.SCHEMA_VERSION - 1, "an older", "measure again"),
+    (result.SCHEMA_VERSION + 1, "a newer", "use that echobench")])
 
 
 def complaint(file, version, age, remedy):
-    return f"{file}: schema version {version}, written by {age} echobench; this one reads version {result.SCHEMA_VERSION}: {remedy}"
+    return (f"{file}: schema version {version}, written by {age} echobench; this one reads version "
+            f"{result.SCHEMA_VERSION}: {remedy}")
 
 
 def document(version):
@@ -28,7 +30,8 @@ def test_a_file_of_another_version_is_refused_with_both_versions(echobench, writ
 @OTHERS
 def test_a_report_of_another_version_is_refused_too(echobench, tmp_path, version, age, remedy):
     page = tmp_path / "index.html"
-    page.write_text(f'<script type="application/gzip" id="result" data-reference="epoll">{documents.embedded(document(version))}</script>')
+    held = documents.embedded(document(version))
+    page.write_text(f'<script type="application/gzip" id="result" data-reference="epoll">{held}</script>')
     for verb in ("report", "verify"):
         done = echobench(verb, page)
         assert done.returncode == 2 and done.stderr == f"echobench: {complaint(page, version, age, remedy)}\n"
@@ -42,4 +45,5 @@ def test_a_load_generator_of_another_version_measures_nothing(echobench, write, 
 
 
 def test_this_version_is_read(write):
-    assert result.load(write(document(result.SCHEMA_VERSION), "result.json"))["schema_version"] == result.SCHEMA_VERSION
+    stored = result.load(write(document(result.SCHEMA_VERSION), "result.json"))
+    assert stored.document["schema_version"] == result.SCHEMA_VERSION

@@ -18,7 +18,8 @@ BUILD = Path(os.environ.get("ECHOBENCH_BUILD", SCRIPTS.parent / "build" / "relea
 pytestmark = pytest.mark.skipif(not all(os.access(BUILD / program, os.X_OK) for program in (
     "servers/echo-server", "loadgen/echo-load")), reason="the build has no echo-server and echo-load")
 EXPERIMENT = {
-    "summary": "everything, briefly", "variants": ["asio-coroutine", "iterative", "epoll"], "restarts": 2, "warmup": "50ms",
+    "summary": "everything, briefly", "variants": ["asio-coroutine", "iterative", "epoll"], "restarts": 2,
+    "warmup": "50ms",
     "loads": [
         {"load": "closed-loop", "connections": [4], "duration": "200ms", "rounds": 2},
         {"load": "equal-load", "connections": [4], "rates": ["10%", 1000], "rounds": 4},
@@ -39,13 +40,13 @@ def measured(tmp_path_factory):
     return folder / "r", done.stdout
 
 
-def costs(document, variant, workload):
+def costs(stored, variant, block):
     """Of every restart, in nanoseconds."""
-    return [summary.cost_of(cell) for cell in document["cells"] if (cell["variant"], cell["block"]) == (variant, workload)]
+    return [summary.cost_of(cell) for cell in stored.cells if (cell.variant, cell.block) == (variant, block)]
 
 
 def test_the_result_is_whole_and_no_reply_was_lost(measured):
-    document = result.load(measured[0])
+    document = result.load(measured[0]).document
     assert document["complete"] and not [run for run in document["runs"] if "error" in run]
     loads = {(cell["load"], cell["variant"]) for cell in document["cells"]}
     for load in ("closed-loop", "equal-load", "saturation", "ping-pong", "crr"):
@@ -59,21 +60,21 @@ def test_the_result_is_whole_and_no_reply_was_lost(measured):
 
 def test_the_schema_describes_all_that_is_in_a_cell(measured):
     cells = json.loads(SCHEMA_FILE.read_text())["$defs"]["cell"]["properties"]
-    for cell in result.load(measured[0])["cells"]:
+    for cell in result.load(measured[0]).document["cells"]:
         assert set(cell) <= set(cells) and set(cell["server"]) <= set(cells["server"]["properties"])
 
 
 def test_a_server_reports_what_it_burnt(measured):
-    for cell in result.load(measured[0])["cells"]:
+    for cell in result.load(measured[0]).document["cells"]:
         burnt = cell["server"]["stopped"]["burnt_ns"] / cell["server"]["stopped"]["requests"]
         asked = cell["workload"].get("added_work_ns", 0) + cell.get("control", {}).get("burn_ns", 0)
         assert burnt == 0 if asked == 0 else asked <= burnt < 1.5 * asked
 
 
 def test_work_is_in_the_cost_of_a_request(measured):
-    document = result.load(measured[0])
-    echo = min(costs(document, "epoll", "equal-load/1000/c4/64B/frame"))
-    work = min(costs(document, "epoll", "equal-load/1000/c4/64B/frame/work:100us"))
+    stored = result.load(measured[0])
+    echo = min(costs(stored, "epoll", "equal-load/1000/c4/64B/frame"))
+    work = min(costs(stored, "epoll", "equal-load/1000/c4/64B/frame/work:100us"))
     assert work - echo == pytest.approx(100_000, rel=0.2)
 
 
@@ -90,7 +91,7 @@ def test_the_report_opens(measured):
             self.tags[tag] = self.tags.get(tag, 0) + 1
     page = Counter()
     page.feed((folder / "index.html").read_text())
-    assert page.tags["table"] == len({(cell["block"]) for cell in result.load(folder)["cells"]})
+    assert page.tags["table"] == len({cell.block for cell in result.load(folder).cells})
     assert page.tags["svg"] >= 2, "throughput and latency, and what else has a control that passed"
 
 
@@ -99,11 +100,14 @@ def test_the_example_of_a_foreign_server_is_measured(tmp_path):
     example = json.loads(re.search(r"```json\n(.*?)```", (SCRIPTS.parent / "CONTRIBUTING.md").read_text(), re.S)[1])
     loads = [{**load, "duration": "100ms", "rounds": 2} for load in example["loads"]]
     (tmp_path / "example.json").write_text(json.dumps({**example, "loads": loads, "restarts": 1, "warmup": "20ms"}))
-    done = subprocess.run([SCRIPTS / "echobench", "run", tmp_path / "example.json", "--out", tmp_path / "r", "--no-report"],
+    done = subprocess.run([SCRIPTS / "echobench", "run", tmp_path / "example.json", "--out", tmp_path / "r",
+                           "--no-report"],
                           capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
-    cells = {(cell["workload"]["framing"], cell["variant"]): cell for cell in result.load(tmp_path / "r")["cells"]}
-    assert {variant for framing, variant in cells if framing == "raw"} == {"epoll", "epoll+20%", "tiny", "tiny-announced"}
+    cells = {(cell["workload"]["framing"], cell["variant"]): cell
+             for cell in result.load(tmp_path / "r").document["cells"]}
+    raw = {variant for framing, variant in cells if framing == "raw"}
+    assert raw == {"epoll", "epoll+20%", "tiny", "tiny-announced"}
     assert ("frame", "deep-queue") in cells
     assert all(cell["requests_total"] > 0 and cell["errors"] == {} for cell in cells.values())
     assert cells["raw", "tiny-announced"]["server"]["command"][-2:] == ["0", "--announce"]

@@ -13,12 +13,14 @@ from echobench_lib import result
 
 
 def load(folder):
-    return result.load(folder)
+    """The document, as it is stored."""
+    return result.load(folder).document
 
 
 def test_a_run_stores_every_cell_with_what_produced_it(measure):
     document = load(measure("a"))
-    cells = {(cell["load"], cell["connections"]["asked"], cell["variant"], cell["restart"]) for cell in document["cells"]}
+    cells = {(cell["load"], cell["connections"]["asked"], cell["variant"], cell["restart"])
+             for cell in document["cells"]}
     assert cells == {("closed-loop", c, v, r) for c in (10, 1000) for v in SMALL["variants"] for r in range(3)}
     assert document["complete"] and document["finished_at"] >= document["started_at"]
     assert document["experiment"]["name"] == "a-experiment"
@@ -49,17 +51,20 @@ def test_an_open_loop_gets_its_share_of_the_lowest_capacity(measure):
         {"load": "open-loop", "connections": [100], "rates": ["50%"], "duration": "1s"}]}
     document = load(measure("open", experiment))
     capacity, = document["capacities"]
-    assert {name: len(rates) for name, rates in capacity["requests_per_s"].items()} == dict.fromkeys(SMALL["variants"], 3), "three restarts, no control"
+    counts = {name: len(rates) for name, rates in capacity["requests_per_s"].items()}
+    assert counts == dict.fromkeys(SMALL["variants"], 3), "three restarts, no control"
     assert capacity["lowest_per_s"] == min(rate for rates in capacity["requests_per_s"].values() for rate in rates)
     rates = {cell["workload"]["rate_per_s"] for cell in document["cells"] if cell["load"] == "open-loop"}
     assert len(rates) == 1, "one rate for all, in every restart"
     assert rates.pop() == pytest.approx(capacity["lowest_per_s"] / 2, rel=0.05)
-    assert {cell["restart"] for cell in document["cells"]} == {0, 1, 2} and len(document["cells"]) == 9, "what was tried first is in no table"
+    assert {cell["restart"] for cell in document["cells"]} == {0, 1, 2}
+    assert len(document["cells"]) == 9, "what was tried first is in no table"
 
 
 @pytest.mark.parametrize("fault", ["FAKE_SILENT", "FAKE_WRONG"])
 def test_a_server_that_failed_does_not_settle_the_rate_of_the_open_loop(echobench, write, tmp_path, fault):
-    experiment = {**SMALL, "restarts": 1, "loads": [{"load": "open-loop", "connections": [100], "rates": ["50%"], "duration": "1s"}]}
+    experiment = {**SMALL, "restarts": 1,
+                  "loads": [{"load": "open-loop", "connections": [100], "rates": ["50%"], "duration": "1s"}]}
     echobench("run", write(experiment), "--out", tmp_path / "r", "--no-report", **{fault: "thread-pool"})
     document = load(tmp_path / "r")
     assert document["capacities"][0]["requests_per_s"].keys() == {"asio-callback", "epoll"}
@@ -68,18 +73,23 @@ def test_a_server_that_failed_does_not_settle_the_rate_of_the_open_loop(echobenc
 
 
 def test_a_control_burns_a_share_of_what_a_request_costs_under_that_load(measure):
-    loads = [{"load": "saturation", "connections": [10]}, {"load": "equal-load", "connections": [1000], "rates": [1000]}]
-    cells = load(measure("share", {**SMALL, "controls": ["epoll", "thread-pool"], "burns": ["20%"], "loads": loads}))["cells"]
+    loads = [{"load": "saturation", "connections": [10]},
+             {"load": "equal-load", "connections": [1000], "rates": [1000]}]
+    experiment = {**SMALL, "controls": ["epoll", "thread-pool"], "burns": ["20%"], "loads": loads}
+    cells = load(measure("share", experiment))["cells"]
     burns = {(cell["load"], cell["variant"]): cell["control"]["burn_ns"] for cell in cells if "control" in cell}
-    for (of, variant), cost_us in {("saturation", "epoll+20%"): 6.0, ("saturation", "thread-pool+20%"): 15.0, ("equal-load", "epoll+20%"): 6.6}.items():
+    for of, variant, cost_us in (("saturation", "epoll+20%", 6.0), ("saturation", "thread-pool+20%", 15.0),
+                                 ("equal-load", "epoll+20%", 6.6)):
         assert burns[of, variant] == pytest.approx(200 * cost_us, rel=0.1), (of, variant)
     assert {cell["restart"] for cell in cells} == {0, 1, 2} and all(cell["server"]["stopped"] for cell in cells)
 
 
 def test_a_control_of_a_reference_whose_cost_is_not_known_fails_its_block(echobench, write, tmp_path):
-    experiment = {**SMALL, "controls": ["epoll"], "burns": ["20%"], "restarts": 2, "loads": [{"load": "saturation", "connections": [10]}]}
+    experiment = {**SMALL, "controls": ["epoll"], "burns": ["20%"], "restarts": 2,
+                  "loads": [{"load": "saturation", "connections": [10]}]}
     done = echobench("run", write(experiment), "--out", tmp_path / "r", "--no-report", FAKE_SILENT="epoll")
-    assert done.returncode == 1 and "what a request costs epoll is not known, so epoll+20% has nothing to add to: no reply" in done.stderr
+    assert done.returncode == 1
+    assert "what a request costs epoll is not known, so epoll+20% has nothing to add to: no reply" in done.stderr
 
 
 def test_a_failed_run_is_reported_and_the_others_are_kept(echobench, write, tmp_path):
@@ -110,7 +120,8 @@ def test_an_interrupted_measurement_is_no_run(echobench, write, tmp_path):
 
 
 def test_the_rule_for_slices_is_left_to_echo_load(measure):
-    loads = [{"load": "closed-loop", "connections": [10], "rounds": 7}, {"load": "equal-load", "connections": [10], "rates": [100]},
+    loads = [{"load": "closed-loop", "connections": [10], "rounds": 7},
+             {"load": "equal-load", "connections": [10], "rates": [100]},
              {"load": "crr", "connections": [10], "slice": "300ms"}]
     document = load(measure("rounds", {**SMALL, "restarts": 1, "loads": loads}))
     commands = {run["block"].split("/")[0]: run["argv"] for run in document["runs"]}
@@ -126,19 +137,24 @@ def test_a_client_polls_where_a_cost_is_measured(measure):
     loads = [{"load": load, "connections": [10], **({"rates": [100]} if load in ("equal-load", "open-loop") else {})}
              for load in ("equal-load", "saturation", "ping-pong", "open-loop", "closed-loop", "crr")]
     document = load(measure("polling", {**SMALL, "restarts": 1, "loads": loads}))
-    assert {cell["load"] for cell in document["cells"] if cell["busy_poll"]} == {"equal-load", "saturation", "ping-pong", "open-loop"}
+    polling = {cell["load"] for cell in document["cells"] if cell["busy_poll"]}
+    assert polling == {"equal-load", "saturation", "ping-pong", "open-loop"}
 
 
 def test_servers_burn_the_added_work_and_controls_more(measure):
     experiment = {**SMALL, "restarts": 1, "controls": ["epoll", "thread-pool"], "burns": ["500ns", "2us"],
-                  "loads": [{"load": "saturation", "connections": [10], "added_work": "6us"}, {"load": "closed-loop", "connections": [10]}]}
-    burns = {(cell["load"], cell["variant"]): _after(cell["server"]["command"], "--burn") if "--burn" in cell["server"]["command"] else None
+                  "loads": [{"load": "saturation", "connections": [10], "added_work": "6us"},
+                            {"load": "closed-loop", "connections": [10]}]}
+    burns = {(cell["load"], cell["variant"]): _after(cell["server"]["command"], "--burn")
+             if "--burn" in cell["server"]["command"] else None
              for cell in load(measure("burning", experiment))["cells"]}
-    assert burns == {("saturation", "asio-callback"): "6us", ("saturation", "thread-pool"): "6us", ("saturation", "epoll"): "6us",
-                     ("saturation", "thread-pool+500ns"): "6500ns", ("saturation", "thread-pool+2us"): "8us",
+    assert burns == {("saturation", "asio-callback"): "6us", ("saturation", "thread-pool"): "6us",
+                     ("saturation", "epoll"): "6us", ("saturation", "thread-pool+500ns"): "6500ns",
+                     ("saturation", "thread-pool+2us"): "8us",
                      ("saturation", "epoll+500ns"): "6500ns", ("saturation", "epoll+2us"): "8us",
-                     ("closed-loop", "asio-callback"): None, ("closed-loop", "thread-pool"): None, ("closed-loop", "epoll"): None,
-                     ("closed-loop", "thread-pool+500ns"): "500ns", ("closed-loop", "thread-pool+2us"): "2us",
+                     ("closed-loop", "asio-callback"): None, ("closed-loop", "thread-pool"): None,
+                     ("closed-loop", "epoll"): None, ("closed-loop", "thread-pool+500ns"): "500ns",
+                     ("closed-loop", "thread-pool+2us"): "2us",
                      ("closed-loop", "epoll+500ns"): "500ns", ("closed-loop", "epoll+2us"): "2us"}
 
 
@@ -158,13 +174,14 @@ def test_our_own_server_joins_by_variant_and_options(measure):
     assert _after(command, "--variant") == "epoll" and command[-2:] == ["--backlog", "9"]
 
 
-def test_a_server_that_cannot_start_is_reported_with_its_own_words_and_takes_no_other_with_it(echobench, write, tmp_path):
+def test_a_server_that_cannot_start_is_reported_with_its_words_and_takes_no_other_with_it(echobench, write, tmp_path):
     done = echobench("run", write(SMALL), "--out", tmp_path / "r", "--no-report", FAKE_BROKEN_SERVER="thread-pool")
     assert done.returncode == 1
     assert "thread-pool" in done.stderr and "cannot listen: made to fail" in done.stderr
     assert {cell["variant"] for cell in load(tmp_path / "r")["cells"]} == {"epoll", "asio-callback"}
     done = echobench("run", write(SMALL), "--out", tmp_path / "s", "--no-report", FAKE_BROKEN_SERVER="epoll")
-    assert done.returncode == 1 and "nothing could be measured" in done.stderr, "without the reference there is nothing to say"
+    assert done.returncode == 1
+    assert "nothing could be measured" in done.stderr, "without the reference there is nothing to say"
 
 
 def test_a_foreign_program_that_is_missing_takes_no_other_with_it(echobench, write, tmp_path):
@@ -221,7 +238,8 @@ def test_an_interrupted_run_keeps_its_cells_and_leaves_no_server(write, tmp_path
 
 
 def test_a_run_that_is_interrupted_at_once_claims_no_result(write, tmp_path):
-    experiment = {**SMALL, "restarts": 1, "loads": [{"load": "open-loop", "connections": [10], "rates": [9], "duration": "1s"}]}
+    experiment = {**SMALL, "restarts": 1,
+                  "loads": [{"load": "open-loop", "connections": [10], "rates": [9], "duration": "1s"}]}
     with subprocess.Popen([SCRIPTS / "echobench", "run", write(experiment), "--out", tmp_path / "r", "--no-report"],
                           env={**os.environ, "ECHOBENCH_BUILD": str(FAKES), "FAKE_LOAD_WAITS": "in open loop"},
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
@@ -231,7 +249,8 @@ def test_a_run_that_is_interrupted_at_once_claims_no_result(write, tmp_path):
         process.send_signal(signal.SIGINT)
         output, complaint = process.communicate(timeout=30)
     assert process.returncode == 130 and complaint == "echobench: interrupted\n"
-    assert "there is no result" in output and "result.json" not in output and not (tmp_path / "r" / "result.json").exists()
+    assert "there is no result" in output and "result.json" not in output
+    assert not (tmp_path / "r" / "result.json").exists()
 
 
 def _words(process):
@@ -243,7 +262,8 @@ def _words(process):
 
 def test_a_foreign_server_joins_by_its_command_line(measure, tmp_path):
     server = tmp_path / "mine.py"
-    server.write_text("import socket, sys\ns = socket.create_server(('127.0.0.1', int(sys.argv[1])))\nwhile True: s.accept()\n")
+    server.write_text("import socket, sys\ns = socket.create_server(('127.0.0.1', int(sys.argv[1])))\n"
+                      "while True: s.accept()\n")
     experiment = {**SMALL, "restarts": 1, "variants": [
         "epoll", {"name": "mine", "command": ["/usr/bin/python3", str(server), "{port}"], "framing": "raw"}]}
     cells = load(measure("foreign", experiment))["cells"]
@@ -255,13 +275,15 @@ def test_a_foreign_server_joins_by_its_command_line(measure, tmp_path):
 def foreign(write, script, **more):
     """An experiment with epoll and a server in Python."""
     (write({}).parent / "mine.py").write_text(script)
-    mine = {"name": "mine", "command": ["/usr/bin/python3", str(write({}).parent / "mine.py"), "{port}"], "framing": "raw", **more}
+    mine = {"name": "mine", "command": ["/usr/bin/python3", str(write({}).parent / "mine.py"), "{port}"],
+            "framing": "raw", **more}
     return {**SMALL, "restarts": 1, "variants": ["epoll", mine]}
 
 
 def test_a_foreign_server_gets_the_options_of_echo_server(measure, write):
     script = ("import json, os, socket, sys\ns = socket.create_server(('127.0.0.1', int(sys.argv[1])))\n"
-              "print(json.dumps({'event': 'listening', 'addresses': ['127.0.0.1:%d' % s.getsockname()[1]], 'said': os.environ['SAID']}), flush=True)\n"
+              "print(json.dumps({'event': 'listening', 'addresses': ['127.0.0.1:%d' % s.getsockname()[1]], "
+              "'said': os.environ['SAID']}), flush=True)\n"
               "print('x' * 1_000_000, flush=True)\nwhile True: s.accept()\n")
     experiment = foreign(write, script, announces=True, env={"SAID": "hello"})
     experiment["variants"][1]["command"] += ["--threads={threads}", "{cpus}", "{framing}", "{other}"]
@@ -271,12 +293,13 @@ def test_a_foreign_server_gets_the_options_of_echo_server(measure, write):
 
 
 @pytest.mark.parametrize("script, more, reason", [
-    ("", {"needs": {"command": ["/usr/bin/python3", "-c", "import nosuch"], "reason": "python3-nosuch is not installed"}},
-     "python3-nosuch is not installed"),
+    ("", {"needs": {"command": ["/usr/bin/python3", "-c", "import nosuch"],
+                    "reason": "python3-nosuch is not installed"}}, "python3-nosuch is not installed"),
     ("", {"needs": ["/usr/bin/python3", "nosuch-program"]}, "nosuch-program is not installed"),
-    ("import sys\nprint('one')\nprint('two', file=sys.stderr)\nprint('no such ring', file=sys.stderr)\nsys.exit(77)", {}, "no such ring"),
+    ("import sys\nprint('one')\nprint('two', file=sys.stderr)\nprint('no such ring', file=sys.stderr)\nsys.exit(77)",
+     {}, "no such ring"),
     ("import sys\nsys.exit(77)", {"announces": True}, "it gave no reason")])
-def test_an_unavailable_server_is_listed_with_its_reason_and_fails_no_run(echobench, write, tmp_path, script, more, reason):
+def test_an_unavailable_server_is_listed_and_fails_no_run(echobench, write, tmp_path, script, more, reason):
     done = echobench("run", write(foreign(write, script, **more)), "--out", tmp_path / "r", "--no-report")
     assert done.returncode == 0, done.stderr
     document = load(tmp_path / "r")
@@ -287,7 +310,8 @@ def test_an_unavailable_server_is_listed_with_its_reason_and_fails_no_run(echobe
 
 
 def test_what_a_server_started_ends_with_it(measure, write, tmp_path):
-    script = ("import os, socket, sys, time\ns = socket.create_server(('127.0.0.1', int(sys.argv[1])))\nif os.fork() == 0:\n"
+    script = ("import os, socket, sys, time\ns = socket.create_server(('127.0.0.1', int(sys.argv[1])))\n"
+              "if os.fork() == 0:\n"
               f"    open('{tmp_path}/child', 'a').write(f'{{os.getpid()}}\\n')\nwhile True: s.accept()\n")
     measure("left", {**foreign(write, script), "loads": [{"load": "closed-loop", "connections": [10]}]})
     children = [int(line) for line in (tmp_path / "child").read_text().splitlines()]
@@ -308,7 +332,8 @@ def test_an_unavailable_reference_is_a_failure(echobench, write, tmp_path):
 
 
 def test_what_an_announcing_server_prints_first_must_be_its_line(echobench, write, tmp_path):
-    done = echobench("run", write(foreign(write, "print('hello')\nimport time\ntime.sleep(60)", announces=True)), "--out", tmp_path / "r",
+    done = echobench("run", write(foreign(write, "print('hello')\nimport time\ntime.sleep(60)", announces=True)),
+                     "--out", tmp_path / "r",
                      "--no-report")
     assert done.returncode == 1 and "its first line on stdout is not a listening line" in done.stderr
 

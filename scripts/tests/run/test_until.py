@@ -25,7 +25,8 @@ class Experiment:
             return self.name
 
     def __init__(self):
-        self.blocks = (self.Block("a", "equal-load"), self.Block("b", "saturation"), self.Block("memory", "closed-loop"))
+        self.blocks = (self.Block("a", "equal-load"), self.Block("b", "saturation"),
+                       self.Block("memory", "closed-loop"))
 
     def order(self, restarts):
         return [(restart, block) for block, of in restarts.items() for restart in of]
@@ -34,17 +35,20 @@ class Experiment:
 def blocks_of(stored):
     """The experiment of a result, as far as half_widths asks."""
     experiment = Experiment()
-    experiment.reference, experiment.blocks = "epoll", [Experiment.Block(name, None) for name in {cell["block"] for cell in stored["cells"]}]
+    experiment.reference = "epoll"
+    experiment.blocks = [Experiment.Block(name, None) for name in {cell.block for cell in stored.cells}]
     return experiment
 
 
 def plan(monkeypatch, widths, budget_s=1000, asked=0.02, takes_s=1.0):
     """An Until whose looks see `widths` in turn: {name of a block: width}."""
     experiment, seen = Experiment(), iter(widths)
-    monkeypatch.setattr(until, "half_widths", lambda *_: {block: (width, "thread-pool") for name, width in next(seen).items()
-                                                          for block in experiment.blocks if block.name == name})
+    monkeypatch.setattr(until, "half_widths", lambda *_: {
+        block: (width, "thread-pool") for name, width in next(seen).items()
+        for block in experiment.blocks if block.name == name})
     planned = Until(experiment, asked, budget_s, lambda pairs: takes_s * len(pairs))
-    assert counts(planned.first()) == {"a": 5, "b": 5, "memory": 3}, "where there are no costs the experiment's restarts"
+    first = {"a": 5, "b": 5, "memory": 3}
+    assert counts(planned.first()) == first, "where there are no costs the experiment's restarts"
     return planned
 
 
@@ -53,15 +57,21 @@ def counts(pairs):
 
 
 def test_restarts_are_added_where_intervals_are_wide_and_only_there(monkeypatch):
-    planned = plan(monkeypatch, [{"a": 0.05, "b": 0.01}, {"a": 0.03, "b": 0.01}, {"a": 0.02, "b": 0.01}, {"a": 0.02, "b": 0.01}])
-    assert [(restart, block.name) for restart, block in planned.more({})] == [(5, "a"), (6, "a"), (5, "b"), (6, "b")]
-    assert [(restart, block.name) for restart, block in planned.more({})] == [(7, "a"), (8, "a"), (9, "a")], "b was confirmed"
-    assert [(restart, block.name) for restart, block in planned.more({})] == [(10, "a"), (11, "a")], "narrow once may be luck"
+    planned = plan(monkeypatch,
+                   [{"a": 0.05, "b": 0.01}, {"a": 0.03, "b": 0.01}, {"a": 0.02, "b": 0.01}, {"a": 0.02, "b": 0.01}])
+
+    def more():
+        return [(restart, block.name) for restart, block in planned.more({})]
+    assert more() == [(5, "a"), (6, "a"), (5, "b"), (6, "b")]
+    assert more() == [(7, "a"), (8, "a"), (9, "a")], "b was confirmed"
+    assert more() == [(10, "a"), (11, "a")], "narrow once may be luck"
     assert planned.more({}) == []
     assert planned.record["stopped"] == "precise" and planned.record["reached"] == 0.02
     assert [look["half_width"] for look in planned.record["looks"]] == [0.05, 0.03, 0.02, 0.02]
-    assert planned.record["looks"][-1]["restarts"] == {"a": 12, "b": 7, "memory": 3} and planned.record["looks"][0]["block"] == "a"
-    assert planned.record["further"] == {"half_width": 0.01, "takes_s": 36}, "four times twelve restarts of a; b is as narrow already"
+    assert planned.record["looks"][-1]["restarts"] == {"a": 12, "b": 7, "memory": 3}
+    assert planned.record["looks"][0]["block"] == "a"
+    further = {"half_width": 0.01, "takes_s": 36}
+    assert planned.record["further"] == further, "four times twelve restarts of a; b is as narrow already"
 
 
 def test_what_is_wide_again_is_measured_until_the_next_look(monkeypatch):
@@ -74,7 +84,8 @@ def test_the_widest_comes_first_where_time_is_short(monkeypatch):
     assert counts(planned.more({})) == {"b": 2}
     monkeypatch.setattr(planned, "_begun", planned._begun - 2)
     assert planned.more({}) == [] and planned.record["stopped"] == "budget" and planned.record["reached"] == 0.05
-    assert planned.record["further"] == {"half_width": 0.02, "takes_s": 7 + 37}, "a: 5 × (1.5² − 1), b: 7 × (2.5² − 1), rounded up"
+    further = {"half_width": 0.02, "takes_s": 7 + 37}
+    assert planned.record["further"] == further, "a: 5 × (1.5² − 1), b: 7 × (2.5² − 1), rounded up"
 
 
 def test_it_ends_after_the_last_look(monkeypatch):
@@ -99,35 +110,39 @@ def test_a_run_until_it_is_precise(echobench, write, tmp_path):
     done = echobench("run", write(COSTS), "--until", "3%", "--budget", "60s", "--out", tmp_path / "r", "--no-report")
     assert done.returncode == 0, done.stderr
     stored = result.load(tmp_path / "r")
-    assert stored["until"]["asked"] == 0.03 and stored["until"]["stopped"] == "precise" and stored["until"]["reached"] <= 0.03
-    assert {cell["restart"] for cell in stored["cells"]} == set(range(7)), "not the experiment's three"
-    assert "± 3 % asked for, ± " in done.stdout and " reached after 7 restarts; ± " in done.stdout and " would take " in done.stdout
+    assert stored.until.asked == 0.03 and stored.until.stopped == "precise" and stored.until.reached <= 0.03
+    assert {cell.restart for cell in stored.cells} == set(range(7)), "not the experiment's three"
+    assert "± 3 % asked for, ± " in done.stdout and " reached after 7 restarts; ± " in done.stdout
+    assert " would take " in done.stdout
     widths = half_widths(stored, blocks_of(stored))
-    assert stored["until"]["reached"] == pytest.approx(max(width for width, _ in widths.values()))
+    assert stored.until.reached == pytest.approx(max(width for width, _ in widths.values()))
 
 
 def test_a_run_until_its_budget_is_spent(echobench, write, tmp_path):
     done = echobench("run", write({**COSTS, "until": "0.01%", "budget": "1s"}), "--out", tmp_path / "r", "--no-report")
     assert done.returncode == 0, done.stderr
-    stored = result.load(tmp_path / "r")
-    assert stored["until"]["stopped"] == "budget" and stored["until"]["reached"] > 0.0001
+    until = result.load(tmp_path / "r").until
+    assert until.stopped == "budget" and until.reached > 0.0001
     assert "reached after 5 restarts and all of the time; ± 0.01 % would take" in done.stdout
 
 
 def test_the_widest_is_of_all_rows_that_are_compared_the_control_too(measure):
-    stored = result.load(measure("costs", {**COSTS, "restarts": 5}))
-    for cell in stored["cells"]:  # one that scatters more than the others
+    document = result.load(measure("costs", {**COSTS, "restarts": 5})).document
+    for cell in document["cells"]:  # one that scatters more than the others
         for piece in cell["slices"]:
             piece["server_cpu_ns"] *= 1 + 0.1 * (cell["variant"] == "epoll+1us" and cell["restart"] % 2)
+    stored = result.from_json(document)
     assert [variant for _, variant in half_widths(stored, blocks_of(stored)).values()] == ["epoll+1us"] * 2
 
 
 def test_until_needs_to_know_how_long_it_may_take(echobench, write, tmp_path):
     done = echobench("run", write(COSTS), "--until", "3%", "--out", tmp_path / "r")
-    assert done.returncode == 2 and "needs to know how long it may take: --budget 10min" in done.stderr and not (tmp_path / "r").exists()
+    assert done.returncode == 2 and "needs to know how long it may take: --budget 10min" in done.stderr
+    assert not (tmp_path / "r").exists()
 
 
-@pytest.mark.parametrize("options, message", [(("--until", "3"), "'3' is not a percentage"), (("--budget", "ten"), "'ten' is not a time")])
+@pytest.mark.parametrize("options, message", [
+    (("--until", "3"), "'3' is not a percentage"), (("--budget", "ten"), "'ten' is not a time")])
 def test_what_is_no_percentage_and_what_is_no_time(echobench, write, options, message):
     done = echobench("run", write(COSTS), *options)
     assert done.returncode == 2 and message in done.stderr
