@@ -12,8 +12,9 @@ from echobench_lib.plan import variants
 
 
 @pytest.mark.parametrize("arguments, status, complaint", [
-    (["run", "nosuch"], 2, "there are arrivals, blocking, calibration"), (["run"], 2, "EXPERIMENT"), (["walk"], 2, "invalid choice"),
-    (["report", "/nonexistent"], 2, "there is no result"), (["compare", "/nonexistent", "/nonexistent"], 2, "no result"),
+    (["run", "nosuch"], 2, "there are arrivals, blocking, calibration"), (["run"], 2, "EXPERIMENT"),
+    (["walk"], 2, "invalid choice"), (["report", "/nonexistent"], 2, "there is no result"),
+    (["compare", "/nonexistent", "/nonexistent"], 2, "no result"),
     (["compare", "a", "b", "--fail-over", "ten"], 2, "not a percentage")])
 def test_mistakes_on_the_command_line(echobench, arguments, status, complaint):
     done = echobench(*arguments)
@@ -28,12 +29,14 @@ def test_list_shows_why_a_variant_cannot_run(echobench):
 
 def test_list_has_the_other_runtimes_and_what_they_need(echobench, tmp_path, monkeypatch):
     entries = [{"name": "python-streams", "command": ["python3", "streams.py", "{port}"], "framing": "raw"},
-               {"name": "python-uvloop", "command": ["python3", "uvloop.py", "{port}"], "framing": "raw", "needs": ["nosuch-program"]}]
+               {"name": "python-uvloop", "command": ["python3", "uvloop.py", "{port}"], "framing": "raw",
+                "needs": ["nosuch-program"]}]
     monkeypatch.setattr(variants, "OTHER_RUNTIMES_FILE", tmp_path / "other_runtimes.json")
     assert "\nother runtimes\n" not in echobench("list").stdout
     variants.OTHER_RUNTIMES_FILE.write_text(json.dumps(entries))
     lines = echobench("list").stdout.split("\nother runtimes\n")[1].splitlines()
-    assert lines[0].split() == ["python-streams", "raw;", "serves", "any", "number", "of", "clients"] and lines[1].endswith("[unavailable: nosuch-program is not installed]")
+    assert lines[0].split() == ["python-streams", "raw;", "serves", "any", "number", "of", "clients"]
+    assert lines[1].endswith("[unavailable: nosuch-program is not installed]")
 
 
 def test_doctor_examines_this_host(echobench):
@@ -43,7 +46,8 @@ def test_doctor_examines_this_host(echobench):
         assert f"{subject}:" in done.stdout
 
 
-@pytest.mark.parametrize("reserved, ports", [("", 11), ("\n", 11), ("100", 10), ("99,101-103,110-2000\n", 7), ("1-9000", 0)])
+@pytest.mark.parametrize("reserved, ports", [
+    ("", 11), ("\n", 11), ("100", 10), ("99,101-103,110-2000\n", 7), ("1-9000", 0)])
 def test_doctor_counts_the_ports_that_can_be_taken(reserved, ports):
     assert doctor.local_ports(100, 110, reserved) == ports
 
@@ -68,7 +72,8 @@ def test_help_exists_for_every_verb(echobench, verb):
 
 def test_dependencies_of_other_runtimes_are_checked_only_when_asked_for(tmp_path):
     def check(*options):
-        done = subprocess.run([SCRIPTS / "dependencies", "--check", *options], capture_output=True, text=True, env={**os.environ, "PATH": path})
+        done = subprocess.run([SCRIPTS / "dependencies", "--check", *options], capture_output=True, text=True,
+                              env={**os.environ, "PATH": path})
         return done.returncode, set(done.stdout.split()) - {"missing:"}, done.stderr
     path = os.environ["PATH"]
     everything = check()[1]

@@ -91,14 +91,16 @@ def test_what_was_asked_differently_is_not_comparable(echobench, before, measure
     assert done.stdout.startswith("not comparable: ") and reason in done.stdout
 
 
-@pytest.mark.parametrize("change, name", [({"op_param_us": 1000}, "/work:1ms"), ({"offload": True}, "/work:100us/offload"),
-                                          ({"pipeline": 4}, "/work:100us/pipeline4"),
-                                          ({"think_ns": 5_000_000, "think": "constant"}, "/work:100us/think=5ms"),
-                                          ({"bursts": {"on_ns": 1_000_000, "off_ns": 9_000_000}}, "/work:100us/bursts=1ms/9ms"),
-                                          ({"arrivals": "uniform"}, "/work:100us/arrivals=uniform"),
-                                          ({"payload": "uniform:16-4Ki"}, "/work:100us/payload=uniform:16-4Ki")])
+@pytest.mark.parametrize("change, name", [
+    ({"op_param_us": 1000}, "/work:1ms"), ({"offload": True}, "/work:100us/offload"),
+    ({"pipeline": 4}, "/work:100us/pipeline4"),
+    ({"think_ns": 5_000_000, "think": "constant"}, "/work:100us/think=5ms"),
+    ({"bursts": {"on_ns": 1_000_000, "off_ns": 9_000_000}}, "/work:100us/bursts=1ms/9ms"),
+    ({"arrivals": "uniform"}, "/work:100us/arrivals=uniform"),
+    ({"payload": "uniform:16-4Ki"}, "/work:100us/payload=uniform:16-4Ki")])
 def test_another_operation_is_another_workload(echobench, before, tmp_path, change, name):
-    config = {"payload_bytes": 64, "framing": "frame", "pipeline": 1, "op": "work", "op_param_us": 100, "offload": False}
+    config = {"payload_bytes": 64, "framing": "frame", "pipeline": 1, "op": "work", "op_param_us": 100,
+              "offload": False}
 
     def plain(config, file):
         document = json.loads((before / "result.json").read_text())
@@ -111,7 +113,8 @@ def test_another_operation_is_another_workload(echobench, before, tmp_path, chan
     assert echobench("compare", a, a).returncode == 0
     done = echobench("compare", a, b)
     assert done.returncode == 2
-    assert f"no workload is in both: closed-loop/c10/64B/frame/work:100us against closed-loop/c10/64B/frame{name}\n" in done.stdout
+    assert ("no workload is in both: closed-loop/c10/64B/frame/work:100us against "
+            f"closed-loop/c10/64B/frame{name}\n") in done.stdout
 
 
 def test_other_server_threads_are_not_comparable(echobench, before, tmp_path):
@@ -121,10 +124,12 @@ def test_other_server_threads_are_not_comparable(echobench, before, tmp_path):
 
 
 @pytest.mark.parametrize("change, says", [
-    ({"cpu": "another"}, "CPU: fake against another"), ({"mitigations": {"spectre_v2": "Mitigation: Retpolines"}},
-                                                         "mitigation of spectre_v2: Vulnerable against Mitigation: Retpolines")])
+    ({"cpu": "another"}, "CPU: fake against another"),
+    ({"mitigations": {"spectre_v2": "Mitigation: Retpolines"}},
+     "mitigation of spectre_v2: Vulnerable against Mitigation: Retpolines")])
 def test_another_host_is_not_comparable_unless_that_is_asked_for(echobench, before, tmp_path, change, says):
-    first = edited(before, lambda document: document["host"].update(mitigations={"spectre_v2": "Vulnerable"}), tmp_path, "a.json")
+    first = edited(before, lambda document: document["host"].update(mitigations={"spectre_v2": "Vulnerable"}), tmp_path,
+                   "a.json")
     other = edited(first, lambda document: document["host"].update(change), tmp_path, "b.json")
     done = echobench("compare", first, other, "--fail-over", "10%")
     assert done.returncode == 2 and f"not comparable: another host: {says}" in done.stdout
@@ -179,14 +184,17 @@ def test_a_plain_closed_loop_judges_no_cost(echobench, measure):
     experiment = {**FOUR, "loads": [{"load": "closed-loop", "connections": [10], "duration": "1s"}]}
     after = measure("b", experiment, FAKE_SLOWER="thread-pool=2")
     done = echobench("compare", measure("a", experiment), after, "--fail-over", "10%")
-    assert done.returncode == 1 and "CPU per request not judged in 2 of 2 cells: biased by the closed loop" in done.stdout
+    assert done.returncode == 1
+    assert "CPU per request not judged in 2 of 2 cells: biased by the closed loop" in done.stdout
     assert re.search(r"^regression: .*throughput (49|50)\.\d ± \d+\.\d % lower$", done.stdout, re.M)
 
 
 def test_a_figure_whose_control_did_not_pass_judges_nothing(echobench, measure, monkeypatch):
     monkeypatch.delenv("FAKE_STRAIGHT")
-    done = echobench("compare", measure("a", FOUR), measure("b", FOUR, FAKE_SLOWER="thread-pool=2"), "--fail-over", "10%")
-    assert done.returncode == 2 and "undecided: CPU per request and throughput could not be judged in any cell" in done.stdout
+    done = echobench("compare", measure("a", FOUR), measure("b", FOUR, FAKE_SLOWER="thread-pool=2"), "--fail-over",
+                     "10%")
+    assert done.returncode == 2
+    assert "undecided: CPU per request and throughput could not be judged in any cell" in done.stdout
     assert "CPU per request not judged in 4 of 4 cells: control biased in A" in done.stdout
 
 
@@ -231,7 +239,8 @@ def test_a_figure_that_is_missing_cannot_pass(echobench, before, tmp_path, key, 
     after = edited(before, lambda document: only_thread_pool_over_10(document, forget), tmp_path)
     done = echobench("compare", before, after, "--fail-over", "10%")
     assert done.returncode == 2
-    assert f"undecided: thread-pool, connect, request, close, 10 connections, 64-byte frame: {what} is missing" in done.stdout
+    assert ("undecided: thread-pool, connect, request, close, 10 connections, 64-byte frame: "
+            f"{what} is missing") in done.stdout
 
 
 @pytest.mark.parametrize("variant", ["thread-pool", "epoll"])
@@ -242,7 +251,8 @@ def test_a_cell_with_errors_cannot_pass_a_gate(echobench, before, tmp_path, vari
                 cell.update(verdict="errors", reasons=["refused"])
     done = echobench("compare", before, edited(before, fail, tmp_path), "--fail-over", "10%")
     assert done.returncode == 2
-    assert f"not comparable: thread-pool, connect, request, close, 10 connections, 64-byte frame: {variant} is errors in B" in done.stdout
+    assert ("not comparable: thread-pool, connect, request, close, 10 connections, 64-byte frame: "
+            f"{variant} is errors in B") in done.stdout
 
 
 def test_equal_loads_at_other_rates_are_not_compared(echobench, measure, tmp_path):
@@ -256,7 +266,8 @@ def test_equal_loads_at_other_rates_are_not_compared(echobench, measure, tmp_pat
                     cell["workload"]["rate_per_s"] *= factor
         return change
     done = echobench("compare", a, edited(a, faster(2), tmp_path))
-    assert re.search(r"equal load, 10 connections, 64-byte frame, \S+ requests/s to each \(50 % of the lowest capacity\): \S+ requests/s in A, ", done.stdout)
+    assert re.search(r"equal load, 10 connections, 64-byte frame, \S+ requests/s to each "
+                     r"\(50 % of the lowest capacity\): \S+ requests/s in A, ", done.stdout)
     assert "not comparable" not in echobench("compare", a, edited(a, faster(1.1), tmp_path)).stdout
 
 
@@ -286,4 +297,5 @@ def test_latency_at_equal_load_is_judged_too(echobench, measure):
                 cell["response_ns"]["p50"] = round(cell["response_ns"]["p50"] * (1.3 + number / 1e4))
     done = echobench("compare", before, edited(before, slow, before), "--fail-over", "10%")
     assert done.returncode == 1
-    assert re.search(r"regression: thread-pool, equal load, 10 connections, 64-byte frame, \S+ requests/s to each .*: p50 3\d\.\d ± \d+\.\d % higher", done.stdout)
+    assert re.search(r"regression: thread-pool, equal load, 10 connections, 64-byte frame, \S+ requests/s to each .*: "
+                     r"p50 3\d\.\d ± \d+\.\d % higher", done.stdout)

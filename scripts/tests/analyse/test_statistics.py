@@ -6,8 +6,9 @@ import pytest
 from conftest import published_scatter
 from scipy import stats
 
-from echobench_lib.analyse.statistics import (change, difference, holm, log_ratio, of_rounds, over_restarts, p_above, paired, ranks, trimmed_mean,
-                                              trimmed_mean_interval)
+from echobench_lib.analyse.statistics import (change, difference, holm, log_ratio, of_rounds, over_restarts, p_above,
+                                              paired, ranks, trimmed_mean, trimmed_mean_interval)
+
 
 def test_trimmed_mean_and_interval_by_hand():
     # trimmed 1, 2, 3, 4; winsorised 1, 1, 2, 3, 4, 4: squares 9.5; t(0.975; 3) = 3.182446
@@ -68,7 +69,8 @@ def test_one_round_has_no_interval():
 @pytest.mark.parametrize("restarts", [2, 3, 4, 5, 6, 8, 10, 12])
 def test_interval_covers_the_truth_as_often_as_it_says(restarts):
     random, runs = numpy.random.default_rng(restarts), 2000
-    held = sum(interval.low <= 0 <= interval.high for interval in (over_restarts(published_scatter(random, restarts)) for _ in range(runs)))
+    held = sum(interval.low <= 0 <= interval.high
+               for interval in (over_restarts(published_scatter(random, restarts)) for _ in range(runs)))
     assert 0.92 <= held / runs <= 0.98
 
 
@@ -102,13 +104,16 @@ def ranked(**values):
 
 def test_a_rank_is_what_is_known():
     near = [0.001, -0.001, 0.002, -0.002, 0.0]
-    assert ranked(reference=[0] * 5, same=near, more=[value + 0.2 for value in near]) == {"reference": "1–2", "same": "1–2", "more": "3"}
-    assert ranked(a=[0] * 5, b=[0.1 + value for value in near], c=[0.2 + value for value in near[::-1]]) == {"a": "1", "b": "2", "c": "3"}
+    assert ranked(reference=[0] * 5, same=near, more=[value + 0.2 for value in near]) == {
+        "reference": "1–2", "same": "1–2", "more": "3"}
+    assert ranked(a=[0] * 5, b=[0.1 + value for value in near], c=[0.2 + value for value in near[::-1]]) == {
+        "a": "1", "b": "2", "c": "3"}
 
 
 def test_what_lies_between_two_that_differ_may_be_either():
     wide = [-0.2, 0.3, 0.0, 0.25, -0.1]
-    assert ranked(low=[0] * 5, wide=wide, high=[0.1, 0.101, 0.099, 0.1, 0.102]) == {"low": "1–2", "wide": "1–3", "high": "2–3"}
+    assert ranked(low=[0] * 5, wide=wide, high=[0.1, 0.101, 0.099, 0.1, 0.102]) == {
+        "low": "1–2", "wide": "1–3", "high": "2–3"}
 
 
 def test_one_restart_ranks_nothing():
@@ -117,14 +122,16 @@ def test_one_restart_ranks_nothing():
 
 def test_pairs_are_compared_within_the_restarts_that_both_have():
     drift = [0.0, 0.5, 1.0, 1.5]
-    assert ranked(a=drift, b=[value + 0.01 + error for value, error in zip(drift, (0.0001, -0.0001, 0.0002, 0))]) == {"a": "1", "b": "2"}
+    later = [value + 0.01 + error for value, error in zip(drift, (0.0001, -0.0001, 0.0002, 0))]
+    assert ranked(a=drift, b=later) == {"a": "1", "b": "2"}
 
 
 def test_among_six_equals_an_order_is_rare():
     random, tables = numpy.random.default_rng(1), 400
     ordered = 0
     for _ in range(tables):
-        runs = {name: {restart: of_rounds(rounds) for restart, rounds in enumerate(published_scatter(random, 8))} for name in "abcde"}
+        runs = {name: {restart: of_rounds(rounds) for restart, rounds in enumerate(published_scatter(random, 8))}
+                for name in "abcde"}
         places = ranks({**runs, "reference": dict.fromkeys(range(8), 0.0)})
         ordered += any(rank.text != "1–6" for rank in places.values())
     assert ordered / tables < 0.08, "5 % are meant"

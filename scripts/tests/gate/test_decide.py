@@ -61,7 +61,8 @@ def test_the_family_wise_error_holds(rise, most):
 def test_a_rise_beyond_the_margin_is_found_among_many_that_are_none():
     random, gates, successes = numpy.random.default_rng(3), 100, 0
     for _ in range(gates):
-        figures = {cell: figure(*(values(random, rise=0.025 if cell == 7 else 0) for _ in range(2))) for cell in range(20)}
+        figures = {cell: figure(*(values(random, rise=0.025 if cell == 7 else 0) for _ in range(2)))
+                   for cell in range(20)}
         successes += confirmed(figures) == {7}
     assert successes / gates > 0.9
 
@@ -82,7 +83,8 @@ NONE, LITTLE, MUCH = ([shift + tremble for tremble in (-0.001, 0, 0.001)] for sh
 
 @pytest.mark.parametrize("rounds, sure, verdict", [
     ((NONE,), False, UNCHANGED), ((MUCH, MUCH), True, REGRESSED), ((MUCH, NONE), False, UNDECIDED),
-    ((MUCH,), False, UNDECIDED), ((MUCH, MUCH), False, UNDECIDED), ((LITTLE,), False, UNDECIDED), (([-0.05, -0.05, -0.051],), False, IMPROVED), (([-0.05, 0, 0.05],), False, UNDECIDED),
+    ((MUCH,), False, UNDECIDED), ((MUCH, MUCH), False, UNDECIDED), ((LITTLE,), False, UNDECIDED),
+    (([-0.05, -0.05, -0.051],), False, IMPROVED), (([-0.05, 0, 0.05],), False, UNDECIDED),
     (([0.0],), False, UNDECIDED), ((), False, UNDECIDED)])
 def test_what_is_found_of_a_figure(rounds, sure, verdict):
     assert figure(*rounds).verdict(sure) == verdict

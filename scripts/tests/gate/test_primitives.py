@@ -23,7 +23,8 @@ def gate(monkeypatch, tmp_path):
         done = run_echobench("gate", "--base", "main", "--micro", pattern, "--out", tmp_path / "out",
                              FAKE_PROCESSES=str(tmp_path / "processes"), **environment)
         stored = tmp_path / "out" / "gate.json"
-        return done, {cell["variant"]: cell for cell in json.loads(stored.read_text())["cells"]} if stored.exists() else {}
+        cells = json.loads(stored.read_text())["cells"] if stored.exists() else []
+        return done, {cell["variant"]: cell for cell in cells}
     return gate
 
 
@@ -52,7 +53,8 @@ def test_a_row_that_takes_less_time_is_an_improvement(gate):
 def test_a_wrong_answer_is_reported_of_its_side(gate, only, status, verdict):
     done, cells = gate("Switch", FAKE_WRONG_ROW="BM_Switch_AsioPost", FAKE_ONLY=only)
     assert done.returncode == status, done.stdout
-    assert cells["BM_Switch_AsioPost"]["verdict"] == verdict and "wrong answer: made to be" in cells["BM_Switch_AsioPost"]["why"][0]
+    assert cells["BM_Switch_AsioPost"]["verdict"] == verdict
+    assert "wrong answer: made to be" in cells["BM_Switch_AsioPost"]["why"][0]
     assert cells["BM_Switch_Null"]["verdict"] == "unchanged"
 
 
@@ -92,4 +94,5 @@ def test_a_program_that_does_not_start_is_reported_of_its_side(gate, tmp_path, s
 
 def test_what_is_in_neither_is_a_mistake(gate):
     done, _ = gate("Nonsense")
-    assert done.returncode == 2 and "--micro Nonsense: no row of echo-microbench matches, in either revision" in done.stderr
+    assert done.returncode == 2
+    assert "--micro Nonsense: no row of echo-microbench matches, in either revision" in done.stderr

@@ -12,8 +12,11 @@ from conftest import SMALL, run_echobench, run_experiment
 
 from echobench_lib import documents
 
-EXPERIMENT = {**SMALL, "restarts": 2, "variants": ["asio-callback", "thread-per-connection", "epoll"], "controls": ["epoll"],
-              "loads": [{"load": "equal-load", "connections": [100], "rates": ["50%"]}, {"load": "saturation", "connections": [100]}, {"load": "closed-loop", "connections": [100, 1000], "duration": "1s"}]}
+EXPERIMENT = {**SMALL, "restarts": 2, "variants": ["asio-callback", "thread-per-connection", "epoll"],
+              "controls": ["epoll"],
+              "loads": [{"load": "equal-load", "connections": [100], "rates": ["50%"]},
+                        {"load": "saturation", "connections": [100]},
+                        {"load": "closed-loop", "connections": [100, 1000], "duration": "1s"}]}
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 in_browser = pytest.mark.skipif(not CHROMIUM, reason="no chromium here")
 
@@ -49,8 +52,9 @@ def asked(folder, tmp_path, script):
     text += waiting + end + rest
     page = tmp_path / "page.html"
     page.write_text(text)
-    done = subprocess.run([CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}",
-                           "--virtual-time-budget=60000", "--dump-dom", page.as_uri()], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu",
+                           f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=60000", "--dump-dom",
+                           page.as_uri()], capture_output=True, text=True, timeout=120)
     match = re.search(r'<pre id="answer">(.*?)</pre>', done.stdout, re.S)
     assert match, done.stderr[-2000:]
     answer = json.loads(match[1].replace("&gt;", ">").replace("&lt;", "<").replace("&amp;", "&"))
@@ -64,11 +68,13 @@ FIRST_COLUMN = "[...table.tBodies[0].rows].map(row => row.cells[0].textContent)"
 @in_browser
 def test_a_heading_sorts_its_table_both_ways(folder, tmp_path):
     answer = asked(folder, tmp_path, f"""
-      const table = [...document.querySelectorAll('section')].find(node => /saturation/.test(node.textContent)).querySelector('table'), button = name =>
-        [...table.querySelectorAll('th button')].find(node => node.textContent === name);
+      const section = [...document.querySelectorAll('section')].find(node => /saturation/.test(node.textContent));
+      const table = section.querySelector('table');
+      const button = name => [...table.querySelectorAll('th button')].find(node => node.textContent === name);
       const seen = [{FIRST_COLUMN}];
       for (const name of ['CPU µs/req', 'CPU µs/req', 'variant']) {{ button(name).click(); seen.push({FIRST_COLUMN}); }}
-      return {{seen, sorted: [...table.querySelectorAll('th')].map(node => node.getAttribute('aria-sort')).filter(Boolean)}};""")
+      const sorted = [...table.querySelectorAll('th')].map(node => node.getAttribute('aria-sort')).filter(Boolean);
+      return {{seen, sorted}};""")
     given, up, down, named = answer["seen"]
     assert up == ["epoll", "asio-callback", "epoll+1us", "thread-per-connection"] and down == up[::-1]
     assert named == sorted(given) and answer["sorted"] == ["ascending"]
@@ -77,7 +83,8 @@ def test_a_heading_sorts_its_table_both_ways(folder, tmp_path):
 @in_browser
 def test_filters_leave_out_models_and_tables(folder, tmp_path):
     shown = "[...document.querySelectorAll('%s')].filter(node => node.checkVisibility()).map(%s)"
-    rows, parts = shown % ("tr[data-name]", "node => node.dataset.name"), shown % ("section", "node => node.dataset.connections")
+    rows = shown % ("tr[data-name]", "node => node.dataset.name")
+    parts = shown % ("section", "node => node.dataset.connections")
     answer = asked(folder, tmp_path, f"""
       const all = [{rows}, {parts}];
       document.querySelector('[name=family][value=threads]').click();
@@ -92,13 +99,15 @@ def test_filters_leave_out_models_and_tables(folder, tmp_path):
 @in_browser
 def test_filters_leave_models_out_of_charts(folder, tmp_path):
     answer = asked(folder, tmp_path, """
-      const shown = () => [...new Set([...document.querySelectorAll('#chart-throughput .mark-symbol.role-mark path')].map(
-        node => node.getAttribute('aria-label').match(/variant: ([^;]+)/)[1]))].sort();
+      const marks = () => [...document.querySelectorAll('#chart-throughput .mark-symbol.role-mark path')];
+      const variant = node => node.getAttribute('aria-label').match(/variant: ([^;]+)/)[1];
+      const shown = () => [...new Set(marks().map(variant))].sort();
       const all = shown();
       document.querySelector('[name=family][value=threads]').click();
       await drawing;
       return {all, left: shown()};""")
-    assert "thread-per-connection" in answer["all"] and answer["left"] == [name for name in answer["all"] if not name.startswith("thread")]
+    assert "thread-per-connection" in answer["all"]
+    assert answer["left"] == [name for name in answer["all"] if not name.startswith("thread")]
 
 
 @in_browser
@@ -106,9 +115,11 @@ def test_filters_leave_models_out_of_charts(folder, tmp_path):
 def test_charts_fill_the_width_and_nothing_is_wider(folder, tmp_path, width):
     answer = asked(folder, tmp_path, f"""
       document.documentElement.style.width = '{width}px';
-      while (!document.body.dataset.drawn || width !== main.clientWidth) await new Promise(done => setTimeout(done, 50));
+      while (!document.body.dataset.drawn || width !== main.clientWidth)
+        await new Promise(done => setTimeout(done, 50));
       const right = node => node.getBoundingClientRect().right;
-      return {{wider: [...document.querySelectorAll('main > *, section')].filter(node => right(node) > {width} + 1).map(node => node.outerHTML.slice(0, 80)),
+      const wider = [...document.querySelectorAll('main > *, section')].filter(node => right(node) > {width} + 1);
+      return {{wider: wider.map(node => node.outerHTML.slice(0, 80)),
         charts: [...document.querySelectorAll('.chart')].map(node => [node.id, node.scrollWidth, node.clientWidth,
           node.querySelector('svg').getBoundingClientRect().width])}};""")
     assert answer["wider"] == []
@@ -124,16 +135,21 @@ def test_a_chart_speaks_to_a_keyboard_and_is_a_table_too(folder, tmp_path):
         new KeyboardEvent('keydown', {key, bubbles: true}));
       place.focus();
       const said = [];
-      for (const key of ['ArrowRight', 'ArrowRight', 'ArrowLeft', 'x']) { press(key); said.push(figure.querySelector('.said').textContent); }
+      for (const key of ['ArrowRight', 'ArrowRight', 'ArrowLeft', 'x']) {
+        press(key);
+        said.push(figure.querySelector('.said').textContent);
+      }
       const table = figure.querySelector('details');
       table.open = true;
       await new Promise(done => setTimeout(done, 100));
-      return {said, role: place.getAttribute('aria-label'), table: table.querySelector('table').innerText, file: await (await fetch(
-        figure.querySelector('a[download]').href)).text(), name: figure.querySelector('a[download]').download};""")
+      const link = figure.querySelector('a[download]');
+      return {said, role: place.getAttribute('aria-label'), table: table.querySelector('table').innerText,
+        file: await (await fetch(link.href)).text(), name: link.download};""")
     first, second, back, other = answer["said"]
     assert "variant: " in first and "variant: " in second and first != second and back == first == other
     assert answer["role"].startswith("Cost by model") and "epoll" in answer["table"] and "µs/request" in answer["table"]
-    assert answer["name"] == "cost-by-model.svg" and answer["file"].startswith("<svg") and "Cost by model: server CPU per request" in answer["file"]
+    assert answer["name"] == "cost-by-model.svg" and answer["file"].startswith("<svg")
+    assert "Cost by model: server CPU per request" in answer["file"]
 
 
 @in_browser
@@ -144,16 +160,20 @@ def test_a_lean_page_draws_what_it_gives_as_svg(folder, tmp_path):
       const link = document.getElementById('chart-cost-by-model').closest('figure').querySelector('a[download]');
       link.click();
       while (!link.href.startsWith('blob:')) await new Promise(done => setTimeout(done, 50));
-      return {file: await (await fetch(link.href)).text(), name: link.download, drawn: !!document.querySelector('#chart-cost-by-model svg')};""")
+      return {file: await (await fetch(link.href)).text(), name: link.download,
+        drawn: !!document.querySelector('#chart-cost-by-model svg')};""")
     assert answer["name"] == "cost-by-model.svg" and answer["drawn"]
-    texts = [re.findall(r"<t(?:ext|span)[^>]*>([^<]*)", svg) for svg in (answer["file"], (tmp_path / "lean" / "charts" / "cost-by-model.svg").read_text())]
-    assert texts[0] == texts[1] and any("commit fake" in text for text in texts[0]), "with its title and where it is from"
+    texts = [re.findall(r"<t(?:ext|span)[^>]*>([^<]*)", svg)
+             for svg in (answer["file"], (tmp_path / "lean" / "charts" / "cost-by-model.svg").read_text())]
+    assert texts[0] == texts[1]
+    assert any("commit fake" in text for text in texts[0]), "with its title and where it is from"
 
 
 @in_browser
 def test_a_tooltip_shows_the_figures_of_a_mark(folder, tmp_path):
     answer = asked(folder, tmp_path, """
-      const mark = document.querySelector('#chart-cost-by-model .mark-rect.role-mark path'), at = mark.getBoundingClientRect();
+      const mark = document.querySelector('#chart-cost-by-model .mark-rect.role-mark path');
+      const at = mark.getBoundingClientRect();
       for (const type of ['pointerover', 'mouseover', 'pointermove', 'mousemove'])
         mark.dispatchEvent(new PointerEvent(type, {bubbles: true, clientX: at.x + 3, clientY: at.y + 3}));
       await new Promise(done => setTimeout(done, 300));
@@ -197,13 +217,15 @@ def one_digit(text, pattern):
     return text[:at] + str((int(text[at]) + 1) % 10) + text[at + 1:]
 
 
-@pytest.mark.parametrize("what", [r'<td class="right">\d\.\d+</td>', r'"ratio":\d\.\d+', r'aria-label="[^"]*ratio[^"]*: \d\.\d+', r"recovery \d+"])
+@pytest.mark.parametrize("what", [
+    r'<td class="right">\d\.\d+</td>', r'"ratio":\d\.\d+', r'aria-label="[^"]*ratio[^"]*: \d\.\d+', r"recovery \d+"])
 def test_one_digit_that_is_changed_is_found(folder, tmp_path, what):
     done = run_echobench("verify", copied(folder, tmp_path, lambda text: one_digit(text, what)))
     assert done.returncode == 1 and "its result gives" in done.stdout, done.stdout
 
 
-@pytest.mark.parametrize("change", [lambda text: text + "\n", lambda text: re.sub(r"(// [^\n]*)\n", "\\1\u2028", text, count=1)])
+@pytest.mark.parametrize("change", [
+    lambda text: text + "\n", lambda text: re.sub(r"(// [^\n]*)\n", "\\1\u2028", text, count=1)])
 def test_an_end_of_line_that_is_changed_is_found(folder, tmp_path, change):
     assert run_echobench("verify", copied(folder, tmp_path, change)).returncode == 1
 
@@ -225,7 +247,8 @@ def test_another_compression_of_the_same_result_is_no_difference(folder, tmp_pat
 
 
 def test_a_reference_of_any_name(tmp_path):
-    made, _ = run_experiment(tmp_path, {**SMALL, "loads": [{"load": "closed-loop", "connections": [10], "duration": "1s"}]}, "--no-report")
+    loads = [{"load": "closed-loop", "connections": [10], "duration": "1s"}]
+    made, _ = run_experiment(tmp_path, {**SMALL, "loads": loads}, "--no-report")
     stored = json.loads((made / "result.json").read_text())
     stored.pop("experiment")
     for cell in stored["cells"]:

@@ -7,9 +7,19 @@ import pytest
 from echobench_lib.result import histogram as hdr
 
 # 1, 2, ... 100,000 microseconds and three times 50 s, in nanoseconds, three significant digits
-LONG = "HISTFAAAASt4nO2PwUrDQBCGZ//ENlRKgj0oaCAUrz5BKUhOfRevpVC8ldw9iA/gSfoEfYriUwhePXmVJqnaJKsxZBdb/pns7M4/O/NlL5L7gcjlmYgoEXEks835dDJ7lW3+7GPt48HDSxePLt6c/HsC3lXFt1S4xfyHdYMRRhinsdl+hXOECL9F+7mPPo7Rz/3rVK0ear2Lo9SdfN/1+ir797/fgRS8JOi89kUTMwknnPAWZhbNLSk6M3CTcMIJtwl3i9YpKWZEWxzCCSdcK3qZ9TyvdKoUfymbHUQ44YS3OigIToKgOrRWsYAgnHDCGwyKomE0/AxmEgsIwgknvEFvfB3HcRq2S5/84WorfYQTTrjZvkQtVKKyqFtNKvvS93/+hC/ny032TVd3qvMBfFJElg=="
+LONG = (
+    "HISTFAAAASt4nO2PwUrDQBCGZ//ENlRKgj0oaCAUrz5BKUhOfRevpVC8ldw9iA/gSfoEfYriUwhePXmVJqnaJKsxZBdb/pns7M4/O/NlL5L7gcjl"
+    "mYgoEXEks835dDJ7lW3+7GPt48HDSxePLt6c/HsC3lXFt1S4xfyHdYMRRhinsdl+hXOECL9F+7mPPo7Rz/3rVK0ear2Lo9SdfN/1+ir797/fgRS8"
+    "JOi89kUTMwknnPAWZhbNLSk6M3CTcMIJtwl3i9YpKWZEWxzCCSdcK3qZ9TyvdKoUfymbHUQ44YS3OigIToKgOrRWsYAgnHDCGwyKomE0/AxmEgsI"
+    "wgknvEFvfB3HcRq2S5/84WorfYQTTrjZvkQtVKKyqFtNKvvS93/+hC/ny032TVd3qvMBfFJElg==")
 # 400 values of (37 i^2) mod 90,000 + 5
-SHORT = "HISTFAAAAcB4nDWRv2oUURSHz/3uPQyXyzAMwzCEdViGMIQlLEFShEUWkSXExcpSRFJbiQiGFBYBwSJFiiBWKSx8AJ8hdd5AsBBB8CGUe3YzMMw9/37nu7958PG6EeGHiDgR8bJ58rl7+v6P3McxnHDjeMRPKLl19Bzxy/FF+ass+ac0fGCPO8dFYMGF45PjN1wqc464DJzS0PGSU1qWXMF3hzLQcsyCt5zzhJFvjs+ONXMq3tGzZsGMgYdEOGdAOKDgjMghHft4nnHteM0bJqYnDDynZoevjpKIZtHIFM8JFST2SHDGmoIOzw4LCqNah5raconWKp45NcorRoQClBZBmdl1hBkrdokkOg6spcDT0JBIRFaULFGOmXLl6IDeBCrU2vPb4zncRnMSU0ompDBiCOzmvRI8yoqGEgpbKfgclAxU2SCxXISI31x1nxYNxhTzB7zNDDymMqkpmosoiYmpVsYyYbBsQYlio2UeDyMNfUh4M+ZFziaabEywPt3yVGb5aFKeDZdZaMfqHsuAvHkpwQfJZWgp8YHKYD0asqrR9RsVH4qtVjaBKuS6Bvvx2V6lzgutJwZbl4GLEK2ktjsF4T/ooTFV"
+SHORT = (
+    "HISTFAAAAcB4nDWRv2oUURSHz/3uPQyXyzAMwzCEdViGMIQlLEFShEUWkSXExcpSRFJbiQiGFBYBwSJFiiBWKSx8AJ8hdd5AsBBB8CGUe3YzMMw9"
+    "/37nu7958PG6EeGHiDgR8bJ58rl7+v6P3McxnHDjeMRPKLl19Bzxy/FF+ass+ac0fGCPO8dFYMGF45PjN1wqc464DJzS0PGSU1qWXMF3hzLQcsyC"
+    "t5zzhJFvjs+ONXMq3tGzZsGMgYdEOGdAOKDgjMghHft4nnHteM0bJqYnDDynZoevjpKIZtHIFM8JFST2SHDGmoIOzw4LCqNah5raconWKp45Ncor"
+    "RoQClBZBmdl1hBkrdokkOg6spcDT0JBIRFaULFGOmXLl6IDeBCrU2vPb4zncRnMSU0ompDBiCOzmvRI8yoqGEgpbKfgclAxU2SCxXISI31x1nxYN"
+    "xhTzB7zNDDymMqkpmosoiYmpVsYyYbBsQYlio2UeDyMNfUh4M+ZFziaabEywPt3yVGb5aFKeDZdZaMfqHsuAvHkpwQfJZWgp8YHKYD0asqrR9RsV"
+    "H4qtVjaBKuS6Bvvx2V6lzgutJwZbl4GLEK2ktjsF4T/ooTFV")
 
 
 @pytest.mark.parametrize("text, percent, value", [

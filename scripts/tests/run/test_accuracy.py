@@ -1,4 +1,5 @@
-"""What echo-load reports compared with the truth, with the real programs: never better than the server's own account of it."""
+"""What echo-load reports compared with the truth, with the real programs: never better than the server's own account of
+it."""
 
 import os
 from dataclasses import replace
@@ -12,7 +13,8 @@ from echobench_lib.plan.placement import place
 from echobench_lib.plan.topology import read_topology
 
 BUILD = SCRIPTS.parent / "build" / "release"
-pytestmark = pytest.mark.skipif(not all(os.access(BUILD / "loadgen" / name, os.X_OK) for name in ("echo-scheduled-server", "echo-observe")),
+pytestmark = pytest.mark.skipif(not all(os.access(BUILD / "loadgen" / name, os.X_OK)
+                                        for name in ("echo-scheduled-server", "echo-observe")),
                                 reason="the build has no echo-scheduled-server and echo-observe")
 BUCKET = 0.001  # of a value: how exact a histogram is
 DELAYS = {50: 1_000_000, 99: 1_000_000, 99.9: 1_000_000, "max": 1_000_000}

@@ -18,8 +18,10 @@ PROGRAM = BUILD / "loadgen/echo-load-mpi"
 FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
 NET = "10.77.0"
 # These hosts share a /tmp, where PMIx else keeps what ranks exchange, and now and then finds the files of another host.
-ENVIRONMENT = {**os.environ, "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "PMIX_MCA_gds": "hash"}
-pytestmark = pytest.mark.skipif(not (os.access(PROGRAM, os.X_OK) and shutil.which("mpirun") and shutil.which("ip") and os.geteuid() == 0),
+ENVIRONMENT = {**os.environ, "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+               "PMIX_MCA_gds": "hash"}
+pytestmark = pytest.mark.skipif(not (os.access(PROGRAM, os.X_OK) and shutil.which("mpirun") and shutil.which("ip")
+                                     and os.geteuid() == 0),
                                 reason="needs echo-load-mpi, Open MPI, ip(8) and root")
 
 
@@ -57,7 +59,8 @@ def hosts(tmp_path_factory):
 
 @pytest.fixture
 def server(hosts):
-    with subprocess.Popen([BUILD / "servers/echo-server", "--variant", "epoll", "--bind", f"{NET}.1"], stdout=subprocess.PIPE,
+    with subprocess.Popen([BUILD / "servers/echo-server", "--variant", "epoll", "--bind", f"{NET}.1"],
+                          stdout=subprocess.PIPE,
                           text=True) as process:
         yield json.loads(process.stdout.readline())["addresses"][0]
         process.terminate()
@@ -65,8 +68,9 @@ def server(hosts):
 
 def mpirun(agent, ranks, *program, hosts=None):
     addresses = hosts or [f"{NET}.{2 + rank}" for rank in range(ranks)]
-    return ["mpirun", "--mca", "rtc", "^hwloc", "--mca", "plm_rsh_agent", str(agent), "--mca", "oob_tcp_if_include", f"{NET}.0/24",
-            "--mca", "btl", "tcp,self", "--mca", "btl_tcp_if_include", f"{NET}.0/24", "--host", ",".join(addresses), *map(str, program)]
+    return ["mpirun", "--mca", "rtc", "^hwloc", "--mca", "plm_rsh_agent", str(agent),
+            "--mca", "oob_tcp_if_include", f"{NET}.0/24", "--mca", "btl", "tcp,self",
+            "--mca", "btl_tcp_if_include", f"{NET}.0/24", "--host", ",".join(addresses), *map(str, program)]
 
 
 def run(command):
@@ -75,11 +79,12 @@ def run(command):
 
 @pytest.mark.parametrize("ranks", [2, 4])
 def test_ranks_share_connections_and_rate_and_give_one_result(hosts, server, tmp_path, ranks):
-    done = run(mpirun(hosts, ranks, "-n", ranks, PROGRAM, "-c", "10", "-R", "1k", "--arrivals", "uniform", "-d", "1500ms", "--warmup", "100ms",
-                      "--intervals", tmp_path / "r.ndjson", "--interval", "300ms", "--json", tmp_path / "r.json", server))
+    done = run(mpirun(hosts, ranks, "-n", ranks, PROGRAM, "-c", "10", "-R", "1k", "--arrivals", "uniform", "-d",
+                      "1500ms", "--warmup", "100ms", "--intervals", tmp_path / "r.ndjson", "--interval", "300ms",
+                      "--json", tmp_path / "r.json", server))
     assert done.returncode == 0, done.stderr
     [interval] = map(json.loads, (tmp_path / "r.ndjson").read_text().splitlines())
-    assert 1.4e9 <= interval["driven_ns"] <= interval["length_ns"], "ranks give what they recorded at the end, of all the time"
+    assert 1.4e9 <= interval["driven_ns"] <= interval["length_ns"], "ranks give what they recorded at the end"
     [cell] = json.loads((tmp_path / "r.json").read_text())["cells"]
     assert cell["errors"] == {} and cell["connections"] == {"asked": 10, "idle": 0, "opened": 10, "served": 10}
     assert cell["requests_due"] == cell["response_ns"]["count"] == pytest.approx(1500, abs=2)
@@ -87,13 +92,15 @@ def test_ranks_share_connections_and_rate_and_give_one_result(hosts, server, tmp
     assert sum(rank["replies"] for rank in cell["ranks"]) == cell["requests_due"]
     assert cell["arrivals_sent"]["streams"] == ranks and cell["arrivals_sent"]["coefficient_of_variation"] > 0
     for rank in cell["ranks"]:
-        assert rank["replies"] == pytest.approx(1500 * len(range(rank["rank"], 10, ranks)) / 10, abs=2), "its share of the connections"
+        connections = len(range(rank["rank"], 10, ranks))
+        assert rank["replies"] == pytest.approx(1500 * connections / 10, abs=2), "its share of the connections"
         assert abs(rank["clock_ahead_ns"]) <= rank["clock_error_ns"] + 1_000_000
         assert rank["verdict"] in done.stdout
 
 
 def test_targets_take_turns_on_all_ranks(hosts, server, tmp_path):
-    done = run(mpirun(hosts, 2, "-n", 2, PROGRAM, "-c", "4", "-d", "300ms", "--rounds", "3", "--warmup", "100ms", "--json",
+    done = run(mpirun(hosts, 2, "-n", 2, PROGRAM, "-c", "4", "-d", "300ms", "--rounds", "3", "--warmup", "100ms",
+                      "--json",
                       tmp_path / "r.json", f"a={server}", f"b={server}"))
     assert done.returncode == 0, done.stderr
     cells = json.loads((tmp_path / "r.json").read_text())["cells"]
@@ -103,7 +110,8 @@ def test_targets_take_turns_on_all_ranks(hosts, server, tmp_path):
 
 
 def test_a_rank_that_is_killed_fails_the_run_by_name(hosts, server):
-    with subprocess.Popen(mpirun(hosts, 2, "-n", 2, PROGRAM, "-c", "4", "-d", "30s", server), env=ENVIRONMENT, text=True,
+    with subprocess.Popen(mpirun(hosts, 2, "-n", 2, PROGRAM, "-c", "4", "-d", "30s", server), env=ENVIRONMENT,
+                          text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         victim = None
         while victim is None and process.poll() is None:
@@ -118,10 +126,12 @@ def test_a_rank_that_is_killed_fails_the_run_by_name(hosts, server):
 
 
 def test_an_interrupt_prints_what_was_measured(hosts, server, tmp_path):
-    """mpirun kills what has not ended a second after it was asked to: on a machine that is busy otherwise that may be too soon."""
+    """mpirun kills what has not ended a second after it was asked to: on a machine that is busy otherwise that may be
+    too soon."""
     for attempt in range(5):
         started = tmp_path / f"started{attempt}"
-        with subprocess.Popen(mpirun(hosts, 2, "-n", 2, PROGRAM, "-c", "4", "-d", "30s", "--warmup", "100ms", "--intervals", started, server),
+        with subprocess.Popen(mpirun(hosts, 2, "-n", 2, PROGRAM, "-c", "4", "-d", "30s", "--warmup", "100ms",
+                                     "--intervals", started, server),
                               env=ENVIRONMENT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
             while not started.exists() and process.poll() is None:
                 time.sleep(0.05)
@@ -140,7 +150,8 @@ def test_a_rank_with_a_wrong_clock_is_refused_by_name(hosts, server):
     load = [PROGRAM, "-c", "4", "-d", "1s", server]
     done = run(mpirun(hosts, 2, "-n", 1, *load, ":", "-n", 1, *wrong, *load))
     assert done.returncode == 1
-    assert re.search(r"echo-load-mpi: rank 0 on \S+: the clock of rank 1 is 2\.0\d\d s ahead .* synchronise", done.stderr), done.stderr
+    assert re.search(r"echo-load-mpi: rank 0 on \S+: the clock of rank 1 is 2\.0\d\d s ahead .* synchronise",
+                     done.stderr), done.stderr
 
 
 def test_a_host_that_cannot_be_reached_fails_the_run(hosts, server):

@@ -1,4 +1,5 @@
-"""A server that joins an experiment by its command line, as in CONTRIBUTING.md: sends back every byte, one thread a client.
+"""A server that joins an experiment by its command line, as in CONTRIBUTING.md: sends back every byte, one thread a
+client.
 
     tiny_echo_server.py PORT [--announce]
 
