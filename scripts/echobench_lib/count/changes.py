@@ -11,7 +11,7 @@ from rich.console import Console
 from ..report.columns import ABSENT
 from ..report.terminal import plain_table
 from ..units import format_connections
-from .document import FIGURES, NEVER_EXACT, Counts, Figure, Result, counts_of
+from .document import FIGURES, NEVER_EXACT, Counts, Figure, Result
 from .report import figure_text, number
 
 ADDED_CALL = 1 / 80     # more of a system call per request is one that was added: 1/64 shows, one stray call does not
@@ -30,10 +30,6 @@ class Change:
     variant: str
     connections: int
     cells: tuple[Counts, Counts]
-
-    def __post_init__(self) -> None:  # for callers that have them as they are stored
-        a, b = (counts_of(cell) if isinstance(cell, dict) else cell for cell in self.cells)
-        self.cells = a, b
 
     @property
     def where(self) -> str:

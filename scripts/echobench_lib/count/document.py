@@ -28,9 +28,6 @@ class Figure:
     scatter: float
     exact: bool
 
-    def __getitem__(self, name: str) -> object:  # for callers that read it as it is stored
-        return getattr(self, name)
-
 
 @dataclass(frozen=True)
 class Function:
@@ -96,12 +93,7 @@ def result_of(document: Json) -> Result:
     return Result(document, config["framing"], config["payload_bytes"], config["repeats"], tool["valgrind"],
                   tool["sha256"], tool.get("build", {}), document["host"], document.get("complete", True),
                   document["unavailable"], tuple(document["unserved"]),
-                  {key: counts_of(cell) for key, cell in cells(document).items()})
-
-
-def cells(document: Json) -> dict[tuple[str, int], Json]:
-    """{(variant, connections): cell}, as they are stored."""
-    return {(cell["variant"], cell["connections"]): cell for cell in document["cells"]}
+                  {(cell["variant"], cell["connections"]): counts_of(cell) for cell in document["cells"]})
 
 
 def counts_of(cell: Json) -> Counts:
@@ -112,12 +104,8 @@ def counts_of(cell: Json) -> Counts:
 
 
 def _figures_of(stored: Mapping[str, Json]) -> dict[str, Figure]:
-    return {name: figure_of(figure) for name, figure in stored.items() if figure}
-
-
-def figure_of(stored: Json) -> Figure:
-    """Of a figure as it is stored."""
-    return Figure(stored["per_request"], tuple(stored["values"]), stored["scatter"], stored["exact"])
+    return {name: Figure(figure["per_request"], tuple(figure["values"]), figure["scatter"], figure["exact"])
+            for name, figure in stored.items() if figure}
 
 
 def _validate(document: object, file: Path) -> None:

@@ -6,7 +6,7 @@ from rich.table import Table
 from ..report.columns import ABSENT
 from ..report.terminal import plain_table
 from ..units import format_connections
-from .document import FIGURES, NEVER_EXACT, Counts, Figure, Result, figure_of
+from .document import FIGURES, NEVER_EXACT, Counts, Figure, Result
 
 SHOWN_FUNCTIONS = 8
 COLUMNS = (("variant", "left"), ("instructions", "right"), ("allocations", "right"), ("bytes", "right"),
@@ -23,8 +23,6 @@ def figure_text(figure: Figure | None) -> str:
     """`609.2`; `~ 2,680` where it is not exact."""
     if figure is None:
         return ABSENT
-    if isinstance(figure, dict):  # as it is stored
-        figure = figure_of(figure)
     return ("" if figure.exact else "~ ") + number(figure.per_request)
 
 
