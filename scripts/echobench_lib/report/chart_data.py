@@ -96,10 +96,10 @@ def _model_data(groups: Sequence[Group]) -> list[Json]:
         if group.workload.rate == MAIN_RATE and row.cost_ns is not None:
             us = row.cost_ns / 1000
             low, high = _bounds_us(row)
-            note = f"  ({row.rank.text})" if row.rank else _why_hatched(row, group)
+            note = row.rank and f"({row.rank.text})" or group.unranked(COST)
             data.append({**point, "panel": _over(group, groups), "place": group.rows.index(row), "us": us, "low": low,
                          "high": high, "end": max(high or 0, us), "doubt": group.unranked(COST),
-                         "rank": row.rank.text if row.rank else None, "text": f"{us:.1f} µs{note}"})
+                         "rank": row.rank.text if row.rank else None, "text": f"{us:.1f} µs  {note}".rstrip()})
     return data
 
 
@@ -111,11 +111,6 @@ def _bounds_us(row: Row) -> tuple[float, float] | tuple[None, None]:
         return None, None
     low, high = interval.bounds
     return low / 1000, high / 1000
-
-
-def _why_hatched(row: Row, group: Group) -> str:
-    why = row.verdict if row.verdict != "valid" else group.unranked(COST)
-    return f"  {why}" if why else ""
 
 
 def _split_data(groups: Sequence[Group]) -> list[Json]:

@@ -12,11 +12,13 @@ from markupsafe import Markup
 from .. import documents
 from ..analyse import recovery
 from ..analyse.drift import drift
-from ..analyse.summary import COST, Group, Row
+from ..analyse.summary import COST, RANKED, Group, Row
 from ..documents import Json
 from ..result import TITLES, Result
 from . import blocking, charts, companions, scaling, tables
-from .columns import ABSENT, CLOSED_LOOP_COST, COST_COLUMN, INTERVAL, RATIO, VERDICT, verdict_text
+from .columns import (
+    ABSENT, CAPACITY, CLOSED_LOOP_COST, COST_COLUMN, INTERVAL, P50, P99, P999, RANK, RATIO, USER, VERDICT, WAKEUPS,
+    verdict_text)
 from .notes import notes
 from .table import Table
 
@@ -52,6 +54,8 @@ MEANINGS = {
 _WITHOUT_SCRIPT = "<p>drawn by the page's script</p>"
 _SCRIPT = Path(__file__).parent / "templates" / "page.js"
 _OF_COST = {column.name for column in (COST_COLUMN, RATIO, INTERVAL)}
+# Over the restarts that are kept, where costs are compared.
+_OF_KEPT = _OF_COST | {column.name for column in (RANK, CAPACITY, USER, WAKEUPS, P50, P99, P999)}
 _LINKS = {"tables": "Tables", "verdicts": "Verdicts", "reading": "How to read",
           "host": "Host and commands"}
 
@@ -141,8 +145,10 @@ def _tables(groups: Sequence[Group]) -> list[Json]:
 
 def _cells(table: Table, row: Row | None, texts: Sequence[str]) -> list[str | tuple[str, str]]:
     """Each a text, or a text and the class of its cell.  Those with a figure that must not be relied on, for its row is
-    not valid or its column's control did not pass, are marked to be hatched; the verdict or the heading says why."""
+    not valid or its column's control did not pass, are marked to be hatched; the verdict or the heading says why.
+    A figure of a row that is over its sound restarts only may be relied on."""
     of_cost = _OF_COST if any(group.unranked(COST) for group in table.groups) and len(table.groups) == 1 else set()
+    kind = table.kind
     cells: list[str | tuple[str, str]] = []
     for number, (text, (name, justify)) in enumerate(zip(texts, table.columns)):
         if name == VERDICT.name or row is None and number == len(texts) - 1:
@@ -150,7 +156,9 @@ def _cells(table: Table, row: Row | None, texts: Sequence[str]) -> list[str | tu
             continue
         is_biased = name == CLOSED_LOOP_COST.name or name.endswith(
             (f"control {recovery.BIASED}", f"control {recovery.INCONCLUSIVE}"))
-        is_doubtful = number and row and text != ABSENT and (row.verdict != "valid" or name in of_cost or is_biased)
+        is_of_sound = name in _OF_KEPT and row is not None and row.kept and kind in RANKED
+        is_doubtful = number and row and text != ABSENT and (
+            row.verdict != "valid" and not is_of_sound or name in of_cost or is_biased)
         cells.append((text, f"{justify} doubt") if is_doubtful else text)
     return cells
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import xml.etree.ElementTree as ElementTree
 
 import pytest
-from conftest import SMALL, run_experiment
+from conftest import SMALL, result_of, run_experiment
 
 from echobench_lib import result
 from echobench_lib.analyse import summary
@@ -203,6 +203,8 @@ def test_recoveries_of_several_controls_stand_in_tables_of_their_own(reported):
         "Recovery of CPU per request, asio-callback", "Recovery of CPU per request, epoll"]
     row = next(texts for _, texts in made[1].rows if texts[0] == "closed-loop/c1000/64B/frame")
     assert re.match(r"\d\d? ± \d+ % biased$", row[1]) and made[1].title in output
+    row = next(texts for _, texts in made[1].rows if texts[0] == "equal-load/50%/c100/64B/frame")
+    assert re.match(r"\d+ ± \d+ %, 0\.00 more wake-ups$", row[1]), "at equal load it need not be 100 %"
     assert made[1].columns[1] == ("+1us: 1.05 µs", "left")
     assert made[1].title in (folder / "index.html").read_text()
 
@@ -217,6 +219,25 @@ def test_a_figure_that_is_biased_is_neither_ranked_nor_given_a_ratio(reported):
     table = output.split("connect, request, close, 100")[1].splitlines()
     line = next(line for line in table if line.startswith("asio-callback "))
     assert re.match(r"asio-callback +\d+\.\d\d +control biased ", line)
+
+
+def test_what_is_over_the_sound_restarts_is_relied_on_and_said(measure):
+    loads = [{"load": "equal-load", "connections": [100], "rates": ["50%"]}]
+    document = json.loads((measure("sound", {**EVERYTHING, "restarts": 4, "loads": loads}) / "result.json").read_text())
+    for cell in document["cells"]:
+        if cell["restart"] == 0 and cell["variant"] in ("epoll", "asio-callback"):
+            cell.update(verdict="client-bound", reasons=["the client was late"])
+        if cell["restart"] == 3 and cell["variant"] == "epoll":
+            cell.update(verdict="overloaded", reasons=["requests were left behind"])
+    [group] = summary.summarise(result_of(document), "epoll")
+    assert tables.remarks(group)[0] == ("costs are over 2 of 4 restarts: in the others epoll and asio-callback were "
+                                        "client-bound; epoll was overloaded")
+    [bar] = [point for point in chart_data.of_groups([group])["cost-by-model"] if point["variant"] == "asio-callback"]
+    assert bar["doubt"] == "" and bar["text"].endswith(f"µs  ({group.row('asio-callback').rank.text})")
+    [table] = [table for table in tables.build([group]) if table.kind == "equal-load"]
+    cells = dict(zip((column[0] for column in table.columns), page._cells(table, *table.rows[1])))
+    assert cells["verdict"][1] == "client-bound" and isinstance(cells["ratio"], str) and isinstance(cells["p50"], str)
+    assert cells["client busy"][1].endswith(" doubt"), "that is of all restarts"
 
 
 def test_a_cell_that_does_not_saturate_its_server_has_no_cost(measure):
