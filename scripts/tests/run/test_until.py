@@ -107,7 +107,7 @@ def test_where_no_cost_is_measured_there_is_nothing_to_wait_for(monkeypatch):
 
 
 def test_a_run_until_it_is_precise(echobench, write, tmp_path):
-    done = echobench("run", write(COSTS), "--until", "3%", "--budget", "60s", "--out", tmp_path / "r", "--no-report")
+    done = echobench("run", write(COSTS), "--until", "3%", "--budget", "30min", "--out", tmp_path / "r", "--no-report")
     assert done.returncode == 0, done.stderr
     stored = result.load(tmp_path / "r")
     assert stored.until.asked == 0.03 and stored.until.stopped == "precise" and stored.until.reached <= 0.03
