@@ -6,6 +6,8 @@ import re
 import pytest
 from conftest import SMALL, run_experiment
 
+from echobench_lib.analyse import compare
+
 FOUR = {**SMALL, "restarts": 4, "controls": ["epoll"], "loads": [{"load": "crr", "connections": [10, 1000]}]}
 
 
@@ -299,3 +301,9 @@ def test_latency_at_equal_load_is_judged_too(echobench, measure):
     assert done.returncode == 1
     assert re.search(r"regression: thread-pool, equal load, 10 connections, 64-byte frame, \S+ requests/s to each .*: "
                      r"p50 3\d\.\d ± \d+\.\d % higher", done.stdout)
+
+
+@pytest.mark.parametrize("rates, same", [((1000, 1099), True), ((1000, 1101), False), ((1101, 1000), False),
+                                         ((None, None), True), ((1000, None), False)])
+def test_rates_that_are_more_than_a_tenth_apart_are_not_the_same_load(rates, same):
+    assert compare._same_rate(*rates) is same
