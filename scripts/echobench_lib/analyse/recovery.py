@@ -66,8 +66,8 @@ class Recovery:
         return "" if self.is_distinguished else f"control {INCONCLUSIVE}"
 
     def widened(self, ratio: Interval) -> Interval:
-        """The interval of a ratio of costs with the uncertainty of this recovery in it, where it is not shown to be
-        100 %: what a server costs more may be that much more or less."""
+        """The interval of a ratio of costs with the uncertainty of this recovery in it, where it is inconclusive: what
+        a server costs more may be that much more or less."""
         if self.outcome != INCONCLUSIVE or not self.equivalent or not ratio.bounds or not self.ratio.bounds:
             return ratio
         more = (ratio.estimate - 1) * self.ratio.half_width

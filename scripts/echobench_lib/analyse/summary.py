@@ -134,7 +134,7 @@ class Group:
 
     @property
     def is_biased(self) -> bool:
-        """Its costs are no measure of a server, and not shown as ratios."""
+        """Its costs are no measure of a server, and have no ratios."""
         decides = self.recovery(COST)
         return decides is not None and decides.outcome == recovery.BIASED
 
@@ -201,10 +201,10 @@ def _set_costs(group: Group) -> None:
 def _order(group: Group) -> None:
     """By what the rows show, the one that costs least first, the controls last; where costs are biased or not the
     question, in the order of the experiment."""
-    shown = group.workload.load in RANKED and not group.is_biased
+    by_cost = group.workload.load in RANKED and not group.is_biased
 
     def place(row: Row) -> float:
-        if not shown:
+        if not by_cost:
             return 0
         return row.cost_ratio.estimate if row.cost_ratio else 1 if row.variant == group.reference else math.inf
     group.rows.sort(key=lambda row: (row.control_of is not None, place(row)))

@@ -69,12 +69,11 @@ def _lean_cell(cell: Json) -> Json:
 
 def _complete(cell: Json, config: Json) -> None:
     """A cell straight from echo-load has its workload in the file's config only."""
-    rate = config.get("rate_per_s")
     cell.setdefault("restart", 0)
     cell.setdefault("block", "")
     open_loop = "equal-load" if config.get("busy_poll") else "open-loop"
     kind = config.get("workload")
-    rate = cell.get("offered_per_s", rate)  # of a sweep's or a search's cell
+    rate = cell.get("offered_per_s", config.get("rate_per_s"))  # of a sweep's or a search's cell
     cell.setdefault("load", kind if kind in ("crr", "stream") else open_loop if rate else "closed-loop")
     workload = cell.setdefault("workload", {"payload_bytes": config.get("payload_bytes", 0),
                                             "framing": config.get("framing", "frame"),
