@@ -61,8 +61,7 @@ class Workload:
 
     @property
     def _rate_order(self) -> tuple[bool, float]:
-        digits = self.rate.removesuffix("%")
-        return (not self.rate.endswith("%"), float(digits) if digits.isdigit() else 0)
+        return (not self.rate.endswith("%"), float(self.rate.removesuffix("%") or 0))
 
     @property
     def is_number(self) -> bool:
