@@ -19,11 +19,12 @@ const std::vector<std::string> engines{"epoll", "io-uring"};
 
 // All replies lie in its sockets when it goes on.
 TEST(client_delays, a_client_that_was_stopped_has_no_time_outs_for_it) {
-  fixture_server server(behaviours::answering_after(5ms));
   for (const auto& engine : engines) {
+    fixture_server server(behaviours::answering_after(5ms));
     program run({"--engine", engine, "-c", "10", "-d", "4s", "--warmup", "100ms", "--timeout", "1s",
                  server.address()});
-    std::this_thread::sleep_for(1s);  // of a run of 4 s, before which it starts
+    server.wait_until_asked();
+    std::this_thread::sleep_for(500ms);
     run.signal(SIGSTOP);
     std::this_thread::sleep_for(2s);
     run.signal(SIGCONT);

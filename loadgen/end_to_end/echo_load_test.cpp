@@ -264,8 +264,9 @@ TEST(echo_load, open_loop_counts_the_wait_that_a_stall_causes) {
   // 60 ms.
   EXPECT_GE(cell["response_ns"]["p90"], 58'000'000);
   EXPECT_GE(cell["response_ns"]["events"]["p90"], 5);
-  EXPECT_GT(cell["response_ns"]["mean"].get<double>(), 2 * cell["service_ns"]["mean"].get<double>())
-      << "ten requests in flight see a stall, the service time hides the rest";
+  // Waiting adds 12.5 ms to the mean response; of the service time the ten in flight at each stall add 5 ms.
+  EXPECT_GT(cell["response_ns"]["mean"].get<double>(), cell["service_ns"]["mean"].get<double>() + 4e6)
+      << "the service time hides the rest";
 }
 
 TEST(echo_load, a_backlog_takes_no_memory) {
@@ -308,7 +309,7 @@ TEST(echo_load, a_percentile_that_rests_on_one_stall_is_not_shown) {
   EXPECT_FALSE(cell["response_ns"].contains("p90"))
       << "300 samples or so lie beyond 300 ms, all of the first 600";
   EXPECT_GE(cell["response_ns"]["max"], 500'000'000);
-  EXPECT_THAT(run.out(), HasSubstr("in 150 windows made it"));
+  EXPECT_THAT(run.out(), testing::ContainsRegex("in 1[0-9][0-9] windows made it"));
 }
 
 // Several targets.

@@ -266,7 +266,7 @@ TEST(echo_load, a_fault_is_reported_with_kind_time_and_connection) {
 
 TEST(echo_load, what_a_server_that_dies_has_answered_is_kept) {
   auto server = std::make_unique<fixture_server>(behaviours::echo_frames);
-  program run({"-c", "5", "-d", "1s", "--warmup", "0", "dies=" + server->address()});
+  program run({"-c", "5", "-d", "3s", "--warmup", "0", "dies=" + server->address()});
   server->wait_until_asked();
   std::this_thread::sleep_for(300ms);
   server.reset();

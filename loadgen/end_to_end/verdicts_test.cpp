@@ -6,6 +6,7 @@
 #include "loadgen/end_to_end/program.hpp"
 
 #include <gmock/gmock.h>
+#include <poll.h>
 #include <sys/prctl.h>
 
 #include <algorithm>
@@ -199,12 +200,13 @@ TEST(verdicts, a_client_that_is_kept_from_running_in_the_open_loop) {
 }
 
 TEST(verdicts, a_client_that_was_stopped_for_half_of_the_time) {
-  fixture_server server(behaviours::echo_frames);
   for (const auto& loop : all_loops()) {
-    program run(together({"-c", "1", "-d", "1500ms", "--warmup", "100ms", server.address()}, loop));
-    std::this_thread::sleep_for(600ms);
+    fixture_server server(behaviours::echo_frames);
+    program run(together({"-c", "1", "-d", "3s", "--warmup", "100ms", server.address()}, loop));
+    server.wait_until_asked();
+    std::this_thread::sleep_for(500ms);
     run.signal(SIGSTOP);
-    std::this_thread::sleep_for(750ms);
+    std::this_thread::sleep_for(1500ms);
     run.signal(SIGCONT);
     ASSERT_EQ(run.wait(), exit_ok) << run.err();
     EXPECT_EQ(run.cell()["verdict"], "client-bound") << testing::PrintToString(loop);
@@ -387,6 +389,8 @@ TEST(verdicts, a_listener_whose_backlog_is_too_small) {
   set_blocking(listener.get(), true);
   // Two fit in; the others' SYN is sent again after 1 s, and then finds somebody who accepts.
   std::jthread server([&] {
+    pollfd first{.fd = listener.get(), .events = POLLIN, .revents = 0};
+    ::poll(&first, 1, 60'000);
     std::this_thread::sleep_for(500ms);
     std::vector<std::jthread> serving;
     for (int i = 0; i < 12; ++i) {
