@@ -18,8 +18,7 @@ class arrival_stamps {
 public:
   using time_point = std::chrono::steady_clock::time_point;
 
-  // For what `listener` accepts, from its first byte on; no connection may be waiting there. Throws
-  // std::system_error.
+  // For what `listener` accepts, from its first byte on. Throws std::system_error.
   explicit arrival_stamps(int listener);
 
   // recv(2) with MSG_DONTWAIT; `arrived` is when the last packet did of which bytes were read, or empty where
@@ -27,8 +26,7 @@ public:
   ssize_t receive(int fd, std::span<std::byte> into, std::optional<time_point>& arrived);
 
 private:
-  bool is_stamped(int listener);  // what comes now
-
+  stamped_arrivals arrivals_;
   time_of_day_clock clock_{std::chrono::seconds(1), 10};
 };
 

@@ -2,7 +2,6 @@
 
 #include <linux/errqueue.h>
 #include <linux/net_tstamp.h>
-#include <netinet/in.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -11,8 +10,6 @@
 namespace echobench {
 namespace {
 
-constexpr std::chrono::seconds longest_start(2);  // of the kernel's taking times, where it does at all
-
 std::optional<timespec> software_time(message_with_control& message) {
   const auto times = message.find<scm_timestamping>(SCM_TIMESTAMPING);
   if (!times || times->ts[0].tv_sec == 0) return std::nullopt;
@@ -20,27 +17,6 @@ std::optional<timespec> software_time(message_with_control& message) {
 }
 
 }  // namespace
-
-kernel_timestamps::kernel_timestamps() : asking_(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)) {
-  const int fd = asking_.get();
-  enable(fd);
-  const timeval patience{.tv_sec = 0, .tv_usec = 100'000};
-  sockaddr_in own{.sin_family = AF_INET, .sin_port = 0, .sin_addr = {htonl(INADDR_LOOPBACK)}, .sin_zero = {}};
-  socklen_t size = sizeof own;
-  auto* const address = reinterpret_cast<sockaddr*>(&own);
-  if (::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) != 0 ||
-      ::bind(fd, address, size) != 0 || ::getsockname(fd, address, &size) != 0 ||
-      ::connect(fd, address, size) != 0) {
-    throw std::system_error(errno, std::system_category(), "--accuracy: a datagram to oneself");
-  }
-  std::byte datagram{};
-  time_point arrived;
-  const auto end = std::chrono::steady_clock::now() + longest_start;
-  do {
-    if (::send(fd, &datagram, 1, 0) == 1) receive(fd, std::span(&datagram, 1), arrived);
-    take_sent(fd);
-  } while (arrived == time_point() && std::chrono::steady_clock::now() < end);
-}
 
 void kernel_timestamps::enable(int fd) {
   const unsigned wanted = SOF_TIMESTAMPING_TX_SOFTWARE | SOF_TIMESTAMPING_RX_SOFTWARE |

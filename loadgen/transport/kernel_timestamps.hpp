@@ -3,7 +3,6 @@
 // comes from one; the loopback device has them, too.
 #pragma once
 
-#include "common/socket.hpp"
 #include "loadgen/transport/socket_times.hpp"
 
 #include <sys/types.h>
@@ -19,11 +18,7 @@ class kernel_timestamps {
 public:
   using time_point = std::chrono::steady_clock::time_point;
 
-  // Returns when the kernel takes times: it begins a little after it was asked, when a worker thread of its
-  // has run. It goes on as long as this lives. Throws std::system_error where the kernel has none.
-  kernel_timestamps();
-
-  void enable(int fd);
+  void enable(int fd);  // throws std::system_error where the kernel has none
 
   // Of the last bytes sent of which one has come; empty: none has come since.
   std::optional<time_point> take_sent(int fd);
@@ -32,7 +27,7 @@ public:
   ssize_t receive(int fd, std::span<std::byte> into, time_point& arrived);
 
 private:
-  unique_fd asking_;  // a datagram socket to itself
+  stamped_arrivals arrivals_;
   time_of_day_clock clock_{std::chrono::milliseconds(100), 1};
 };
 

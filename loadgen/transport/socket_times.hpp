@@ -2,6 +2,8 @@
 // messages that it adds to bytes, and what its time of day is on the steady clock.
 #pragma once
 
+#include "common/socket.hpp"
+
 #include <sys/socket.h>
 #include <sys/types.h>
 
@@ -36,6 +38,19 @@ public:
 private:
   alignas(cmsghdr) std::array<std::byte, 512> control_;
   msghdr message_{};
+};
+
+// As long as this lives the kernel takes the time when a packet comes from its device, for the sockets that
+// ask for it.
+class stamped_arrivals {
+public:
+  // Returns when it does: it begins a little after it was first asked, when a worker thread of its has run
+  // (net_enable_timestamp of net/core/dev.c), and what comes before has no time. Gives up after 2 s. Throws
+  // std::system_error.
+  stamped_arrivals();
+
+private:
+  unique_fd asking_;  // a datagram socket to itself
 };
 
 // The kernel's times are of the time of day. NTP slews it and the steady clock alike (CLOCK_MONOTONIC, too),
