@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from .. import Failure, doctor, pattern, result
+from ..analyse.summary import RANKED, comparable
 from ..documents import Json, now
 from ..plan.blocks import POLLING, Block, server_options
 from ..plan.experiment import Experiment
@@ -69,12 +70,27 @@ class Runner:
             progress(done, pairs, self.estimate_s(pairs[done:]))
             known = len(self.document["cells"])
             self._measure(restart, block)
-            if until and done + 1 == len(pairs):
-                pairs += until.more(result.from_json(self.document))  # which this loop goes on with
+            if done + 1 == len(pairs):  # this loop goes on with those that are added
+                so_far = result.from_json(self.document)
+                pairs += until.more(so_far) if until else self._instead(so_far)
             result.save(self.document, self._file, known)
         self.document.update(complete=True, finished_at=now())
         result.save(self.document, self._file)
         progress(len(pairs), pairs, 0)
+
+    def _instead(self, so_far: result.Result) -> list[tuple[int, Block]]:
+        """Further restarts of costs, one for each that is left out of its block as a variant is not sound in it: as
+        a rule the machine had something else to do.  At most half as many as were planned.  What was measured in one
+        has no say in whether it is replaced."""
+        more: dict[Block, range] = {}
+        for block in self._experiment.blocks:
+            kept = comparable(cell for cell in so_far.cells if cell.block == block.name and block.load in RANKED)
+            done = 1 + max((run.restart for run in so_far.runs if run.block == block.name), default=0)
+            lacking = block.restarts - len({cell.restart for cell in kept})
+            left = block.restarts + block.restarts // 2 - done
+            if kept and min(lacking, left) > 0:
+                more[block] = range(done, done + min(lacking, left))
+        return self._experiment.order(more)
 
     def _measure(self, restart: int, block: Block) -> None:
         if all(self._is_unavailable(name) for name in block.variants):

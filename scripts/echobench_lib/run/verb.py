@@ -48,7 +48,8 @@ def run(options: Namespace, console: Console) -> int:
         console.print(f"{variant} cannot run here: {reason}")
 
     def describe(restart: int, block: Block) -> str:
-        return f"{block.name}  restart {restart + 1} " + ("" if until else f"of {block.restarts}")
+        of = "" if until else f"of {block.restarts}" if restart < block.restarts else "instead of one that is left out"
+        return f"{block.name}  restart {restart + 1} {of}"
     begun = time.monotonic()
     try:
         with Progress(console, describe) as progress:

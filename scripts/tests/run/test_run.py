@@ -355,3 +355,15 @@ def test_a_result_is_never_written_over(echobench, measure, write):
     folder = measure("a")
     done = echobench("run", write(SMALL), "--out", folder)
     assert done.returncode == 2 and "already" in done.stderr
+
+
+@pytest.mark.parametrize("bound_at, restarts", [
+    ("", [0, 1, 2, 3]), ("2", [0, 1, 2, 3, 4]), ("2,5", [0, 1, 2, 3, 4, 5]),
+    ("2,5,6", [0, 1, 2, 3, 4, 5]),       # not more than half as many again
+    ("1,2,3,4", [0, 1, 2, 3])])          # nothing that could be completed
+def test_a_restart_in_which_the_client_was_kept_from_its_cpu_is_replaced(measure, bound_at, restarts):
+    experiment = {**SMALL, "restarts": 4, "loads": [{"load": "equal-load", "connections": [10], "rates": [100]},
+                                                    {"load": "closed-loop", "connections": [10]}]}
+    cells = load(measure("a", experiment, FAKE_CLIENT_BOUND_AT=bound_at))["cells"]
+    assert sorted({cell["restart"] for cell in cells if cell["load"] == "equal-load"}) == restarts
+    assert {cell["restart"] for cell in cells if cell["load"] == "closed-loop"} == {0, 1, 2, 3}, "not compared"
