@@ -1,15 +1,18 @@
 """What the reader of a result's tables must know; only what applies to them."""
 
+import statistics
 from collections.abc import Sequence
 
 from ..analyse import drift
 from ..analyse.summary import Group
 from ..plan.topology import parse_cpu_list
 from ..result import Result
-from ..result.model import Until
+from ..result.model import Run, Until
 from ..units import format_time_ns
 from . import blocking, scaling
 from .columns import over_rounds
+
+OTHERS_WORTH_SAYING = 0.05
 
 
 def notes(groups: Sequence[Group], result: Result) -> list[str]:
@@ -17,7 +20,7 @@ def notes(groups: Sequence[Group], result: Result) -> list[str]:
     rows = [row for group in groups for row in group.rows]
     loads = {group.workload.load for group in groups}
     reference = groups[0].reference if groups else ""
-    lines = []
+    lines = list(filter(None, [_other_programs(result.runs)]))
     if any(row.cost_ratio for row in rows):
         lines.append(f"ratio: server CPU per request divided by that of {reference}, paired slice by slice within a "
                      "run; absolute figures are the reference's times the ratio. The intervals are of this run on this "
@@ -69,6 +72,18 @@ def notes(groups: Sequence[Group], result: Result) -> list[str]:
     lines += dict.fromkeys(run.warning for run in result.runs if run.warning is not None)
     lines += filter(None, [drift.sentence(drift.drift(result, reference), reference), _precision(result.until)])
     return lines
+
+
+def _other_programs(runs: Sequence[Run]) -> str:
+    """Empty if they used next to nothing."""
+    shares = [run.other_programs for run in runs if run.other_programs is not None]
+    used = statistics.median(shares) if shares else 0.0
+    if used <= OTHERS_WORTH_SAYING:
+        return ""
+    return (f"other programs used the servers' CPUs for {100 * used:.0f} % of the time (median over runs). A CPU that "
+            "is never idle changes what it costs to wake a server: costs at equal load and ping-pong, and their order, "
+            "are those of this host as it was. Stop these programs, or give the servers another CPU (placement in the "
+            "experiment).")
 
 
 def _precision(until: Until | None) -> str:

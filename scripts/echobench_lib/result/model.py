@@ -191,7 +191,8 @@ class Config:
 
 @dataclass(frozen=True)
 class Run:
-    """One run of echo-load: a block in one restart.  `error`: why it has no cells."""
+    """One run of echo-load: a block in one restart.  `error`: why it has no cells.  `other_programs`: their share of
+    the time of the servers' CPUs."""
 
     block: str
     restart: int
@@ -200,6 +201,7 @@ class Run:
     error: str | None = None
     remark: str | None = None
     warning: str | None = None
+    other_programs: float | None = None
     config: Config = Config()
 
 

@@ -15,9 +15,11 @@ from ..documents import Json, now
 from ..plan.blocks import POLLING, Block, server_options
 from ..plan.experiment import Experiment
 from ..plan.placement import Placement
+from ..plan.topology import parse_cpu_list
 from ..plan.variants import Variant
 from ..progress import Progress
 from ..units import NS_PER_S, parse_time_ns
+from . import other_programs
 from .background_load import BackgroundLoad
 from .checks import check_totals, deaths, other_builds
 from .pilot import Pilot
@@ -138,11 +140,16 @@ class Runner:
                 if block.background:
                     background = stack.enter_context(
                         BackgroundLoad(block.background, block, self._placement, servers[0]))
+                cpus, pids = self._server_cpus(), [server.pid for server in servers]
+                before = other_programs.read(cpus, pids)
                 limit_s = LEAST_LIMIT_S + 3 * block.duration_ns / NS_PER_S
                 try:
                     run["exit_status"], stderr = run_to_end(run["argv"], limit_s)
                 except Failure as failure:
                     raise Failure("; ".join([str(failure), *deaths(servers)])) from None
+                others = other_programs.share(before, other_programs.read(cpus, pids), len(cpus)) if cpus else None
+                if others is not None:
+                    run["other_programs"] = round(others, 4)
                 done_meanwhile = background.stop() if background else None
                 ends, died = [server.end() for server in servers], deaths(servers)
             silent = run["exit_status"] == SILENT and file.exists()
@@ -193,6 +200,11 @@ class Runner:
         if not servers:
             raise Failure("; ".join(lacking)) if lacking else Unavailable("all of the block's servers")
         return servers, lacking
+
+    def _server_cpus(self) -> list[int]:
+        """Those that only servers are to use; none where the client runs on one of them."""
+        cpus = parse_cpu_list(self._placement.server_cpus)
+        return [] if set(cpus) & set(parse_cpu_list(self._placement.client_cpus)) else cpus
 
     def _is_unavailable(self, name: str) -> bool:
         variant, known = self._experiment.variants[name], self.document["unavailable"]
