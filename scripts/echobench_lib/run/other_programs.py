@@ -2,6 +2,7 @@
 costs to wake a server: at equal load a busy loop at the lowest priority doubled the cost of an epoll loop, left that of
 a thread per connection as it was, and so turned their order."""
 
+import contextlib
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -41,5 +42,9 @@ def share(before: Reading | None, after: Reading | None, cpus: int) -> float | N
 def _used(pid: int) -> float:
     """By a process, and by those it started, ended or not."""
     process = psutil.Process(pid)
-    times = [each.cpu_times() for each in [process, *process.children(recursive=True)]]
+    children = process.children(recursive=True)
+    times = [process.cpu_times()]
+    for child in children:
+        with contextlib.suppress(psutil.NoSuchProcess):  # ended meanwhile
+            times.append(child.cpu_times())
     return sum(of.user + of.system + of.children_user + of.children_system for of in times)

@@ -352,3 +352,11 @@ def test_a_target_name_cannot_write_into_the_page(reported):
     stored = result.from_json(document)
     groups = summary.summarise(stored, "epoll")
     assert "<script>alert(1)" not in page.render(stored, groups, {}, [], [], {})
+
+
+@pytest.mark.parametrize("shares, said", [([0.01, 0.02, 0.9], ""), ([0.2, 0.35, 0.9, None], "35 %"), ([None], "")])
+def test_other_programs_on_the_servers_cpus_are_said_first(reported, shares, said):
+    stored, groups = groups_of(reported[0])
+    runs = [replace(stored.runs[0], other_programs=used) for used in shares]
+    first = notes_on(groups, replace(stored, runs=runs))[0]
+    assert first.startswith(f"other programs used the servers' CPUs for {said} of the time") == bool(said)
