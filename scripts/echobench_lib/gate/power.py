@@ -19,7 +19,7 @@ from ..report import charts
 from ..report.columns import Heading
 from ..report.terminal import plain_table
 from ..result.model import Host
-from ..units import format_connections, format_time_option
+from ..units import format_connections
 from . import builds, timed
 from .builds import Build
 from .judgement import REGRESSED, UNCHANGED, Verdict
@@ -145,7 +145,7 @@ class Study:
         pilot = self._drive("pilot", 0, 0)
         self._cost_ns = self._cost_of_base(pilot)
         self._rate_per_s = timed.rate_of(pilot)
-        burns = {format_time_option(round(share * self._cost_ns)): share for share in options.slow_downs}
+        burns = {f"{100 * share:g}%": share for share in options.slow_downs}  # of what it costs in each round anew
         self._burns = {f"base+{burn}": (burn, share) for burn, share in burns.items()}
 
     @property
