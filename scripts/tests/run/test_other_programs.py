@@ -27,6 +27,7 @@ def test_it_is_not_known_of_a_server_that_has_ended():
     with subprocess.Popen(["true"]) as ended:
         pass
     assert read([0], [ended.pid]) is None
+    assert read([10**6], []) is None, "nor of a CPU that is not here"
 
 
 def test_what_a_server_uses_is_ours_and_so_is_what_it_starts():
