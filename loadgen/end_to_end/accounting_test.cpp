@@ -58,7 +58,7 @@ TEST(intervals, are_as_long_as_asked_for_also_within_a_longer_window) {
     EXPECT_EQ(line.contains("p50_ns"), line["requests"] > 0) << "nothing has no median";
   }
   EXPECT_EQ(requests, run.cell()["service_ns"]["count"]);
-  EXPECT_NEAR(static_cast<double>(driven), 2e9, 0.5e9);
+  EXPECT_EQ(driven, run.cell()["measured_ns"]);
 }
 
 TEST(intervals, are_taken_within_a_slice_too) {
@@ -101,7 +101,7 @@ TEST(slices, of_one_target_have_the_servers_cpu_time_of_a_second_each) {
   std::uint64_t requests = 0;
   std::int64_t cpu = 0;
   for (const json& slice : cell["slices"]) {
-    EXPECT_GE(slice["elapsed_ns"], 900'000'000);
+    EXPECT_GE(slice["slice_ns"], 1'000'000'000);
     EXPECT_GT(slice["requests"], 0);
     requests += slice["requests"].get<std::uint64_t>();
     cpu += slice["server_cpu_ns"].get<std::int64_t>();
