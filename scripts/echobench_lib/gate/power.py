@@ -141,16 +141,15 @@ class Study:
         self._costs_before: list[float] = []
         self._rate_per_s: float | None = None
         self._same = [f"same-{number + 1}" for number in range(options.same)]
-        self._burns: dict[str, tuple[str, float]] = {}  # {side: (what it burns, share of the cost)}
+        self._burns: dict[str, float] = {}  # {what a side burns: the same as a share of the cost}
         pilot = self._drive("pilot", 0, 0)
         self._cost_ns = self._cost_of_base(pilot)
         self._rate_per_s = timed.rate_of(pilot)
-        burns = {f"{100 * share:g}%": share for share in options.slow_downs}  # of what it costs in each round anew
-        self._burns = {f"base+{burn}": (burn, share) for burn, share in burns.items()}
+        self._burns = {f"{100 * share:g}%": share for share in options.slow_downs}  # of the cost in each round anew
 
     @property
     def sides(self) -> list[str]:
-        return [*self._same, *self._burns]
+        return [*self._same, *map(_control, self._burns)]
 
     def attempt(self, number: int) -> list[Try]:
         """A Try for each side.  Both rounds are driven of all, so that every rule has the same to go by; the gate's own
@@ -178,7 +177,8 @@ class Study:
                 "variant": asked.variant, "connections": asked.connections, "load": asked.load,
                 "budget_s": asked.budget, "margin": asked.margin, "seed": asked.seed, "cost_ns": round(self._cost_ns),
                 "host": {"cpu": doctor.cpu_model()},
-                "asked": {**dict.fromkeys(self._same, 0), **{side: share for side, (_, share) in self._burns.items()}},
+                "asked": {**dict.fromkeys(self._same, 0),
+                          **{_control(burn): share for burn, share in self._burns.items()}},
                 "made_at": documents.now(), "tries": [asdict(attempt) for attempt in tries]}
 
     def _drive(self, name: str, number: int, attempt: int) -> result.Result:
@@ -186,7 +186,7 @@ class Study:
         sides."""
         sides = [{"name": side, "variant": self._options.variant, "build": str(build.folder)}
                  for side, build in (("base", self._base), *((side, self._again) for side in self._same if attempt))]
-        burns = [timed.BURN, *(burn for burn, _ in self._burns.values())]
+        burns = [timed.BURN, *self._burns]
         loads = timed.loads_of(self._options.connections, [self._options.load], self._rate_per_s)
         document = timed.experiment_of(f"power of the gate, {name}", sides, burns, loads, self._options.budget, number,
                                        self._options.seed + 1000 * attempt)
@@ -200,6 +200,11 @@ class Study:
             raise Failure(f"{self._options.variant}, {self._options.load}: what a request costs could not be measured: "
                           f"{'; '.join(why)}")
         return row.cost_ns
+
+
+def _control(burn: str) -> str:
+    """The name of the base's control that burns that."""
+    return f"base+{burn}"
 
 
 def _costs(rounds: Iterable[result.Result], side: str) -> list[float]:

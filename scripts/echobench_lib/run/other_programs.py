@@ -20,13 +20,14 @@ class Reading:
 
 
 def read(cpus: Sequence[int], pids: Iterable[int]) -> Reading | None:
-    """None where it is not known: a server has ended, or this machine does not count such a CPU."""
+    """None where it is not known: no CPU is theirs alone, a server has ended, or this machine does not count such a
+    CPU."""
     try:
         ours = sum(map(_used, pids))
     except psutil.NoSuchProcess:
         return None
     times = psutil.cpu_times(percpu=True)  # in the order of their numbers
-    if max(cpus, default=0) >= len(times):
+    if not cpus or max(cpus) >= len(times):
         return None
     busy = sum(of.user + of.nice + of.system + of.irq + of.softirq for of in (times[cpu] for cpu in cpus))
     return Reading(time.monotonic(), busy, ours)

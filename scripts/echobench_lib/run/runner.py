@@ -140,14 +140,15 @@ class Runner:
                 if block.background:
                     background = stack.enter_context(
                         BackgroundLoad(block.background, block, self._placement, servers[0]))
-                cpus, pids = self._server_cpus(), [server.pid for server in servers]
+                cpus = [] if self._placement.shared else parse_cpu_list(self._placement.server_cpus)
+                pids = [server.pid for server in servers]
                 before = other_programs.read(cpus, pids)
                 limit_s = LEAST_LIMIT_S + 3 * block.duration_ns / NS_PER_S
                 try:
                     run["exit_status"], stderr = run_to_end(run["argv"], limit_s)
                 except Failure as failure:
                     raise Failure("; ".join([str(failure), *deaths(servers)])) from None
-                others = other_programs.share(before, other_programs.read(cpus, pids), len(cpus)) if cpus else None
+                others = other_programs.share(before, other_programs.read(cpus, pids), len(cpus))
                 if others is not None:
                     run["other_programs"] = round(others, 4)
                 done_meanwhile = background.stop() if background else None
@@ -200,11 +201,6 @@ class Runner:
         if not servers:
             raise Failure("; ".join(lacking)) if lacking else Unavailable("all of the block's servers")
         return servers, lacking
-
-    def _server_cpus(self) -> list[int]:
-        """Those that only servers are to use; none where the client runs on one of them."""
-        cpus = parse_cpu_list(self._placement.server_cpus)
-        return [] if set(cpus) & set(parse_cpu_list(self._placement.client_cpus)) else cpus
 
     def _is_unavailable(self, name: str) -> bool:
         variant, known = self._experiment.variants[name], self.document["unavailable"]
