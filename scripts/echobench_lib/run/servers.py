@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import random
 import resource
 import signal
 import socket
@@ -10,6 +11,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import IO
 
 from .. import REPOSITORY, Failure
@@ -168,7 +170,11 @@ def _tail(file: IO[bytes]) -> str:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that is free now; for servers that cannot choose one themselves."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port of 127.0.0.1 that is free now; for servers that cannot choose one themselves.  Below those that the kernel
+    gives to whoever names none (ip_local_port_range), so that nobody is given it until the server listens."""
+    first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    for port in random.sample(range(1024, first), k=first - 1024):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise Failure("every port of 127.0.0.1 below net.ipv4.ip_local_port_range is used")
