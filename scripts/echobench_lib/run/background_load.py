@@ -33,8 +33,10 @@ class BackgroundLoad:
         self.command += [server.address]
 
     def __enter__(self) -> "BackgroundLoad":
+        def delay_stop() -> None:  # until the program looks: it may still be starting when it is stopped
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         self._process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                         stderr=subprocess.PIPE, text=True)
+                                         stderr=subprocess.PIPE, text=True, preexec_fn=delay_stop)
         try:
             _, stderr = self._process.communicate(timeout=SETTLE_S)
         except subprocess.TimeoutExpired:
