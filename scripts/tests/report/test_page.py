@@ -53,7 +53,7 @@ def asked(folder, tmp_path, script):
     page = tmp_path / "page.html"
     page.write_text(text)
     done = subprocess.run([CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu",
-                           f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=60000", "--dump-dom",
+                           f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=6000000", "--dump-dom",
                            page.as_uri()], capture_output=True, text=True, timeout=120)
     match = re.search(r'<pre id="answer">(.*?)</pre>', done.stdout, re.S)
     assert match, done.stderr[-2000:]

@@ -8,7 +8,7 @@ import pytest
 
 from echobench_lib.run.other_programs import Reading, read, share
 
-FOR_A_WHILE = "import time\nend = time.process_time() + 0.3\nwhile time.process_time() < end: pass\ninput()"
+FOR_A_WHILE = "import time\nend = time.process_time() + 0.3\nwhile time.process_time() < end: pass\n"
 
 
 @pytest.mark.parametrize("busy, ours, cpus, expected", [
@@ -31,12 +31,13 @@ def test_it_is_not_known_of_a_server_that_has_ended():
 
 
 def test_what_a_server_uses_is_ours_and_so_is_what_it_starts():
-    busy = [sys.executable, "-c", FOR_A_WHILE]
-    started = f"import subprocess; subprocess.run({busy!r}, stdin=subprocess.DEVNULL); input()"
+    started = f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {FOR_A_WHILE!r}])\n"
     cpus = range(len(psutil.cpu_times(percpu=True)))
-    for command in (busy, [sys.executable, "-c", started]):
-        with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
+    for work in (FOR_A_WHILE, started):
+        with subprocess.Popen([sys.executable, "-c", f"input()\n{work}input()"], stdin=subprocess.PIPE) as process:
             before, without = read(cpus, [process.pid]), read(cpus, [])
+            process.stdin.write(b"\n")
+            process.stdin.flush()
             while read(cpus, [process.pid]).ours - before.ours < 0.25:
                 pass
             after, after_without = read(cpus, [process.pid]), read(cpus, [])
