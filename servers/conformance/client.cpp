@@ -1,6 +1,8 @@
 #include "servers/conformance/client.hpp"
 
+#include <linux/sockios.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/time.h>
 
 #include <cerrno>
@@ -37,6 +39,14 @@ void client::send(std::string_view data) {
     const ssize_t n = ::send(fd_.get(), data.data(), data.size(), MSG_NOSIGNAL);
     if (n < 0) fail("send");
     data.remove_prefix(static_cast<std::size_t>(n));
+  }
+}
+
+void client::wait_until_delivered() const {
+  int unacknowledged = 1;
+  for (const auto end = std::chrono::steady_clock::now() + patience;
+       unacknowledged > 0 && std::chrono::steady_clock::now() < end;) {
+    if (::ioctl(fd_.get(), SIOCOUTQ, &unacknowledged) != 0) fail("SIOCOUTQ");
   }
 }
 

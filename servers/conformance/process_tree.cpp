@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <numeric>
 #include <set>
 #include <string>
@@ -113,18 +114,31 @@ std::chrono::nanoseconds process_tree::cpu_time() const {
   return sum(pids_, [](pid_t pid) { return process_cpu_time(pid).value_or(std::chrono::nanoseconds(0)); });
 }
 
-std::chrono::nanoseconds process_tree::cpu_wanted() const {
-  return cpu_time() + sum(pids_, [](pid_t pid) {
-           std::chrono::nanoseconds waits{0};
-           for (const fs::path& task : entries(folder_of(pid) / "task")) {
-             std::ifstream schedstat(task / "schedstat");  // ns on a CPU, ns in a run queue, turns
-             std::int64_t used = 0;
-             std::int64_t waited = 0;
-             schedstat >> used >> waited;
-             waits += std::chrono::nanoseconds(waited);
-           }
-           return waits;
-         });
+std::map<pid_t, std::chrono::nanoseconds> process_tree::cpu_wanted() const {
+  std::map<pid_t, std::chrono::nanoseconds> wanted;
+  for (const pid_t pid : pids_) {
+    wanted[pid] = process_cpu_time(pid).value_or(std::chrono::nanoseconds(0));
+    for (const fs::path& task : entries(folder_of(pid) / "task")) {
+      std::ifstream schedstat(task / "schedstat");  // ns on a CPU, ns in a run queue, turns
+      std::int64_t used = 0;
+      std::int64_t waited = 0;
+      schedstat >> used >> waited;
+      wanted[pid] += std::chrono::nanoseconds(waited);
+    }
+  }
+  return wanted;
+}
+
+bool process_tree::busy() const {
+  return std::ranges::any_of(pids_, [](pid_t pid) {
+    return std::ranges::any_of(entries(folder_of(pid) / "task"), [](const fs::path& task) {
+      std::ifstream file(task / "stat");
+      const std::string stat(std::istreambuf_iterator<char>(file), {});
+      const auto name_ends = stat.rfind(") ");  // a name may hold anything
+      return name_ends != std::string::npos &&
+             std::string_view("RD").find(stat[name_ends + 2]) != std::string_view::npos;
+    });
+  });
 }
 
 void process_tree::limit_address_space(std::uint64_t more) const {

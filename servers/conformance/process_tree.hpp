@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <map>
 #include <vector>
 
 namespace echobench::testing {
@@ -25,8 +26,10 @@ public:
   // A page that several processes share counts once.
   std::size_t resident_bytes() const;
   std::chrono::nanoseconds cpu_time() const;
-  // CPU time that the processes have used, and time for which their runnable threads have waited for a CPU.
-  std::chrono::nanoseconds cpu_wanted() const;
+  // CPU time that each process has used, and time for which its runnable threads have waited for a CPU.
+  std::map<pid_t, std::chrono::nanoseconds> cpu_wanted() const;
+  // Whether a thread runs, waits for a CPU, or waits without being interruptible.
+  bool busy() const;
 
   // Soft limits of each process: how many bytes it may map, or descriptors it may open, in addition to what
   // it has now.

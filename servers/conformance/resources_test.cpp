@@ -15,14 +15,14 @@ holdings holdings_of(const server_process& server) {
   return {processes.descriptors(), processes.threads()};
 }
 
-// What a server holds, once that no longer changes.
+// What a server holds, once that no longer changes and none of its threads waits for a CPU to change it.
 holdings settled(const server_process& server) {
   holdings now;
   EXPECT_TRUE(eventually([&] {
     const holdings was = now;
     now = holdings_of(server);
     std::this_thread::sleep_for(50ms);
-    return now == was;
+    return now == was && !server.processes().busy();
   }));
   return now;
 }
@@ -122,6 +122,7 @@ TEST_P(exhaustion, a_thousand_half_sent_frames_cost_bounded_memory) {
   const std::size_t count = at_once(GetParam().holds == "threads" ? 100 : 1000);
   constexpr std::size_t sent = 300'000;  // of 1 MiB; the replies are not read
   serve(clients(count));
+  settled(server());
   const std::size_t before = server().processes().resident_bytes();
   std::vector<client*> peers;
   const bytes half = frame(text(1 << 20, 1), 1).request.substr(0, frame_header_size + sent);

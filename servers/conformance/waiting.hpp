@@ -3,6 +3,7 @@
 
 #include "servers/conformance/server_process.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <thread>
 
@@ -38,8 +39,9 @@ bool in_one_of_several(Attempt attempt) {
 // How long a server is watched that should use no CPU time.
 inline constexpr auto quiet_time = 300ms;
 
-// Whether the server wanted hardly any CPU time during interval(), which takes quiet_time or more. A thread
-// that spins wants a whole CPU, however little of it the thread gets while other programs are busy.
+// Whether no process of the server wanted more than a little CPU time during interval(), which takes
+// quiet_time or more. A thread that spins wants a whole CPU, however little of it the thread gets while other
+// programs are busy.
 template <class Interval>
 bool rested_while(const server_process& server, Interval interval) {
   constexpr double share = 0.2;  // of one CPU; some ten short wake-ups may each wait for the CPU
@@ -47,7 +49,11 @@ bool rested_while(const server_process& server, Interval interval) {
   const auto begin = steady_clock::now();
   interval();
   const auto lasted = steady_clock::now() - begin;
-  return server.processes().cpu_wanted() - before < lasted * share;
+  return std::ranges::all_of(server.processes().cpu_wanted(), [&](const auto& after) {
+    const auto& [pid, wanted] = after;
+    const auto was = before.find(pid);
+    return was == before.end() || wanted - was->second < lasted * share;
+  });
 }
 
 // The server may settle first: one quiet interval is enough, because a thread that spins has none.
