@@ -47,10 +47,10 @@ TEST(cpu, a_restriction_to_a_missing_cpu_names_it_and_changes_nothing) {
 }
 
 TEST(cpu, time_advances_with_work) {
-  const auto thread_before = thread_cpu_time();
   std::this_thread::sleep_for(1ms);  // brings the process clock up to date
   const auto process_before = process_cpu_time(::getpid());
   ASSERT_TRUE(process_before);
+  const auto thread_before = thread_cpu_time();
   while (thread_cpu_time() - thread_before < 5ms) {
   }
   std::this_thread::sleep_for(1ms);

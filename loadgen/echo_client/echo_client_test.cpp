@@ -326,15 +326,12 @@ TEST_F(echo_client, leaves_what_it_shares_blocking) {
 }
 
 TEST_F(echo_client, nobody_listening_is_named) {
-  std::string nobody;
-  {
-    fixture_server server(behaviours::echo_bytes);
-    nobody = server.address();
-  }
-  client run(nobody);
+  const unserved_address nobody;
+  client run(nobody.to_string());
   EXPECT_EQ(run.wait(), exit_failed);
   const auto said = run.err();
-  EXPECT_THAT(said, AllOf(HasSubstr(nobody), HasSubstr("start the server"), HasSubstr("refused")));
+  EXPECT_THAT(said,
+              AllOf(HasSubstr(nobody.to_string()), HasSubstr("start the server"), HasSubstr("refused")));
   EXPECT_EQ(std::ranges::count(said, '\n'), 1);
 }
 

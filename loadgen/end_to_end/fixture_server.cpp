@@ -7,8 +7,10 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <memory>
 #include <optional>
+#include <system_error>
 #include <utility>
 
 namespace echobench {
@@ -82,8 +84,20 @@ void fixture_server::accept_all() {
       const std::lock_guard closing(mutex_);
       std::erase(open_, fd);
       ::close(fd);
+      left_.notify_all();
     });
   }
+}
+
+void fixture_server::wait_until_left() {
+  std::unique_lock lock(mutex_);
+  left_.wait(lock, [this] { return open_.empty(); });
+}
+
+unserved_address::unserved_address() : bound_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+  const endpoint any = resolve("127.0.0.1", 0);
+  if (::bind(bound_.get(), any.address(), any.size()) != 0)
+    throw std::system_error(errno, std::system_category(), "bind");
 }
 
 message frame_reply(message request) {

@@ -46,6 +46,8 @@ public:
   std::string address() const { return where_.to_string(); }
   // Until something was read on any connection: however long a client takes to start.
   void wait_until_asked() const { asked_.wait(false); }
+  // Until no connection is open, or all have been closed by their peers.
+  void wait_until_left();
 
 private:
   void accept_all();
@@ -57,8 +59,20 @@ private:
   std::mutex mutex_;
   bool ending_ = false;
   std::vector<int> open_;  // owned by their threads
+  std::condition_variable left_;
   std::vector<std::jthread> threads_;
   std::jthread acceptor_;
+};
+
+// An address that nobody listens on, and that nobody else is given while this exists.
+class unserved_address {
+public:
+  unserved_address();
+  int fd() const noexcept { return bound_.get(); }  // for listen(2)
+  std::string to_string() const { return endpoint::local_of(bound_.get()).to_string(); }
+
+private:
+  unique_fd bound_;
 };
 
 // The reply to a request frame, as a correct server makes it.

@@ -77,6 +77,8 @@ TEST(hosts, each_target_is_connected_to_from_addresses_of_its_family) {
       const std::string second = (swapped ? ipv4 : ipv6).address();
       program run(briefly({"-c", "30", "-t", "2", "--rounds", "1", first, second}));
       EXPECT_EQ(run.wait(), exit_ok) << run.err();
+      ipv4.wait_until_left();
+      ipv6.wait_until_left();
       const json result = run.result();
       for (const json& cell : result["cells"]) {
         EXPECT_EQ(cell["connections"]["opened"], 30) << cell["target"];
@@ -242,18 +244,16 @@ TEST(hosts, a_look_up_lets_signals_through_that_are_blocked_otherwise) {
 // A server that starts later.
 
 TEST(hosts, a_server_that_starts_later_is_waited_for) {
-  const unique_fd listener(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  const endpoint any = resolve("127.0.0.1", 0);
-  ASSERT_EQ(::bind(listener.get(), any.address(), any.size()), 0);
-  const std::string address = endpoint::local_of(listener.get()).to_string();
-  program run(briefly({"--wait", "60s", "-c", "3", address}));
+  const unserved_address later;
+  const int listener = later.fd();
+  program run(briefly({"--wait", "60s", "-c", "3", later.to_string()}));
   const timeval patience{.tv_sec = 60, .tv_usec = 0};
-  ::setsockopt(listener.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  ::setsockopt(listener, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
   std::this_thread::sleep_for(500ms);  // long enough for some attempts in vain
-  ASSERT_EQ(::listen(listener.get(), 16), 0);
+  ASSERT_EQ(::listen(listener, 16), 0);
   std::vector<std::jthread> serving;
   for (int i = 0; i < 1 + 3; ++i) {  // one that tries whether it is there
-    serving.emplace_back([fd = ::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC)] {
+    serving.emplace_back([fd = ::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC)] {
       fixture_server::connection peer(fd, 0);
       behaviours::echo_frames(peer);
       ::close(fd);
@@ -265,15 +265,11 @@ TEST(hosts, a_server_that_starts_later_is_waited_for) {
 }
 
 TEST(hosts, a_server_that_does_not_start_is_reported_when_the_time_has_passed) {
-  std::string nobody;
-  {
-    fixture_server server(behaviours::echo_frames);
-    nobody = server.address();
-  }
+  const unserved_address nobody;
   fixture_server good(behaviours::echo_frames);
-  program run(briefly({"--wait", "150ms", good.address(), "late=" + nobody}));
+  program run(briefly({"--wait", "150ms", good.address(), "late=" + nobody.to_string()}));
   EXPECT_EQ(run.wait(), exit_failed);
-  EXPECT_THAT(run.err(), AllOf(HasSubstr("late"), HasSubstr("--wait 150ms"), HasSubstr(nobody),
+  EXPECT_THAT(run.err(), AllOf(HasSubstr("late"), HasSubstr("--wait 150ms"), HasSubstr(nobody.to_string()),
                                HasSubstr("Connection refused")));
 }
 

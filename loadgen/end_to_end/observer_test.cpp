@@ -254,17 +254,25 @@ TEST_P(observed_burst, is_send_delay_for_all_the_time_that_it_waits_in_the_clien
                            .connections = 2000,
                            .seed = 1,
                            .on_off = {.on = 2ms, .off = 498ms}};
-  const auto [status, errors, cell, seen] =
-      watch(load, GetParam(), {"--bursts", "2ms/498ms", "-d", "3s", "--pipeline", "8"});
-  ASSERT_EQ(status, exit_ok) << errors;
-  if (seen.absent > 0) GTEST_SKIP() << "the kernel gives no receive timestamps";
-  if (seen.shared > seen.requests / 20) GTEST_SKIP() << "the observer could not keep up";
-  for (const auto& [name, percent] : {std::pair("p50", 50.0), {"p90", 90.0}}) {
-    const auto reported = cell["send_delay_ns"][name].get<double>();
-    const auto observed = static_cast<double>(seen.delay.percentile(percent).count());
-    EXPECT_LT(observed, 1.5 * reported) << name << " reported " << reported << " ns, observed " << observed;
-    EXPECT_GT(observed, 0.5 * reported) << name << " reported " << reported << " ns, observed " << observed;
+  // One try may fail: the client takes the time of up to 256 requests before they are handed over at once,
+  // and may lose its CPU between.
+  bool as_observed = false;
+  std::string seen_instead;
+  for (int i = 0; i < 3 && !as_observed; ++i) {
+    const auto [status, errors, cell, seen] =
+        watch(load, GetParam(), {"--bursts", "2ms/498ms", "-d", "3s", "--pipeline", "8"});
+    ASSERT_EQ(status, exit_ok) << errors;
+    if (seen.absent > 0) GTEST_SKIP() << "the kernel gives no receive timestamps";
+    if (seen.shared > seen.requests / 20) GTEST_SKIP() << "the observer could not keep up";
+    as_observed = true;
+    for (const auto& [name, percent] : {std::pair("p50", 50.0), {"p90", 90.0}}) {
+      const auto reported = cell["send_delay_ns"][name].get<double>();
+      const auto observed = static_cast<double>(seen.delay.percentile(percent).count());
+      as_observed = as_observed && 0.5 * reported < observed && observed < 1.5 * reported;
+      seen_instead += fmt::format("; {} reported {} ns, observed {}", name, reported, observed);
+    }
   }
+  EXPECT_TRUE(as_observed) << seen_instead;
 }
 
 struct watched_arrivals {
@@ -313,8 +321,8 @@ TEST_P(observed_engine, sends_uniform_arrivals_at_equal_distances) {
 
 // The client may lose its CPU between taking the time and sending: once in 5,000 gaps is enough to change
 // their coefficient of variation. Then the run is repeated; a figure that is calculated wrongly is wrong in
-// each. A client that is kept away for long sends what has become due as fast as it can: where that is
-// once in 10 to 20 us, some of them arrive less than 10 us apart.
+// each. A client that is kept away for long sends what has become due as fast as it can, and where that is
+// about once in 10 us, what arrives less than 10 us apart is not what was sent so.
 TEST_P(observed_engine, reports_the_gaps_between_its_requests_as_they_arrive) {
   constexpr int attempts = 6;
   constexpr double catching_up = 2;  // coefficient of variation from which a client was kept away for long
@@ -337,8 +345,7 @@ TEST_P(observed_engine, reports_the_gaps_between_its_requests_as_they_arrive) {
       const double short_reported = sent["gaps_below_10us"].get<double>();
       const double short_observed = seen.arrived.share_below_short();
       as_observed = std::abs(reported - observed) < 0.05 + 0.2 * observed &&
-                    short_reported < short_observed + 0.1 &&
-                    (short_reported > short_observed - 0.1 || catching_up < observed);
+                    (std::abs(short_reported - short_observed) < 0.1 || catching_up < observed);
       seen_instead += fmt::format("; {:.3f} reported, {:.3f} observed, gaps below 10 us {:.3f}, {:.3f}",
                                   reported, observed, short_reported, short_observed);
     }

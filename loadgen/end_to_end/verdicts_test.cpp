@@ -145,7 +145,7 @@ TEST(verdicts, a_healthy_run_gets_none) {
 
 TEST(verdicts, a_server_that_changes_a_byte) {
   fixture_server server(behaviours::tamper([](std::size_t connection, std::size_t number, message reply) {
-    if (connection == 2 && number == 20) reply.back() ^= std::byte{1};
+    if (connection == 2 && number == 2) reply.back() ^= std::byte{1};
     return reply;
   }));
   program run(briefly({server.address()}));
@@ -223,10 +223,13 @@ TEST(verdicts, a_client_with_a_quota_of_a_fifth_of_a_cpu) {
   // At 200 requests a second such a client can do with its quota, unless it polls.
   for (const auto& loop :
        std::vector<std::vector<std::string>>{{}, {"--busy-poll"}, {"-R", "200", "--busy-poll"}}) {
-    program run(together({"-c", "1", "-d", "1s", "--warmup", "100ms", server.address()}, loop), quota.join());
-    ASSERT_EQ(run.wait(), exit_ok) << run.err();
-    EXPECT_EQ(run.cell()["verdict"], "client-bound") << testing::PrintToString(loop);
-    EXPECT_THAT(reasons_of(run.cell()), HasSubstr("kept from its CPU")) << testing::PrintToString(loop);
+    EXPECT_TRUE(one_of_three([&] {
+      program run(together({"-c", "1", "-d", "1s", "--warmup", "100ms", server.address()}, loop),
+                  quota.join());
+      EXPECT_EQ(run.wait(), exit_ok) << run.err();
+      return run.cell()["verdict"] == "client-bound" &&
+             reasons_of(run.cell()).find("kept from its CPU") != std::string::npos;
+    })) << testing::PrintToString(loop);
   }
 }
 
@@ -276,11 +279,12 @@ TEST(verdicts, what_an_overload_leaves_unsent_is_no_error) {
 TEST(verdicts, a_server_that_keeps_up_is_not_overloaded_however_long_its_replies_take) {
   fixture_server server(sleeping);
   for (const char* time : {"1ms", "150ms", "900ms"}) {
-    program run({"-c", "100", "-R", "100", "-d", "1s", "--warmup", "0", "--op", std::string("sleep:") + time,
-                 server.address()});
-    EXPECT_EQ(run.wait(), exit_ok) << run.err();
-    EXPECT_NE(run.cell()["verdict"], "overloaded") << time << reasons_of(run.cell());
-    EXPECT_EQ(run.cell()["requests"], run.cell()["requests_due"]) << time;
+    EXPECT_TRUE(one_of_three([&] {
+      program run({"-c", "100", "-R", "100", "-d", "1s", "--warmup", "0", "--op",
+                   std::string("sleep:") + time, server.address()});
+      EXPECT_EQ(run.wait(), exit_ok) << run.err();
+      return run.cell()["verdict"] != "overloaded" && run.cell()["requests"] == run.cell()["requests_due"];
+    })) << time;
   }
 }
 
@@ -313,15 +317,7 @@ bool is_within(double share, double figure, double expected) {
   return std::abs(figure - expected) <= share * expected;
 }
 
-// While a machine stalls that law does not hold: a fault shows in each run, a stall in some.
-template <class Run>
-bool one_of_three(Run agrees) {
-  for (int i = 0; i < 3; ++i) {
-    if (agrees()) return true;
-  }
-  return false;
-}
-
+// That law does not hold while a machine stalls.
 TEST(verdicts, a_closed_loop_has_its_rate_however_long_replies_take) {
   const struct {
     std::chrono::milliseconds reply;
@@ -369,8 +365,8 @@ TEST(verdicts, targets_are_compared_by_how_long_their_replies_take) {
   fixture_server one(behaviours::answering_after(50ms));
   fixture_server two(behaviours::answering_after(53ms));
   EXPECT_TRUE(one_of_three([&] {
-    program run(
-        {"-c", "10", "-d", "2400ms", "--slice", "400ms", "--warmup", "400ms", one.address(), two.address()});
+    program run({"-c", "10", "-d", "2400ms", "--slice", "400ms", "--rounds", "1", "--warmup", "400ms",
+                 one.address(), two.address()});
     EXPECT_EQ(run.wait(), exit_ok) << run.err();
     const json cells = run.result()["cells"];
     return std::ranges::all_of(cells, [](const json& cell) {
@@ -401,7 +397,7 @@ TEST(verdicts, a_listener_whose_backlog_is_too_small) {
       });
     }
   });
-  program run(briefly({"-c", "12", endpoint::local_of(listener.get()).to_string()}));
+  program run(briefly({"-c", "12", "--timeout", "10s", endpoint::local_of(listener.get()).to_string()}));
   EXPECT_EQ(run.wait(), exit_ok) << run.err();
   const json cell = run.cell();
   EXPECT_GT(cell["system"]["listen_overflows"], 0);

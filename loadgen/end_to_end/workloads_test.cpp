@@ -59,8 +59,8 @@ TEST(workloads, operations_of_a_mix_are_reported_separately) {
       if (!peer.write(frame_reply(std::move(frame)))) return;
     }
   });
-  for (const char* rate : {"closed", "2k"}) {
-    auto arguments = briefly({"--op", "mix:echo@9,sleep:3ms@1", "-d", "2s", server.address()});
+  for (const char* rate : {"closed", "400"}) {
+    auto arguments = briefly({"--op", "mix:echo@1,sleep:3ms@1", "-d", "2s", server.address()});
     if (rate != std::string("closed")) arguments.insert(arguments.end(), {"-R", rate});
     program run(arguments);
     ASSERT_EQ(run.wait(), exit_ok) << run.err();
@@ -111,10 +111,10 @@ TEST(workloads, bursts_leave_the_rest_of_the_time_free) {
     const std::lock_guard lock(mutex);
     times.push_back(std::chrono::steady_clock::now());
   }));
-  program run({"-c", "5", "-R", "1k", "--arrivals", "uniform", "-d", "2s", "--warmup", "0", "--bursts",
+  program run({"-c", "5", "-R", "100", "--arrivals", "uniform", "-d", "2s", "--warmup", "0", "--bursts",
                "100ms/400ms", server.address()});
   ASSERT_EQ(run.wait(), exit_ok) << run.err();
-  EXPECT_EQ(run.cell()["requests_total"], 2000);
+  EXPECT_EQ(run.cell()["requests_total"], 200);
   // Between four bursts; a client that is kept from its CPU for as long as one lasts misses it.
   const auto gaps = [&] {
     const std::lock_guard lock(mutex);
@@ -200,7 +200,8 @@ TEST(workloads, the_kernels_timestamps_separate_the_client_from_the_server) {
     EXPECT_GE(kernel["outside"]["count"].get<double>(), 0.9 * cell["service_ns"]["count"].get<double>());
     EXPECT_GE(kernel["outside"]["mean"], 5'000'000);
     EXPECT_GT(kernel["sending"]["mean"], 0);
-    EXPECT_LT(kernel["client"]["p50"].is_null() ? 0 : kernel["client"]["p50"].get<int>(), 5'000'000);
+    EXPECT_LT(kernel["client"].value("p50", 0), kernel["outside"].value("p50", 5'000'000))
+        << "the server sleeps";
     EXPECT_NEAR(kernel["sending"]["mean"].get<double>() + kernel["outside"]["mean"].get<double>() +
                     kernel["receiving"]["mean"].get<double>(),
                 cell["service_ns"]["mean"].get<double>(), 500'000);
@@ -219,7 +220,7 @@ TEST(workloads, the_ceiling_of_the_client_stands_next_to_its_figures) {
            {"--workload", "crr", frames.address()},
            {"-R", "100", frames.address()}}) {
     auto all = briefly(arguments);
-    all.insert(all.end(), {"--ceiling", "200ms"});
+    all.insert(all.end(), {"--ceiling", "500ms"});
     program run(all);
     ASSERT_EQ(run.wait(), exit_ok) << run.err();
     const json ceiling = run.result()["client_ceiling"];

@@ -178,6 +178,8 @@ TEST_P(every_transport, has_news_until_they_are_reported) {
   const auto peer = connect(0);
   EXPECT_FALSE(own_->has_news(0));
   write(peer, "reply");
+  for (const auto end = steady_clock::now() + 20s; !own_->has_news(0) && steady_clock::now() < end;) {
+  }
   EXPECT_TRUE(own_->has_news(0));
   EXPECT_TRUE(until([&] { return handler_.received[0] == "reply"; }));
   EXPECT_FALSE(own_->has_news(0));
@@ -297,9 +299,10 @@ TEST_P(every_transport, connects_from_the_address_that_it_is_given) {
 
 TEST_P(every_transport, small_messages_are_not_held_back) {
   const auto peer = connect(0);
-  const auto start = steady_clock::now();
+  int slow = 0;
   for (int i = 0; i < 50;
-       ++i) {  // a write after a write waits for an acknowledgement, 40 ms, where Nagle rules
+       ++i) {  // a write after a write waits 40 ms for an acknowledgement where Nagle rules
+    const auto start = steady_clock::now();
     handler_.to_send[0] = 'a';
     own_->flush(0);
     own_->wait(0ms);
@@ -307,8 +310,9 @@ TEST_P(every_transport, small_messages_are_not_held_back) {
     own_->flush(0);
     own_->wait(0ms);
     EXPECT_EQ(read(peer, 2), "ab");
+    slow += steady_clock::now() - start >= 35ms;
   }
-  EXPECT_LT(steady_clock::now() - start, 50 * 35ms);
+  EXPECT_LT(slow, 25);
 }
 
 TEST_P(every_transport, a_slot_is_used_again_and_nothing_of_the_last_connection_is_reported) {

@@ -124,8 +124,8 @@ TEST_F(server_on_io_uring, answers_with_the_same_bytes_whatever_submissions_fail
 
 TEST_F(server_on_io_uring, streams_do_not_run_out_of_buffers) {
   serve({.connections = 300, .bytes = 500'000, .piece = 8192, .at_once = 32});
-  EXPECT_LT(wrapped.without_a_buffer * 100, wrapped.completions)
-      << wrapped.without_a_buffer << " of " << wrapped.completions;
+  // Each may find none until it streams; then it needs one again only after a reception of a buffer or less.
+  EXPECT_LE(wrapped.without_a_buffer, 3 * 300U) << "of " << wrapped.completions;
 }
 
 }  // namespace
