@@ -261,9 +261,11 @@ class Experiment:
 
 @dataclass(frozen=True)
 class Look:
-    """`restarts`: {block: how many it had}."""
+    """`restarts`: {block: how many it had}.  `block` and `variant`: whose interval was the widest."""
 
     restarts: dict[str, int]
+    block: str | None = None
+    variant: str | None = None
 
 
 @dataclass(frozen=True)

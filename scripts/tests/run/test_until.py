@@ -112,10 +112,11 @@ def test_a_run_until_it_is_precise(echobench, write, tmp_path):
     stored = result.load(tmp_path / "r")
     assert stored.until.asked == 0.03 and stored.until.stopped == "precise" and stored.until.reached <= 0.03
     assert {cell.restart for cell in stored.cells} == set(range(7)), "not the experiment's three"
-    assert "± 3 % asked for, ± " in done.stdout and " reached after 7 restarts; ± " in done.stdout
-    assert " would take " in done.stdout
     widths = half_widths(stored, blocks_of(stored))
-    assert stored.until.reached == pytest.approx(max(width for width, _ in widths.values()))
+    block, (width, variant) = max(widths.items(), key=lambda item: item[1])
+    assert stored.until.reached == pytest.approx(width)
+    assert "± 3 % asked for, ± " in done.stdout and " would take " in done.stdout
+    assert f" reached after 7 restarts (the widest: {variant} in {block.name}); ± " in done.stdout
 
 
 def test_a_run_until_its_budget_is_spent(echobench, write, tmp_path):
@@ -123,7 +124,8 @@ def test_a_run_until_its_budget_is_spent(echobench, write, tmp_path):
     assert done.returncode == 0, done.stderr
     until = result.load(tmp_path / "r").until
     assert until.stopped == "budget" and until.reached > 0.0001
-    assert "reached after 5 restarts and all of the time; ± 0.01 % would take" in done.stdout
+    assert "reached after 5 restarts and all of the time (the widest: " in done.stdout
+    assert "); ± 0.01 % would take" in done.stdout
 
 
 def test_the_widest_is_of_all_rows_that_are_compared_the_control_too(measure):
