@@ -15,7 +15,7 @@ from typing import Any
 
 import jsonschema
 
-from . import REPOSITORY, Usage
+from . import REPOSITORY, Failure, Usage
 
 Json = dict[str, Any]  # a document as it is in its file
 PAGE = "index.html"  # of a report
@@ -121,13 +121,17 @@ def write(document: Json, path: Path) -> None:
 
 
 def write_text(text: str, path: Path) -> None:
-    """Writes the whole file or leaves the one before: a run that is cut short keeps what it had."""
+    """Writes the whole file or leaves the one before: a run that is cut short keeps what it had.  Raises Failure where
+    that is not possible: the file system is full, the folder was removed."""
     part = path.with_name(path.name + ".part")
-    with part.open("w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    try:
+        with part.open("w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        raise Failure(f"cannot write {path}: {error.strerror}") from None
 
 
 def now() -> str:

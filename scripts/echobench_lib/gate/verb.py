@@ -70,8 +70,8 @@ def _write(folder: Path, title: str, base: Build, head: Build, judgements: Seque
 def _publish(folder: Path, title: str, judgements: Sequence[Judgement], error: str = "") -> None:
     """What people and CI systems read."""
     text = outputs.markdown(title, judgements, error)
-    (folder / "gate.md").write_text(text)
-    (folder / "gate.xml").write_text(outputs.junit(judgements, error))
+    documents.write_text(text, folder / "gate.md")
+    documents.write_text(outputs.junit(judgements, error), folder / "gate.xml")
     if os.environ.get("GITHUB_ACTIONS") == "true":
         for line in outputs.annotations(judgements, error):
             print(line)

@@ -3,7 +3,7 @@
 import pytest
 from conftest import SMALL
 
-from echobench_lib import documents, result
+from echobench_lib import Failure, documents, result
 
 OTHERS = pytest.mark.parametrize("version, age, remedy", [
     (result.SCHEMA_VERSION - 1, "an older", "measure again"),
@@ -47,3 +47,8 @@ def test_a_load_generator_of_another_version_measures_nothing(echobench, write, 
 def test_this_version_is_read(write):
     stored = result.load(write(document(result.SCHEMA_VERSION), "result.json"))
     assert stored.document["schema_version"] == result.SCHEMA_VERSION
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path):
+    with pytest.raises(Failure, match=f"^cannot write {tmp_path}/gone/r.json: No such file or directory$"):
+        documents.write({}, tmp_path / "gone" / "r.json")
