@@ -263,21 +263,23 @@ TEST(echo_load, open_loop_sends_what_the_schedule_holds) {
 
 TEST(echo_load, open_loop_counts_the_wait_that_a_stall_causes) {
   fixture_server server(behaviours::stalling(100ms, 400ms));
-  program run(
-      {"-c", "10", "-R", "500", "--arrivals", "uniform", "-d", "4s", "--warmup", "0", server.address()});
-  ASSERT_EQ(run.wait(), exit_ok) << run.err();
-  const json cell = run.cell();
-  EXPECT_EQ(cell["errors"], json::object());
-  EXPECT_EQ(cell["requests_total"], 2000);
-  // A quarter of the requests is due during a stall and waits evenly between 0 and 100 ms: one in ten waits
-  // 60 ms. Unless two longer stalls of the machine made it: then it is not shown.
-  if (cell["response_ns"].contains("p90")) {
-    EXPECT_GE(cell["response_ns"]["p90"], 58'000'000);
-    EXPECT_GE(cell["response_ns"]["events"]["p90"], 5);
-  }
-  // Waiting adds 12.5 ms to the mean response; of the service time the ten in flight at each stall add 5 ms.
-  EXPECT_GT(cell["response_ns"]["mean"].get<double>(), cell["service_ns"]["mean"].get<double>() + 4e6)
-      << "the service time hides the rest";
+  // Two longer stalls of the machine would make that percentile, which is left out then.
+  EXPECT_TRUE(one_of_three([&] {
+    program run(
+        {"-c", "10", "-R", "500", "--arrivals", "uniform", "-d", "4s", "--warmup", "0", server.address()});
+    EXPECT_EQ(run.wait(), exit_ok) << run.err();
+    const json cell = run.cell();
+    EXPECT_EQ(cell["errors"], json::object());
+    EXPECT_EQ(cell["requests_total"], 2000);
+    // Waiting adds 12.5 ms to the mean response; of the service time the ten in flight at each stall add 5
+    // ms.
+    EXPECT_GT(cell["response_ns"]["mean"].get<double>(), cell["service_ns"]["mean"].get<double>() + 4e6)
+        << "the service time hides the rest";
+    // A quarter of the requests is due during a stall and waits evenly between 0 and 100 ms: one in ten waits
+    // 60 ms.
+    return cell["response_ns"].contains("p90") && cell["response_ns"]["p90"] >= 58'000'000 &&
+           cell["response_ns"]["events"]["p90"] >= 5;
+  }));
 }
 
 TEST(echo_load, a_backlog_takes_no_memory) {
@@ -343,7 +345,6 @@ TEST(echo_load, targets_take_turns_in_rounds) {
       EXPECT_EQ(slice["index"], round++);
       EXPECT_GT(slice["settling_ns"], 0);
       const auto measured = slice["slice_ns"].get<std::int64_t>() - slice["settling_ns"].get<std::int64_t>();
-      if (slice["requests"] <= 1) continue;  // of a slice in which the machine stalled
       EXPECT_NEAR(slice["elapsed_ns"].get<double>(), static_cast<double>(measured),
                   static_cast<double>(measured) / slice["requests"].get<double>())
           << "but for what makes the number of requests whole";

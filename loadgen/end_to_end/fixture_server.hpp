@@ -46,7 +46,7 @@ public:
   std::string address() const { return where_.to_string(); }
   // Until something was read on any connection: however long a client takes to start.
   void wait_until_asked() const { asked_.wait(false); }
-  // Until no connection is open, or all have been closed by their peers.
+  // Until every connection that was opened has ended.
   void wait_until_left();
 
 private:

@@ -321,13 +321,14 @@ TEST_P(observed_engine, sends_uniform_arrivals_at_equal_distances) {
 
 // The client may lose its CPU between taking the time and sending: once in 5,000 gaps is enough to change
 // their coefficient of variation. Then the run is repeated; a figure that is calculated wrongly is wrong in
-// each. A client that is kept away for long sends what has become due as fast as it can, and where that is
-// about once in 10 us, what arrives less than 10 us apart is not what was sent so.
+// each. A client that is kept away for long sends what has become due as fast as it can: where that is
+// once in 10 to 20 us, some of them arrive less than 10 us apart, or the other way round.
 TEST_P(observed_engine, reports_the_gaps_between_its_requests_as_they_arrive) {
   constexpr int attempts = 6;
   constexpr double catching_up = 2;  // coefficient of variation from which a client was kept away for long
   for (const arrivals kind : {arrivals::poisson, arrivals::uniform}) {
     bool as_observed = false;
+    bool kept = false;  // its schedule, in one attempt
     std::string seen_instead;
     for (int i = 0; i < attempts && !as_observed; ++i) {
       const auto [status, errors, cell, seen] =
@@ -345,10 +346,13 @@ TEST_P(observed_engine, reports_the_gaps_between_its_requests_as_they_arrive) {
       const double short_reported = sent["gaps_below_10us"].get<double>();
       const double short_observed = seen.arrived.share_below_short();
       as_observed = std::abs(reported - observed) < 0.05 + 0.2 * observed &&
-                    (std::abs(short_reported - short_observed) < 0.1 || catching_up < observed);
+                    short_reported < short_observed + 0.1 &&
+                    (short_reported > short_observed - 0.1 || catching_up < observed);
+      kept |= observed <= catching_up;
       seen_instead += fmt::format("; {:.3f} reported, {:.3f} observed, gaps below 10 us {:.3f}, {:.3f}",
                                   reported, observed, short_reported, short_observed);
     }
+    if (!as_observed && !kept) GTEST_SKIP() << "the client was kept from sending on schedule" << seen_instead;
     EXPECT_TRUE(as_observed) << seen_instead;
   }
 }

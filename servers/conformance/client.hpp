@@ -24,8 +24,8 @@ public:
 
   int fd() const noexcept { return fd_.get(); }
   void send(std::string_view data);
-  // Until the server's kernel has what was sent, whatever the server does; within `patience`.
-  void wait_until_delivered() const;
+  // Whether the server's kernel has what was sent, whatever the server does with it.
+  bool delivered() const;
   // How many bytes the system took at once; 0 if it takes none now.
   std::size_t send_some(std::string_view data);
   // Exactly n bytes, or fewer when the server ends; throws when nothing comes within `patience` or the

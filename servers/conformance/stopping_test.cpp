@@ -20,7 +20,7 @@ TEST_P(stopping, stop_answers_what_was_received) {
   server().signal_all(SIGSTOP);  // so that the requests and the signal arrive together
   const exchange e = messages(40, 1000, 2);
   peer.send(e.request);
-  peer.wait_until_delivered();
+  EXPECT_TRUE(eventually([&] { return peer.delivered(); }));
   server().signal(SIGTERM);
   server().signal_all(SIGCONT);
   expect_same(peer.receive_to_end(), e.reply);
@@ -99,7 +99,7 @@ TEST_P(stopping, stop_in_the_middle_of_a_hundred_messages) {
   constexpr std::size_t half = 500;
   for (client* peer : peers) expect_exchange(*peer, e);
   for (client* peer : peers) peer->send(e.request.substr(0, half));
-  for (client* peer : peers) peer->wait_until_delivered();
+  EXPECT_TRUE(eventually([&] { return std::ranges::all_of(peers, &client::delivered); }));
   server().signal(SIGTERM);
   for (client* peer : peers) {
     const bytes got = peer->receive_to_end();

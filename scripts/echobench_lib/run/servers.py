@@ -173,8 +173,9 @@ def free_port() -> int:
     """A port of 127.0.0.1 that is free now; for servers that cannot choose one themselves.  Below those that the kernel
     gives to whoever names none (ip_local_port_range), so that nobody is given it until the server listens."""
     first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    for port in random.sample(range(1024, first), k=first - 1024):
+    for _ in range(100):
+        port = random.randrange(1024, first)
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
-    raise Failure("every port of 127.0.0.1 below net.ipv4.ip_local_port_range is used")
+    raise Failure(f"no port of 127.0.0.1 from 1024 to {first - 1} is free: 100 were tried")

@@ -40,7 +40,8 @@ def test_schedules_are_kept():
     assert min(accuracy.read("constant", 1, placement, "auto", 500).truth[50] for _ in range(3)) >= 1_000_000
     bimodal = accuracy.read("bimodal", 2, placement, "auto", 2_000)
     assert bimodal.truth[99.9] >= 10_000_000 and bimodal.truth[50] >= 200_000
-    assert accuracy.read("stalls", 2, placement, "auto", 500).truth[99.9] >= 30_000_000
+    # Of two stalls: whether one in a hundred waits as long as that depends on where the load begins between them.
+    assert any(accuracy.read("stalls", 2, placement, "auto", 500).truth[99] >= 30_000_000 for _ in range(3))
 
 
 def test_what_is_reported_is_near_the_truth():

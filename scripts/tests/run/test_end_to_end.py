@@ -75,7 +75,8 @@ def test_work_is_in_the_cost_of_a_request(measured):
     stored = result.load(measured[0])
     echo = min(costs(stored, "epoll", "equal-load/1000/c4/64B/frame"))
     work = min(costs(stored, "epoll", "equal-load/1000/c4/64B/frame/work:100us"))
-    assert 100_000 < work < echo + 400_000, "where CPUs are busy, an echo costs more between two times of work, too"
+    # Where CPUs are busy, an echo costs more between two times of work, too.
+    assert max(100_000, echo) < work < echo + 400_000
 
 
 def test_the_report_opens(measured):

@@ -152,7 +152,7 @@ def test_a_rank_with_a_wrong_clock_is_refused_by_name(hosts, server):
     assert done.returncode == 1
     said = re.search(r"echo-load-mpi: rank 0 on \S+: the clock of rank 1 is (\S+) s ahead .* synchronise", done.stderr)
     assert said, done.stderr
-    assert float(said[1]) == pytest.approx(2, abs=0.1)
+    assert float(said[1]) == pytest.approx(2, abs=0.05)
 
 
 def test_a_host_that_cannot_be_reached_fails_the_run(hosts, server):
