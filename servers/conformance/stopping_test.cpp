@@ -171,7 +171,8 @@ TEST_P(stopping_process, stop_does_not_wait_beyond_the_drain_timeout) {
   }
   std::this_thread::sleep_for(50ms);
   for (const server_process& server : servers) server.signal(SIGTERM);
-  for (server_process& server : servers) expect_end(server.wait());
+  for (client& peer : peers) EXPECT_EQ(peer.receive_to_end(), "") << "a request that was cut has no reply";
+  for (server_process& server : servers) expect_end(server.wait(), {{"drain_timeout", 1}});
 }
 
 TEST_P(stopping_process, stop_does_not_wait_for_a_peer_that_does_not_read) {

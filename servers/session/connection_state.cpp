@@ -10,6 +10,8 @@ std::size_t connection_state::offer(std::span<const std::byte> bytes) {
 }
 
 void connection_state::carried_out() noexcept {
+  if (cut_) abort();
+  if (next_ == step::close) return;
   next_ = step::receive;
   deadline_ = never;
   session_.complete_deferred();

@@ -72,10 +72,12 @@ public:
 
   // Whether the client asks for the work to be done on another thread, so that the loop stays free.
   bool offloads() const noexcept { return request_.offload; }
-  // Uses as much CPU time as the request asks for, but ends when the server must stop. From any thread.
-  void burn() const {
-    burn_cpu(request_.duration, [this] { return drain_->expired(); });
+  // Uses as much CPU time as the request asks for, but gives up when the time to stop is over. From any
+  // thread.
+  void burn() {
+    cut_ = burn_cpu(request_.duration, [this] { return drain_->expired(); }) < request_.duration;
   }
+  // The reply is next; if the work was cut, the connection ends instead. Does nothing if it has ended.
   void carried_out() noexcept;
 
   void sending_ended() noexcept;
@@ -110,6 +112,7 @@ private:
   deferred_request request_{};
   step next_ = step::receive;
   bool lingering_ = false;
+  bool cut_ = false;  // the work, before it was done
   std::optional<server_error> error_;
 };
 

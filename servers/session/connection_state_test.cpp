@@ -13,8 +13,10 @@ using step = connection_state::step;
 using clock = connection_state::clock;
 
 struct state_harness {
-  explicit state_harness(framing kind = framing::frame, std::chrono::nanoseconds idle = 0ns)
-      : options{.session = {.framing = kind}, .idle_timeout = idle} {}
+  explicit state_harness(framing kind = framing::frame, std::chrono::nanoseconds idle = 0ns,
+                         std::chrono::nanoseconds time_to_stop = 1h)
+      : options{.session = {.framing = kind}, .idle_timeout = idle},
+        drain{stopping.get_token(), time_to_stop} {}
 
   void receive(std::string_view input) {
     const auto space = state.space();
@@ -35,7 +37,7 @@ struct state_harness {
 
   connection_options options;
   std::stop_source stopping;
-  drain_clock drain{stopping.get_token(), 1h};
+  drain_clock drain;
   buffer_pool pool{buffer_pool::use::one_thread};
   connection_state state{options, pool, drain};
 };
@@ -151,6 +153,29 @@ TEST(connection_state, is_aborted_when_the_time_to_stop_is_over) {
   flushed.state.abort();
   EXPECT_EQ(flushed.state.next(), step::close);
   EXPECT_EQ(flushed.errors(server_error::drain_timeout), 0U);
+}
+
+TEST(connection_state, work_that_was_cut_has_no_reply_and_counts_one_error) {
+  state_harness h(framing::frame, 0ns, 0ns);
+  h.receive(request("long", 1, frame_op::work, 10'000'000));
+  ASSERT_EQ(h.state.next(), step::work);
+  h.stopping.request_stop();
+  h.state.burn();
+  h.state.carried_out();
+  EXPECT_EQ(h.state.next(), step::close);
+  EXPECT_TRUE(h.state.pending().empty());
+  EXPECT_EQ(h.errors(server_error::drain_timeout), 1U);
+}
+
+TEST(connection_state, work_that_ends_after_the_connection_changes_nothing) {
+  state_harness h;
+  h.receive(request("short", 1, frame_op::work, 1));
+  h.state.abort();
+  h.state.burn();
+  h.state.carried_out();
+  EXPECT_EQ(h.state.next(), step::close);
+  EXPECT_TRUE(h.state.pending().empty());
+  EXPECT_EQ(h.errors(server_error::drain_timeout), 1U);
 }
 
 TEST(connection_state, a_failed_transport_ends_the_connection_at_any_step) {
