@@ -74,7 +74,6 @@ socket_pair tcp_pair() {
   if (!near || !far) fail("connect");
   set_blocking(near.get(), true);
   for (const int end : {near.get(), far.get()}) {
-    set_no_delay(end);
     set_reset_on_close(end);
   }
   return {std::move(near), std::move(far)};

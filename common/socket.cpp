@@ -59,6 +59,12 @@ host_port split_host_and_port(std::string_view text) {
                               "' is not HOST:PORT, for example 127.0.0.1:4000 or [::1]:4000");
 }
 
+// A small message is not held back (Nagle).
+void set_no_delay(int fd) noexcept {
+  const int on = 1;
+  ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+}
+
 }  // namespace
 
 unique_fd& unique_fd::operator=(unique_fd&& other) noexcept {
@@ -166,6 +172,7 @@ unique_fd listen_on(const endpoint& where, int backlog, reuse_port reuse) try {
   unique_fd fd(::socket(where.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd) throw std::system_error(errno, std::system_category(), "socket");
   set_option(fd.get(), SOL_SOCKET, SO_REUSEADDR, 1, "SO_REUSEADDR");
+  set_no_delay(fd.get());
   if (where.family() == AF_INET6) set_option(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, 1, "IPV6_V6ONLY");
   if (reuse == reuse_port::yes) allow_port_sharing(fd.get());
   if (::bind(fd.get(), where.address(), where.size()) != 0) {
@@ -182,6 +189,7 @@ void allow_port_sharing(int fd) { set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1, "S
 unique_fd start_connect(const endpoint& target, const endpoint* source) noexcept {
   unique_fd fd(::socket(target.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd) return fd;
+  set_no_delay(fd.get());
   if (source != nullptr) {
     const int on = 1;
     if (::setsockopt(fd.get(), IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on) != 0 ||
@@ -215,11 +223,6 @@ int take_socket_error(int fd) noexcept {
   int error = 0;
   socklen_t size = sizeof error;
   return ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0 ? error : errno;
-}
-
-void set_no_delay(int fd) noexcept {
-  const int on = 1;
-  ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
 void set_reset_on_close(int fd) noexcept {

@@ -74,7 +74,8 @@ endpoint resolve(std::string_view host_and_port);
 
 enum class reuse_port : bool { no, yes };
 
-// A bound and listening socket: non-blocking, close-on-exec, SO_REUSEADDR, for IPv6 V6ONLY.
+// A bound and listening socket: non-blocking, close-on-exec, SO_REUSEADDR, for IPv6 V6ONLY; TCP_NODELAY,
+// which accepted connections inherit (tcp_create_openreq_child() in the kernel copies the socket).
 //
 // reuse_port::yes lets further sockets bind to the same address later; the caller's own first socket should
 // be bound with `no` and opened with allow_port_sharing(), so that a port that some other process uses is
@@ -82,9 +83,9 @@ enum class reuse_port : bool { no, yes };
 unique_fd listen_on(const endpoint& where, int backlog, reuse_port reuse);
 void allow_port_sharing(int fd);
 
-// A TCP socket, non-blocking and close-on-exec, whose connect has been started. `source` (may be null) is
-// bound first with IP_BIND_ADDRESS_NO_PORT, so that each source address has a port range of its own (ip(7)).
-// Returns an empty descriptor with errno set when it fails at once.
+// A TCP socket, non-blocking, close-on-exec and TCP_NODELAY, whose connect has been started. `source` (may be
+// null) is bound first with IP_BIND_ADDRESS_NO_PORT, so that each source address has a port range of its own
+// (ip(7)). Returns an empty descriptor with errno set when it fails at once.
 unique_fd start_connect(const endpoint& target, const endpoint* source) noexcept;
 
 // A connection that is open, or why it is not (errno).
@@ -100,7 +101,6 @@ std::chrono::microseconds smoothed_round_trip(int fd) noexcept;
 // The pending error of a socket, cleared by reading it (SO_ERROR); 0 for none.
 int take_socket_error(int fd) noexcept;
 
-void set_no_delay(int fd) noexcept;        // TCP_NODELAY: a small reply is not held back (Nagle)
 void set_reset_on_close(int fd) noexcept;  // SO_LINGER 0: close sends a reset, leaving no TIME_WAIT
 void set_blocking(int fd, bool blocking);
 

@@ -125,8 +125,7 @@ TEST(socket, listens_connects_and_carries_bytes) {
   ASSERT_TRUE(ready(listener.get(), POLLIN));
   const unique_fd server(::accept(listener.get(), nullptr, nullptr));
   ASSERT_TRUE(server);
-  set_no_delay(server.get());
-  EXPECT_NE(option(server.get(), IPPROTO_TCP, TCP_NODELAY), 0);
+  for (const int end : {server.get(), client.get()}) EXPECT_NE(option(end, IPPROTO_TCP, TCP_NODELAY), 0);
   ASSERT_EQ(::send(server.get(), "x", 1, 0), 1);
   ASSERT_TRUE(ready(client.get(), POLLIN));
   char got = 0;

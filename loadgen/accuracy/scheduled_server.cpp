@@ -152,7 +152,6 @@ private:
     socklen_t size = endpoint::capacity();
     unique_fd fd(::accept4(listener_.get(), peer.address(), &size, SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (!fd) return;
-    set_no_delay(fd.get());
     watch(fd.get());
     const auto index = static_cast<std::size_t>(fd.get());
     if (connections_.size() <= index) connections_.resize(index + 1);

@@ -58,7 +58,6 @@ private:
       if (fd == listener.get()) {
         const int peer = ::accept4(fd, nullptr, nullptr, SOCK_CLOEXEC);
         if (peer < 0) continue;
-        set_no_delay(peer);
         if (states.size() <= static_cast<std::size_t>(peer))
           states.resize(static_cast<std::size_t>(peer) + 1);
         states[static_cast<std::size_t>(peer)] = {};

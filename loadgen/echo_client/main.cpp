@@ -85,7 +85,6 @@ int main(int argc, char** argv) try {
   }
 
   const unique_fd connection = connect_to(resolve_all(server), timeout);
-  set_no_delay(connection.get());
   const sigset_t stop_signals = block_stop_signals();
   const unique_fd stop(::signalfd(-1, &stop_signals, SFD_CLOEXEC | SFD_NONBLOCK));
   return report_end(server, relay(STDIN_FILENO, connection.get(), STDOUT_FILENO, stop.get()));

@@ -75,7 +75,6 @@ void fixture_server::accept_all() {
   for (std::size_t number = 0;; ++number) {
     const int fd = ::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC);
     if (fd < 0) return;
-    set_no_delay(fd);
     const std::lock_guard lock(mutex_);
     open_.push_back(fd);
     threads_.emplace_back([this, fd, number] {

@@ -91,7 +91,6 @@ public:
     set_blocking(fd_.get(), true);
     pollfd ready{.fd = fd_.get(), .events = POLLOUT, .revents = 0};
     EXPECT_EQ(::poll(&ready, 1, 5000), 1);
-    set_no_delay(fd_.get());
   }
 
   static std::vector<std::byte> request(std::uint32_t sequence, std::uint32_t length) {

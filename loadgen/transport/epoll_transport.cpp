@@ -37,7 +37,6 @@ bool epoll_transport::connect(std::size_t slot, const endpoint& to, const endpoi
            .connecting = true,
            .how = how};
   if (!state.fd) return false;
-  set_no_delay(state.fd.get());
   if (timestamps_) timestamps_->enable(state.fd.get());
   epoll_event event{.events = EPOLLOUT, .data = {.u64 = token_of(slot)}};
   if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, state.fd.get(), &event) == 0) return true;

@@ -145,7 +145,6 @@ bool io_uring_transport::connect(std::size_t slot, const endpoint& to, const end
   state.queued = queued;
   state.fd = start_connect(to, source);
   if (!state.fd) return false;
-  set_no_delay(state.fd.get());
   state.how = how;
   state.connecting = true;
   if (registers_) {

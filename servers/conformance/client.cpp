@@ -30,7 +30,6 @@ client::client(const endpoint& server) : fd_(::socket(server.family(), SOCK_STRE
   const timeval timeout{.tv_sec = patience.count(), .tv_usec = 0};
   ::setsockopt(fd_.get(), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
   ::setsockopt(fd_.get(), SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
-  set_no_delay(fd_.get());
   if (::connect(fd_.get(), server.address(), server.size()) != 0) fail("connect to " + server.to_string());
 }
 

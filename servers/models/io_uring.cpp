@@ -173,7 +173,6 @@ private:
   void accepted(unsigned listener, int result, bool goes_on) {
     accepting_[listener] = goes_on;
     if (result >= 0) {
-      set_no_delay(result);
       take_steps(admit(unique_fd(result)));
     } else if (accept_must_pause(-result)) {
       totals_.count(server_error::accept);

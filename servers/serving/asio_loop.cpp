@@ -22,10 +22,7 @@ asio_connection<Executor>::asio_connection(asio_socket<Executor> socket, asio_lo
     : state(loop.shared_.options.connection, loop.pool_, loop.shared_.drain),
       loop_(loop),
       socket_(std::move(socket)),
-      timer_(socket_.get_executor()) {
-  error_code ignored;
-  socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
-}
+      timer_(socket_.get_executor()) {}
 
 template <class Executor>
 asio_connection<Executor>::~asio_connection() {  // NOLINT(bugprone-exception-escape)

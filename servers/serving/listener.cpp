@@ -47,10 +47,8 @@ listener_set::listener_set(const server_options& options, unsigned loops) {
 }
 
 unique_fd accept_connection(int listener, accepted_socket mode) noexcept {
-  unique_fd fd(::accept4(listener, nullptr, nullptr,
-                         SOCK_CLOEXEC | (mode == accepted_socket::non_blocking ? SOCK_NONBLOCK : 0)));
-  if (fd) set_no_delay(fd.get());
-  return fd;
+  return unique_fd(::accept4(listener, nullptr, nullptr,
+                             SOCK_CLOEXEC | (mode == accepted_socket::non_blocking ? SOCK_NONBLOCK : 0)));
 }
 
 bool accept_must_pause(int error) noexcept {

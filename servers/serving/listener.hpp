@@ -32,7 +32,8 @@ private:
   std::vector<std::vector<unique_fd>> loops_;
 };
 
-// accept4(2) with the options that every connection has. Empty, with errno set, if there is none to accept.
+// accept4(2); a connection has the options of its listener. Empty, with errno set, if there is none to
+// accept.
 enum class accepted_socket { blocking, non_blocking };
 unique_fd accept_connection(int listener, accepted_socket mode) noexcept;
 
