@@ -25,8 +25,7 @@ public:
         socket_(std::move(socket)) {}
 
   void serve() {
-    constexpr auto edges = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
-    if (!scheduler_.watch(socket_.get(), edges, this)) return state.failed();
+    if (!scheduler_.watch(socket_.get(), events, this)) return state.failed();
     for (;;) {
       if (state.next() == step::receive && shared_.drain.stopping())
         state.stop(bytes_readable(socket_.get()));
@@ -64,18 +63,7 @@ private:
       state.park();
       return wait();
     }
-    const auto space = state.space();
-    const ssize_t n = ::recv(socket_.get(), space.data(), space.size(), MSG_DONTWAIT);
-    if (n >= 0) {
-      const bool filled = static_cast<std::size_t>(n) == space.size();
-      readable = filled || ended;
-      state.received(static_cast<std::size_t>(n));
-      if (filled) scheduler_.let_others_run();
-    } else if (errno == EAGAIN) {
-      readable = false;
-    } else if (errno != EINTR) {
-      state.failed();
-    }
+    if (edges::receive(state, socket_.get())) scheduler_.let_others_run();
   }
 
   void send() {
@@ -144,7 +132,7 @@ public:
     }
     while (!shared_.drain.stopping()) scheduler_->wait(main_, connection_state::never);
     shared_.listeners.close(index_);
-    for (fiber_waiter& acceptor : acceptors_) scheduler_->wake(acceptor);
+    wake_acceptors();
     for (connection& conn : connections_) scheduler_->wake(conn);
     while (fibers_ > 0) {
       scheduler_->wait(main_, shared_.drain.expired() ? soon() : shared_.drain.deadline());
@@ -158,6 +146,14 @@ public:
 private:
   int listener(std::size_t i) const { return shared_.listeners.of_loop(index_)[i].get(); }
   static connection_state::clock::time_point soon() { return connection_state::clock::now() + accept_pause; }
+
+  // In another order each time, so that no address starves another.
+  void wake_acceptors() {
+    ++first_acceptor_;
+    for (std::size_t i = 0; i < acceptors_.size(); ++i) {
+      scheduler_->wake(acceptors_[(first_acceptor_ + i) % acceptors_.size()]);
+    }
+  }
 
   // Throws std::bad_alloc if there is no memory for a stack.
   template <class Function>
@@ -173,23 +169,26 @@ private:
 
   void accept(int socket, fiber_waiter& acceptor) {
     for (unsigned times = 0; !shared_.drain.stopping();) {
-      if (shared_.connections.full()) {
+      if (!shared_.connections.try_add()) {
         scheduler_->wait(acceptor, soon());
       } else if (unique_fd accepted = accept_connection(socket, accepted_socket::non_blocking)) {
         accept(std::move(accepted));
         if (++times % 128 == 0) scheduler_->let_others_run();
-      } else if (errno == EAGAIN) {
-        scheduler_->wait(acceptor, connection_state::never);
-      } else if (accept_must_pause(errno)) {
-        totals_.count(server_error::accept);
-        scheduler_->wait(acceptor, soon());
+      } else {
+        const int error = errno;
+        shared_.connections.remove();
+        if (accept_must_pause(error)) {
+          if (connection_waits(socket)) totals_.count(server_error::accept);
+          scheduler_->wait(acceptor, soon());
+        } else if (error == EAGAIN) {
+          scheduler_->wait(acceptor, connection_state::never);
+        }
       }
     }
   }
 
   void accept(unique_fd socket) {
     ++totals_.accepted;
-    shared_.connections.add();
     try {
       start([this, socket = std::move(socket)]() mutable { serve(std::move(socket)); });
     } catch (const std::bad_alloc&) {
@@ -205,6 +204,7 @@ private:
     conn.state.add_to(totals_);
     connections_.erase(connections_.iterator_to(conn));
     shared_.connections.remove();
+    if (shared_.options.max_connections > 0) wake_acceptors();  // they may wait for room
   }
 
   shared_by_loops& shared_;
@@ -215,6 +215,7 @@ private:
   wake_event stopped_;
   wake_on_stop on_stop_{shared_.stop, stopped_};
   std::vector<fiber_waiter> acceptors_;
+  std::size_t first_acceptor_ = 0;
   boost::intrusive::list<connection> connections_;
   std::size_t fibers_ = 0;  // not counting the main one
   server_totals totals_;

@@ -86,13 +86,15 @@ private:
     for (unsigned i = 0; i < listeners_.size(); ++i) accept(i);
   }
 
-  // One connection at a time if their number is limited, so that none is accepted beyond the limit.
+  // If the number of connections is limited the loop accepts them itself, so that none is accepted beyond the
+  // limit.
+  bool limited() const noexcept { return shared_.options.max_connections > 0; }
   void accept(unsigned listener) {
-    if (draining() || accepting_pauses() || accepting_[listener]) return;
-    if (full()) return pause_accepting();
-    const bool any_number = shared_.options.max_connections == 0;
-    const auto prepare = any_number ? ::io_uring_prep_multishot_accept : ::io_uring_prep_accept;
-    prepare(&ring_.next(accept_tag(listener)), listeners_[listener].get(), nullptr, nullptr, SOCK_CLOEXEC);
+    if (draining() || acceptor_.pauses() || accepting_[listener]) return;
+    io_uring_sqe& entry = ring_.next(accept_tag(listener));
+    const int socket = listeners_[listener].get();
+    limited() ? ::io_uring_prep_poll_add(&entry, socket, POLLIN)
+              : ::io_uring_prep_multishot_accept(&entry, socket, nullptr, nullptr, SOCK_CLOEXEC);
     accepting_[listener] = true;
   }
 
@@ -171,12 +173,17 @@ private:
   }
 
   void accepted(unsigned listener, int result, bool goes_on) {
+    const auto admitted = [this](unique_fd socket) { take_steps(admit(std::move(socket))); };
     accepting_[listener] = goes_on;
-    if (result >= 0) {
-      take_steps(admit(unique_fd(result)));
-    } else if (accept_must_pause(-result)) {
-      totals_.count(server_error::accept);
-      return pause_accepting();
+    if (limited()) {
+      if (!draining() && !acceptor_.pauses())
+        acceptor_.accept_available(totals_, admitted, accepted_socket::blocking);
+    } else if (result >= 0) {
+      shared_.connections.try_add();
+      admitted(unique_fd(result));
+    } else if (!draining() && accept_must_pause(-result)) {
+      if (connection_waits(listeners_[listener].get())) totals_.count(server_error::accept);
+      acceptor_.pause();
     }
     accept(listener);
   }

@@ -10,7 +10,13 @@
 namespace echobench {
 namespace {
 
-class poll_loop final : public readiness_loop {
+struct poll_connection : readiness_connection {
+  using readiness_connection::readiness_connection;
+
+  std::size_t place = 0;  // in the list; 0: nowhere
+};
+
+class poll_loop final : public readiness_loop<poll_connection> {
 public:
   static constexpr std::string_view name = "poll";
   static constexpr std::string_view summary = "a poll(2) loop for each thread: what epoll replaced";

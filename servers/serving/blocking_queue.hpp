@@ -5,7 +5,7 @@
 #include <deque>
 #include <mutex>
 #include <optional>
-#include <stop_token>
+#include <utility>
 
 namespace echobench {
 
@@ -13,26 +13,42 @@ template <class Item>
 class blocking_queue {
 public:
   void push(Item item) {
+    bool somebody_sleeps = false;
     {
       const std::lock_guard lock(mutex_);
       items_.push_back(std::move(item));
+      somebody_sleeps = sleeping_ > 0;
     }
-    added_.notify_one();
+    if (somebody_sleeps) added_.notify_one();
   }
 
-  // Waits for the oldest item; empty when a stop is requested and no item is left.
-  std::optional<Item> pop(const std::stop_token& stop) {
+  // Waits for the oldest item; empty when the queue is closed and no item is left.
+  std::optional<Item> pop() {
     std::unique_lock lock(mutex_);
-    if (!added_.wait(lock, stop, [this] { return !items_.empty(); })) return std::nullopt;
+    ++sleeping_;
+    added_.wait(lock, [this] { return !items_.empty() || closed_; });
+    --sleeping_;
+    if (items_.empty()) return std::nullopt;
     std::optional<Item> item(std::move(items_.front()));
     items_.pop_front();
     return item;
   }
 
+  // No more items will come.
+  void close() {
+    {
+      const std::lock_guard lock(mutex_);
+      closed_ = true;
+    }
+    added_.notify_all();
+  }
+
 private:
   std::mutex mutex_;
-  std::condition_variable_any added_;
+  std::condition_variable added_;
   std::deque<Item> items_;
+  unsigned sleeping_ = 0;
+  bool closed_ = false;
 };
 
 }  // namespace echobench

@@ -28,32 +28,35 @@ public:
     return ::epoll_ctl(fd_.get(), operation, fd, &event) == 0;
   }
 
-  // The same for several descriptors, with reports when there is something to read.
-  bool control_all(int operation, std::span<const unique_fd> fds, void* tag) noexcept {
+  // The same for several descriptors.
+  bool control_all(int operation, std::span<const unique_fd> fds, std::uint32_t events, void* tag) noexcept {
     bool done = true;
-    for (const unique_fd& fd : fds) done &= control(operation, fd.get(), EPOLLIN, tag);
+    for (const unique_fd& fd : fds) done &= control(operation, fd.get(), events, tag);
     return done;
   }
 
-  // What is ready; empty when the time has come or a signal has interrupted the wait. time_point::max(): no
-  // such time. The reports are valid until the next wait.
-  std::span<const epoll_event> wait(std::chrono::steady_clock::time_point until) {
+  // What is ready, at the beginning of `room`; empty when the time has come or a signal has interrupted the
+  // wait. time_point::max(): no such time. From any thread.
+  std::span<const epoll_event> wait(std::span<epoll_event> room,
+                                    std::chrono::steady_clock::time_point until) const {
     using clock = std::chrono::steady_clock;
-    const int room = static_cast<int>(reports_.size());
+    const int most = static_cast<int>(room.size());
     int ready = 0;
     if (until == clock::time_point::max()) {
-      ready = ::epoll_wait(fd_.get(), reports_.data(), room, -1);
+      ready = ::epoll_wait(fd_.get(), room.data(), most, -1);
     } else {
       const auto left = to_timespec(until - clock::now());
-      ready = ::epoll_pwait2(fd_.get(), reports_.data(), room, &left, nullptr);
+      ready = ::epoll_pwait2(fd_.get(), room.data(), most, &left, nullptr);
     }
     if (ready < 0 && errno != EINTR) throw std::system_error(errno, std::system_category(), "epoll_wait");
-    return std::span(reports_).first(static_cast<std::size_t>(std::max(ready, 0)));
+    return room.first(static_cast<std::size_t>(std::max(ready, 0)));
   }
 
 private:
   unique_fd fd_;
-  std::array<epoll_event, 512> reports_;
 };
+
+// Room for the reports of one wait.
+using epoll_reports = std::array<epoll_event, 512>;
 
 }  // namespace echobench

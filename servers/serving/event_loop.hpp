@@ -2,8 +2,8 @@
 // that other threads hand back, and stopping.
 #pragma once
 
+#include "servers/serving/acceptor.hpp"
 #include "servers/serving/return_queue.hpp"
-#include "servers/serving/server_loops.hpp"
 #include "servers/serving/timers.hpp"
 
 #include <boost/intrusive/list.hpp>
@@ -42,6 +42,7 @@ protected:
   event_loop(shared_by_loops& shared, unsigned index, buffer_pool& pool)
       : shared_(shared),
         listeners_(shared.listeners.of_loop(index)),
+        acceptor_(shared.connections, listeners_),
         index_(index),
         pool_(pool),
         on_stop_(shared.stop, wake_) {}
@@ -64,7 +65,7 @@ protected:
 
   // Until when the loop may wait. `never`: until something is reported.
   clock::time_point wake_at() const {
-    auto until = std::min(accept_at_, timers_.earliest());
+    auto until = std::min(acceptor_.paused_until(), timers_.earliest());
     if (draining_) {
       until =
           std::min(until, shared_.drain.expired() ? clock::now() + accept_pause : shared_.drain.deadline());
@@ -85,22 +86,17 @@ protected:
         take_steps(*conn);
       }
     }
-    if (accept_at_ <= now) {
-      accept_at_ = connection_state::never;
+    if (acceptor_.paused_until() <= now) {
+      acceptor_.resume();
       go_on_accepting();
     }
     if (!draining_ && shared_.stop.stop_requested()) begin_draining();
     if (draining_ && shared_.drain.expired()) abort_all();
   }
 
-  // No new connections for a while: the limit is reached, or resources are lacking.
-  bool full() const noexcept { return shared_.connections.full(); }
-  void pause_accepting() { accept_at_ = draining_ ? connection_state::never : clock::now() + accept_pause; }
-  bool accepting_pauses() const noexcept { return accept_at_ != connection_state::never; }
-
+  // An accepted connection, which the limit on connections has admitted (acceptor, connection_count).
   Connection& admit(unique_fd socket) {
     ++totals_.accepted;
-    shared_.connections.add();
     connections_.push_back(*new Connection(std::move(socket), shared_, pool_));
     return connections_.back();
   }
@@ -108,11 +104,11 @@ protected:
     conn.state.add_to(totals_);
     connections_.erase_and_dispose(connections_.iterator_to(conn), std::default_delete<Connection>());
     shared_.connections.remove();
-    if (accepting_pauses()) accept_at_ = clock::now();
+    acceptor_.end_pause();
   }
 
   // The connection waits: from now on for its deadline, too.
-  void follow(Connection& conn) { timers_.follow(conn); }
+  void follow(Connection& conn) { timers_.follow(conn, conn.state.deadline()); }
 
   // The connection's next step is to work: a thread of the offload pool does that.
   void work_elsewhere(Connection& conn) {
@@ -127,6 +123,7 @@ protected:
 
   shared_by_loops& shared_;
   const std::vector<unique_fd>& listeners_;
+  acceptor acceptor_;
   wake_event wake_;  // readable when something came back, or the server stops
   server_totals totals_;
 
@@ -143,7 +140,7 @@ private:
 
   void begin_draining() {
     draining_ = true;
-    accept_at_ = connection_state::never;
+    acceptor_.resume();
     end_accepting();
     shared_.listeners.close(index_);
     for_each_here([this](Connection& conn) { stop(conn); });
@@ -166,7 +163,6 @@ private:
   buffer_pool& pool_;
   boost::intrusive::list<Connection> connections_;
   timers<Connection> timers_;
-  clock::time_point accept_at_ = connection_state::never;  // accepting has paused until then
   bool draining_ = false;
   return_queue<Connection> return_queue_{wake_};
   wake_on_stop on_stop_;

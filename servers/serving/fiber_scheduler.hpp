@@ -2,6 +2,7 @@
 // fiber waits for a socket as a thread would.
 #pragma once
 
+#include "servers/serving/edges.hpp"
 #include "servers/serving/epoll_set.hpp"
 #include "servers/serving/listener.hpp"
 #include "servers/session/connection_state.hpp"
@@ -18,14 +19,10 @@ namespace echobench {
 
 namespace fibers = boost::fibers;
 
-// A fiber that may wait, and what has been reported for it. Sockets are watched once and edge-triggered: a
-// report holds until the fiber finds the contrary.
-struct fiber_waiter {
+// A fiber that may wait, and what has been reported for it.
+struct fiber_waiter : edges {
   fibers::context* fiber = nullptr;  // while it waits
-  bool readable = false;
-  bool writable = true;
-  bool ended = false;   // by peer or failure: that edge came with data, perhaps, and none will follow
-  bool called = false;  // by call()
+  bool called = false;               // by call()
 };
 
 class fiber_scheduler final : public fibers::algo::algorithm {
@@ -81,9 +78,14 @@ public:
     return next;
   }
   void suspend_until(const connection_state::clock::time_point& until) noexcept override {
-    for (const epoll_event& report : set_.wait(next_turn_.empty() ? until : at_once)) {
-      report.data.ptr == nullptr ? take_calls()
-                                 : note(*static_cast<fiber_waiter*>(report.data.ptr), report.events);
+    for (const epoll_event& report : set_.wait(reports_, next_turn_.empty() ? until : at_once)) {
+      if (report.data.ptr == nullptr) {
+        take_calls();
+      } else {
+        fiber_waiter& waiter = *static_cast<fiber_waiter*>(report.data.ptr);
+        waiter.note(report.events);
+        wake(waiter);
+      }
     }
     ready_.splice(ready_.end(), next_turn_);
   }
@@ -92,12 +94,6 @@ public:
 private:
   static constexpr connection_state::clock::time_point at_once{};
 
-  void note(fiber_waiter& waiter, std::uint32_t events) noexcept {
-    waiter.ended |= (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
-    waiter.readable |= waiter.ended || (events & EPOLLIN) != 0;
-    waiter.writable |= waiter.ended || (events & EPOLLOUT) != 0;
-    wake(waiter);
-  }
   void take_calls() {
     wake_.clear();
     const std::lock_guard lock(mutex_);
@@ -108,6 +104,7 @@ private:
   }
 
   epoll_set set_;
+  epoll_reports reports_;
   wake_event wake_;
   fibers::scheduler::ready_queue_type ready_;
   fibers::scheduler::ready_queue_type next_turn_;

@@ -1,5 +1,6 @@
 #include "servers/serving/listener.hpp"
 
+#include <poll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -53,6 +54,11 @@ unique_fd accept_connection(int listener, accepted_socket mode) noexcept {
 
 bool accept_must_pause(int error) noexcept {
   return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}
+
+bool connection_waits(int listener) noexcept {
+  pollfd waiting{.fd = listener, .events = POLLIN, .revents = 0};
+  return ::poll(&waiting, 1, 0) == 1;
 }
 
 wake_event::wake_event() : fd_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {

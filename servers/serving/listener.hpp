@@ -40,6 +40,9 @@ unique_fd accept_connection(int listener, accepted_socket mode) noexcept;
 // Accepting failed because a resource is lacking that comes back (descriptors, memory): pause, do not spin.
 bool accept_must_pause(int error) noexcept;
 inline constexpr std::chrono::milliseconds accept_pause{100};
+// Whether somebody waits for it: accept4(2) takes a descriptor first, and fails for want of one although
+// nobody does.
+bool connection_waits(int listener) noexcept;
 
 // An eventfd that can be waited for with poll or epoll: written from any thread or from a stop request.
 class wake_event {

@@ -16,6 +16,7 @@ class offload_pool {
 public:
   // The threads start with the first job, so that a server without offloaded work has none.
   explicit offload_pool(unsigned threads) : wanted_(threads) {}
+  ~offload_pool() { finish(); }
 
   // One of the threads carries the job out. If the system does not give all threads (a limit on processes or
   // memory), those that could be started share the work; if it gives none, the caller carries the job out
@@ -30,6 +31,7 @@ public:
 
   // To be called when no more jobs come: waits for those that are being carried out.
   void finish() {
+    jobs_.close();
     const std::lock_guard lock(mutex_);
     threads_.clear();
   }
@@ -45,15 +47,15 @@ private:
   void start() {
     try {
       while (threads_.size() < wanted_) {
-        threads_.emplace_back([this](const std::stop_token& stop) { work(stop); });
+        threads_.emplace_back([this] { work(); });
       }
     } catch (const std::system_error&) {
       ++failures_;
     }
   }
 
-  void work(const std::stop_token& stop) {
-    while (const auto job = jobs_.pop(stop)) (*job)();
+  void work() {
+    while (const auto job = jobs_.pop()) (*job)();
   }
 
   std::size_t wanted_;

@@ -3,8 +3,12 @@
 #pragma once
 
 #include "servers/serving/event_loop.hpp"
+#include "servers/serving/nonblocking.hpp"
 
 #include <poll.h>
+
+#include <cerrno>
+#include <system_error>
 
 namespace echobench {
 
@@ -15,15 +19,18 @@ struct readiness_connection : loop_connection {
   using loop_connection::loop_connection;
 
   interest watched = interest::nothing;  // what the system has been asked to report
-  std::size_t place = 0;  // for the model: where the socket stands in what it waits with; 0: nowhere
 };
 
-class readiness_loop : public event_loop<readiness_connection> {
+// Connection: a readiness_connection, and what a model adds.
+template <class Connection>
+class readiness_loop : public event_loop<Connection> {
 public:
-  using connection = readiness_connection;
+  using connection = Connection;
 
 protected:
-  using event_loop::event_loop;
+  using base = event_loop<Connection>;
+  using step = connection_state::step;
+  using base::base;
   ~readiness_loop() = default;
 
   // ---- what a model defines
@@ -33,30 +40,91 @@ protected:
   // From now on the system reports connections to accept, at all listeners or at none; false if it lacks
   // memory.
   virtual bool watch_listeners(bool wanted) noexcept = 0;
+  // The connection begins.
+  virtual void begin(connection& conn) { wait_for_next(conn); }
   // The connection ends.
   virtual void forget(connection&) noexcept {}
-  // The connection's next step is to work: whether its loop does that, or the thread to which the connection
-  // is handed out.
-  virtual bool works_itself(const connection& conn) const noexcept { return !conn.state.offloads(); }
-  virtual void hand_out_work(connection& conn) { work_elsewhere(conn); }
 
   // ---- what a model calls
 
-  void begin_accepting();
+  void begin_accepting() {
+    if (!watch_listeners(true)) throw std::system_error(errno, std::system_category(), "watching a listener");
+  }
   void accept_available();
   // The connection is ready: receives, if that is next, and takes its steps.
   void serve(connection& conn);
-  // Another thread has it from now on.
-  void hand_out(connection& conn);
+  // Has the system report what the connection's next step needs; or destroys it, if that is next.
+  void wait_for_next(connection& conn);
+
+  void destroy(connection& conn);
+  void take_steps(connection& conn) override;
 
 private:
-  void take_steps(connection& conn) override;
-  void stop(connection& conn) override;
+  void stop(connection& conn) override { conn.state.stop(bytes_readable(conn.socket.get())); }
   void go_on_accepting() override;
   void end_accepting() override { watch_listeners(false); }
-  void pause();
-  void wait_for_next(connection& conn);
-  void destroy(connection& conn);
 };
+
+template <class Connection>
+void readiness_loop<Connection>::accept_available() {
+  if (this->draining() || this->acceptor_.pauses()) return;
+  const auto admitted = [this](unique_fd socket) { begin(this->admit(std::move(socket))); };
+  if (!this->acceptor_.accept_available(this->totals_, admitted)) watch_listeners(false);
+}
+
+template <class Connection>
+void readiness_loop<Connection>::go_on_accepting() {
+  if (watch_listeners(true)) return;
+  watch_listeners(false);  // those that it has watched
+  this->acceptor_.pause();
+}
+
+template <class Connection>
+void readiness_loop<Connection>::serve(connection& conn) {
+  receive_available(conn.state, conn.socket.get());
+  if (conn.state.next() == step::work && !conn.state.offloads()) {  // once; then the others come
+    conn.state.burn();
+    conn.state.carried_out();
+  }
+  take_steps(conn);
+}
+
+template <class Connection>
+void readiness_loop<Connection>::take_steps(connection& conn) {
+  advance(conn.state, conn.socket.get());
+  wait_for_next(conn);
+}
+
+template <class Connection>
+void readiness_loop<Connection>::wait_for_next(connection& conn) {
+  interest wanted = interest::nothing;
+  switch (conn.state.next()) {
+    case step::receive:
+      conn.state.park();
+      wanted = interest::readable;
+      break;
+    case step::send: wanted = interest::writable; break;
+    case step::work:
+      if (conn.state.offloads()) break;
+      wanted = interest::writable;  // at once
+      break;
+    case step::sleep:  // watching nothing: a peer that resets meanwhile would be reported without end
+    case step::end_sending: break;
+    case step::close: return destroy(conn);
+  }
+  if (wanted != conn.watched && !watch(conn, wanted)) {
+    this->totals_.count(server_error::accept);
+    return destroy(conn);
+  }
+  conn.watched = wanted;
+  if (conn.state.next() == step::work && wanted == interest::nothing) return this->work_elsewhere(conn);
+  this->follow(conn);
+}
+
+template <class Connection>
+void readiness_loop<Connection>::destroy(connection& conn) {
+  forget(conn);
+  this->remove(conn);
+}
 
 }  // namespace echobench

@@ -12,14 +12,20 @@
 
 namespace echobench {
 
-// The number of connections of all loops; accepting pauses at the limit. Safe from any thread. A loop asks
-// before it accepts, so n loops that accept at the same time exceed the limit by at most n - 1.
+// The number of connections of all loops; accepting pauses at the limit. Safe from any thread.
 class connection_count {
 public:
   explicit connection_count(unsigned limit) noexcept : limit_(limit) {}  // 0: none
 
+  // To be called before accepting, so that the limit is never exceeded. False: it is reached.
+  bool try_add() noexcept {
+    if (live_.fetch_add(1, std::memory_order_relaxed) < limit_ || limit_ == 0) return true;
+    remove();
+    return false;
+  }
   bool full() const noexcept { return limit_ > 0 && live_.load(std::memory_order_relaxed) >= limit_; }
   void add() noexcept { live_.fetch_add(1, std::memory_order_relaxed); }
+  // The connection has ended, or there was none to accept.
   void remove() noexcept { live_.fetch_sub(1, std::memory_order_relaxed); }
 
 private:

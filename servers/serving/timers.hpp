@@ -20,8 +20,8 @@ private:
   connection_state::clock::time_point at_ = connection_state::never;
 };
 
-// `Connection` has the base `timer` and a member `state`. A deadline mostly moves on with each message: a
-// timer is only brought forward, and one that comes too early is set anew.
+// `Connection` has the base `timer`. A deadline mostly moves on with each message: a timer is only brought
+// forward, and one that comes too early is set anew.
 template <class Connection>
 class timers {
 public:
@@ -32,9 +32,9 @@ public:
     return all_.empty() ? connection_state::never : at(*all_.begin());
   }
 
-  // The connection's deadline may have moved. On the loop's thread, like everything here.
-  void follow(Connection& conn) {
-    if (conn.state.deadline() < at(conn)) set(conn, conn.state.deadline());
+  // The connection's deadline may have moved. By one thread at a time, like everything here.
+  void follow(Connection& conn, clock::time_point deadline) {
+    if (deadline < at(conn)) set(conn, deadline);
   }
   void set(Connection& conn, clock::time_point when) {
     timer& hook = conn;

@@ -1,4 +1,4 @@
-#include "servers/serving/event_loop.hpp"
+#include "servers/serving/timers.hpp"
 
 #include <gtest/gtest.h>
 
@@ -8,13 +8,7 @@ namespace {
 using namespace std::chrono_literals;
 using clock = connection_state::clock;
 
-struct fake_state {
-  clock::time_point when = connection_state::never;
-  clock::time_point deadline() const { return when; }
-};
-struct connection : timer {
-  fake_state state;
-};
+struct connection : timer {};
 
 TEST(timers, come_in_the_order_of_their_time) {
   const auto now = clock::now();
@@ -23,9 +17,9 @@ TEST(timers, come_in_the_order_of_their_time) {
   connection early;
   connection none;
   EXPECT_EQ(all.earliest(), connection_state::never);
-  late.state.when = now + 2s;
-  early.state.when = now + 1s;
-  for (connection* conn : {&late, &early, &none}) all.follow(*conn);
+  all.follow(late, now + 2s);
+  all.follow(early, now + 1s);
+  all.follow(none, connection_state::never);
   EXPECT_EQ(all.earliest(), now + 1s);
   EXPECT_EQ(all.take_due(now), nullptr);
   EXPECT_EQ(all.take_due(now + 3s), &early);
@@ -37,13 +31,10 @@ TEST(timers, are_brought_forward_at_once_and_put_off_when_they_come) {
   const auto now = clock::now();
   timers<connection> all;
   connection conn;
-  conn.state.when = now + 2s;
-  all.follow(conn);
-  conn.state.when = now + 3s;
-  all.follow(conn);
+  all.follow(conn, now + 2s);
+  all.follow(conn, now + 3s);
   EXPECT_EQ(all.earliest(), now + 2s);
-  conn.state.when = now + 1s;
-  all.follow(conn);
+  all.follow(conn, now + 1s);
   EXPECT_EQ(all.earliest(), now + 1s);
 }
 
@@ -51,8 +42,7 @@ TEST(timers, lose_a_connection_that_is_destroyed) {
   timers<connection> all;
   {
     connection conn;
-    conn.state.when = clock::now();
-    all.follow(conn);
+    all.follow(conn, clock::now());
   }
   EXPECT_EQ(all.earliest(), connection_state::never);
 }

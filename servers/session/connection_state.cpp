@@ -2,11 +2,14 @@
 
 namespace echobench {
 
-std::size_t connection_state::offer(std::span<const std::byte> bytes) {
+std::size_t connection_state::offer(std::span<const std::byte> bytes) noexcept try {
   const std::size_t taken = session_.offer(bytes);
   if (taken > 0) touch();
   settle();
   return taken;
+} catch (const std::bad_alloc&) {
+  failed();
+  return bytes.size();
 }
 
 void connection_state::carried_out() noexcept {

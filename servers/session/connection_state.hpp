@@ -54,13 +54,14 @@ public:
   // none.
   clock::time_point deadline() const noexcept { return deadline_; }
 
-  // Where to receive; never empty when that is the next step. The address is stable until received().
-  std::span<std::byte> space() { return session_.recv_space(); }
+  // Where to receive; never empty when that is the next step. The address is stable until received(). If
+  // there is no memory, the connection fails, and the next step is another one.
+  std::span<std::byte> space() noexcept;
   // n bytes were put at the beginning of space(); 0: the peer will send no more.
   void received(std::size_t n) noexcept;
   // Bytes that the transport owns have been received, whatever the next step: returns how many were taken.
   // The others must be offered again when all that is pending has been sent.
-  std::size_t offer(std::span<const std::byte> bytes);
+  std::size_t offer(std::span<const std::byte> bytes) noexcept;
   // To be called before waiting to receive: the connection then needs no buffer. Not while space() is in use.
   void park() noexcept { session_.park(); }
 
@@ -115,6 +116,13 @@ private:
   bool cut_ = false;  // the work, before it was done
   std::optional<server_error> error_;
 };
+
+inline std::span<std::byte> connection_state::space() noexcept try {
+  return session_.recv_space();
+} catch (const std::bad_alloc&) {
+  failed();
+  return {};
+}
 
 inline void connection_state::received(std::size_t n) noexcept {
   if (n > 0) {
