@@ -1,0 +1,37 @@
+// One epoll set for all threads, each of which waits for whatever comes next and serves it: no thread is idle
+// while a connection waits for one that is busy, and connections move between cores. The listeners are
+// reported once, too (EPOLLONESHOT): EPOLLEXCLUSIVE would choose among sets, not among the threads that wait
+// in one.
+#include "servers/serving/shared_loop.hpp"
+#include "servers/variants.hpp"
+
+namespace echobench {
+namespace {
+
+class loop final : public shared_loop {
+public:
+  static constexpr std::string_view name = "epoll-shared";
+  static constexpr std::string_view summary =
+      "one epoll set in which all threads wait, and serve what they are given";
+  static std::string_view unavailable_reason() { return ""; }
+
+  loop(shared_by_loops& shared, unsigned index)
+      : shared_loop(shared, index, offloaded_work::to_offload_pool) {}
+
+  void run() {
+    run_on_threads(shared_.options.threads, [this](unsigned) {
+      epoll_reports reports;
+      while (!over()) take(wait(reports));
+      wake();
+    });
+  }
+
+private:
+  void ready(connection& conn) override { serve(conn); }
+};
+
+}  // namespace
+
+const variant variants::epoll_shared = describe<server_of_loops<loop>>();
+
+}  // namespace echobench

@@ -1,0 +1,43 @@
+// Leader/followers: the threads take turns at waiting. The leader waits for one event; before it serves the
+// connection it lets a follower lead. Unlike in a pool no connection passes from a thread to another, and no
+// queue is needed.
+#include "servers/serving/shared_loop.hpp"
+#include "servers/variants.hpp"
+
+namespace echobench {
+namespace {
+
+class threads final : public shared_loop {
+public:
+  static constexpr std::string_view name = "leader-followers";
+  static constexpr std::string_view summary =
+      "threads take turns at waiting for one event, and serve it themselves";
+  static std::string_view unavailable_reason() { return ""; }
+
+  threads(shared_by_loops& shared, unsigned index)
+      : shared_loop(shared, index, offloaded_work::to_offload_pool) {}
+
+  void run() {
+    run_on_threads(shared_.options.threads, [this](unsigned) {
+      while (!over()) take(lead());
+      wake();
+    });
+  }
+
+private:
+  std::span<const epoll_event> lead() {
+    thread_local epoll_event one;
+    const std::lock_guard leader(leadership_);
+    return wait(std::span(&one, 1));
+  }
+
+  void ready(connection& conn) override { serve(conn); }
+
+  std::mutex leadership_;
+};
+
+}  // namespace
+
+const variant variants::leader_followers = describe<server_of_loops<threads>>();
+
+}  // namespace echobench
