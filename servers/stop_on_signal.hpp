@@ -2,6 +2,7 @@
 #pragma once
 
 #include <pthread.h>
+#include <sys/time.h>
 
 #include <cerrno>
 #include <csignal>
@@ -19,11 +20,8 @@ public:
   // in fs/file.c).
   enum class by { thread, handler };
 
+  // `signals` are blocked; the others stay as they are.
   stop_on_signal(const sigset_t& signals, by how) {
-#ifdef __SANITIZE_THREAD__
-    how = by::thread;  // ThreadSanitizer delays handlers until a call that it knows; it knows no
-                       // io_uring_enter(2)
-#endif
     if (how == by::thread) {
       waiter_ = std::jthread([this, signals] {
         int signal = 0;
@@ -40,8 +38,12 @@ public:
       };
       action.sa_mask = signals;
       action.sa_flags = SA_RESTART;
-      ::sigaction(SIGINT, &action, nullptr);
-      ::sigaction(SIGTERM, &action, nullptr);
+      for (const int signal : {SIGHUP, SIGINT, SIGTERM}) {
+        if (::sigismember(&signals, signal) == 1) ::sigaction(signal, &action, nullptr);
+      }
+#ifdef __SANITIZE_THREAD__
+      interrupt_calls();
+#endif
     }
   }
   stop_on_signal(const stop_on_signal&) = delete;
@@ -71,6 +73,19 @@ public:
   };
 
 private:
+#ifdef __SANITIZE_THREAD__
+  // ThreadSanitizer runs a handler when the call ends during which the signal came, and it does not know all
+  // calls that block: this ends them.
+  static void interrupt_calls() {
+    struct sigaction nothing {};
+    nothing.sa_handler = [](int) {};  // without SA_RESTART: the call fails
+    ::sigaction(SIGALRM, &nothing, nullptr);
+    constexpr timeval often{.tv_sec = 0, .tv_usec = 100'000};
+    const itimerval timer{.it_interval = often, .it_value = often};
+    ::setitimer(ITIMER_REAL, &timer, nullptr);
+  }
+#endif
+
   struct handling {
     stop_on_signal* self;
     sigset_t signals;

@@ -10,6 +10,7 @@ public:
   static constexpr std::string_view name = "iterative";
   static constexpr std::string_view summary = "one thread, blocking sockets, one client at a time";
   static constexpr clients holds = clients::one;
+  static constexpr auto stops = stop_on_signal::by::handler;
   static std::string_view unavailable_reason() { return ""; }
 
   explicit iterative_server(const server_options& options)
@@ -21,8 +22,8 @@ public:
     server_totals totals;
     const drain_clock drain(stop, options_.drain_timeout);
     blocking_acceptor acceptor(listeners_.of_loop(0), stop, blocking_acceptor::waits::in_poll);
-    interrupter wakes(stop);
-    const interrupter::registration registered(wakes);
+    const interrupter wakes(stop);
+    const stop_on_signal::allowed while_it_serves;
     serve_one_by_one(acceptor, options_.connection, drain, totals);
     return {totals};
   }

@@ -4,8 +4,6 @@
 #include "servers/serving/server_loops.hpp"
 #include "servers/variants.hpp"
 
-#include <algorithm>
-
 namespace echobench {
 namespace {
 
@@ -14,34 +12,31 @@ public:
   static constexpr std::string_view name = "prethreaded";
   static constexpr std::string_view summary = "threads that block in accept, each with a client of its own";
   static constexpr clients holds = clients::threads;
+  static constexpr auto stops = stop_on_signal::by::handler;
   static std::string_view unavailable_reason() { return ""; }
 
-  explicit prethreaded_server(const server_options& options) : options_(options), listeners_(options, 1) {
-    const unsigned most = options.max_connections;
-    if (most > 0) options_.threads = std::min(options_.threads, most);
-  }
+  explicit prethreaded_server(const server_options& options) : options_(options), listeners_(options, 1) {}
 
   const listener_set& listeners() const noexcept { return listeners_; }
 
   server_outcome run(const std::stop_token& stop) {
     const drain_clock drain(stop, options_.drain_timeout);
+    std::vector<server_totals> totals(clients_at_once(options_));
     interrupter wakes(stop);
-    std::vector<server_totals> totals(options_.threads);
-    run_on_threads(options_.threads, [&](unsigned i) {
-      const interrupter::registration registered(wakes);
-      serve_clients(stop, drain, totals[i]);
-    });
+    {
+      const stop_on_signal::allowed while_they_serve;
+      run_on_threads(static_cast<unsigned>(totals.size()), [&](unsigned i) {
+        const interrupter::registration registered(wakes);
+        blocking_acceptor acceptor(listeners_.of_loop(0), stop, blocking_acceptor::waits::in_accept);
+        serve_one_by_one(acceptor, options_.connection, drain, totals[i]);
+      });
+    }
     server_outcome outcome;
     for (const server_totals& of_thread : totals) outcome.totals += of_thread;
     return outcome;
   }
 
 private:
-  void serve_clients(const std::stop_token& stop, const drain_clock& drain, server_totals& totals) {
-    blocking_acceptor acceptor(listeners_.of_loop(0), stop, blocking_acceptor::waits::in_accept);
-    serve_one_by_one(acceptor, options_.connection, drain, totals);
-  }
-
   server_options options_;
   listener_set listeners_;
 };

@@ -7,6 +7,11 @@
 #include "servers/variants.hpp"
 
 #include <boost/thread/thread.hpp>
+#include <pthread.h>
+
+#include <condition_variable>
+#include <mutex>
+#include <new>
 
 namespace echobench {
 namespace {
@@ -24,84 +29,91 @@ public:
   static constexpr std::string_view summary =
       "a Boost.Thread with a 64 KiB stack for each connection, blocking sockets";
   static constexpr clients holds = clients::any;
+  static constexpr auto stops = stop_on_signal::by::handler;
   static std::string_view unavailable_reason() { return ""; }
 
   explicit thread_per_connection_server(const server_options& options)
       : options_(without_threads(options, name)),
         listeners_(options, 1),
-        pool_(buffer_pool::use::many_threads) {}
+        pool_(buffer_pool::use::many_threads) {
+    attributes_.set_stack_size(stack_size);
+    sigset_t blocked;  // by this thread: signals that stop the server are for it alone
+    ::pthread_sigmask(SIG_SETMASK, nullptr, &blocked);
+    ::pthread_attr_setsigmask_np(attributes_.native_handle(), &blocked);
+  }
 
   const listener_set& listeners() const noexcept { return listeners_; }
 
   server_outcome run(const std::stop_token& stop) {
     const drain_clock drain(stop, options_.drain_timeout);
     interrupter wakes(stop);
-    {
-      blocking_acceptor acceptor(listeners_.of_loop(0), stop, blocking_acceptor::waits::in_poll);
-      server_totals accepting;
-      while (unique_fd socket = acceptor.next(accepting)) {
-        if (!start(std::move(socket), drain, wakes)) {
-          accepting.count(server_error::accept);
-          acceptor.pause();
-        }
-        wait_for_fewer_than(options_.max_connections, stop);
+    const stop_on_signal::allowed while_it_serves;
+    server_totals accepting;
+    blocking_acceptor acceptor(listeners_.of_loop(0), stop, blocking_acceptor::waits::in_poll);
+    while (unique_fd socket = acceptor.next(accepting)) {
+      if (!start(std::move(socket), drain, wakes)) {
+        accepting.count(server_error::accept);
+        acceptor.pause();
       }
-      const std::lock_guard lock(mutex_);
-      totals_ += accepting;
+      wait_below_the_limit(stop);
     }
     listeners_.close(0);
-    wait_for_fewer_than(1, {});
+    std::unique_lock lock(mutex_);
+    ended_.wait(lock, [this] { return live_ == 0; });
+    totals_ += accepting;
     return {totals_};
   }
 
 private:
-  // False if the system gives no more threads: the client is turned away.
+  // False if the system gives no more threads or memory: the client is turned away.
   bool start(unique_fd socket, const drain_clock& drain, interrupter& wakes) {
-    boost::thread::attributes attributes;
-    attributes.set_stack_size(stack_size);
     {
       const std::lock_guard lock(mutex_);
       ++live_;
     }
     try {
-      boost::thread(attributes, [this, &drain, &wakes, socket = std::move(socket)]() mutable {
+      boost::thread(attributes_, [this, &drain, &wakes, socket = std::move(socket)]() mutable {
         serve(std::move(socket), drain, wakes);
       }).detach();
       return true;
     } catch (const boost::thread_resource_error&) {
-      const std::lock_guard lock(mutex_);
-      --live_;
-      return false;
+    } catch (const std::bad_alloc&) {
     }
+    const std::lock_guard lock(mutex_);
+    --live_;
+    return false;
   }
 
-  void serve(unique_fd socket, const drain_clock& drain, interrupter& wakes) {
+  void serve(unique_fd socket, const drain_clock& drain, interrupter& wakes) noexcept {
     server_totals totals;
-    {
+    try {
       const interrupter::registration registered(wakes);
       connection_state state(options_.connection, pool_, drain);
       serve_blocking(socket.get(), state, drain);
       state.add_to(totals);
-      socket.reset();
+    } catch (const std::bad_alloc&) {
+      totals.count(server_error::accept);
     }
+    socket.reset();
     const std::lock_guard lock(mutex_);  // nothing else is used after this
     totals_ += totals;
     --live_;
     ended_.notify_all();
   }
 
-  // Returns at once when `limit` is 0 (none), or when the server stops.
-  void wait_for_fewer_than(std::size_t limit, std::stop_token stop) {
-    if (limit == 0) return;
+  // Returns when a further client is allowed; or, if the server stops, soon: a handler cannot end this wait.
+  void wait_below_the_limit(const std::stop_token& stop) {
+    const std::size_t limit = options_.max_connections;
     std::unique_lock lock(mutex_);
-    ended_.wait(lock, std::move(stop), [&] { return live_ < limit; });
+    while (limit > 0 && live_ >= limit && !stop.stop_requested()) ended_.wait_for(lock, accept_pause);
   }
 
   server_options options_;
   listener_set listeners_;
   buffer_pool pool_;
+  boost::thread::attributes attributes_;
   std::mutex mutex_;
-  std::condition_variable_any ended_;
+  std::condition_variable ended_;
   std::size_t live_ = 0;
   server_totals totals_;
 };

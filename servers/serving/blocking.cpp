@@ -3,9 +3,9 @@
 #include "common/timespec.hpp"
 #include "servers/serving/nonblocking.hpp"
 
-#include <poll.h>
-#include <signal.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <system_error>
 
@@ -13,6 +13,7 @@ namespace echobench {
 namespace {
 
 constexpr int wake_signal = SIGUSR1;
+constexpr std::chrono::milliseconds shortest_pause{10};
 
 using clock = connection_state::clock;
 using step = connection_state::step;
@@ -42,58 +43,88 @@ const server_options& without_threads(const server_options& options, std::string
                     " is part of the model; leave it at 1");
 }
 
-interrupter::interrupter(const std::stop_token& stop)
-    : thread_([this](const std::stop_token& end) { interrupt(end); }), on_stop_(stop, starter{this}) {
-  struct sigaction nothing {};
-  nothing.sa_handler = [](int) {};  // without SA_RESTART: the interrupted call fails
-  ::sigaction(wake_signal, &nothing, nullptr);
+unsigned clients_at_once(const server_options& options) noexcept {
+  return options.max_connections == 0 ? options.threads : std::min(options.threads, options.max_connections);
 }
 
-void interrupter::interrupt(const std::stop_token& end) {
-  std::unique_lock lock(mutex_);
-  changed_.wait(lock, end, [this] { return stopping_; });
-  while (!end.stop_requested()) {
-    for (const pthread_t thread : threads_) ::pthread_kill(thread, wake_signal);
-    const auto pause = std::chrono::milliseconds(10) + threads_.size() * std::chrono::microseconds(10);
-    changed_.wait_for(lock, end, pause, [] { return false; });
+interrupter::timer::timer() {
+  sigevent event{};
+  event.sigev_notify = SIGEV_THREAD_ID;
+  event.sigev_signo = wake_signal;
+  event._sigev_un._tid = ::gettid();
+  if (::timer_create(CLOCK_MONOTONIC, &event, &id_) != 0) {
+    throw std::system_error(errno, std::system_category(), "timer_create");
   }
 }
 
-interrupter::registration::registration(interrupter& owner) : owner_(owner) {
-  const std::lock_guard lock(owner_.mutex_);
-  place_ = owner_.threads_.insert(owner_.threads_.end(), ::pthread_self());
+void interrupter::timer::set(std::chrono::nanoseconds first,
+                             std::chrono::nanoseconds interval) const noexcept {
+  const itimerspec times{.it_interval = to_timespec(interval), .it_value = to_timespec(first)};
+  ::timer_settime(id_, 0, &times, nullptr);
+}
+
+void interrupter::starter::operator()() const noexcept {
+  started->set(std::chrono::nanoseconds(1), shortest_pause);
+}
+
+interrupter::interrupter(const std::stop_token& stop) : on_stop_(stop, starter{&timer_}) {
+  instance_ = this;
+  struct sigaction action {};
+  action.sa_sigaction = &woken;
+  action.sa_flags = SA_SIGINFO;  // without SA_RESTART: the interrupted call fails
+  ::sigaction(wake_signal, &action, nullptr);
+}
+
+interrupter::~interrupter() { instance_ = nullptr; }
+
+void interrupter::woken(int, siginfo_t* signal, void*) noexcept {
+  if (signal->si_code == SI_TIMER && instance_ != nullptr) instance_->wake_registered();
+}
+
+// In a signal handler, which must not wait: if a thread registers at this moment, the next signal comes soon.
+void interrupter::wake_registered() noexcept {
+  if (registering_.test_and_set(std::memory_order_acquire)) return;
+  for (const registration& thread : registered_) ::pthread_kill(thread.thread_, wake_signal);
+  const auto pause = shortest_pause + registered_.size() * std::chrono::microseconds(10);
+  registering_.clear(std::memory_order_release);
+  timer_.set(pause, pause);
+}
+
+interrupter::registration::registration(interrupter& owner) noexcept : owner_(owner) {
+  owner_.change([this] { owner_.registered_.push_back(*this); });
 }
 
 interrupter::registration::~registration() {
-  const std::lock_guard lock(owner_.mutex_);
-  owner_.threads_.erase(place_);
+  owner_.change([this] { owner_.registered_.erase(owner_.registered_.iterator_to(*this)); });
 }
 
 blocking_acceptor::blocking_acceptor(const std::vector<unique_fd>& listeners, std::stop_token stop,
                                      waits where)
-    : listeners_(listeners), stop_(std::move(stop)), on_stop_(stop_, stopped_) {
-  if (where == waits::in_accept && listeners.size() == 1) {
-    set_blocking(listeners.front().get(), true);
-    return;
-  }
-  waiting_.push_back({.fd = stopped_.fd(), .events = POLLIN, .revents = 0});
+    : listeners_(listeners),
+      in_accept_(where == waits::in_accept && listeners.size() == 1),
+      stop_(std::move(stop)) {
+  if (in_accept_) set_blocking(listeners.front().get(), true);
   for (const unique_fd& listener : listeners_) {
     waiting_.push_back({.fd = listener.get(), .events = POLLIN, .revents = 0});
   }
 }
 
+// Without a descriptor accept(2) fails at once, even if nobody waits: that is no error yet. poll(2) knows.
 unique_fd blocking_acceptor::next(server_totals& totals) {
   while (!stop_.stop_requested()) {
-    if (!waiting_.empty() && ::poll(waiting_.data(), waiting_.size(), -1) < 0) continue;
+    const bool polls = !in_accept_ || lacks_;
+    if (polls && ::poll(waiting_.data(), waiting_.size(), -1) < 0) continue;
     for (std::size_t i = 0; i < listeners_.size(); ++i) {
       const std::size_t turn = next_;
       next_ = (next_ + 1) % listeners_.size();
-      if (!waiting_.empty() && waiting_[1 + turn].revents == 0) continue;
-      if (unique_fd socket = accept_connection(listeners_[turn].get(), accepted_socket::blocking)) {
+      if (polls && waiting_[turn].revents == 0) continue;
+      unique_fd socket = accept_connection(listeners_[turn].get(), accepted_socket::blocking);
+      lacks_ = !socket && accept_must_pause(errno);
+      if (socket) {
         ++totals.accepted;
         return socket;
       }
-      if (accept_must_pause(errno)) {
+      if (lacks_ && polls) {
         totals.count(server_error::accept);
         pause();
       }
@@ -102,9 +133,9 @@ unique_fd blocking_acceptor::next(server_totals& totals) {
   return {};
 }
 
-void blocking_acceptor::pause() {
-  pollfd stopped{.fd = stopped_.fd(), .events = POLLIN, .revents = 0};
-  ::poll(&stopped, 1, static_cast<int>(accept_pause.count()));
+void blocking_acceptor::pause() const {
+  const auto time = to_timespec(accept_pause);
+  ::nanosleep(&time, nullptr);
 }
 
 void serve_blocking(int socket, connection_state& state, const drain_clock& drain) {
