@@ -3,12 +3,14 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <ctime>
 #include <stdexcept>
+#include <string>
 
 namespace echobench {
 namespace {
@@ -53,6 +55,20 @@ stop_signals_allowed::stop_signals_allowed() noexcept {
 }
 
 stop_signals_allowed::~stop_signals_allowed() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+
+pid_t fork_bound_to_parent(std::string_view what) {
+  const pid_t parent = ::getpid();
+  const pid_t pid = ::fork();
+  if (pid < 0) {
+    throw std::system_error(errno, std::system_category(),
+                            "cannot start " + std::string(what) + " (ulimit -u)");
+  }
+  if (pid == 0) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (::getppid() != parent) ::_exit(exit_failed);  // it has ended meanwhile
+  }
+  return pid;
+}
 
 void open_standard_streams() {
   const auto is_open = [](int fd) { return ::fcntl(fd, F_GETFD) >= 0; };

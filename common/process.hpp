@@ -2,6 +2,8 @@
 // streams.
 #pragma once
 
+#include <sys/types.h>
+
 #include <csignal>
 #include <cstdint>
 #include <string_view>
@@ -41,6 +43,10 @@ public:
 private:
   sigset_t before_;
 };
+
+// fork(2), by a process that has one thread; the child is killed when its parent ends, however that happens.
+// Throws std::system_error, which says that `what` could not be started.
+pid_t fork_bound_to_parent(std::string_view what);
 
 // To be called first in every program: opens /dev/null in place of each standard stream that is closed
 // (`<&-`), since the next socket or file would take its number and be written to in its place. Standard input

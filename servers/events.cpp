@@ -74,7 +74,7 @@ void print_stopped(const variant& chosen, const server_outcome& outcome) {
             {"bytes_out", totals.bytes_out},
             {"burnt_ns", totals.burnt.count()},
             {"errors", errors}};
-  if (const auto turns = thread_turns::total(); turns > 0) line["turns"] = turns;
+  if (const auto turns = thread_turns::total() + totals.turns; turns > 0) line["turns"] = turns;
   if (!outcome.requests_of_loops.empty()) line["requests_per_loop"] = outcome.requests_of_loops;
   print_line(line);
 }

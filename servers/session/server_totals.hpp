@@ -23,16 +23,18 @@ enum class server_error : std::uint8_t {
   drain_timeout,    // still busy when --drain-timeout was over
   accept,           // accepting failed, for example because descriptors were lacking; it paused
   offload,          // too few threads for offloaded work could be started; with none the loop does the work
+  worker_lost,      // a process that serves ended by itself, and its clients with it; another took its place
 };
-inline constexpr std::array<std::string_view, 11> server_error_names{
+inline constexpr std::array<std::string_view, 12> server_error_names{
     "unknown_op", "param_too_large", "too_large",     "bad_version", "short_input", "line_too_long",
-    "reset",      "idle_timeout",    "drain_timeout", "accept",      "offload"};
+    "reset",      "idle_timeout",    "drain_timeout", "accept",      "offload",     "worker_lost"};
 
 struct server_totals {
   std::uint64_t accepted = 0;
   std::uint64_t requests = 0;  // frames or lines; with raw framing, receives
   std::uint64_t bytes_in = 0;
   std::uint64_t bytes_out = 0;
+  std::uint64_t turns = 0;            // of event loops in processes that have ended (serving/turns.hpp)
   std::chrono::nanoseconds burnt{0};  // CPU time that --burn has really used
   std::array<std::uint64_t, server_error_names.size()> errors{};
 
@@ -45,6 +47,7 @@ struct server_totals {
     requests += other.requests;
     bytes_in += other.bytes_in;
     bytes_out += other.bytes_out;
+    turns += other.turns;
     burnt += other.burnt;
     for (std::size_t i = 0; i < errors.size(); ++i) errors[i] += other.errors[i];
     return *this;
