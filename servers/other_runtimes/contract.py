@@ -53,4 +53,7 @@ class Totals:
                     bytes_out=self.bytes_out)
 
     def _print(self, event, **more):
-        print(json.dumps({"event": event, "variant": self.variant, **more}), flush=True)
+        try:
+            os.write(1, f"{json.dumps({'event': event, 'variant': self.variant, **more})}\n".encode())
+        except OSError as error:
+            sys.exit(f"cannot write to standard output: {error.strerror}")

@@ -95,7 +95,10 @@ func (s *server) drain() {
 
 func printLine(line map[string]any) {
 	line["variant"] = "go"
-	json.NewEncoder(os.Stdout).Encode(line)
+	if err := json.NewEncoder(os.Stdout).Encode(line); err != nil {
+		fmt.Fprintln(os.Stderr, "echo-go: cannot write to standard output:", err)
+		os.Exit(1)
+	}
 }
 
 func main() {

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 // An echo server with Node's net: a callback for each piece of input, one loop (libuv's), one thread.
+import fs from 'node:fs';
 import net from 'node:net';
 import {parseArgs} from 'node:util';
 
@@ -23,7 +24,14 @@ function parseOptions() {
   }
 }
 
-const print = line => console.log(JSON.stringify({...line, variant: 'node'}));
+function print(line) {
+  try {
+    fs.writeSync(1, `${JSON.stringify({...line, variant: 'node'})}\n`);
+  } catch (error) {
+    fail(1, `cannot write to standard output: ${error.message}`);
+  }
+}
+
 const totals = {accepted: 0, requests: 0, bytes_in: 0, bytes_out: 0};
 const sockets = new Set();
 
@@ -40,6 +48,7 @@ function echo(socket) {
     totals.bytes_in += socket.bytesRead;
     totals.bytes_out += socket.bytesWritten;
     sockets.delete(socket);
+    if (closed) endWhenAllHaveGone();
   });
   socket.pipe(socket);  // which pauses while the peer does not read, and ends when it ends
 }
@@ -62,13 +71,20 @@ function stop() {
       socket.arrived = false;
     }
   }, quietTime);
-  server.close(() => {  // when the last has gone
+  server.close(() => {
     clearTimeout(deadline);
     clearInterval(drain);
-    print({event: 'stopped', ...totals});
+    closed = true;
+    endWhenAllHaveGone();
   });
 }
+
+// The server's 'close' precedes that of its last sockets, which count then.
+function endWhenAllHaveGone() {
+  if (sockets.size === 0) print({event: 'stopped', ...totals});
+}
 let stopping = false;
+let closed = false;
 for (const signal of ['SIGINT', 'SIGTERM']) {
   process.on(signal, () => {
     if (!stopping) stop();

@@ -2,8 +2,24 @@
 
 import asyncio
 import signal
+import sys
 
 import contract
+
+
+def report_lack_once():
+    """An exception handler: asyncio would print a traceback for each attempt to accept while no descriptor is left."""
+    reported = False
+
+    def handler(loop, context):
+        nonlocal reported
+        if context["message"] != "socket.accept() out of system resource":
+            loop.default_exception_handler(context)
+        elif not reported:
+            print(f"accepting pauses: {context['exception']}", file=sys.stderr)
+            reported = True
+
+    return handler
 
 
 async def serve(converse, options, totals, limit=65536):
@@ -27,8 +43,12 @@ async def serve(converse, options, totals, limit=65536):
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    asyncio.get_running_loop().set_exception_handler(report_lack_once())
     with contract.listen(options.bind, options.port) as sock:
-        server = await asyncio.start_server(handle, sock=sock, backlog=contract.BACKLOG, limit=limit)
+        # The backlog that asyncio knows is also how often it tries to accept when no descriptor is left, with a timer
+        # for each time (cpython#151615): it gets its default, and the socket ours.
+        server = await asyncio.start_server(handle, sock=sock, limit=limit)
+        sock.listen(contract.BACKLOG)
         totals.print_listening(sock)
         await stop.wait()
         server.close()
