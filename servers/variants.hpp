@@ -1,5 +1,5 @@
-// The variants. Each is defined in the last line of its file, NAME.cpp; a textbook's version is in the file
-// of the variant that it became.
+// The variants. Each is defined in the last lines of its file, NAME.cpp; variations of one model share a
+// file.
 #pragma once
 
 #include "servers/variant.hpp"
@@ -21,10 +21,10 @@ extern const variant epoll_shared;
 extern const variant coroutine;
 extern const variant io_uring;
 extern const variant asio_callback;
-extern const variant asio_callback_textbook;
+extern const variant asio_callback_tuned;
 extern const variant asio_callback_shared;
 extern const variant asio_coroutine;
-extern const variant asio_coroutine_textbook;
+extern const variant asio_coroutine_tuned;
 extern const variant asio_coroutine_shared;
 extern const variant asio_stackful;
 extern const variant fiber;

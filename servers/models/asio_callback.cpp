@@ -1,20 +1,24 @@
-// Asio with callbacks: an io_context for each thread; a connection's next step is the callback that its last
-// operation was given. Replying as textbooks do costs 6 % more when requests come singly (asio_loop.hpp).
+// Asio with callbacks: a connection's next step is the callback that its last operation was given. An
+// io_context for each thread; or one that all threads run, where a strand keeps a connection's steps apart.
 #include "servers/serving/asio_loop.hpp"
 #include "servers/variants.hpp"
 
 namespace echobench {
 namespace {
 
-template <asio_sending How>
-class connection : public asio_connection<asio_executor> {
+using step = connection_state::step;
+
+template <class Executor, asio_sending How>
+class connection : public asio_connection<Executor> {
+  using base = asio_connection<Executor>;
+
 public:
-  using asio_connection::asio_connection;
+  using base::base, base::state;
 
   void serve() {
     switch (next()) {
       case step::receive: return receive();
-      case step::send: return How == asio_sending::adaptive && sends_at_once() ? serve() : send();
+      case step::send: return How == asio_sending::tuned && sends_at_once() ? serve() : send();
       case step::work: return work();
       case step::sleep: return sleep();
       case step::end_sending: end_sending(); return serve();
@@ -23,6 +27,9 @@ public:
   }
 
 private:
+  using base::burn_elsewhere, base::shared_from_this, base::socket_, base::timer_;
+  using base::next, base::received, base::sent, base::slept, base::end_sending, base::sends_at_once;
+
   void receive() {
     const auto space = state.space();
     socket_.async_read_some(asio::buffer(space.data(), space.size()),
@@ -64,33 +71,33 @@ private:
   }
 };
 
-template <asio_sending How>
-class loop : public asio_loop<asio_executor> {
-public:
-  static constexpr std::string_view name = How == asio_sending::textbook ? "asio-callback-textbook"
-                                           : asio_on_io_uring            ? "asio-callback-uring"
-                                                                         : "asio-callback";
-  static constexpr std::string_view summary =
-      How == asio_sending::textbook ? "asio-callback as the textbook has it: each reply by async_send"
-      : asio_on_io_uring            ? "Boost.Asio on io_uring, callbacks, an io_context for each thread"
-                                    : "Boost.Asio, callbacks, an io_context for each thread";
-  static std::string_view unavailable_reason() { return asio_unavailable_reason(); }
+template <class Executor, asio_sending How>
+class loop : public asio_loop<Executor> {
+  using base = asio_loop<Executor>;
 
-  loop(shared_by_loops& shared, unsigned index) : asio_loop(shared, index) {
-    for (auto& listener : listeners) accept(listener);
+public:
+  loop(shared_by_loops& shared, unsigned index) : base(shared, index) {
+    for (auto& listener : base::listeners) accept(listener);
   }
 
 private:
-  void accept(asio_listener<asio_executor>& listener) {
+  using base::full, base::lacks, base::new_executor, base::stopping;
+
+  void accept(asio_listener<Executor>& listener) {
     if (full()) return accept_later(listener);
-    listener.acceptor.async_accept([&](error_code error, asio_socket<asio_executor> socket) {
+    listener.acceptor.async_accept(new_executor(), [&](error_code error, asio_socket<Executor> socket) {
       if (stopping()) return;
-      if (!error) admit<connection<How>>(std::move(socket))->serve();
+      if (!error) serve(std::move(socket));
       lacks(error) ? accept_later(listener) : accept(listener);
     });
   }
 
-  void accept_later(asio_listener<asio_executor>& listener) {
+  void serve(asio_socket<Executor> socket) {
+    const auto conn = base::template admit<connection<Executor, How>>(std::move(socket));
+    asio::dispatch(conn->executor(), [conn] { conn->serve(); });
+  }
+
+  void accept_later(asio_listener<Executor>& listener) {
     listener.timer.expires_after(accept_pause);
     listener.timer.async_wait([&](error_code) {
       if (!stopping()) accept(listener);
@@ -98,9 +105,32 @@ private:
   }
 };
 
+struct plain : loop<asio_executor, asio_sending::plain> {
+  static constexpr std::string_view name = asio_on_io_uring ? "asio-callback-uring" : "asio-callback";
+  static constexpr std::string_view summary =
+      asio_on_io_uring ? "Boost.Asio on io_uring, patched; callbacks, an io_context for each thread"
+                       : "Boost.Asio, callbacks, an io_context for each thread";
+  using loop::loop;
+};
+
+struct tuned : loop<asio_executor, asio_sending::tuned> {
+  static constexpr std::string_view name = "asio-callback-tuned";
+  static constexpr std::string_view summary =
+      "asio-callback that sends a single reply by send(2) instead of async_send";
+  using loop::loop;
+};
+
+struct shared : loop<asio_strand, asio_sending::plain> {
+  static constexpr std::string_view name = "asio-callback-shared";
+  static constexpr std::string_view summary =
+      "Boost.Asio, callbacks, one io_context for all threads, strands";
+  using loop::loop;
+};
+
 }  // namespace
 
-const variant variants::asio_callback = describe<server_of_loops<loop<asio_sending::adaptive>>>();
-const variant variants::asio_callback_textbook = describe<server_of_loops<loop<asio_sending::textbook>>>();
+const variant variants::asio_callback = describe<server_of_loops<plain>>();
+const variant variants::asio_callback_tuned = describe<server_of_loops<tuned>>();
+const variant variants::asio_callback_shared = describe<server_of_loops<shared>>();
 
 }  // namespace echobench

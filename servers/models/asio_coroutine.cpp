@@ -1,5 +1,9 @@
-// Asio with C++20 coroutines: an io_context for each thread; a connection's code reads like that of a
-// blocking server.
+// Asio with C++20 coroutines: an io_context for each thread; or one that all threads run, where a coroutine
+// stays on its strand.
+//
+// A connection's code is that of thread_per_connection.cpp, step by step. What differs is how it waits: there
+// the kernel suspends the thread in recv(2), with its stack; here co_await suspends the function, whose
+// locals are on the heap, and the thread runs another's.
 #include "servers/serving/asio_loop.hpp"
 #include "servers/variants.hpp"
 
@@ -12,18 +16,19 @@
 namespace echobench {
 namespace {
 
-template <class Result>
-using awaitable = asio::awaitable<Result, asio_executor>;
+using step = connection_state::step;
 
 // An error is a value, so that a peer that leaves unwinds no exception.
 constexpr auto as_value = asio::as_tuple(asio::deferred);
 
-template <asio_sending How>
-class connection : public asio_connection<asio_executor> {
-public:
-  using asio_connection::asio_connection;
+template <class Executor, asio_sending How>
+class connection : public asio_connection<Executor> {
+  using base = asio_connection<Executor>;
 
-  awaitable<void> serve() {
+public:
+  using base::base, base::state;
+
+  asio::awaitable<void, Executor> serve() {
     for (;;) {
       switch (next()) {
         case step::receive: {
@@ -34,7 +39,7 @@ public:
           break;
         }
         case step::send: {
-          if (How == asio_sending::adaptive && sends_at_once()) break;
+          if (How == asio_sending::tuned && sends_at_once()) break;
           const auto bytes = state.pending();
           const auto [error, n] =
               co_await socket_.async_send(asio::buffer(bytes.data(), bytes.size()), as_value);
@@ -60,49 +65,73 @@ public:
       }
     }
   }
+
+private:
+  using base::burn_elsewhere, base::socket_, base::timer_;
+  using base::next, base::received, base::sent, base::slept, base::end_sending, base::sends_at_once;
 };
 
-template <asio_sending How>
-class loop : public asio_loop<asio_executor> {
-public:
-  static constexpr std::string_view name = How == asio_sending::textbook ? "asio-coroutine-textbook"
-                                           : asio_on_io_uring            ? "asio-coroutine-uring"
-                                                                         : "asio-coroutine";
-  static constexpr std::string_view summary =
-      How == asio_sending::textbook ? "asio-coroutine as the textbook has it: each reply by async_send"
-      : asio_on_io_uring ? "Boost.Asio on io_uring, C++20 coroutines, an io_context for each thread"
-                         : "Boost.Asio, C++20 coroutines, an io_context for each thread";
-  static std::string_view unavailable_reason() { return asio_unavailable_reason(); }
+template <class Executor, asio_sending How>
+class loop : public asio_loop<Executor> {
+  using base = asio_loop<Executor>;
 
-  loop(shared_by_loops& shared, unsigned index) : asio_loop(shared, index) {
-    for (auto& listener : listeners) {
-      asio::co_spawn(context, accept(listener), [](const std::exception_ptr& error) {
+public:
+  loop(shared_by_loops& shared, unsigned index) : base(shared, index) {
+    for (auto& listener : base::listeners) {
+      asio::co_spawn(listener.acceptor.get_executor(), accept(listener), [](const std::exception_ptr& error) {
         if (error) std::rethrow_exception(error);  // out of run(): nothing would accept any more
       });
     }
   }
 
 private:
-  awaitable<void> accept(asio_listener<asio_executor>& listener) {
+  using base::full, base::lacks, base::new_executor, base::stopping;
+
+  asio::awaitable<void, Executor> accept(asio_listener<Executor>& listener) {
     while (!stopping()) {
       if (!full()) {
-        auto [error, socket] = co_await listener.acceptor.async_accept(as_value);
+        auto [error, socket] = co_await listener.acceptor.async_accept(new_executor(), as_value);
         if (stopping()) co_return;
-        if (!error) {
-          const auto conn = admit<connection<How>>(std::move(socket));
-          asio::co_spawn(context, conn->serve(), [conn](const std::exception_ptr&) {});
-        }
+        if (!error) serve(std::move(socket));
         if (!lacks(error)) continue;
       }
       listener.timer.expires_after(accept_pause);
       co_await listener.timer.async_wait(as_value);
     }
   }
+
+  void serve(asio_socket<Executor> socket) {
+    const auto conn = base::template admit<connection<Executor, How>>(std::move(socket));
+    asio::co_spawn(conn->executor(), conn->serve(), [conn](const std::exception_ptr&) {});
+  }
+};
+
+struct plain : loop<asio_executor, asio_sending::plain> {
+  static constexpr std::string_view name = asio_on_io_uring ? "asio-coroutine-uring" : "asio-coroutine";
+  static constexpr std::string_view summary =
+      asio_on_io_uring ? "Boost.Asio on io_uring, patched; C++20 coroutines, an io_context for each thread"
+                       : "Boost.Asio, C++20 coroutines, an io_context for each thread";
+  using loop::loop;
+};
+
+struct tuned : loop<asio_executor, asio_sending::tuned> {
+  static constexpr std::string_view name = "asio-coroutine-tuned";
+  static constexpr std::string_view summary =
+      "asio-coroutine that sends a single reply by send(2) instead of async_send";
+  using loop::loop;
+};
+
+struct shared : loop<asio_strand, asio_sending::plain> {
+  static constexpr std::string_view name = "asio-coroutine-shared";
+  static constexpr std::string_view summary =
+      "Boost.Asio, C++20 coroutines, one io_context for all threads, strands";
+  using loop::loop;
 };
 
 }  // namespace
 
-const variant variants::asio_coroutine = describe<server_of_loops<loop<asio_sending::adaptive>>>();
-const variant variants::asio_coroutine_textbook = describe<server_of_loops<loop<asio_sending::textbook>>>();
+const variant variants::asio_coroutine = describe<server_of_loops<plain>>();
+const variant variants::asio_coroutine_tuned = describe<server_of_loops<tuned>>();
+const variant variants::asio_coroutine_shared = describe<server_of_loops<shared>>();
 
 }  // namespace echobench

@@ -29,7 +29,6 @@ public:
           break;
         }
         case step::send: {
-          if (sends_at_once()) break;
           const auto bytes = state.pending();
           const std::size_t n = socket_.async_send(asio::buffer(bytes.data(), bytes.size()), yield[error]);
           sent(error, n);

@@ -8,6 +8,7 @@
 #include <boost/asio/basic_socket_acceptor.hpp>
 #include <boost/asio/basic_stream_socket.hpp>
 #include <boost/asio/basic_waitable_timer.hpp>
+#include <boost/asio/dispatch.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -42,8 +43,8 @@ template <class Executor>
 using asio_timer = asio::basic_waitable_timer<std::chrono::steady_clock,
                                               asio::wait_traits<std::chrono::steady_clock>, Executor>;
 
-// How replies are sent: each by an Asio operation, or at once where that costs less.
-enum class asio_sending { textbook, adaptive };
+// How replies are sent: each by an Asio operation, as everybody does; or at once where that costs less.
+enum class asio_sending { plain, tuned };
 
 template <class Executor>
 class asio_loop;
@@ -120,6 +121,7 @@ public:
   asio_loop& operator=(const asio_loop&) = delete;
   ~asio_loop();
 
+  static std::string_view unavailable_reason() { return asio_unavailable_reason(); }
   // All threads run one context; otherwise each has its own.
   static constexpr bool one_for_all_threads = std::is_same_v<Executor, asio_strand>;
 

@@ -1,9 +1,8 @@
 // Asio 1.81 on liburing 2.3, corrected in two places: there Asio calls these functions. Included before Asio.
 //
 // CPU time of asio-callback-uring relative to epoll, raw, 100 connections, 40,000 requests a second: 1.31 as
-// Asio is, 1.23 without the interrupts, 1.18 when single replies are sent at once; at saturation 0.93. What
-// remains: Asio submits in one system call and waits in another, and each receive, of one message, arms a
-// poll first.
+// Asio is, 1.23 without the interrupts; at saturation 0.93. What remains: Asio submits in one system call and
+// waits in another, and each receive, of one message, arms a poll first.
 #pragma once
 
 // Asio's macros choose its backend when it is compiled: everything that uses it is compiled for one of them.

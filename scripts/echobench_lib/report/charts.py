@@ -24,9 +24,9 @@ LIBRARIES = ("vega/build/vega.min.js", "vega-lite/build/vega-lite.min.js", "vega
 COLOURS = {
     "epoll": "#24292f", "io-uring": "#6e7781", "poll": "#afb8c1",
     "asio-callback": "#0969da", "asio-callback-shared": "#54aeff", "asio-callback-uring": "#0a3069",
-    "asio-callback-textbook": "#80ccff",
+    "asio-callback-tuned": "#80ccff",
     "asio-coroutine": "#bf3989", "asio-coroutine-shared": "#ff80c8", "asio-coroutine-uring": "#6e1c4f",
-    "asio-coroutine-textbook": "#ffb3dd",
+    "asio-coroutine-tuned": "#ffb3dd",
     "asio-stackful": "#8250df", "fiber": "#c297ff",
     "thread-per-connection": "#cf5a00", "thread-pool": "#1a7f37", "prethreaded": "#d4a72c", "prefork": "#7d4e00",
     "iterative": "#b8a100",
