@@ -16,8 +16,7 @@ namespace echobench {
 // kept for the next borrower up to a bound; beyond it they are unmapped.
 class guarded_stacks {
 public:
-  static constexpr std::size_t size =
-      std::size_t{16} * 1024;  // bytes; two pages are used, and one by a signal
+  static constexpr std::size_t size = std::size_t{16} * 1024;  // bytes; one page is used, a second by signals
 
   guarded_stacks() = default;
   guarded_stacks(const guarded_stacks&) = delete;
@@ -55,7 +54,7 @@ public:
   };
 
 private:
-  static constexpr std::size_t kept_at_most = 512;  // some 4 MiB of pages that were used
+  static constexpr std::size_t kept_at_most = 512;  // some 2 MiB of pages that were used
 
   // At the top of a stack that nobody uses: that page has been touched.
   struct free_stack {
