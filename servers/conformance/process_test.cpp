@@ -4,6 +4,7 @@
 #include "common/build_info.hpp"
 #include "servers/conformance/conformance.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <fstream>
@@ -127,6 +128,28 @@ TEST_P(process, holds_no_more_than_max_connections) {
   for (client* peer : peers) {
     EXPECT_EQ(peer->receive(21), frame("hello", 1).reply);
     peer->close();
+  }
+  expect_clean_stop();
+}
+
+TEST_P(process, addresses_share_max_connections) {
+  NEEDS_SEVERAL_CLIENTS();
+  serve(clients(3, {"--max-connections", "3", "--bind", "127.0.0.1", "--bind", "::1"}));
+  std::vector<client*> waiting;
+  for (std::size_t i = 0; i < 8; ++i) {
+    waiting.push_back(&connect(i % 2));
+    waiting.back()->send(frame("hello", 1).request);
+  }
+  const auto served = [](const client* peer) { return peer->readable_within(0ms); };
+  EXPECT_TRUE(eventually([&] { return std::ranges::count_if(waiting, served) == 3; }));
+  std::this_thread::sleep_for(150ms);  // longer than accepting pauses
+  while (!waiting.empty()) {
+    EXPECT_LE(std::ranges::count_if(waiting, served), 3);
+    EXPECT_TRUE(eventually([&] { return std::ranges::any_of(waiting, served); }));
+    const auto first = std::ranges::find_if(waiting, served);
+    EXPECT_EQ((*first)->receive(21), frame("hello", 1).reply);
+    (*first)->close();
+    waiting.erase(first);
   }
   expect_clean_stop();
 }

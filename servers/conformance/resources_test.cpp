@@ -1,6 +1,8 @@
 // What a server uses: CPU time, memory, descriptors and threads; and what it does when they are lacking.
 #include "servers/conformance/conformance.hpp"
 
+#include <system_error>
+
 namespace echobench::testing {
 namespace {
 
@@ -88,6 +90,39 @@ TEST_P(exhaustion, waits_for_descriptors_without_spinning) {
   EXPECT_GT(totals.at("errors").at("accept"), 0);
 }
 
+TEST_P(exhaustion, without_memory_turns_clients_away_and_keeps_those_it_has) {
+  if (GetParam().holds != "any") GTEST_SKIP() << "holds " << GetParam().holds;
+  if (sanitized) GTEST_SKIP() << "a sanitizer needs address space itself";
+  if (!GetParam().name.starts_with("asio-") && GetParam().name != "thread-per-connection")
+    GTEST_SKIP() << "ends when it cannot get a buffer";
+  serve();
+  const std::vector<client*> kept = connect_many(20);
+  for (client* peer : kept) expect_exchange(*peer, frame("hello", 1));
+  server().processes().limit_address_space(0);
+  const std::vector<client*> others = connect_many(300);
+  const exchange large = frame(text(60'000, 1), 1);  // takes the largest buffer
+  for (client* peer : others) peer->send(large.request);
+  EXPECT_TRUE(rests_while(server(), [] { std::this_thread::sleep_for(quiet_time); }));
+  for (client* peer : kept) expect_exchange(*peer, frame("hello", 2));
+  server().processes().limit_address_space(process_tree::unlimited);
+  std::size_t served = 0;
+  for (client* peer : others) {
+    bytes reply;
+    try {
+      reply = peer->receive(large.reply.size());
+    } catch (const std::system_error&) {  // reset: it was turned away
+    }
+    if (!reply.empty()) expect_same(reply, large.reply);
+    if (!reply.empty()) ++served;
+    peer->close();
+  }
+  for (client* peer : kept) expect_exchange(*peer, frame("hello", 3));
+  const auto totals = expect_end(stop());
+  EXPECT_GE(totals.at("accepted"), kept.size() + served);
+  EXPECT_GT(totals.at("errors").at("accept"), 0);
+  EXPECT_GE(totals.at("errors").at("accept"), others.size() - served);
+}
+
 // If there is a thread or a process for each client: one that waits in accept(2) has reserved a descriptor
 // for its next client, and none can get another descriptor.
 TEST_P(exhaustion, all_threads_wait_for_descriptors_without_spinning) {
@@ -137,6 +172,21 @@ TEST_P(exhaustion, a_thousand_half_sent_frames_cost_bounded_memory) {
   const std::size_t bound = count * (64 * 1024 + overhead) * (sanitized ? 4 : 1);
   EXPECT_LT(used, bound) << used / count << " bytes for each connection";
   expect_end(stop());
+}
+
+// An accept_pause for each client would take 1.9 s.
+TEST_P(exhaustion, a_client_that_leaves_makes_room_at_once) {
+  serve(clients(1, {"--max-connections", "1"}));
+  EXPECT_TRUE(in_one_of_several([&] {
+    const auto begin = steady_clock::now();
+    for (std::uint32_t i = 0; i < 20; ++i) {
+      client& peer = connect();
+      expect_exchange(peer, frame("hello", i));
+      peer.close();
+    }
+    return steady_clock::now() - begin < 1s;
+  }));
+  expect_clean_stop();
 }
 
 }  // namespace

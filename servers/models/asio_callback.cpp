@@ -76,36 +76,38 @@ class loop : public asio_loop<Executor> {
   using base = asio_loop<Executor>;
 
 public:
-  loop(shared_by_loops& shared, unsigned index) : base(shared, index) {
-    for (auto& listener : base::listeners) accept(listener);
-  }
+  using base::base;
 
 private:
-  using base::full, base::lacks, base::new_executor, base::stopping;
+  using base::must_wait, base::new_executor, base::stopping;
+  using listener_pointer = std::shared_ptr<asio_listener<Executor>>;
 
-  void accept(asio_listener<Executor>& listener) {
-    if (full()) return accept_later(listener);
-    listener.acceptor.async_accept(new_executor(), [&](error_code error, asio_socket<Executor> socket) {
-      if (stopping()) return;
-      if (!error) serve(std::move(socket));
-      lacks(error) ? accept_later(listener) : accept(listener);
-    });
+  void accept(listener_pointer listener) override {
+    listener->acceptor.async_accept(new_executor(),
+                                    [this, listener](error_code error, asio_socket<Executor> socket) {
+                                      accepted(listener, error, std::move(socket));
+                                    });
+  }
+
+  void accepted(const listener_pointer& listener, error_code error, asio_socket<Executor> socket) {
+    if (must_wait(*listener, error)) {
+      return listener->timer.async_wait(
+          [this, listener, error, socket = std::move(socket)](error_code) mutable {
+            accepted(listener, error, std::move(socket));
+          });
+    }
+    if (stopping()) return;
+    if (!error) serve(std::move(socket));
+    accept(listener);
   }
 
   void serve(asio_socket<Executor> socket) {
     const auto conn = base::template admit<connection<Executor, How>>(std::move(socket));
     asio::dispatch(conn->executor(), [conn] { conn->serve(); });
   }
-
-  void accept_later(asio_listener<Executor>& listener) {
-    listener.timer.expires_after(accept_pause);
-    listener.timer.async_wait([&](error_code) {
-      if (!stopping()) accept(listener);
-    });
-  }
 };
 
-struct plain : loop<asio_executor, asio_sending::plain> {
+struct plain final : loop<asio_executor, asio_sending::plain> {
   static constexpr std::string_view name = asio_on_io_uring ? "asio-callback-uring" : "asio-callback";
   static constexpr std::string_view summary =
       asio_on_io_uring ? "Boost.Asio on io_uring, patched; callbacks, an io_context for each thread"
@@ -113,14 +115,14 @@ struct plain : loop<asio_executor, asio_sending::plain> {
   using loop::loop;
 };
 
-struct tuned : loop<asio_executor, asio_sending::tuned> {
+struct tuned final : loop<asio_executor, asio_sending::tuned> {
   static constexpr std::string_view name = "asio-callback-tuned";
   static constexpr std::string_view summary =
       "asio-callback that sends a single reply by send(2) instead of async_send";
   using loop::loop;
 };
 
-struct shared : loop<asio_strand, asio_sending::plain> {
+struct shared final : loop<asio_strand, asio_sending::plain> {
   static constexpr std::string_view name = "asio-callback-shared";
   static constexpr std::string_view summary =
       "Boost.Asio, callbacks, one io_context for all threads, strands";

@@ -76,37 +76,32 @@ class loop : public asio_loop<Executor> {
   using base = asio_loop<Executor>;
 
 public:
-  loop(shared_by_loops& shared, unsigned index) : base(shared, index) {
-    for (auto& listener : base::listeners) {
-      asio::co_spawn(listener.acceptor.get_executor(), accept(listener), [](const std::exception_ptr& error) {
-        if (error) std::rethrow_exception(error);  // out of run(): nothing would accept any more
-      });
-    }
-  }
+  using base::base;
 
 private:
-  using base::full, base::lacks, base::new_executor, base::stopping;
+  using base::must_wait, base::new_executor, base::stopping;
+  using listener_pointer = std::shared_ptr<asio_listener<Executor>>;
 
-  asio::awaitable<void, Executor> accept(asio_listener<Executor>& listener) {
+  void accept(listener_pointer listener) override {
+    asio::co_spawn(listener->acceptor.get_executor(), accept_clients(listener), rethrow);
+  }
+
+  asio::awaitable<void, Executor> accept_clients(listener_pointer listener) {
     while (!stopping()) {
-      if (!full()) {
-        auto [error, socket] = co_await listener.acceptor.async_accept(new_executor(), as_value);
-        if (stopping()) co_return;
-        if (!error) serve(std::move(socket));
-        if (!lacks(error)) continue;
-      }
-      listener.timer.expires_after(accept_pause);
-      co_await listener.timer.async_wait(as_value);
+      auto [error, socket] = co_await listener->acceptor.async_accept(new_executor(), as_value);
+      while (must_wait(*listener, error)) co_await listener->timer.async_wait(as_value);
+      if (!error && !stopping()) serve(std::move(socket));
     }
   }
 
   void serve(asio_socket<Executor> socket) {
     const auto conn = base::template admit<connection<Executor, How>>(std::move(socket));
-    asio::co_spawn(conn->executor(), conn->serve(), [conn](const std::exception_ptr&) {});
+    asio::co_spawn(conn->executor(), conn->serve(),
+                   [conn](const std::exception_ptr& error) { rethrow(error); });
   }
 };
 
-struct plain : loop<asio_executor, asio_sending::plain> {
+struct plain final : loop<asio_executor, asio_sending::plain> {
   static constexpr std::string_view name = asio_on_io_uring ? "asio-coroutine-uring" : "asio-coroutine";
   static constexpr std::string_view summary =
       asio_on_io_uring ? "Boost.Asio on io_uring, patched; C++20 coroutines, an io_context for each thread"
@@ -114,14 +109,14 @@ struct plain : loop<asio_executor, asio_sending::plain> {
   using loop::loop;
 };
 
-struct tuned : loop<asio_executor, asio_sending::tuned> {
+struct tuned final : loop<asio_executor, asio_sending::tuned> {
   static constexpr std::string_view name = "asio-coroutine-tuned";
   static constexpr std::string_view summary =
       "asio-coroutine that sends a single reply by send(2) instead of async_send";
   using loop::loop;
 };
 
-struct shared : loop<asio_strand, asio_sending::plain> {
+struct shared final : loop<asio_strand, asio_sending::plain> {
   static constexpr std::string_view name = "asio-coroutine-shared";
   static constexpr std::string_view summary =
       "Boost.Asio, C++20 coroutines, one io_context for all threads, strands";

@@ -1,15 +1,13 @@
 // Asio with stackful coroutines: an io_context for each thread. A connection's code reads like that of a
 // blocking server, and waits on its own stack.
 #include "servers/serving/asio_loop.hpp"
+#include "servers/serving/guarded_stacks.hpp"
 #include "servers/variants.hpp"
 
 #include <boost/asio/spawn.hpp>
-#include <boost/context/fixedsize_stack.hpp>
 
 namespace echobench {
 namespace {
-
-constexpr std::size_t stack_size = std::size_t{16} * 1024;  // bytes; two pages of it are used
 
 using yield_context = asio::basic_yield_context<asio_executor>;
 
@@ -55,7 +53,12 @@ public:
   }
 };
 
-class loop : public asio_loop<asio_executor> {
+// A base, because it must outlive the context of another.
+struct with_stacks {
+  guarded_stacks stacks;
+};
+
+class loop final : with_stacks, public asio_loop<asio_executor> {
 public:
   static constexpr std::string_view name = "asio-stackful";
   static constexpr std::string_view summary =
@@ -68,36 +71,32 @@ public:
 #endif
   }
 
-  loop(shared_by_loops& shared, unsigned index) : asio_loop(shared, index) {
-    for (auto& listener : listeners) {
-      spawn([&](yield_context yield) { accept(listener, yield); });
-    }
-  }
+  using asio_loop::asio_loop;
 
 private:
   template <class Function>
   void spawn(Function function) {
-    asio::spawn(context.get_executor(), std::allocator_arg, boost::context::fixedsize_stack(stack_size),
-                std::move(function), [](const std::exception_ptr& error) {
-                  if (error) std::rethrow_exception(error);  // out of run()
-                });
+    asio::spawn(context.get_executor(), std::allocator_arg, guarded_stacks::allocator(stacks),
+                std::move(function), rethrow);
   }
 
-  void accept(asio_listener<asio_executor>& listener, yield_context yield) {
-    error_code error;
+  void accept(std::shared_ptr<asio_listener<asio_executor>> listener) override {
+    spawn([this, listener](yield_context yield) { accept_clients(*listener, yield); });
+  }
+
+  void accept_clients(asio_listener<asio_executor>& listener, yield_context yield) {
     while (!stopping()) {
-      if (!full()) {
-        asio_socket<asio_executor> socket = listener.acceptor.async_accept(yield[error]);
-        if (stopping()) return;
-        if (!error) {
-          spawn(
-              [conn = admit<connection>(std::move(socket))](yield_context serving) { conn->serve(serving); });
-        }
-        if (!lacks(error)) continue;
-      }
-      listener.timer.expires_after(accept_pause);
-      listener.timer.async_wait(yield[error]);
+      error_code error;
+      error_code ignored;
+      asio_socket<asio_executor> socket = listener.acceptor.async_accept(yield[error]);
+      if (!error && !stacks.reserve()) error = asio::error::no_memory;
+      while (must_wait(listener, error)) listener.timer.async_wait(yield[ignored]);
+      if (!error && !stopping()) serve(std::move(socket));
     }
+  }
+
+  void serve(asio_socket<asio_executor> socket) {
+    spawn([conn = admit<connection>(std::move(socket))](yield_context yield) { conn->serve(yield); });
   }
 };
 

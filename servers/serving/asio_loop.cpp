@@ -2,6 +2,18 @@
 
 namespace echobench {
 
+namespace {
+
+// For its connection and its largest message: so that those who are served never lack the little that an
+// operation takes.
+bool memory_for_a_client() noexcept {
+  void* const memory = ::operator new(buffer_pool::large_size, std::nothrow);
+  ::operator delete(memory);
+  return memory != nullptr;
+}
+
+}  // namespace
+
 std::string_view asio_unavailable_reason() {
 #ifdef ECHOBENCH_ASIO_ON_IO_URING
   static const std::string reason = [] {
@@ -44,7 +56,6 @@ void asio_connection<Executor>::follow_deadline() {
   if (watched_until_ != connection_state::never) timer_.cancel();
   watched_until_ = connection_state::never;
   if (!ours) return;
-  watched_until_ = deadline;
   timer_.expires_at(deadline);
   timer_.async_wait([this, self = this->shared_from_this()](error_code error) {
     if (error) return;
@@ -56,6 +67,7 @@ void asio_connection<Executor>::follow_deadline() {
       follow_deadline();
     }
   });
+  watched_until_ = deadline;
 }
 
 template <class Executor>
@@ -73,9 +85,7 @@ asio_loop<Executor>::asio_loop(shared_by_loops& shared, unsigned index)
   for (unique_fd& listener : shared.listeners.take(index)) {
     const auto protocol =
         endpoint::local_of(listener.get()).family() == AF_INET6 ? asio::ip::tcp::v6() : asio::ip::tcp::v4();
-    const Executor executor = new_executor();
-    listeners.push_back(
-        {asio_acceptor<Executor>(executor, protocol, listener.release()), asio_timer<Executor>(executor)});
+    listeners_.emplace_back(new_executor(), protocol, std::move(listener));
   }
   stopped_.async_wait(asio::posix::descriptor_base::wait_read, [this](error_code error) {
     if (!error) begin_draining();
@@ -85,20 +95,52 @@ asio_loop<Executor>::asio_loop(shared_by_loops& shared, unsigned index)
 template <class Executor>
 asio_loop<Executor>::~asio_loop() {
   draining_ = false;  // or connections that end with the context would cancel a dead timer
+  listeners_.clear();
   stopped_.release();
 }
 
 template <class Executor>
 void asio_loop<Executor>::run() {
-  run_on_threads(one_for_all_threads ? shared_.options.threads : 1, [this](unsigned) { context.run(); });
+  run_on_threads(one_for_all_threads ? shared_.options.threads : 1, [this](unsigned) { run_context(); });
+}
+
+// What lacks memory throws out of run(). It has ended then: a connection; or accepting, which begins anew.
+template <class Executor>
+void asio_loop<Executor>::run_context() {
+  for (auto pause = 0 * accept_pause; !context.stopped(); pause = accept_pause) {
+    try {
+      context.run_for(pause);
+      begin_accepting();
+      context.run();
+    } catch (const std::bad_alloc&) {
+      const std::lock_guard lock(mutex_);
+      totals_.count(server_error::accept);
+    }
+  }
+}
+
+// Where that has not begun or has ended.
+template <class Executor>
+void asio_loop<Executor>::begin_accepting() {
+  if (stopping()) return begin_draining();
+  for (asio_listener<Executor>& listener : listeners_) {
+    asio::dispatch(listener.acceptor.get_executor(), [this, &listener] {
+      if (stopping() || !listener.weak_from_this().expired()) return;
+      accept(std::shared_ptr<asio_listener<Executor>>(&listener, [](auto*) {}));
+    });
+  }
 }
 
 template <class Executor>
-bool asio_loop<Executor>::lacks(error_code error) {
-  if (!error || !accept_must_pause(error.value())) return false;
+bool asio_loop<Executor>::must_wait(asio_listener<Executor>& listener, error_code& error) {
+  if (!error && !memory_for_a_client()) error = asio::error::no_memory;
   const std::lock_guard lock(mutex_);
-  totals_.count(server_error::accept);
-  return true;
+  const bool waited = std::exchange(listener.pauses, false);
+  if (stopping()) return false;
+  listener.pauses = error ? !waited && accept_must_pause(error.value()) : !shared_.connections.try_add();
+  if (listener.pauses) listener.timer.expires_after(accept_pause);
+  if (listener.pauses && error) totals_.count(server_error::accept);
+  return listener.pauses;
 }
 
 template <class Executor>
@@ -113,7 +155,7 @@ void asio_loop<Executor>::post_to_all(Function function) {
 
 template <class Executor>
 void asio_loop<Executor>::begin_draining() {
-  for (asio_listener<Executor>& listener : listeners) {
+  for (asio_listener<Executor>& listener : listeners_) {
     asio::post(listener.acceptor.get_executor(), [&listener] {
       error_code ignored;
       listener.acceptor.close(ignored);
@@ -146,7 +188,6 @@ void asio_loop<Executor>::watch_end() {
 
 template <class Executor>
 void asio_loop<Executor>::joined(asio_connection<Executor>& conn) {
-  shared_.connections.add();
   const std::lock_guard lock(mutex_);
   ++totals_.accepted;
   connections_.push_back(conn);
@@ -159,7 +200,18 @@ void asio_loop<Executor>::left(asio_connection<Executor>& conn) {
   conn.state.add_to(totals_);
   connections_.erase(connections_.iterator_to(conn));
   shared_.connections.remove();
+  for (asio_listener<Executor>& listener : listeners_) {
+    if (listener.pauses) end_pause(listener);
+  }
   if (draining_ && connections_.empty()) end_.cancel();
+}
+
+template <class Executor>
+void asio_loop<Executor>::end_pause(asio_listener<Executor>& listener) noexcept {
+  try {
+    asio::dispatch(listener.acceptor.get_executor(), [&listener] { listener.timer.cancel(); });
+  } catch (const std::bad_alloc&) {  // it ends by itself
+  }
 }
 
 template class asio_connection<asio_executor>;

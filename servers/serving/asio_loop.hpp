@@ -49,6 +49,11 @@ enum class asio_sending { plain, tuned };
 template <class Executor>
 class asio_loop;
 
+// The last handler of a coroutine: what it throws leaves run().
+inline void rethrow(const std::exception_ptr& error) {
+  if (error) std::rethrow_exception(error);
+}
+
 // A socket and the state of its connection, made by asio_loop::admit. Everything happens on its executor. One
 // operation is awaited at a time; it fails when the connection's deadline is reached.
 template <class Executor>
@@ -106,11 +111,16 @@ private:
   connection_state::clock::time_point watched_until_ = connection_state::never;
 };
 
-// A listening socket, and the timer of its pauses. Everything happens on their executor.
+// A listening socket, and the timer of its pauses. Everything happens on their executor. What accepts there
+// has a pointer to it, so that it is known when that has ended.
 template <class Executor>
-struct asio_listener {
+struct asio_listener : std::enable_shared_from_this<asio_listener<Executor>> {
+  asio_listener(const Executor& executor, const asio::ip::tcp& protocol, unique_fd socket)
+      : acceptor(executor, protocol, socket.release()), timer(executor) {}
+
   asio_acceptor<Executor> acceptor;
   asio_timer<Executor> timer;
+  bool pauses = false;  // guarded by the loop's mutex
 };
 
 template <class Executor>
@@ -119,7 +129,6 @@ public:
   asio_loop(shared_by_loops& shared, unsigned index);
   asio_loop(const asio_loop&) = delete;
   asio_loop& operator=(const asio_loop&) = delete;
-  ~asio_loop();
 
   static std::string_view unavailable_reason() { return asio_unavailable_reason(); }
   // All threads run one context; otherwise each has its own.
@@ -127,6 +136,17 @@ public:
 
   // Runs the context until the server has stopped and the last connection has ended.
   void run();
+  const server_totals& totals() const noexcept { return totals_; }  // when it has run
+
+protected:
+  ~asio_loop();
+
+  // ---- what a model defines
+
+  // Accepts at the listener until the server stops; by operations that keep the pointer.
+  virtual void accept(std::shared_ptr<asio_listener<Executor>> listener) = 0;
+
+  // ---- what a model calls
 
   // For a connection or listener that comes into being.
   Executor new_executor() {
@@ -136,23 +156,27 @@ public:
       return context.get_executor();
     }
   }
+  // async_accept has ended with this: whether to wait for the listener's timer now, and then to ask again. An
+  // accepted client waits for its place among --max-connections; that is why each listener may have one more.
+  // Memory that is lacking is an error; the client is turned away.
+  bool must_wait(asio_listener<Executor>& listener, error_code& error);
+  // A client that was accepted, and needs no longer wait.
   template <class Connection>
   std::shared_ptr<Connection> admit(asio_socket<Executor> socket) {
     auto conn = std::make_shared<Connection>(std::move(socket), *this);
     joined(*conn);
     return conn;
   }
-  // --max-connections is reached: wait for accept_pause.
-  bool full() const noexcept { return shared_.connections.full(); }
-  // Accepting failed because a resource is lacking that comes back: wait for accept_pause.
-  bool lacks(error_code error);
   bool stopping() const noexcept { return shared_.drain.stopping(); }
-  // Whether many connections are served at each wake-up. Asked once for each request; by one thread.
-  bool crowded();
-  const server_totals& totals() const noexcept { return totals_; }  // when it has run
 
 private:
   friend asio_connection<Executor>;
+
+  // Whether many connections are served at each wake-up. Asked once for each request; by one thread.
+  bool crowded();
+  // On one of the threads.
+  void run_context();
+  void begin_accepting();
 
   // With mutex_ locked.
   template <class Function>
@@ -162,6 +186,7 @@ private:
   void begin_draining();
   void joined(asio_connection<Executor>& conn);
   void left(asio_connection<Executor>& conn);
+  static void end_pause(asio_listener<Executor>& listener) noexcept;
 
   shared_by_loops& shared_;
   buffer_pool pool_;
@@ -173,9 +198,10 @@ private:
   boost::intrusive::list<asio_connection<Executor>> connections_;
   bool draining_ = false;
 
-public:
+  std::deque<asio_listener<Executor>> listeners_;
+
+protected:
   asio::io_context context;  // its handlers own the connections, which use the above
-  std::deque<asio_listener<Executor>> listeners;
 
 private:
   asio_timer<asio_executor> end_{context};  // of draining; guarded by mutex_
@@ -221,13 +247,13 @@ inline bool asio_loop<Executor>::crowded() {
                                    // prime, or it might begin with the last request of a wake-up each time
   ++asked_;
   if (!counts_ && (crowded_ || asked_ >= seldom)) {
-    counts_ = true;
-    asked_ = 1;
     asio::post(context, [this] {
       crowded_ = asked_ >= many;
       counts_ = false;
       asked_ = 0;
     });
+    counts_ = true;
+    asked_ = 1;
   }
   return crowded_;
 }
