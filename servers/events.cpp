@@ -21,6 +21,23 @@ std::string_view to_string(clients holds) {
   return holds == clients::one ? "one" : holds == clients::threads ? "threads" : "any";
 }
 
+std::string_view to_string(model_family family) {
+  switch (family) {
+    case model_family::unknown: break;
+    case model_family::threads: return "threads";
+    case model_family::processes: return "processes";
+    case model_family::event_loops: return "event loops";
+    case model_family::callbacks: return "callbacks";
+    case model_family::coroutines: return "coroutines";
+    case model_family::fibers: return "fibers";
+  }
+  return "others";
+}
+
+std::string in_brackets(std::string_view label, std::string_view text) {
+  return text.empty() ? "" : fmt::format(" [{}{}]", label, text);
+}
+
 void print_line(const json& line) { print_output(line.dump() + '\n'); }
 
 }  // namespace
@@ -30,12 +47,18 @@ void print_list(server_command::action how) {
   std::string text;
   for (const variant* v : variants::all) {
     const auto reason = v->unavailable_reason();
-    text += fmt::format("{:<24}{}{}\n", v->name, v->summary,
-                        reason.empty() ? "" : fmt::format(" [unavailable: {}]", reason));
-    rows.push_back({{"name", v->name},
-                    {"summary", v->summary},
+    const description& about = v->about;
+    text += fmt::format("{:<24}{}{}{}\n", about.name, about.summary, in_brackets("", about.remark),
+                        in_brackets("unavailable: ", reason));
+    rows.push_back({{"name", about.name},
+                    {"summary", about.summary},
                     {"holds", to_string(v->holds)},
-                    {"unavailable_reason", reason}});
+                    {"unavailable_reason", reason},
+                    {"family", to_string(about.family)},
+                    {"waits", about.waits},
+                    {"threads", about.threads},
+                    {"colour", about.colour},
+                    {"remark", about.remark}});
   }
   if (how == server_command::action::list_json) {
     print_line(rows);
@@ -48,7 +71,7 @@ void print_listening(const variant& chosen, const any_server& server) {
   json addresses = json::array();
   for (const endpoint& where : server.listeners().endpoints()) addresses.push_back(where.to_string());
   print_line({{"event", "listening"},
-              {"variant", chosen.name},
+              {"variant", chosen.about.name},
               {"addresses", addresses},
               {"loops", server.listeners().loops()},
               {"pid", ::getpid()},
@@ -67,7 +90,7 @@ void print_stopped(const variant& chosen, const server_outcome& outcome) {
     if (totals.errors[i] > 0) errors[std::string(server_error_names[i])] = totals.errors[i];
   }
   json line{{"event", "stopped"},
-            {"variant", chosen.name},
+            {"variant", chosen.about.name},
             {"accepted", totals.accepted},
             {"requests", totals.requests},
             {"bytes_in", totals.bytes_in},

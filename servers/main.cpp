@@ -23,7 +23,7 @@ int fail(exit_status status, std::string_view why, std::string_view advice = "")
 
 int serve(const variant& chosen, const server_options& options, const sigset_t& stop_signals) {
   if (const auto reason = chosen.unavailable_reason(); !reason.empty()) {
-    return fail(exit_unavailable, fmt::format("{} is unavailable here: {}", chosen.name, reason));
+    return fail(exit_unavailable, fmt::format("{} is unavailable here: {}", chosen.about.name, reason));
   }
   if (!options.cpus.empty()) restrict_to_cpus(options.cpus);
   raise_descriptor_limit();
@@ -43,7 +43,7 @@ int run(int argc, char** argv, const sigset_t& stop_signals) {
       return exit_ok;
     }
     for (const variant* v : variants::all) {
-      if (v->name == command.server.variant) return serve(*v, command.server, stop_signals);
+      if (v->about.name == command.server.variant) return serve(*v, command.server, stop_signals);
     }
     throw usage_error(
         fmt::format("--variant: there is no '{}'; --list shows those that exist", command.server.variant));

@@ -36,6 +36,27 @@ struct server_options {
 // How many clients a variant serves at once: a single one, as many as it has threads, or any number.
 enum class clients : std::uint8_t { one, threads, any };
 
+enum class model_family : std::uint8_t {
+  unknown,  // of what could not be built
+  threads,
+  processes,
+  event_loops,
+  callbacks,
+  coroutines,
+  fibers,
+};
+
+// What a model says of itself, which is all that lists, tables, charts and servers/README.md know of it.
+struct description {
+  std::string_view name;     // file stem, '-' for '_'
+  std::string_view summary;  // one line for --list
+  model_family family = model_family::unknown;
+  std::string_view waits = "";    // which thread waits, and for what
+  std::string_view threads = "";  // what --threads N means
+  std::string_view colour = "";   // #rrggbb, in charts; kin are of one hue
+  std::string_view remark = "";   // what must be known wherever its figures are shown
+};
+
 // An option that this variant cannot honour; the text names the option and what to do.
 class usage_error : public std::invalid_argument {
 public:
@@ -47,8 +68,7 @@ public:
 template <class S>
 concept echo_server = std::constructible_from<S, const server_options&> &&
     requires(S s, const S cs, std::stop_token stop) {
-  { S::name } -> std::convertible_to<std::string_view>;     // file stem, '-' for '_'
-  { S::summary } -> std::convertible_to<std::string_view>;  // one line for --list
+  { S::about } -> std::convertible_to<description>;
   { S::holds } -> std::convertible_to<clients>;
   { S::unavailable_reason() } -> std::same_as<std::string_view>;  // empty: usable here
   { cs.listeners() }
@@ -66,8 +86,7 @@ public:
 
 // An entry of the list of variants.
 struct variant {
-  std::string_view name;
-  std::string_view summary;
+  description about;
   clients holds;
   stop_on_signal::by stops;
   std::string_view (*unavailable_reason)();
@@ -85,8 +104,10 @@ constexpr variant describe() {
   private:
     Server server_;
   };
-  return {.name = Server::name,
-          .summary = Server::summary,
+  constexpr description about = Server::about;
+  static_assert(about.family != model_family::unknown && !about.waits.empty() && !about.threads.empty() &&
+                about.colour.size() == 7);
+  return {.about = about,
           .holds = Server::holds,
           .stops =
               [] {

@@ -1,36 +1,27 @@
-// Besides what includes Asio, this is the one file that differs between the programs: echo-server-uring has
-// the variants that are compiled for Asio's io_uring backend.
+// The list of a program's variants, and those that could not be built into it. Besides what includes Asio,
+// this is the one file that differs between the programs.
 #include "servers/variants.hpp"
 
 namespace echobench::variants {
+
+// They stay in the list, with the reason.
+#define MODEL(model)
+#define NOT_BUILT(model, listed, package)                                                                  \
+  const variant model{.about = {.name = listed, .summary = "a model on a library that was missing"},       \
+                      .holds = clients::any,                                                               \
+                      .stops = stop_on_signal::by::thread,                                                 \
+                      .unavailable_reason = []() -> std::string_view { return "built without " package; }, \
+                      .make = nullptr};
+#include "models.inc"
+#undef MODEL
+#undef NOT_BUILT
+
 namespace {
 
 constexpr const variant* listed[] = {
-#ifdef ECHOBENCH_ASIO_ON_IO_URING
-    &asio_callback,
-    &asio_coroutine,
-#else
-    &iterative,
-    &thread_per_connection,
-    &prethreaded,
-    &prefork,
-    &thread_pool,
-    &leader_followers,
-    &poll,
-    &epoll,
-    &epoll_edge,
-    &epoll_shared,
-    &coroutine,
-    &io_uring,
-    &asio_callback,
-    &asio_callback_tuned,
-    &asio_callback_shared,
-    &asio_coroutine,
-    &asio_coroutine_tuned,
-    &asio_coroutine_shared,
-    &asio_stackful,
-    &fiber,
-#endif
+#define MODEL(model) &model,
+#define NOT_BUILT(model, ...) &model,
+#include "models.inc"
 };
 
 }  // namespace

@@ -60,9 +60,14 @@ struct with_stacks {
 
 class loop final : with_stacks, public asio_loop<asio_executor> {
 public:
-  static constexpr std::string_view name = "asio-stackful";
-  static constexpr std::string_view summary =
-      "Boost.Asio, a stackful coroutine with 16 KiB for each connection, an io_context for each thread";
+  static constexpr description about{
+      .name = "asio-stackful",
+      .summary =
+          "Boost.Asio, a stackful coroutine with 16 KiB for each connection, an io_context for each thread",
+      .family = model_family::fibers,
+      .waits = asio_waits,
+      .threads = asio_threads,
+      .colour = "#8250df"};
   static std::string_view unavailable_reason() {
 #ifdef __SANITIZE_THREAD__
     return "ThreadSanitizer does not know the stacks of this Boost.Context";

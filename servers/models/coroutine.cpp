@@ -16,9 +16,13 @@ struct coroutine_connection : readiness_connection {
 
 class coroutine_loop final : public epoll_loop<coroutine_connection> {
 public:
-  static constexpr std::string_view name = "coroutine";
-  static constexpr std::string_view summary =
-      "C++20 coroutines over an epoll loop for each thread, without a library";
+  static constexpr description about{
+      .name = "coroutine",
+      .summary = "C++20 coroutines over an epoll loop for each thread, without a library",
+      .family = model_family::coroutines,
+      .waits = "an event loop in epoll_wait(2); a client's coroutine is suspended meanwhile",
+      .threads = "N loops",
+      .colour = "#e85aad"};
   static std::string_view unavailable_reason() { return ""; }
 
   using epoll_loop::epoll_loop;

@@ -7,9 +7,13 @@ namespace {
 
 class level_triggered_loop final : public epoll_loop<> {
 public:
-  static constexpr std::string_view name = "epoll";
-  static constexpr std::string_view summary =
-      "a level-triggered epoll loop for each thread: the floor of the reactors";
+  static constexpr description about{
+      .name = "epoll",
+      .summary = "a level-triggered epoll loop for each thread: the floor of the reactors",
+      .family = model_family::event_loops,
+      .waits = "an event loop for all its clients, in epoll_wait(2), which remembers them",
+      .threads = "N loops",
+      .colour = "#24292f"};
   static std::string_view unavailable_reason() { return ""; }
 
   using epoll_loop::epoll_loop;

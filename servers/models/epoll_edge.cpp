@@ -20,8 +20,13 @@ struct edge_connection : readiness_connection, edges, again_hook {
 
 class edge_triggered_loop final : public epoll_loop<edge_connection> {
 public:
-  static constexpr std::string_view name = "epoll-edge";
-  static constexpr std::string_view summary = "an edge-triggered epoll loop for each thread";
+  static constexpr description about{
+      .name = "epoll-edge",
+      .summary = "an edge-triggered epoll loop for each thread",
+      .family = model_family::event_loops,
+      .waits = "the same, edge-triggered: what becomes possible is reported once",
+      .threads = "N loops",
+      .colour = "#57606a"};
   static std::string_view unavailable_reason() { return ""; }
 
   using epoll_loop::epoll_loop;

@@ -10,9 +10,13 @@ namespace {
 
 class loop final : public shared_loop {
 public:
-  static constexpr std::string_view name = "epoll-shared";
-  static constexpr std::string_view summary =
-      "one epoll set in which all threads wait, and serve what they are given";
+  static constexpr description about{
+      .name = "epoll-shared",
+      .summary = "one epoll set in which all threads wait, and serve what they are given",
+      .family = model_family::event_loops,
+      .waits = "all threads, in one epoll set; each serves what is reported to it",
+      .threads = "N threads",
+      .colour = "#8c959f"};
   static std::string_view unavailable_reason() { return ""; }
 
   loop(shared_by_loops& shared, unsigned index)

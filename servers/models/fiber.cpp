@@ -101,9 +101,14 @@ private:
 
 class loop {
 public:
-  static constexpr std::string_view name = "fiber";
-  static constexpr std::string_view summary =
-      "a Boost.Fiber with a 16 KiB stack for each connection, a scheduler on epoll for each thread";
+  static constexpr description about{
+      .name = "fiber",
+      .summary =
+          "a Boost.Fiber with a 16 KiB stack for each connection, a scheduler on epoll for each thread",
+      .family = model_family::fibers,
+      .waits = "a fiber for each client; their scheduler waits in epoll_wait(2)",
+      .threads = "N schedulers",
+      .colour = "#c297ff"};
   static std::string_view unavailable_reason() {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
     return "this Boost.Fiber is not built for sanitizers: they do not know its stacks";

@@ -44,9 +44,13 @@ struct connection : loop_connection {
 
 class uring_loop final : public event_loop<connection> {
 public:
-  static constexpr std::string_view name = "io-uring";
-  static constexpr std::string_view summary =
-      "an io_uring for each thread, multishot accept and receive: the floor of the proactors";
+  static constexpr description about{
+      .name = "io-uring",
+      .summary = "an io_uring for each thread, multishot accept and receive: the floor of the proactors",
+      .family = model_family::event_loops,
+      .waits = "a loop for completions: the kernel receives, the loop answers",
+      .threads = "N rings",
+      .colour = "#6e7781"};
   static std::string_view unavailable_reason() { return uring::unavailable_reason(); }
 
   uring_loop(shared_by_loops& shared, unsigned index)

@@ -7,14 +7,18 @@ namespace {
 
 class iterative_server {
 public:
-  static constexpr std::string_view name = "iterative";
-  static constexpr std::string_view summary = "one thread, blocking sockets, one client at a time";
+  static constexpr description about{.name = "iterative",
+                                     .summary = "one thread, blocking sockets, one client at a time",
+                                     .family = model_family::threads,
+                                     .waits = "one thread, for one client",
+                                     .threads = "must be 1",
+                                     .colour = "#b8a100"};
   static constexpr clients holds = clients::one;
   static constexpr auto stops = stop_on_signal::by::handler;
   static std::string_view unavailable_reason() { return ""; }
 
   explicit iterative_server(const server_options& options)
-      : options_(without_threads(options, name)), listeners_(options, 1) {}
+      : options_(without_threads(options, about.name)), listeners_(options, 1) {}
 
   const listener_set& listeners() const noexcept { return listeners_; }
 

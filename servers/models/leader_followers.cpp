@@ -9,9 +9,13 @@ namespace {
 
 class threads final : public shared_loop {
 public:
-  static constexpr std::string_view name = "leader-followers";
-  static constexpr std::string_view summary =
-      "threads take turns at waiting for one event, and serve it themselves";
+  static constexpr description about{
+      .name = "leader-followers",
+      .summary = "threads take turns at waiting for one event, and serve it themselves",
+      .family = model_family::threads,
+      .waits = "one of N threads, in turn, for one event, which it serves while the next one waits",
+      .threads = "N threads",
+      .colour = "#57ab5a"};
   static std::string_view unavailable_reason() { return ""; }
 
   threads(shared_by_loops& shared, unsigned index)

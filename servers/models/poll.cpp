@@ -18,8 +18,13 @@ struct poll_connection : readiness_connection {
 
 class poll_loop final : public readiness_loop<poll_connection> {
 public:
-  static constexpr std::string_view name = "poll";
-  static constexpr std::string_view summary = "a poll(2) loop for each thread: what epoll replaced";
+  static constexpr description about{
+      .name = "poll",
+      .summary = "a poll(2) loop for each thread: what epoll replaced",
+      .family = model_family::event_loops,
+      .waits = "an event loop for all its clients, in poll(2), which gets the list of all of them each time",
+      .threads = "N loops",
+      .colour = "#afb8c1"};
   static std::string_view unavailable_reason() { return ""; }
 
   poll_loop(shared_by_loops& shared, unsigned index)

@@ -12,8 +12,13 @@ namespace {
 
 class prefork_server {
 public:
-  static constexpr std::string_view name = "prefork";
-  static constexpr std::string_view summary = "processes that block in accept, each with a client of its own";
+  static constexpr description about{
+      .name = "prefork",
+      .summary = "processes that block in accept, each with a client of its own",
+      .family = model_family::processes,
+      .waits = "N processes, each for its client or in accept",
+      .threads = "N processes",
+      .colour = "#7d4e00"};
   static constexpr clients holds = clients::threads;
   static constexpr auto stops = stop_on_signal::by::handler;
   static std::string_view unavailable_reason() { return ""; }

@@ -9,8 +9,12 @@ namespace {
 
 class prethreaded_server {
 public:
-  static constexpr std::string_view name = "prethreaded";
-  static constexpr std::string_view summary = "threads that block in accept, each with a client of its own";
+  static constexpr description about{.name = "prethreaded",
+                                     .summary = "threads that block in accept, each with a client of its own",
+                                     .family = model_family::threads,
+                                     .waits = "N threads, each for its client or in accept",
+                                     .threads = "N threads",
+                                     .colour = "#d4a72c"};
   static constexpr clients holds = clients::threads;
   static constexpr auto stops = stop_on_signal::by::handler;
   static std::string_view unavailable_reason() { return ""; }

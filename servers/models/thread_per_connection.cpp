@@ -25,15 +25,19 @@ constexpr std::size_t stack_size =
 
 class thread_per_connection_server {
 public:
-  static constexpr std::string_view name = "thread-per-connection";
-  static constexpr std::string_view summary =
-      "a Boost.Thread with a 64 KiB stack for each connection, blocking sockets";
+  static constexpr description about{
+      .name = "thread-per-connection",
+      .summary = "a Boost.Thread with a 64 KiB stack for each connection, blocking sockets",
+      .family = model_family::threads,
+      .waits = "a thread for each client",
+      .threads = "must be 1: the number of threads is the model",
+      .colour = "#cf5a00"};
   static constexpr clients holds = clients::any;
   static constexpr auto stops = stop_on_signal::by::handler;
   static std::string_view unavailable_reason() { return ""; }
 
   explicit thread_per_connection_server(const server_options& options)
-      : options_(without_threads(options, name)),
+      : options_(without_threads(options, about.name)),
         listeners_(options, 1),
         pool_(buffer_pool::use::many_threads) {
     attributes_.set_stack_size(stack_size);

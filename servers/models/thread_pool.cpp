@@ -10,9 +10,13 @@ namespace {
 
 class pool final : public shared_loop {
 public:
-  static constexpr std::string_view name = "thread-pool";
-  static constexpr std::string_view summary =
-      "one thread waits for all connections, a pool of workers serves those that are ready";
+  static constexpr description about{
+      .name = "thread-pool",
+      .summary = "one thread waits for all connections, a pool of workers serves those that are ready",
+      .family = model_family::threads,
+      .waits = "one thread for all clients; N workers serve those that are ready",
+      .threads = "N workers and the thread that waits",
+      .colour = "#1a7f37"};
   static std::string_view unavailable_reason() { return ""; }
 
   pool(shared_by_loops& shared, unsigned index)

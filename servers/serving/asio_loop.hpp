@@ -30,6 +30,14 @@ using boost::system::error_code;
 // Why this backend cannot be used here; empty if it can.
 std::string_view asio_unavailable_reason();
 
+// What a model with a context for each thread says of itself.
+inline constexpr std::string_view asio_waits =
+    asio_on_io_uring ? "an `io_context` on io_uring, in `echo-server-uring`"
+                     : "an `io_context`; a connection is what runs when an operation completes";
+inline constexpr std::string_view asio_threads = "N contexts";
+inline constexpr std::string_view asio_remark =
+    asio_on_io_uring ? "patched: two of Asio's calls of liburing are replaced" : "";
+
 // What keeps a connection's handlers from running at the same time: that one thread runs the context, or a
 // strand. Concrete executors: the default one is type-erased, which costs a virtual call for each operation.
 using asio_executor = asio::io_context::executor_type;

@@ -78,14 +78,13 @@ void run_on_threads(unsigned n, Run run) {
   run(0);
 }
 
-// A server with a loop for each of its threads: the kernel divides connections among them. A Loop has a name,
-// a summary and unavailable_reason(), as a server has (variant.hpp); Loop(shared, i) begins to accept from
+// A server with a loop for each of its threads: the kernel divides connections among them. A Loop has a
+// description and unavailable_reason(), as a server has (variant.hpp); Loop(shared, i) begins to accept from
 // the listeners of loop i; run() returns when the server has stopped and its last connection has ended.
 template <class Loop>
 class server_of_loops {
 public:
-  static constexpr std::string_view name = Loop::name;
-  static constexpr std::string_view summary = Loop::summary;
+  static constexpr description about = Loop::about;
   static constexpr clients holds = clients::any;
   static constexpr auto stops = stop_on_signal::by::handler;  // a wake_event wakes the loop
   static std::string_view unavailable_reason() { return Loop::unavailable_reason(); }
