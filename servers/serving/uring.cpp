@@ -2,6 +2,7 @@
 
 #include "common/timespec.hpp"
 #include "servers/serving/turns.hpp"
+#include "servers/serving/uring_setup.hpp"
 
 #include <poll.h>
 #include <sys/mman.h>
@@ -10,7 +11,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <new>
 #include <string>
 #include <system_error>
@@ -26,23 +26,21 @@ namespace {
 constexpr unsigned setup_flags =
     IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_CQSIZE | IORING_SETUP_R_DISABLED;
 
-int initialise(io_uring& ring, unsigned entries, unsigned completions) {
+io_uring_params parameters() {
   io_uring_params params{};
   params.flags = setup_flags;
-  params.cq_entries = completions;
-  return -::io_uring_queue_init_params(entries, &ring, &params);
+  params.cq_entries = 16 * 1024;
+  return params;
 }
 
 constexpr unsigned entries = 1024;
-constexpr unsigned completions = 16 * 1024;
 constexpr std::uint16_t buffer_group = 0;
 constexpr std::chrono::milliseconds submit_pause{1};
 
 io_uring started() {
   io_uring ring{};
-  if (const int error = initialise(ring, entries, completions); error != 0) {
-    throw std::system_error(error, std::system_category(), "io_uring_queue_init");
-  }
+  io_uring_params params = parameters();
+  check_ring(::io_uring_queue_init_params(entries, &ring, &params), "io_uring_queue_init");
   return ring;
 }
 
@@ -52,31 +50,18 @@ void* aligned(std::size_t alignment, std::size_t size) {
   return memory;
 }
 
-void check(int result, const char* what) {
-  if (result < 0) throw std::system_error(-result, std::system_category(), what);
-}
-
 // The kernel lacked memory, or room for completions; the entries are still in the ring.
 bool can_be_retried(int result) noexcept { return result == -EAGAIN || result == -EBUSY; }
 
 void check_entering(int result) {
-  if (!can_be_retried(result) && result != -ETIME && result != -EINTR) check(result, "io_uring_enter");
+  if (result >= 0 || can_be_retried(result) || result == -ETIME || result == -EINTR) return;
+  throw std::system_error(-result, std::system_category(), "io_uring_enter");
 }
 
 }  // namespace
 
 std::string_view uring::unavailable_reason() {
-  static const std::string reason = [] {
-    io_uring ring{};
-    const int error = initialise(ring, 8, 16);
-    if (error == 0) ::io_uring_queue_exit(&ring);
-    if (error == 0) return std::string();
-    std::string why = std::string("io_uring cannot be set up: ") + std::strerror(error);
-    if (error == EPERM) why += " (kernel.io_uring_disabled, or a container's seccomp profile)";
-    if (error == EINVAL) why += " (it needs Linux 6.1)";
-    if (error == ENOMEM) why += " (ulimit -l)";
-    return why;
-  }();
+  static const std::string reason = why_no_ring(entries, parameters());
   return reason;
 }
 
@@ -89,7 +74,7 @@ provided_buffers::provided_buffers(io_uring& ring, std::uint16_t group, unsigned
   registration.ring_addr = reinterpret_cast<std::uintptr_t>(entries_.get());
   registration.ring_entries = count;
   registration.bgid = group;
-  check(::io_uring_register_buf_ring(&ring, &registration, 0), "io_uring_register_buf_ring");
+  check_ring(::io_uring_register_buf_ring(&ring, &registration, 0), "io_uring_register_buf_ring");
   ::io_uring_buf_ring_init(entries_.get());
   for (unsigned i = 0; i < count; ++i) give_back(i);
   publish_returned();
@@ -105,7 +90,7 @@ uring::~uring() { ::io_uring_queue_exit(&ring_); }
 void uring::enable() {
   const long result =
       ::syscall(__NR_io_uring_register, ring_.ring_fd, IORING_REGISTER_ENABLE_RINGS, nullptr, 0);
-  check(result < 0 ? -errno : 0, "enabling an io_uring");
+  check_ring(result < 0 ? -errno : 0, "enabling an io_uring");
   ::io_uring_register_ring_fd(&ring_);  // saves a look-up in each call; it may fail
 }
 

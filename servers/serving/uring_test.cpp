@@ -1,6 +1,7 @@
 #include "servers/serving/uring.hpp"
 
 #include "common/socket.hpp"
+#include "servers/serving/uring_setup.hpp"
 #include "servers/serving/wrapped_liburing.hpp"
 
 #include <gtest/gtest.h>
@@ -12,6 +13,7 @@
 #include <optional>
 #include <ostream>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -170,6 +172,18 @@ TEST_F(submission, a_failure_behind_a_full_queue_of_completions_is_not_missed) {
     all.insert(all.end(), more.begin(), more.end());
   }
   for (const completion& c : all) ASSERT_EQ(c.result, c.user_data == count ? -EPIPE : 0) << c;
+}
+
+TEST(setting_up, names_what_to_change_if_memory_is_lacking) {
+  wrapped_liburing wrapped;
+  wrapped.error_of_setting_up = ENOMEM;
+  EXPECT_NE(why_no_ring(8, {}).find("ulimit -l"), std::string::npos);
+  try {
+    const uring ring;
+    FAIL() << "there is a ring";
+  } catch (const std::system_error& error) {
+    EXPECT_NE(std::string(error.what()).find("ulimit -l"), std::string::npos) << error.what();
+  }
 }
 
 }  // namespace

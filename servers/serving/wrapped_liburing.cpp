@@ -6,6 +6,7 @@
 
 // NOLINTBEGIN(bugprone-reserved-identifier): the linker's names
 extern "C" {
+int __real_io_uring_queue_init_params(unsigned entries, io_uring* ring, io_uring_params* params);
 int __real_io_uring_submit(io_uring* ring);
 int __real_io_uring_submit_and_get_events(io_uring* ring);
 int __real_io_uring_submit_and_wait(io_uring* ring, unsigned wait_for);
@@ -32,6 +33,7 @@ template <class Submit>
 int submit(io_uring* ring, Submit all) {
   wrapped_liburing* const wrapped = wrapped_liburing::present;
   if (wrapped == nullptr) return all();
+  ++wrapped->calls;
   const unsigned entries = ::io_uring_sq_ready(ring);
   const unsigned some = entries > 0 && wrapped->submits ? wrapped->submits(entries) : entries;
   int result = -EAGAIN;
@@ -51,6 +53,12 @@ int submit(io_uring* ring, Submit all) {
 }  // namespace echobench::testing
 
 extern "C" {
+int __wrap_io_uring_queue_init_params(unsigned entries, io_uring* ring, io_uring_params* params) {
+  const auto* const wrapped = echobench::testing::wrapped_liburing::present;
+  if (wrapped != nullptr && wrapped->error_of_setting_up != 0) return -wrapped->error_of_setting_up;
+  return __real_io_uring_queue_init_params(entries, ring, params);
+}
+
 int __wrap_io_uring_submit(io_uring* ring) {
   return echobench::testing::submit(ring, [&] { return __real_io_uring_submit(ring); });
 }

@@ -1,5 +1,5 @@
-// For tests: liburing's functions that submit, which the linker replaces (-Wl,--wrap). They fail as the
-// kernel may, and count what has completed.
+// For tests: liburing's functions that set up and submit, which the linker replaces (-Wl,--wrap). They fail
+// as the kernel may, and count what has completed.
 #pragma once
 
 #include <cstdint>
@@ -18,6 +18,10 @@ public:
   // How many of so many entries a call submits; 0: it fails with EAGAIN. Empty: all.
   std::function<unsigned(unsigned entries)> submits;
 
+  // With this error a ring cannot be set up; 0: it can.
+  int error_of_setting_up = 0;
+
+  std::uint64_t calls = 0;             // each of which enters the kernel
   std::uint64_t incomplete = 0;        // calls that left entries behind
   std::uint64_t completions = 0;       // if one ring is used at a time
   std::uint64_t without_a_buffer = 0;  // of the completions: ENOBUFS
