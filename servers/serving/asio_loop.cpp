@@ -1,5 +1,9 @@
 #include "servers/serving/asio_loop.hpp"
 
+#ifdef ECHOBENCH_ASIO_ON_IO_URING
+#include "servers/serving/uring_setup.hpp"
+#endif
+
 namespace echobench {
 
 namespace {
@@ -16,13 +20,8 @@ bool memory_for_a_client() noexcept {
 
 std::string_view asio_unavailable_reason() {
 #ifdef ECHOBENCH_ASIO_ON_IO_URING
-  static const std::string reason = [] {
-    io_uring ring{};
-    const int result = ::io_uring_queue_init(1, &ring, 0);
-    if (result < 0) return "io_uring_setup: " + std::system_category().message(-result);
-    ::io_uring_queue_exit(&ring);
-    return std::string();
-  }();
+  constexpr unsigned entries = 16'384;  // as Asio's ring has
+  static const std::string reason = why_no_ring(entries, {});
   return reason;
 #else
   return "";
