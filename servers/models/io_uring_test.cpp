@@ -1,4 +1,5 @@
 // The server on io_uring, in this process, so that its ring can be looked at.
+#include "common/process.hpp"
 #include "common/socket.hpp"
 #include "servers/serving/listener.hpp"
 #include "servers/serving/wrapped_liburing.hpp"
@@ -8,6 +9,7 @@
 #include <poll.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <string>
 #include <thread>
@@ -42,6 +44,7 @@ protected:
     {
       std::jthread thread([&](const std::stop_token& stop) { outcome = server->run(stop); });
       drive(server->listeners().endpoints().front(), load);
+      release();
     }
     EXPECT_EQ(outcome.totals.accepted, load.connections);
     EXPECT_EQ(outcome.totals.bytes_in, load.connections * load.bytes);
@@ -49,9 +52,18 @@ protected:
     EXPECT_EQ(outcome.totals.errors, server_totals().errors);
   }
 
+  // From now on the server is held where it submits, until its clients can send no more.
+  void hold() { held_ = true; }
+  void wait_while_held() const { held_.wait(true); }
+
   wrapped_liburing wrapped;
 
 private:
+  void release() {
+    held_ = false;
+    held_.notify_all();
+  }
+
   struct connection {
     unique_fd socket;
     std::size_t sent = 0;
@@ -81,6 +93,8 @@ private:
                      .revents = 0};
         if (!done) ++open;
       }
+      constexpr int quiet = 100;  // ms: nothing more can be sent, unless this machine is very busy
+      if (held_ && ::poll(events.data(), events.size(), quiet) == 0) release();
       ASSERT_TRUE(open == 0 || ::poll(events.data(), events.size(), 60'000) > 0)
           << "nothing came for a minute";
       for (unsigned i = 0; i < load.connections; ++i) {
@@ -109,6 +123,7 @@ private:
   }
 
   std::string text;
+  std::atomic<bool> held_ = false;
 };
 
 TEST_F(server_on_io_uring, answers_with_the_same_bytes_whatever_submissions_fail) {
@@ -133,6 +148,20 @@ TEST_F(server_on_io_uring, streams_do_not_run_out_of_buffers) {
     enough = wrapped.without_a_buffer * 100 < wrapped.completions;
   }
   EXPECT_TRUE(enough) << wrapped.without_a_buffer << " of " << wrapped.completions;
+}
+
+// All that they send at once needs more buffers than there are, and more entries than the ring holds. Each
+// time that the kernel is entered, something must have come of it.
+TEST_F(server_on_io_uring, enters_the_kernel_for_something_however_many_connections_stream) {
+  raise_descriptor_limit();
+  wrapped.submits = [&](unsigned entries) {
+    wait_while_held();
+    return entries;
+  };
+  hold();
+  serve({.connections = 1500, .bytes = 64 * 1024, .piece = 8192, .at_once = 8});
+  EXPECT_LT(wrapped.calls, wrapped.completions - wrapped.without_a_buffer);
+  EXPECT_LT(wrapped.without_a_buffer, 2 * 1500U);
 }
 
 }  // namespace

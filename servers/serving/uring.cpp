@@ -5,7 +5,6 @@
 #include "servers/serving/uring_setup.hpp"
 
 #include <poll.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -44,8 +43,9 @@ io_uring started() {
   return ring;
 }
 
-void* aligned(std::size_t alignment, std::size_t size) {
-  void* const memory = std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
+void* whole_pages(std::size_t size) {
+  constexpr std::size_t page = 4096;
+  void* const memory = std::aligned_alloc(page, (size + page - 1) / page * page);
   if (memory == nullptr) throw std::bad_alloc();
   return memory;
 }
@@ -65,23 +65,26 @@ std::string_view uring::unavailable_reason() {
   return reason;
 }
 
-provided_buffers::provided_buffers(io_uring& ring, std::uint16_t group, unsigned count, unsigned size)
-    : count_(count), size_(size) {
-  const std::size_t bytes = std::size_t{count} * size;
-  entries_.reset(static_cast<io_uring_buf_ring*>(aligned(4096, count * sizeof(io_uring_buf))));
-  memory_.reset(static_cast<std::byte*>(aligned(bytes, bytes)));
+provided_buffers::provided_buffers(io_uring& ring, std::uint16_t group, unsigned most, unsigned size)
+    : most_(most),
+      size_(size),
+      entries_(static_cast<io_uring_buf_ring*>(whole_pages(most * sizeof(io_uring_buf)))),
+      memory_(static_cast<std::byte*>(whole_pages(std::size_t{most} * size))) {
   io_uring_buf_reg registration{};
   registration.ring_addr = reinterpret_cast<std::uintptr_t>(entries_.get());
-  registration.ring_entries = count;
+  registration.ring_entries = most;
   registration.bgid = group;
   check_ring(::io_uring_register_buf_ring(&ring, &registration, 0), "io_uring_register_buf_ring");
   ::io_uring_buf_ring_init(entries_.get());
-  for (unsigned i = 0; i < count; ++i) give_back(i);
+}
+
+void provided_buffers::lend(unsigned count) noexcept {
+  while (lent_ < std::min(count, most_)) give_back(lent_++);
   publish_returned();
 }
 
-uring::uring() : ring_(started()), buffers_(ring_, buffer_group, buffer_count, buffer_size) {
-  ::madvise(buffers_.at(0), std::size_t{buffer_count} * buffer_size, MADV_HUGEPAGE);
+uring::uring() : ring_(started()), buffers_(ring_, buffer_group, most_buffers, buffer_size) {
+  buffers_.lend(first_buffers);
 }
 
 uring::~uring() { ::io_uring_queue_exit(&ring_); }
@@ -143,7 +146,9 @@ void uring::send(int socket, std::span<const std::byte> bytes, bool silently, st
       {.entry = prepared_ - 1, .user_data = user_data, .result = static_cast<int>(bytes.size())});
 }
 
+// While completions are handled, too, whose buffers are free by then.
 void uring::submit() {
+  buffers_.publish_returned();
   move_into_ring();
   check_entering(::io_uring_submit(&ring_));
 }

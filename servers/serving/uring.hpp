@@ -4,6 +4,7 @@
 #include <liburing.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -20,13 +21,17 @@ namespace echobench {
 // Buffers of one size for a ring: the kernel takes one when there is something to put into it.
 class provided_buffers {
 public:
-  // count: a power of two. Throws std::system_error, std::bad_alloc.
-  provided_buffers(io_uring& ring, std::uint16_t group, unsigned count, unsigned size);
+  // most: a power of two; the kernel has none of them yet. Throws std::system_error, std::bad_alloc.
+  provided_buffers(io_uring& ring, std::uint16_t group, unsigned most, unsigned size);
+
+  // From now on the kernel has at least so many, or the most. It uses them in turn, so that all are touched.
+  void lend(unsigned count) noexcept;
+  unsigned lent() const noexcept { return lent_; }
 
   std::byte* at(unsigned number) noexcept { return memory_.get() + number * size_; }
   void give_back(unsigned number) noexcept {
     ::io_uring_buf_ring_add(entries_.get(), at(number), size_, static_cast<unsigned short>(number),
-                            static_cast<int>(count_ - 1), returned_++);
+                            static_cast<int>(most_ - 1), returned_++);
   }
   void publish_returned() noexcept {
     if (returned_ > 0) ::io_uring_buf_ring_advance(entries_.get(), std::exchange(returned_, 0));
@@ -37,10 +42,11 @@ private:
     void operator()(void* memory) const noexcept { std::free(memory); }
   };
 
-  unsigned count_;
+  unsigned most_;
   unsigned size_;
   std::unique_ptr<io_uring_buf_ring, release> entries_;
   std::unique_ptr<std::byte, release> memory_;
+  unsigned lent_ = 0;
   int returned_ = 0;  // that the kernel does not see yet
 };
 
@@ -48,10 +54,10 @@ class uring {
 public:
   using clock = std::chrono::steady_clock;
 
-  // A batch uses one buffer for each connection at least. They are used in turn, so that all are touched:
-  // together they fill one huge page.
+  // The kernel has as many buffers as what is in flight needs: twice as many each time that it lacks one.
   static constexpr unsigned buffer_size = 1024;  // bytes
-  static constexpr unsigned buffer_count = 2048;
+  static constexpr unsigned first_buffers = 64;
+  static constexpr unsigned most_buffers = 2048;
 
   // Why there is none here; empty if it can be used. It needs Linux 6.1.
   static std::string_view unavailable_reason();
@@ -91,24 +97,27 @@ public:
   // time). It does not wait when something has completed already or when not all was submitted.
   void submit_and_wait(clock::time_point until);
 
-  // Calls completed(cqe) for each completion that is there, those of silent sends first.
+  // Calls completed(cqe) for each completion that is there, those of silent sends first; not for those that
+  // are caused by what it submits, which would keep the loop from everything else.
   template <class Completed>
   void reap(Completed completed) {
+    const unsigned first = *ring_.cq.khead;
+    const unsigned end = io_uring_smp_load_acquire(ring_.cq.ktail);
     report_silent(completed);
-    unsigned head = 0;
-    unsigned seen = 0;
-    io_uring_cqe* done = nullptr;
-    io_uring_for_each_cqe(&ring_, head, done) {
-      ++seen;
-      if ((done->user_data & silent) != 0) {
-        note_failure(*done);  // of a send that was submitted since
+    bool lacking = false;
+    for (unsigned at = first; at != end; ++at) {
+      const io_uring_cqe& done = ring_.cq.cqes[at & ring_.cq.ring_mask];
+      if ((done.user_data & silent) != 0) {
+        note_failure(done);  // of a send that was submitted since
         continue;
       }
-      completed(*done);
-      if ((done->flags & IORING_CQE_F_BUFFER) != 0) buffers_.give_back(index_of(*done));
+      completed(done);
+      if ((done.flags & IORING_CQE_F_BUFFER) != 0) buffers_.give_back(index_of(done));
+      lacking = lacking || done.res == -ENOBUFS;
     }
+    if (lacking) buffers_.lend(2 * buffers_.lent());
     buffers_.publish_returned();
-    ::io_uring_cq_advance(&ring_, seen);
+    ::io_uring_cq_advance(&ring_, end - first);
   }
 
 private:

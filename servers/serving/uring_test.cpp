@@ -174,6 +174,82 @@ TEST_F(submission, a_failure_behind_a_full_queue_of_completions_is_not_missed) {
   for (const completion& c : all) ASSERT_EQ(c.result, c.user_data == count ? -EPIPE : 0) << c;
 }
 
+TEST_F(submission, what_is_submitted_while_completions_are_handled_comes_with_the_next) {
+  int completed = 0;
+  const auto submit_another = [&](const io_uring_cqe&) {
+    ++completed;
+    ASSERT_LT(completed, 1000) << "reap() goes on and on";
+    ::io_uring_prep_nop(&ring->next(0));
+    ring->submit();
+  };
+  ::io_uring_prep_nop(&ring->next(0));
+  ring->submit();
+  ring->reap(submit_another);
+  EXPECT_EQ(completed, 1);
+  ring->reap(submit_another);
+  EXPECT_EQ(completed, 2);
+}
+
+class reception : public submission {
+protected:
+  void SetUp() override {
+    submission::SetUp();
+    if (!ring) return;
+    const int buffer = 1 << 20;
+    ASSERT_EQ(::setsockopt(peer.get(), SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer), 0);
+    for (unsigned i = 0; i < pieces; ++i) {
+      const std::string piece(uring::buffer_size, static_cast<char>(i));
+      ASSERT_EQ(::send(peer.get(), piece.data(), piece.size(), MSG_DONTWAIT), uring::buffer_size) << i;
+    }
+    ring->receive_on(socket.get(), 0);
+  }
+
+  // More than there are buffers at first.
+  static constexpr unsigned pieces = uring::first_buffers + 36;
+};
+
+TEST_F(reception, has_more_buffers_when_one_has_been_lacking) {
+  unsigned got = 0;
+  unsigned lacking = 0;
+  while (got < pieces && lacking < 10) {
+    ring->submit_and_wait(uring::clock::time_point::max());
+    bool ended = false;
+    ring->reap([&](const io_uring_cqe& done) {
+      if (done.res > 0) {
+        ASSERT_EQ(static_cast<char>(ring->buffer_of(done)[0]), static_cast<char>(got++));
+      } else {
+        ASSERT_EQ(done.res, -ENOBUFS);
+        ++lacking;
+      }
+      ended = ended || (done.flags & IORING_CQE_F_MORE) == 0;
+    });
+    if (ended) ring->receive_on(socket.get(), 0);
+  }
+  EXPECT_EQ(got, pieces);
+  EXPECT_EQ(lacking, 1U);
+}
+
+TEST_F(reception, a_buffer_whose_completion_was_handled_is_free_for_what_is_submitted_then) {
+  unsigned got = 0;
+  unsigned lacking = 0;
+  while (lacking == 0) {
+    ring->submit_and_wait(uring::clock::time_point::max());
+    ring->reap([&](const io_uring_cqe& done) {
+      if (done.res > 0) return void(++got);
+      ASSERT_EQ(done.res, -ENOBUFS);
+      ++lacking;
+      ring->receive_on(socket.get(), 0);
+      ring->submit();
+    });
+  }
+  EXPECT_EQ(got, uring::first_buffers);
+  ring->reap([&](const io_uring_cqe& done) {
+    EXPECT_GT(done.res, 0);
+    ++got;
+  });
+  EXPECT_GT(got, uring::first_buffers);
+}
+
 TEST(setting_up, names_what_to_change_if_memory_is_lacking) {
   wrapped_liburing wrapped;
   wrapped.error_of_setting_up = ENOMEM;
