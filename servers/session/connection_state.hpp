@@ -68,6 +68,9 @@ public:
   // What to send; the address is stable until sent(), whatever arrives.
   std::span<const std::byte> pending() const noexcept { return session_.pending(); }
   void sent(std::size_t n) noexcept;  // short sends are normal
+  // The same of what was sent right after the last that happened, and is reported later: the connection has
+  // idled since.
+  void sent_silently(std::size_t n) noexcept;
   // When all that is pending has been sent, the next step is to receive.
   bool only_receives_then() const noexcept { return !session_.has_input() && !session_.ended(); }
 
@@ -137,8 +140,12 @@ inline void connection_state::received(std::size_t n) noexcept {
 }
 
 inline void connection_state::sent(std::size_t n) noexcept {
-  session_.sent(n);
   touch();
+  sent_silently(n);
+}
+
+inline void connection_state::sent_silently(std::size_t n) noexcept {
+  session_.sent(n);
   settle();
 }
 

@@ -106,6 +106,15 @@ TEST(connection_state, idles_no_longer_than_the_timeout) {
   EXPECT_EQ(h.errors(server_error::idle_timeout), 1U);
 }
 
+TEST(connection_state, idles_from_when_it_sent_silently) {
+  state_harness h(framing::raw, 1h);
+  h.receive("a");
+  const auto deadline = h.state.deadline();
+  h.state.sent_silently(1);
+  EXPECT_EQ(h.state.next(), step::receive);
+  EXPECT_EQ(h.state.deadline(), deadline);
+}
+
 TEST(connection_state, lingers_until_the_peer_ends) {
   state_harness h;
   h.receive(encode({.version = 9}));
