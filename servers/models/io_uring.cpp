@@ -38,6 +38,7 @@ struct connection : loop_connection {
   bool readable = false;    // streams: there may be something to receive
   std::size_t space = 0;    // bytes, of a single reception
   bool sending = false;     // or about to
+  bool silently = false;    // the send that is in flight
   bool blocked = false;     // the system's buffer was full
   bool peer_ended = false;  // after what was refused
 };
@@ -152,8 +153,8 @@ private:
       }
       const bool then_receives = conn->receiving == reception::multishot && !conn->cancelled &&
                                  conn->refused.empty() && conn->state.only_receives_then();
-      const bool silently = then_receives && !conn->blocked;
-      ring_.send(conn->socket.get(), conn->state.pending(), silently, tag(operation::send, conn));
+      conn->silently = then_receives && !conn->blocked;
+      ring_.send(conn->socket.get(), conn->state.pending(), conn->silently, tag(operation::send, conn));
     }
     batch_.clear();
   }
@@ -247,7 +248,10 @@ private:
   void sent(connection& conn, int result) {
     conn.sending = false;
     conn.blocked = result == -EAGAIN;
-    if (result > 0) conn.state.sent(static_cast<std::size_t>(result));
+    if (result > 0) {
+      const auto bytes = static_cast<std::size_t>(result);
+      conn.silently ? conn.state.sent_silently(bytes) : conn.state.sent(bytes);
+    }
     if (result <= 0 && result != -EAGAIN && result != -EINTR) conn.state.failed();
     take_steps(conn);
   }

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <string>
 #include <thread>
 #include <vector>
@@ -19,6 +20,11 @@ namespace echobench::testing {
 namespace {
 
 constexpr std::size_t period = 9973;  // bytes, of what clients send: no power of two divides it
+
+bool becomes_ready(const unique_fd& socket, short events) {
+  pollfd waiting{.fd = socket.get(), .events = events, .revents = 0};
+  return ::poll(&waiting, 1, 60'000) == 1;
+}
 
 struct clients_load {
   unsigned connections;
@@ -148,6 +154,31 @@ TEST_F(server_on_io_uring, streams_do_not_run_out_of_buffers) {
     enough = wrapped.without_a_buffer * 100 < wrapped.completions;
   }
   EXPECT_TRUE(enough) << wrapped.without_a_buffer << " of " << wrapped.completions;
+}
+
+// A reply that was sent silently is reported when something else happens: here, when the time has passed. A
+// machine that stalls for so long makes it later: one connection of three is enough.
+TEST_F(server_on_io_uring, a_connection_idles_from_its_reply_on) {
+  using clock = std::chrono::steady_clock;
+  server_options options;
+  options.connection.session.framing = framing::raw;
+  options.connection.idle_timeout = std::chrono::milliseconds(800);
+  const auto server = variants::io_uring.make(options);
+  const std::jthread thread([&](const std::stop_token& stop) { server->run(stop); });
+  bool in_time = false;
+  for (int i = 0; i < 3 && !in_time; ++i) {
+    const unique_fd socket = start_connect(server->listeners().endpoints().front(), nullptr);
+    ASSERT_TRUE(becomes_ready(socket, POLLOUT));
+    char byte = 'x';
+    ASSERT_EQ(::send(socket.get(), &byte, 1, MSG_NOSIGNAL), 1);
+    ASSERT_TRUE(becomes_ready(socket, POLLIN));
+    ASSERT_EQ(::recv(socket.get(), &byte, 1, 0), 1);
+    const auto replied = clock::now();
+    ASSERT_TRUE(becomes_ready(socket, POLLIN));
+    ASSERT_EQ(::recv(socket.get(), &byte, 1, 0), 0);
+    in_time = clock::now() - replied < options.connection.idle_timeout * 3 / 2;  // not twice
+  }
+  EXPECT_TRUE(in_time);
 }
 
 // All that they send at once needs more buffers than there are, and more entries than the ring holds. Each
