@@ -1,6 +1,8 @@
 // The protocol, in every framing.
 #include "servers/conformance/conformance.hpp"
 
+#include <sys/socket.h>
+
 #include <future>
 
 namespace echobench::testing {
@@ -72,6 +74,19 @@ TEST_P(protocol, pipelining_64_deep_with_a_slow_reader) {
     std::this_thread::sleep_for(1ms);
   }
   expect_same(got, e.reply);
+}
+
+// A recv(2) ends at urgent data: one that is short has not received all.
+TEST_P(protocol, urgent_data_hides_nothing) {
+  if (GetParam().framing != "raw") GTEST_SKIP() << "urgent data are no part of a message";
+  share();
+  client& peer = connect();
+  const bytes before = text(100, 1);
+  const bytes after = text(100, 2);
+  peer.send(before);
+  ASSERT_EQ(::send(peer.fd(), "!", 1, MSG_OOB), 1);
+  peer.send(after);
+  expect_same(peer.receive(200), before + after);
 }
 
 TEST_P(protocol, half_close_drains_then_closes) {
