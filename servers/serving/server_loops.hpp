@@ -23,8 +23,6 @@ public:
     remove();
     return false;
   }
-  bool full() const noexcept { return limit_ > 0 && live_.load(std::memory_order_relaxed) >= limit_; }
-  void add() noexcept { live_.fetch_add(1, std::memory_order_relaxed); }
   // The connection has ended, or there was none to accept.
   void remove() noexcept { live_.fetch_sub(1, std::memory_order_relaxed); }
 
