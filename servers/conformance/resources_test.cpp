@@ -93,8 +93,6 @@ TEST_P(exhaustion, waits_for_descriptors_without_spinning) {
 TEST_P(exhaustion, without_memory_turns_clients_away_and_keeps_those_it_has) {
   if (GetParam().holds != "any") GTEST_SKIP() << "holds " << GetParam().holds;
   if (sanitized) GTEST_SKIP() << "a sanitizer needs address space itself";
-  if (!GetParam().name.starts_with("asio-") && GetParam().name != "thread-per-connection")
-    GTEST_SKIP() << "ends when it cannot get a buffer";
   serve();
   const std::vector<client*> kept = connect_many(20);
   for (client* peer : kept) expect_exchange(*peer, frame("hello", 1));

@@ -33,7 +33,11 @@ private:
     ready_.close();
   }
 
-  void ready(connection& conn) override { ready_.push(&conn); }
+  void ready(connection& conn) override try {
+    ready_.push(&conn);
+  } catch (const std::bad_alloc&) {  // of the queue
+    serve(conn);
+  }
 
   void work() {
     while (const auto conn = ready_.pop()) serve(**conn);

@@ -8,7 +8,7 @@ std::size_t connection_state::offer(std::span<const std::byte> bytes) noexcept t
   settle();
   return taken;
 } catch (const std::bad_alloc&) {
-  failed();
+  end(server_error::accept);
   return bytes.size();
 }
 

@@ -55,7 +55,7 @@ public:
   clock::time_point deadline() const noexcept { return deadline_; }
 
   // Where to receive; never empty when that is the next step. The address is stable until received(). If
-  // there is no memory, the connection fails, and the next step is another one.
+  // there is no memory, the client is turned away: the next step is to close.
   std::span<std::byte> space() noexcept;
   // n bytes were put at the beginning of space(); 0: the peer will send no more.
   void received(std::size_t n) noexcept;
@@ -123,7 +123,7 @@ private:
 inline std::span<std::byte> connection_state::space() noexcept try {
   return session_.recv_space();
 } catch (const std::bad_alloc&) {
-  failed();
+  end(server_error::accept);
   return {};
 }
 

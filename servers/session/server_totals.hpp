@@ -21,7 +21,7 @@ enum class server_error : std::uint8_t {
   reset,            // the transport failed, mostly because the peer reset it
   idle_timeout,     // no traffic for --idle-timeout
   drain_timeout,    // still busy when --drain-timeout was over
-  accept,           // accepting failed, for example because descriptors were lacking; it paused
+  accept,           // a client was turned away, or must wait: descriptors, memory or threads were lacking
   offload,          // too few threads for offloaded work could be started; with none the loop does the work
   worker_lost,      // a process that serves ended by itself, and its clients with it; another took its place
 };
