@@ -18,15 +18,17 @@ public:
   acceptor(connection_count& connections, const std::vector<unique_fd>& listeners)
       : connections_(connections), listeners_(listeners) {}
 
+  // At most so many at a time from each listener; then the existing connections are served.
+  void accept_at_once(int most) noexcept { at_once_ = most; }
+
   // Accepts what waits, and calls admit(socket) for each; a bounded number, so that the existing connections
   // are served in between. False: accepting pauses from now on.
   template <class Admit>
   bool accept_available(server_totals& totals, Admit admit,
                         accepted_socket mode = accepted_socket::non_blocking) {
-    constexpr int at_once = 128;
     for (std::size_t i = 0; i < listeners_.size(); ++i) {
       const int listener = listeners_[next_].get();
-      for (int accepted = 0; accepted < at_once; ++accepted) {
+      for (int accepted = 0; accepted < at_once_; ++accepted) {
         if (!connections_.try_add()) return pause();
         unique_fd socket = accept_connection(listener, mode);
         if (!socket) {
@@ -70,6 +72,7 @@ public:
 private:
   connection_count& connections_;
   const std::vector<unique_fd>& listeners_;
+  int at_once_ = 128;
   std::size_t next_ = 0;  // the listener that is first
   std::atomic<clock::time_point> paused_until_ = connection_state::never;
 };

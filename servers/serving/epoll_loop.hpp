@@ -12,7 +12,9 @@ class epoll_loop : public readiness_loop<Connection> {
 public:
   using connection = Connection;
 
-  epoll_loop(shared_by_loops& shared, unsigned index) : readiness_loop<Connection>(shared, index, pool_) {
+  // listener_events: EPOLLIN, and how it is reported if other sets have the listeners, too.
+  epoll_loop(shared_by_loops& shared, unsigned index, std::uint32_t listener_events = EPOLLIN)
+      : readiness_loop<Connection>(shared, index, pool_), listener_events_(listener_events) {
     if (!set_.control(EPOLL_CTL_ADD, this->wake_.fd(), EPOLLIN, &this->wake_)) {
       throw std::system_error(errno, std::system_category(), "epoll_ctl");
     }
@@ -51,12 +53,13 @@ protected:
   }
 
   bool watch_listeners(bool wanted) noexcept override {
-    return set_.control_all(wanted ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, this->listeners_, EPOLLIN, this);
+    return set_.control_all(wanted ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, this->listeners_, listener_events_, this);
   }
 
   epoll_set set_;
 
 private:
+  const std::uint32_t listener_events_;
   epoll_reports reports_;
   buffer_pool pool_{buffer_pool::use::one_thread};
 };

@@ -43,6 +43,7 @@ protected:
       : shared_(shared),
         listeners_(shared.listeners.of_loop(index)),
         acceptor_(shared.connections, listeners_),
+        totals_(shared.totals != nullptr ? *shared.totals : own_totals_),
         index_(index),
         pool_(pool),
         on_stop_(shared.stop, wake_) {}
@@ -125,7 +126,7 @@ protected:
   const std::vector<unique_fd>& listeners_;
   acceptor acceptor_;
   wake_event wake_;  // readable when something came back, or the server stops
-  server_totals totals_;
+  server_totals& totals_;
 
 private:
   void take_back() {
@@ -160,6 +161,7 @@ private:
   }
 
   unsigned index_;
+  server_totals own_totals_;
   buffer_pool& pool_;
   boost::intrusive::list<Connection> connections_;
   timers<Connection> timers_;

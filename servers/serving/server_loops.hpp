@@ -47,6 +47,7 @@ struct shared_by_loops {
   const drain_clock drain;
   connection_count connections;
   offload_pool offload;
+  server_totals* totals = nullptr;  // where its only loop counts; nullptr: each loop in itself
 };
 
 // Calls run(i) for each i below n, on a thread each, the first on this one, and returns when all have
