@@ -124,8 +124,9 @@ private:
           if (!conn.ended) enable_reading(conn);
           return follow(conn);
         case step::send:
-          if (conn.sending == 0) send(conn);
-          return wait(conn);
+          if (conn.sending > 0 || send(conn)) return wait(conn);
+          conn.state.failed();
+          break;
         case step::work:
           ::bufferevent_disable(conn.buffers.get(), EV_READ);  // no callbacks
           if (conn.state.offloads()) return work_elsewhere(conn);
@@ -175,10 +176,11 @@ private:
     return true;
   }
 
-  static void send(connection& conn) {
+  // False if there is no memory.
+  static bool send(connection& conn) {
     const auto bytes = conn.state.pending();
     conn.sending = bytes.size();
-    ::evbuffer_add_reference(conn.output(), bytes.data(), bytes.size(), nullptr, nullptr);
+    return ::evbuffer_add_reference(conn.output(), bytes.data(), bytes.size(), nullptr, nullptr) == 0;
   }
 
   static void on_read(bufferevent*, void* data) { serve(*static_cast<connection*>(data)); }
