@@ -1,6 +1,6 @@
 #include "loadgen/probe/listening_sockets.hpp"
 
-#include "loadgen/probe/proc_files.hpp"
+#include "common/proc_files.hpp"
 
 #include <dirent.h>
 #include <netinet/in.h>

@@ -1,8 +1,8 @@
 #include "loadgen/probe/server_check.hpp"
 
+#include "common/proc_files.hpp"
 #include "loadgen/probe/host_addresses.hpp"
 #include "loadgen/probe/listening_sockets.hpp"
-#include "loadgen/probe/proc_files.hpp"
 
 #include <unistd.h>
 

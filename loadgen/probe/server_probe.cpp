@@ -1,9 +1,9 @@
 #include "loadgen/probe/server_probe.hpp"
 
 #include "common/cpu.hpp"
+#include "common/proc_files.hpp"
 #include "common/socket.hpp"
 #include "common/timespec.hpp"
-#include "loadgen/probe/proc_files.hpp"
 
 #include <fcntl.h>
 #include <linux/magic.h>

@@ -1,6 +1,7 @@
 #include "servers/conformance/process_tree.hpp"
 
 #include "common/cpu.hpp"
+#include "common/proc_files.hpp"
 
 #include <sys/resource.h>
 #include <unistd.h>
@@ -9,7 +10,6 @@
 #include <cerrno>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <numeric>
 #include <set>
 #include <string>
@@ -20,21 +20,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-fs::path folder_of(pid_t pid) { return "/proc/" + std::to_string(pid); }
-
-// Entries appear and vanish while a folder is read; one that has vanished is no error.
-std::vector<fs::path> entries(const fs::path& folder) {
-  std::vector<fs::path> all;
-  std::error_code gone;
-  for (fs::directory_iterator entry(folder, gone), end; !gone && entry != end; entry.increment(gone)) {
-    all.push_back(entry->path());
-  }
-  return all;
-}
-
 std::vector<pid_t> children_of(pid_t pid) {
   std::vector<pid_t> all;
-  for (const fs::path& task : entries(folder_of(pid) / "task")) {
+  for (const fs::path& task : entries_of(proc_of(pid) / "task")) {
     std::ifstream children(task / "children");
     for (pid_t child = 0; children >> child;) all.push_back(child);
   }
@@ -43,7 +31,7 @@ std::vector<pid_t> children_of(pid_t pid) {
 
 // Bytes mapped.
 std::uint64_t address_space_of(pid_t pid) {
-  std::ifstream statm(folder_of(pid) / "statm");
+  std::ifstream statm(proc_of(pid) / "statm");
   std::uint64_t pages = 0;
   statm >> pages;
   return pages * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
@@ -51,7 +39,7 @@ std::uint64_t address_space_of(pid_t pid) {
 
 // `Pss:` or `Rss:`, in bytes.
 std::size_t memory_of(pid_t pid, std::string_view row) {
-  std::ifstream rollup(folder_of(pid) / "smaps_rollup");
+  std::ifstream rollup(proc_of(pid) / "smaps_rollup");
   for (std::string word; rollup >> word;) {
     std::size_t kilobytes = 0;
     if (word == row && rollup >> kilobytes) return kilobytes * 1024;
@@ -62,7 +50,7 @@ std::size_t memory_of(pid_t pid, std::string_view row) {
 // The kernel uses the lowest free number, and refuses numbers from the limit on.
 std::uint64_t lowest_free_descriptor(pid_t pid) {
   std::set<std::uint64_t> used;
-  for (const fs::path& descriptor : entries(folder_of(pid) / "fd")) {
+  for (const fs::path& descriptor : entries_of(proc_of(pid) / "fd")) {
     used.insert(std::stoull(descriptor.filename().string()));
   }
   std::uint64_t lowest = 0;
@@ -99,11 +87,11 @@ process_tree::process_tree(pid_t root) : pids_{root} {
 }
 
 std::size_t process_tree::descriptors() const {
-  return sum(pids_, [](pid_t pid) { return entries(folder_of(pid) / "fd").size(); });
+  return sum(pids_, [](pid_t pid) { return entries_of(proc_of(pid) / "fd").size(); });
 }
 
 std::size_t process_tree::threads() const {
-  return sum(pids_, [](pid_t pid) { return entries(folder_of(pid) / "task").size(); });
+  return sum(pids_, [](pid_t pid) { return entries_of(proc_of(pid) / "task").size(); });
 }
 
 std::size_t process_tree::resident_bytes() const {
@@ -118,7 +106,7 @@ std::map<pid_t, std::chrono::nanoseconds> process_tree::cpu_wanted() const {
   std::map<pid_t, std::chrono::nanoseconds> wanted;
   for (const pid_t pid : pids_) {
     wanted[pid] = process_cpu_time(pid).value_or(std::chrono::nanoseconds(0));
-    for (const fs::path& task : entries(folder_of(pid) / "task")) {
+    for (const fs::path& task : entries_of(proc_of(pid) / "task")) {
       std::ifstream schedstat(task / "schedstat");  // ns on a CPU, ns in a run queue, turns
       std::int64_t used = 0;
       std::int64_t waited = 0;
@@ -131,12 +119,9 @@ std::map<pid_t, std::chrono::nanoseconds> process_tree::cpu_wanted() const {
 
 bool process_tree::busy() const {
   return std::ranges::any_of(pids_, [](pid_t pid) {
-    return std::ranges::any_of(entries(folder_of(pid) / "task"), [](const fs::path& task) {
-      std::ifstream file(task / "stat");
-      const std::string stat(std::istreambuf_iterator<char>(file), {});
-      const auto name_ends = stat.rfind(") ");  // a name may hold anything
-      return name_ends != std::string::npos &&
-             std::string_view("RD").find(stat[name_ends + 2]) != std::string_view::npos;
+    return std::ranges::any_of(entries_of(proc_of(pid) / "task"), [](const fs::path& task) {
+      const auto stat = parse_stat(read_file(task / "stat"));
+      return stat && (stat->state == 'R' || stat->state == 'D');
     });
   });
 }

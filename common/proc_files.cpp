@@ -1,4 +1,4 @@
-#include "loadgen/probe/proc_files.hpp"
+#include "common/proc_files.hpp"
 
 #include "common/socket.hpp"
 
