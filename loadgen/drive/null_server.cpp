@@ -3,16 +3,13 @@
 #include "common/process.hpp"
 
 #include <sys/epoll.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
-#include <cerrno>
 #include <csignal>
 #include <cstddef>
 #include <span>
-#include <system_error>
 #include <vector>
 
 namespace echobench {
@@ -82,12 +79,8 @@ private:
 null_server::null_server(framing kind, const cpu_list& cpus) {
   const unique_fd listener = listen_on(resolve("127.0.0.1", 0), 4096, reuse_port::no);
   where_ = endpoint::local_of(listener.get());
-  const pid_t parent = ::getpid();
-  pid_ = ::fork();
-  if (pid_ < 0) throw std::system_error(errno, std::system_category(), "fork");
+  pid_ = fork_bound_to_parent("the null server");
   if (pid_ > 0) return;
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (::getppid() != parent) ::_exit(0);
   raise_descriptor_limit();
   if (!cpus.empty()) restrict_to_cpus(cpus);
   serve(listener, kind);

@@ -2,10 +2,10 @@
 // server.
 #pragma once
 
+#include "common/process.hpp"
 #include "loadgen/end_to_end/fixture_server.hpp"
 
 #include <gtest/gtest.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -20,9 +20,8 @@ public:
   explicit server_process(fixture_server::behaviour serve, const std::string& address = "127.0.0.1") {
     int ends[2];
     EXPECT_EQ(::pipe(ends), 0);
-    pid_ = ::fork();
+    pid_ = fork_bound_to_parent("a fixture server");
     if (pid_ == 0) {
-      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
       const fixture_server server(std::move(serve), address);
       const std::string where = server.address();
       if (::write(ends[1], where.data(), where.size()) > 0) ::close(ends[1]);

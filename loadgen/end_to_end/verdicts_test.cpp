@@ -55,9 +55,8 @@ class busy_loops {
 public:
   busy_loops(std::size_t count, unsigned cpu) {
     while (pids_.size() < count) {
-      const pid_t pid = ::fork();
+      const pid_t pid = fork_bound_to_parent("a busy loop");
       if (pid == 0) {
-        ::prctl(PR_SET_PDEATHSIG, SIGKILL);
         restrict_to_cpus({cpu});
         for (volatile bool on = true; on;) {
         }

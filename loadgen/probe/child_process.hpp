@@ -1,11 +1,11 @@
 // A process that a test starts.
 #pragma once
 
+#include "common/process.hpp"
 #include "common/socket.hpp"
 
 #include <gtest/gtest.h>
 #include <signal.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -28,9 +28,8 @@ public:
     EXPECT_EQ(::pipe(gate), 0);
     done_ = unique_fd(done[0]);
     gate_ = unique_fd(gate[1]);
-    pid_ = ::fork();
+    pid_ = fork_bound_to_parent("a child");
     if (pid_ == 0) {
-      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
       char byte = 0;
       if (::read(gate[0], &byte, 1) == 1) act(done[1]);
       write_byte(done[1]);

@@ -134,8 +134,7 @@ TEST(server_check, another_process_is_refused_by_name_of_the_one_that_listens) {
 
 TEST(server_check, a_process_that_has_started_the_server_counts_with_it) {
   const listening_process server("127.0.0.1", [] {
-    if (::fork() == 0) {
-      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (fork_bound_to_parent("a child") == 0) {
       for (;;) ::pause();
     }
   });
@@ -144,8 +143,7 @@ TEST(server_check, a_process_that_has_started_the_server_counts_with_it) {
   int ports[2];
   ASSERT_EQ(::pipe(ports), 0);
   const child_process wrapper([&](int done) {
-    if (::fork() == 0) {
-      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (fork_bound_to_parent("a child") == 0) {
       const unique_fd listener = listen_anywhere("127.0.0.1");
       const auto port = endpoint::local_of(listener.get()).port();
       EXPECT_EQ(::write(ports[1], &port, sizeof port), static_cast<ssize_t>(sizeof port));

@@ -74,8 +74,7 @@ TEST(server_probe, counts_children_that_are_forked_later) {
   if (::access("/proc/thread-self/children", R_OK) != 0) GTEST_SKIP() << "CONFIG_PROC_CHILDREN is not set";
   const child_process parent(
       [](int done) {
-        if (::fork() == 0) {
-          ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (fork_bound_to_parent("a child") == 0) {
           burn(50ms);
           write_byte(done);
         }
@@ -94,8 +93,7 @@ TEST(server_probe, a_page_that_processes_share_counts_once) {
   void* const shared = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   ASSERT_NE(shared, MAP_FAILED);
   const child_process parent([&](int done) {
-    const pid_t child = ::fork();
-    if (child == 0) ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    fork_bound_to_parent("a child");
     std::memset(shared, 1, size);
     write_byte(done);
     for (;;) ::pause();

@@ -1,9 +1,10 @@
 #include "servers/conformance/server_process.hpp"
 
+#include "common/process.hpp"
+
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -29,7 +30,6 @@ bool read_some(int fd, std::string& to) {
 
 [[noreturn]] void become(char** argv, int out, int err, unsigned descriptors) {
   ::setpgid(0, 0);
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // no server is left, however the test ends
   ::dup2(out, STDOUT_FILENO);
   ::dup2(err, STDERR_FILENO);
   constexpr rlim_t stack_size = server_process::stack_size;
@@ -55,8 +55,7 @@ server_process::server_process(std::vector<std::string> command, unsigned descri
   for (std::string& part : command) argv.push_back(part.data());
   argv.push_back(nullptr);
 
-  pid_ = ::fork();
-  if (pid_ < 0) fail("fork");
+  pid_ = fork_bound_to_parent(command.front());  // no server is left, however the test ends
   if (pid_ == 0) become(argv.data(), out[1], err[1], descriptors);
   ::setpgid(pid_, pid_);  // the child does the same: the order is not known
   ::close(out[1]);
