@@ -102,8 +102,7 @@ std::error_code write_all(int fd, std::string_view& text) noexcept {
 }
 
 void print_output(std::string_view text) {
-  const std::error_code error = write_all(STDOUT_FILENO, text);
-  if (error && error != std::errc::broken_pipe)
+  if (const std::error_code error = write_all(STDOUT_FILENO, text))
     throw std::system_error(error, "cannot write to standard output");
 }
 

@@ -58,8 +58,8 @@ void open_standard_streams();
 // is left unless an error is returned.
 std::error_code write_all(int fd, std::string_view& text) noexcept;
 
-// Writes to standard output, past the buffer of stdio. Throws std::system_error when that cannot be done, but
-// not when its reader has gone: `| head -1` has read all that it wanted.
+// Writes to standard output, past the buffer of stdio. Throws std::system_error when that cannot be done,
+// also when its reader has gone: what it has not read is lost.
 void print_output(std::string_view text);
 
 }  // namespace echobench
