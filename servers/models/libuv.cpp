@@ -1,6 +1,6 @@
 // libuv: a uv_loop_t for each thread. It waits in epoll_wait(2), reads into a buffer that it asks for when
 // there is something to read, and calls back. Replies are sent by uv_try_write(), and by uv_write() if the
-// system's buffer is full, as Node does it.
+// system's buffer is full, as Node does it: 3 system calls for a single request, as in epoll.
 //
 // Connections are accepted when a uv_poll_t reports them: uv_listen() would close those that come when no
 // descriptor is left, and hold one that it has accepted when --max-connections is reached. Times are whole
