@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
-from . import Failure, accuracy, count, doctor, gate, micro
+from . import Failure, accuracy, count, doctor, gate, micro, model_table
 from .gate import power, primitives, timed
 from .gate import verb as gating
 from .plan import experiment
@@ -224,7 +224,8 @@ def parser() -> argparse.ArgumentParser:
     true.add_argument("--rounds", type=whole_number, metavar="N", help="how often each is run (default: "
                                                                        f"{accuracy.ROUNDS})")
 
-    verb("list", list_all, help="list experiments, and variants with the reason if one cannot run here")
+    known = verb("list", list_all, help="list experiments, and variants with the reason if one cannot run here")
+    known.add_argument("--readme", action="store_true", help="write the table of servers/README.md instead")
     host = verb("doctor", examine, help="print what on this host distorts figures, and what to do about it")
     host.add_argument("--watch", type=positive_seconds, default=1.0, metavar="SECONDS",
                       help="how long to watch the CPUs (default: 1)")
@@ -289,8 +290,11 @@ def positive_seconds(text: str) -> float:
     raise argparse.ArgumentTypeError(f"'{text}' is not a number of seconds from 0 to 600")
 
 
-def list_all(_: Namespace, console: Console) -> int:
+def list_all(options: Namespace, console: Console) -> int:
     """The verb `list`; its exit status."""
+    if options.readme:
+        console.print(f"written: {model_table.write(list_variants())}", soft_wrap=True)
+        return 0
     console.print("experiments", style="bold")
     for name in experiment.names():
         console.print(f"  {name:<24}{experiment.load_document(name)[1]['summary']}", soft_wrap=True)
@@ -298,6 +302,7 @@ def list_all(_: Namespace, console: Console) -> int:
     for entry in list_variants():
         reason = entry["unavailable_reason"]
         console.print(f"  {entry['name']:<24}{entry['summary']}; serves {HOLDS[entry['holds']]}"
+                      + (f" \\[{entry['remark']}]" if entry.get("remark") else "")
                       + (f" \\[unavailable: {reason}]" if reason else ""), soft_wrap=True)
     if known := other_runtimes():
         console.print("other runtimes", style="bold")

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 from conftest import SCRIPTS
 
-from echobench_lib import doctor
+from echobench_lib import doctor, model_table
 from echobench_lib.plan import variants
 
 
@@ -25,6 +25,19 @@ def test_list_shows_why_a_variant_cannot_run(echobench):
     done = echobench("list", FAKE_UNAVAILABLE="thread-pool")
     assert done.returncode == 0 and "quick" in done.stdout
     assert next(line for line in done.stdout.splitlines() if "thread-pool" in line).endswith("[unavailable: not here]")
+
+
+def test_list_shows_what_must_be_known_of_a_variant(echobench):
+    lines = echobench("list", FAKE_REMARK="patched: twice", FAKE_UNAVAILABLE="asio-callback").stdout.splitlines()
+    assert next(line for line in lines if "asio-callback" in line).endswith(" [patched: twice] [unavailable: not here]")
+
+
+def test_list_writes_the_table_of_the_models(echobench, tmp_path, monkeypatch):
+    monkeypatch.setattr(model_table, "FILE", tmp_path / "README.md")
+    model_table.FILE.write_text("# Models\n\n" + model_table.table([]) + "\nThe rest\n")
+    assert echobench("list", "--readme").returncode == 0
+    text = model_table.FILE.read_text()
+    assert "\n| `iterative` | a fake | 1 | N fakes |\n" in text and text.endswith(" | N fakes |\n\nThe rest\n")
 
 
 def test_list_has_the_other_runtimes_and_what_they_need(echobench, tmp_path, monkeypatch):

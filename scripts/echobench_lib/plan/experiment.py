@@ -12,7 +12,7 @@ from ..units import listed, parse_count
 from . import blocks as dividing
 from .blocks import Block
 from .placement import Placement
-from .variants import SCHEMA_FILE, Variant, available, resolve
+from .variants import SCHEMA_FILE, Variant, available, descriptions, resolve
 
 EQUAL_LOAD_RATES = ("10%", "50%", "70%")  # of the lowest capacity
 FOLDER = REPOSITORY / "scripts" / "experiments"
@@ -21,8 +21,8 @@ FOLDER = REPOSITORY / "scripts" / "experiments"
 @dataclass(frozen=True)
 class Experiment:
     """`variants` by name, controls and steps of thread scaling among them; `unavailable` {variant: why it cannot be
-    measured here}; `unserved` sentences that say what is left out, and why.  `document` is the file with its
-    defaults."""
+    measured here}; `unserved` sentences that say what is left out, and why; `models` what our programs say of all
+    their variants.  `document` is the file with its defaults."""
 
     name: str
     document: Json
@@ -31,6 +31,7 @@ class Experiment:
     blocks: tuple[Block, ...]
     unavailable: dict[str, str]
     unserved: tuple[str, ...]
+    models: tuple[Json, ...]
 
     def order(self, restarts: Mapping[Block, range] | None = None) -> list[tuple[int, Block]]:
         """(restart, block) pairs of {Block: range of its restarts}, all of the experiment's by default: in each restart
@@ -91,6 +92,7 @@ def fill_defaults(value: object, schema: Json, root: Json) -> None:
 def expand(name: str, document: Json, listing: Iterable[Json], placement: Placement) -> Experiment:
     """The experiment's blocks.  `listing` is what list_variants gives for this build.  Raises Usage where the document
     asks for what cannot be measured."""
+    listing = list(listing)
     entries = {entry["name"]: entry for entry in listing}
     document = {**document, "variants": resolve(name, document["variants"], entries)}
     cores = len(placement.server_cores)
@@ -114,7 +116,7 @@ def expand(name: str, document: Json, listing: Iterable[Json], placement: Placem
     if len({block.name for block in blocks}) < len(blocks):
         raise Usage(f"experiment {name}: two loads describe the same cells")
     return Experiment(name, document, reference, variants, tuple(blocks), unavailable,
-                      (*_limited_scaling(document, cores), *dividing.sentences(unserved)))
+                      (*_limited_scaling(document, cores), *dividing.sentences(unserved)), descriptions(listing))
 
 
 def _limited_scaling(document: Json, cores: int) -> list[str]:

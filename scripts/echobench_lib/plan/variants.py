@@ -16,6 +16,7 @@ from ..units import parse_share, parse_time_ns
 
 SCHEMA_FILE = REPOSITORY / "scripts" / "experiments" / "experiment.schema.json"
 OTHER_RUNTIMES_FILE = REPOSITORY / "servers" / "other_runtimes" / "other_runtimes.json"
+ALL = "all"  # of an experiment's variants: every one of ours
 NEED_S = 60  # a command that checks whether a server can run here has ended by then
 Framing = Literal["frame", "line", "raw"]
 Holds = Literal["one", "threads", "any"]  # how many clients a server serves at a time
@@ -84,12 +85,19 @@ def other_runtimes() -> dict[str, Json]:
     return {entry["name"]: entry for entry in entries}
 
 
-def resolve(name: str, entries: Iterable[str | Json], listed: Mapping[str, Json]) -> list[Json]:
-    """The experiment's entries as objects: a plain name is one of `listed`, {name: what our programs list of it}, else
-    of the other runtimes.  Raises Usage for a name that is unknown, or given twice."""
+def descriptions(listing: Iterable[Json]) -> tuple[Json, ...]:
+    """What our programs' variants say of themselves, without what depends on the host."""
+    return tuple({key: value for key, value in entry.items() if key not in ("unavailable_reason", "program")}
+                 for entry in listing)
+
+
+def resolve(name: str, entries: Sequence[str | Json], listed: Mapping[str, Json]) -> list[Json]:
+    """The experiment's entries as objects.  `all` is every one of `listed`, {name: what our programs list of it};
+    another plain name is one of them, else of the other runtimes.  Raises Usage for a name that is unknown, or given
+    twice."""
     known = other_runtimes()
     resolved: list[Json] = []
-    for given in entries:
+    for given in _with_all(entries, listed):
         if isinstance(given, str):
             entry = {"name": given, "variant": given} if given in listed or given not in known else known[given]
         else:
@@ -102,6 +110,15 @@ def resolve(name: str, entries: Iterable[str | Json], listed: Mapping[str, Json]
                         + '; or give an object with "name", "command" and "framing"')
         resolved.append(entry)
     return resolved
+
+
+def _with_all(entries: Sequence[str | Json], listed: Iterable[str]) -> list[str | Json]:
+    """With every listed name in the place of `all`; an entry of such a name stands there instead of elsewhere."""
+    if ALL not in entries:
+        return list(entries)
+    named = {entry if isinstance(entry, str) else entry["name"]: entry for entry in entries}
+    ours = [named.pop(name, name) for name in listed]
+    return [each for entry in named.values() for each in (ours if entry == ALL else [entry])]
 
 
 def _not_built(variant: str) -> str:

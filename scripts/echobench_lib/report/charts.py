@@ -1,5 +1,5 @@
 """The charts of a report.  One Vega-Lite spec in scripts/charts/specs gives the static SVG (drawn by Node) and the
-interactive chart of the page; here they get their data, and every variant its colour.
+interactive chart of the page; here they get their data, and every variant the colour that its palette says.
 
 A chart is {name, spec, origin}: what is drawn, its Vega-Lite spec with its data, and where they are from, if it shows
 that."""
@@ -15,55 +15,19 @@ from ..analyse.drift import Point
 from ..analyse.summary import Group
 from ..documents import Json
 from . import chart_data
+from .palette import Palette
 
 FOLDER = REPOSITORY / "scripts" / "charts"
 MODULES = FOLDER / "node_modules"
 LIBRARIES = ("vega/build/vega.min.js", "vega-lite/build/vega-lite.min.js", "vega-embed/build/vega-embed.min.js")
 
-# A variant keeps its colour in every chart and every report; kin are of one hue.
-COLOURS = {
-    "epoll": "#24292f", "io-uring": "#6e7781", "poll": "#afb8c1",
-    "asio-callback": "#0969da", "asio-callback-shared": "#54aeff", "asio-callback-uring": "#0a3069",
-    "asio-callback-tuned": "#80ccff",
-    "asio-coroutine": "#bf3989", "asio-coroutine-shared": "#ff80c8", "asio-coroutine-uring": "#6e1c4f",
-    "asio-coroutine-tuned": "#ffb3dd",
-    "asio-stackful": "#8250df", "fiber": "#c297ff",
-    "thread-per-connection": "#cf5a00", "thread-pool": "#1a7f37", "prethreaded": "#d4a72c", "prefork": "#7d4e00",
-    "iterative": "#b8a100",
-}
-FAMILIES = {"event loops": ("epoll", "io-uring", "poll"), "callbacks": ("asio-callback",),
-            "coroutines": ("asio-coroutine",), "fibers": ("asio-stackful", "fiber"),
-            "threads": ("thread-per-connection", "thread-pool", "prethreaded", "prefork", "iterative")}
-_OTHERS = ("#00838f", "#c62828", "#5d7a00", "#37618e", "#8e24aa", "#00695c")
 
-
-def colours(variants: Iterable[str]) -> dict[str, str]:
-    """{variant: colour}; NAME@THREADS has the colour of NAME; other servers take further colours in turn."""
-    chosen: dict[str, str] = {}
-    others = 0
-    for variant in variants:
-        of = variant.split("@")[0]
-        if of in COLOURS or of in chosen:
-            chosen[variant] = COLOURS.get(of) or chosen[of]
-        else:
-            chosen[variant] = _OTHERS[others % len(_OTHERS)]
-            others += 1
-    return chosen
-
-
-def family_of(variant: str) -> str:
-    """Which kind of model it is, for the page's filters; servers that are not ours are of other runtimes."""
-    model = variant.split("@")[0].split("+")[0]
-    return next((family for family, members in FAMILIES.items()
-                 if model in members or any(model.startswith(f"{member}-") for member in members)), "other runtimes")
-
-
-def build(groups: Sequence[Group], drifted: Iterable[Point] = ()) -> list[Json]:
+def build(groups: Sequence[Group], palette: Palette, drifted: Iterable[Point] = ()) -> list[Json]:
     """Every chart for which there is data, complete with it."""
-    palette = colours(dict.fromkeys(name for group in groups for row in group.rows
-                                    for name in (row.variant.split("@")[0], row.variant)))
+    colours = palette.colours(dict.fromkeys(name for group in groups for row in group.rows
+                                            for name in (row.variant.split("@")[0], row.variant)))
     charts = [(name, values) for name, values in chart_data.of_groups(groups, drifted).items() if values]
-    return [coloured(name, values, palette) for name, values in charts]
+    return [coloured(name, values, palette, colours) for name, values in charts]
 
 
 def origin(commit: str | None, cpu: str | None, time: str | None, *more: str | None) -> str:
@@ -86,16 +50,12 @@ def _variants(points: Iterable[Json]) -> list[str]:
     return list(dict.fromkeys(point["variant"] for point in points if "variant" in point))
 
 
-def coloured(name: str, values: Sequence[Json], palette: Mapping[str, str] | None = None) -> Json:
-    """The chart NAME, in which each of its variants has its colour."""
+def coloured(name: str, values: Sequence[Json], palette: Palette, colours: Mapping[str, str] | None = None) -> Json:
+    """The chart NAME, in which each of its variants has its colour: of `colours`, if several charts share them."""
     spec, variants = complete(name, values), _variants(values)
-    palette = palette or colours(variants)
-    _set_colours(spec, {variant: palette[variant] for variant in sorted(variants, key=_place)})
+    colours = colours or palette.colours(variants)
+    _set_colours(spec, {variant: colours[variant] for variant in sorted(variants, key=palette.place)})
     return {"name": name, "spec": spec}
-
-
-def _place(variant: str) -> int:
-    return list(COLOURS).index(variant) if variant in COLOURS else len(COLOURS)
 
 
 def complete(name: str, values: Sequence[Json]) -> Json:
@@ -110,17 +70,17 @@ def complete(name: str, values: Sequence[Json]) -> Json:
     return {**spec, "data": {"values": values}, "config": json.loads((FOLDER / "config.json").read_text())}
 
 
-def _set_colours(node: Any, palette: Mapping[str, str]) -> None:
+def _set_colours(node: Any, colours: Mapping[str, str]) -> None:
     """Gives every channel that shows the variant by colour the same scale."""
     if isinstance(node, list):
         for child in node:
-            _set_colours(child, palette)
+            _set_colours(child, colours)
     elif isinstance(node, dict):
         for key, child in node.items():
             if key == "color" and isinstance(child, dict) and child.get("field") == "variant":
-                child["scale"] = {"domain": list(palette), "range": list(palette.values())}
+                child["scale"] = {"domain": list(colours), "range": list(colours.values())}
             elif key != "data":
-                _set_colours(child, palette)
+                _set_colours(child, colours)
 
 
 def install() -> None:

@@ -13,15 +13,16 @@ from ..micro import answers, figures, questions
 from ..micro import document as micro
 from ..units import format_connections, format_time_ns, significant
 from . import charts
+from .palette import Palette
 
 SHOWN = {"instructions": "instructions", "system_calls": "system calls", "allocations": "allocations"}  # of counts
 
 
 @dataclass(frozen=True)
 class Companion:
-    """A part of the page: `heading`, `text`, the `verb` that measures it, and a `chart`, whose spec `draw(document)`
-    gives.  `load(path)` reads the document, `about(document)` is where it comes from: commit, CPU, time,
-    `lean(document)` what a lean report holds of it."""
+    """A part of the page: `heading`, `text`, the `verb` that measures it, and a `chart`, whose spec
+    `draw(document, palette)` gives.  `load(path)` reads the document, `about(document)` is where it comes from: commit,
+    CPU, time, `lean(document)` what a lean report holds of it."""
 
     file_name: str
     load: Callable[[Path], Json]
@@ -30,7 +31,7 @@ class Companion:
     text: str
     verb: str
     chart: str
-    draw: Callable[[Json], Json]
+    draw: Callable[[Json, Palette], Json]
     lean: Callable[[Json], Json] = lambda document: document
 
 
@@ -53,12 +54,12 @@ def origin(name: str, document: Json) -> str:
     return charts.origin(commit, cpu, time)
 
 
-def chart(name: str, document: Json) -> Json:
+def chart(name: str, document: Json, palette: Palette) -> Json:
     """With its data and its origin."""
-    return {"name": ALL[name].chart, "spec": ALL[name].draw(document), "origin": origin(name, document)}
+    return {"name": ALL[name].chart, "spec": ALL[name].draw(document, palette), "origin": origin(name, document)}
 
 
-def _counts(document: Json) -> Json:
+def _counts(document: Json, palette: Palette) -> Json:
     """Of the smallest and the largest number of connections that were counted."""
     counted = counts.result_of(document)
     every = sorted({connections for _, connections in counted.cells})
@@ -70,12 +71,12 @@ def _counts(document: Json) -> Json:
                 points.append({"variant": variant, "panel": format_connections(connections), "order": connections,
                                "figure": what, "figure_order": order, "count": figure.per_request,
                                "text": figure_text(figure)})
-    spec: Json = charts.coloured("counts", points)["spec"]
+    spec: Json = charts.coloured("counts", points, palette)["spec"]
     spec["title"]["subtitle"] = f"{counted.payload_bytes:,}-byte {counted.framing}. {spec['title']['subtitle']}"
     return spec
 
 
-def _primitives(document: Json) -> Json:
+def _primitives(document: Json, _: Palette) -> Json:
     """The rows that the answers to the questions name: some of each file of bench/."""
     points: list[Json] = []
     for order, section in enumerate(figures.sections(document, questions.load())):
@@ -104,7 +105,7 @@ ALL = {
         about=micro.about),
     "power": Companion(
         file_name=power.FILE_NAME, load=power.load, verb="echobench power", heading="What the gate finds",
-        chart="power", draw=lambda document: power.chart(power.from_json(document)),
+        chart="power", draw=lambda document, _: power.chart(power.from_json(document)),
         text="Servers that cost the same, and servers that burn a known share more, judged again and again by the "
              "gate, and by two rules in common use.",
         about=lambda document: power.from_json(document).about)}

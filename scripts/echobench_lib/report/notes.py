@@ -1,14 +1,14 @@
 """What the reader of a result's tables must know; only what applies to them."""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from ..analyse import drift
 from ..analyse.summary import Group
 from ..plan.topology import parse_cpu_list
 from ..result import Result
 from ..result.model import Run, Until
-from ..units import format_time_ns
+from ..units import format_time_ns, listed
 from . import blocking, scaling
 from .columns import over_rounds
 
@@ -65,6 +65,7 @@ def notes(groups: Sequence[Group], result: Result) -> list[str]:
                      "connect, request, close.")
     lines += blocking.notes(groups, len(parse_cpu_list(result.placement.server_cpus)) if result.placement else 0)
     lines += scaling.notes(groups)
+    lines += _remarks(result, {row.variant for row in rows})
     lines += [f"{name} cannot run here: {reason}" for name, reason in result.unavailable.items()]
     if "idle" in loads:
         lines.append("idle: all connections stay open and one in a hundred is driven, one server at a time; kernel "
@@ -73,6 +74,15 @@ def notes(groups: Sequence[Group], result: Result) -> list[str]:
     lines += dict.fromkeys(run.warning for run in result.runs if run.warning is not None)
     lines += filter(None, [drift.sentence(drift.drift(result, reference), reference), _precision(result.until)])
     return lines
+
+
+def _remarks(result: Result, shown: Container[str]) -> list[str]:
+    """What models say must be known of them, those of one remark together."""
+    remarks: dict[str, list[str]] = {}
+    for model in result.models:
+        if model.remark and model.name in shown:
+            remarks.setdefault(model.remark, []).append(model.name)
+    return [f"{listed(names)}: {remark}." for remark, names in remarks.items()]
 
 
 def _other_programs(runs: Sequence[Run]) -> str:

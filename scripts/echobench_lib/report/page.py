@@ -20,6 +20,7 @@ from .columns import (
     ABSENT, CAPACITY, CLOSED_LOOP_COST, COST_COLUMN, INTERVAL, P50, P99, P999, RANK, RATIO, USER, VERDICT, WAKEUPS,
     verdict_text)
 from .notes import notes
+from .palette import Palette
 from .table import Table
 
 VERDICTS = {
@@ -77,8 +78,9 @@ def specs_of(result: Result, groups: Sequence[Group], attached: Mapping[str, Jso
     """All charts of the page."""
     origin = charts.origin(result.tool.commit, result.host.cpu, result.started_at, result.experiment.name)
     drifted = drift(result, groups[0].reference) if groups else []
-    return [*({**chart, "origin": origin} for chart in charts.build(groups, drifted)),
-            *(companions.chart(name, companion) for name, companion in attached.items())]
+    palette = Palette.of(result)
+    return [*({**chart, "origin": origin} for chart in charts.build(groups, palette, drifted)),
+            *(companions.chart(name, companion, palette) for name, companion in attached.items())]
 
 
 def render(result: Result, groups: Sequence[Group], drawn: Mapping[str, str], specs: Sequence[Json],
@@ -94,6 +96,7 @@ def render(result: Result, groups: Sequence[Group], drawn: Mapping[str, str], sp
     parts = [{"name": name, "about": companions.ALL[name], "origin": companions.origin(name, part), "held": held[name]}
              for name, part in attached.items()]
     of_parts = {companions.ALL[name].chart for name in attached}
+    palette = Palette.of(result)
     variants = dict.fromkeys([*(row.variant for row in rows), *charts.shown(specs),
                               *(name for group in groups for name in group.unavailable),
                               *(row.scaled.of for row in rows if row.scaled)])
@@ -105,9 +108,9 @@ def render(result: Result, groups: Sequence[Group], drawn: Mapping[str, str], sp
                  recoveries=tables.recoveries(groups),
                  scaling=[replace(part, rows=[(None, texts) for _, texts in part.rows])
                           for part in scaling.tables(groups)],
-                 families={variant: charts.family_of(variant) for variant in variants},
+                 families={variant: palette.family(variant) for variant in variants},
                  connections=sorted({group.workload.connections for group in groups}),
-                 palette=charts.colours(dict.fromkeys(row.variant for row in rows)),
+                 palette=palette.colours(dict.fromkeys(row.variant for row in rows)),
                  notes=notes(groups, result), doubts=tables.doubts(groups), verdicts=VERDICTS,
                  settings=json.dumps(settings, indent=1) if settings else "", least=f"{100 * recovery.LEAST:g}",
                  most=f"{100 * recovery.MOST:g}",

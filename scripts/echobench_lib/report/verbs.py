@@ -7,6 +7,7 @@ from rich.console import Console
 from .. import Usage, documents, result
 from ..analyse import compare
 from ..analyse.summary import COST, TIME
+from ..run.programs import models_of_this_build
 from . import companions, comparison, page, terminal
 
 
@@ -15,7 +16,9 @@ def report(options: Namespace, console: Console) -> int:
     file = documents.locate(options.result, result.FILE_NAME)
     if options.lean and file.suffix == ".html" and not options.out:
         raise Usage("--lean would coarsen the histograms of the only copy of the result; give another folder by --out")
-    stored = result.lean(result.load(file)) if options.lean else result.load(file)
+    stored = result.described(result.load(file), models_of_this_build)
+    if options.lean:
+        stored = result.lean(stored)
     reference = result.reference_of(stored, options.reference)
     if not reference:
         raise Usage(f"{file}: it has no cells, because nothing was measured")

@@ -1,5 +1,6 @@
 """A result file: reading it, checking it, and what `echobench run` alone records filled in."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from .. import REPOSITORY, Usage, documents
@@ -47,6 +48,11 @@ def save(document: Json, path: Path, new: int = 0) -> None:
     """Checks and writes a document.  Cells before index `new` were checked when they were first saved."""
     validate({**document, "cells": document["cells"][new:]}, path)
     documents.write(document, path)
+
+
+def described(result: Result, models: Callable[[], Sequence[Json]]) -> Result:
+    """The result; one of echo-load itself, or of an older version, which describes no models, with those `models()`."""
+    return result if result.models else from_json({**result.document, "models": list(models())})
 
 
 def lean(result: Result) -> Result:

@@ -230,15 +230,27 @@ class Placement:
 
 @dataclass(frozen=True)
 class ExperimentVariant:
-    """An experiment's entry; of one of our own servers it may be the name alone.  A foreign one has a `command`."""
+    """An experiment's entry; of one of our own servers it may be the name alone, else it has its `variant`.  A foreign
+    one has a `command`."""
 
     name: str
+    variant: str | None = None
     framing: str | None = None
     command: list[str] | None = None
 
     @classmethod
     def from_json(cls, entry: str | Json) -> "ExperimentVariant":
         return cls(entry) if isinstance(entry, str) else build(cls, entry)
+
+
+@dataclass(frozen=True)
+class Model:
+    """What a variant of ours said of itself: `remark`, what must be known wherever its figures are shown."""
+
+    name: str
+    family: str = "others"
+    colour: str | None = None
+    remark: str = ""
 
 
 @dataclass(frozen=True)
@@ -298,6 +310,7 @@ class Result:
     argv: list[str]
     cells: list[Cell]
     runs: list[Run] = field(default_factory=list)
+    models: list[Model] = field(default_factory=list)
     experiment: Experiment = Experiment()
     placement: Placement | None = None
     until: Until | None = None

@@ -12,6 +12,7 @@ from typing import Any
 
 from .. import REPOSITORY, Failure, Usage
 from ..documents import Json
+from ..plan.variants import descriptions
 
 BUILD_ENV = "ECHOBENCH_BUILD"
 SERVERS = ("echo-server", "echo-server-uring")
@@ -39,6 +40,14 @@ def list_variants() -> list[Json]:
         if name == SERVERS[0] or (build_folder() / "servers" / name).exists():
             variants += [{**entry, "program": name} for entry in _listed(program("servers", name))]
     return variants
+
+
+def models_of_this_build() -> list[Json]:
+    """What its variants say of themselves; nothing if there is no build."""
+    try:
+        return list(descriptions(list_variants()))
+    except Failure:
+        return []
 
 
 def _listed(path: Path) -> list[Json]:

@@ -49,8 +49,9 @@ class Runner:
                        "warmup_ns": parse_time_ns(experiment.document["warmup"])},
             "argv": sys.argv, "started_at": now(), "complete": False,
             "experiment": {"name": name, **experiment.document},
-            "placement": placement.as_json(), "unavailable": dict(experiment.unavailable),
-            "unserved": list(experiment.unserved), "capacities": [], "runs": [], "cells": []}
+            "placement": placement.as_json(), "models": list(experiment.models),
+            "unavailable": dict(experiment.unavailable), "unserved": list(experiment.unserved), "capacities": [],
+            "runs": [], "cells": []}
         self._pilot = Pilot(experiment, self._try, self.document["capacities"])
 
     def estimate_s(self, pairs: Sequence[tuple[int, Block]]) -> float:

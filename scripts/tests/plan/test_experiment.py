@@ -49,6 +49,26 @@ def quick():
     return expand_document(*experiment.load_document("quick"))
 
 
+def test_all_is_every_variant_of_ours_in_the_order_of_the_list(write, known_runtimes):
+    pool = {"name": "thread-pool", "variant": "thread-pool", "threads": 2}
+    own = {"name": "deep-queue", "variant": "epoll", "options": ["--backlog", "9"]}
+    expanded = expand(write, closed_loop(1), [own, "all", pool, "python-streams", "epoll"])
+    names = [entry["name"] for entry in expanded.document["variants"]]
+    assert names == ["deep-queue", *(entry["name"] for entry in LISTED), "python-streams"]
+    assert pool in expanded.document["variants"] and expanded.variants["thread-pool"].threads == 2
+    assert expanded.unavailable == {"io-uring": "the kernel forbids it"}
+
+
+def test_every_variant_of_ours_is_in_models(known_runtimes):
+    document = experiment.load_document("models")[1]
+    document["variants"] = [entry for entry in document["variants"] if isinstance(entry, dict) or entry == "all"]
+    newer = {**LISTED[0], "name": "newer", "holds": "any", "family": "threads", "colour": "#000000"}
+    expanded = expand_document("models", document, [*LISTED, newer])
+    assert {"newer", *(entry["name"] for entry in LISTED)} == {
+        *(block_variant.split("+")[0] for block_variant in expanded.variants), *expanded.unavailable}
+    assert expanded.models[-1] == {key: newer[key] for key in ("name", "summary", "holds", "family", "colour")}
+
+
 def test_quick_is_the_matrix_that_it_should_be(quick):
     cells = {(block.load, block.rate, block.connections, variant)
              for block in quick.blocks for variant in block.variants}

@@ -9,6 +9,7 @@ from conftest import SMALL, run_echobench
 from echobench_lib import result
 from echobench_lib.analyse import summary
 from echobench_lib.report import charts, page, tables
+from echobench_lib.report.palette import Palette
 
 WORK = {"op": "work:10ms", "connections": 2, "rate": 20}
 BLOCKING = {**SMALL, "restarts": 2, "loads": [
@@ -51,7 +52,7 @@ def test_one_table_holds_them_side_by_side_in_the_order_of_the_experiment(stored
 
 def test_the_page_says_what_to_expect_and_how_one_cpu_changes_it(stored):
     groups = summary.summarise(stored, "epoll")
-    assert [chart["name"] for chart in charts.build(groups)] == ["latency", "blocking"]
+    assert [chart["name"] for chart in charts.build(groups, Palette())] == ["latency", "blocking"]
 
     def rendered(server_cpus):
         placed = replace(stored, placement=replace(stored.placement, server_cpus=server_cpus))

@@ -13,6 +13,8 @@ from echobench_lib import result
 from echobench_lib.analyse import summary
 from echobench_lib.report import chart_data, charts, columns, page, tables
 from echobench_lib.report.notes import notes as notes_on
+from echobench_lib.report.palette import OTHERS, Palette
+from echobench_lib.result.model import ExperimentVariant, Model
 
 EVERYTHING = {**SMALL, "restarts": 2, "variants": ["iterative", "asio-callback", "thread-per-connection", "epoll"],
               "controls": ["epoll", "asio-callback"], "loads": [
@@ -63,13 +65,13 @@ def test_panels_next_to_each_other_share_the_width_of_a_chart():
 def test_a_chart_is_the_same_each_time():
     points = [{"variant": name, "panel": "p", "order": 0, "requests": 1}
               for name in ("node", "go", "uvloop-protocol", "epoll")]
-    spec = json.dumps(charts.coloured("throughput", points)["spec"])
+    spec = json.dumps(charts.coloured("throughput", points, Palette([Model("iterative"), Model("epoll")]))["spec"])
     assert '"domain": ["epoll", "node", "go", "uvloop-protocol"]' in spec, "not as a set happens to be ordered"
 
 
 def test_a_variant_has_one_colour_everywhere(reported):
     folder, _ = reported
-    _, groups = groups_of(folder)
+    stored, groups = groups_of(folder)
     scales = []
 
     def collect(node):
@@ -83,11 +85,42 @@ def test_a_variant_has_one_colour_everywhere(reported):
             for child in node:
                 collect(child)
 
-    collect(charts.build(groups))
+    collect(charts.build(groups, Palette.of(stored)))
     assert len(scales) >= len(DRAWN) - 3, "all but recovery, and what shows parts: their colours are those"
+    described = {model.name: model.colour for model in stored.models}
     for variant in EVERYTHING["variants"]:
-        assert {scale[variant] for scale in scales if variant in scale} == {charts.COLOURS[variant]}
-    assert len(set(charts.COLOURS.values())) == len(charts.COLOURS)
+        assert {scale[variant] for scale in scales if variant in scale} == {described[variant]}
+
+
+def test_what_a_variant_looks_like_is_what_its_model_said_of_itself():
+    palette = Palette([Model("epoll", "event loops", "#000001"), Model("libuv", "callbacks", "#000002")],
+                      [ExperimentVariant("epoll"), ExperimentVariant("deep-queue", variant="epoll"),
+                       ExperimentVariant("mine", command=["mine"])])
+    loops = ("epoll", "epoll@4", "epoll+20%", "deep-queue", "deep-queue+1us")
+    assert {palette.family(name) for name in loops} == {"event loops"} and palette.family("mine") == OTHERS
+    assert sorted(("mine", "deep-queue", "libuv", "epoll"), key=palette.place) == [
+        "epoll", "libuv", "deep-queue", "mine"]
+    colours = palette.colours(("mine", "epoll", "epoll@4", "deep-queue", "libuv", "mine@2"))
+    assert (colours["epoll"], colours["epoll@4"], colours["libuv"]) == ("#000001", "#000001", "#000002")
+    assert colours["mine@2"] == colours["mine"] and len(set(colours.values())) == 4, "another queue, another colour"
+
+
+def test_a_result_keeps_what_the_models_said(reported):
+    stored, _ = groups_of(reported[0])
+    assert [model.name for model in stored.models][:3] == ["iterative", "thread-per-connection", "thread-pool"]
+    assert stored.document["models"][0] == {
+        "name": "iterative", "summary": "fake iterative", "holds": "one", "family": "threads", "waits": "a fake",
+        "threads": "N fakes", "colour": "#b8a100", "remark": ""}
+    assert result.described(stored, lambda: [{"name": "newer"}]) is stored
+    older = result.from_json({key: value for key, value in stored.document.items() if key != "models"})
+    assert [model.name for model in result.described(older, lambda: [{"name": "newer"}]).models] == ["newer"]
+
+
+def test_a_remark_of_a_model_is_a_note_where_it_is_shown(reported):
+    stored, groups = groups_of(reported[0])
+    patched = ("asio-callback", "epoll", "asio-coroutine")
+    remarked = [replace(model, remark="patched: it is" if model.name in patched else "") for model in stored.models]
+    assert "epoll and asio-callback: patched: it is." in notes_on(groups, replace(stored, models=remarked))
 
 
 def test_the_page_needs_no_network(reported):
@@ -137,7 +170,7 @@ def test_a_lower_bound_is_marked_wherever_it_stands(reported):
     epoll = next(line for line in table if line.startswith("epoll"))
     assert "≥ " in epoll and "client-bound" in epoll
     _, groups = groups_of(folder)
-    throughput = next(chart for chart in charts.build(groups) if chart["name"] == "throughput")
+    throughput = next(chart for chart in charts.build(groups, Palette()) if chart["name"] == "throughput")
     bound = {(point["variant"], point["connections"])
              for point in throughput["spec"]["data"]["values"] if point["bound"]}
     assert bound == {("epoll", 100)}
@@ -145,7 +178,7 @@ def test_a_lower_bound_is_marked_wherever_it_stands(reported):
 
 def test_open_loop_latency_is_shown_corrected_and_not(reported):
     _, groups = groups_of(reported[0])
-    latency = next(chart for chart in charts.build(groups) if chart["name"] == "latency")
+    latency = next(chart for chart in charts.build(groups, Palette()) if chart["name"] == "latency")
     kinds = {}
     for point in latency["spec"]["data"]["values"]:
         kinds.setdefault(point["panel"].split(",")[0], set()).add(point["kind"])

@@ -7,6 +7,7 @@ from echobench_lib import result
 from echobench_lib.analyse import connections, scaling, summary
 from echobench_lib.plan.topology import Topology
 from echobench_lib.report import charts, tables
+from echobench_lib.report.palette import Palette
 from echobench_lib.report.notes import notes
 from echobench_lib.report.scaling import tables as scaling_tables
 from echobench_lib.run import servers, verb
@@ -37,7 +38,7 @@ def test_every_step_is_measured_on_as_many_cores_and_set_against_the_first(measu
     [table] = scaling_tables(groups)
     assert [texts[:2] for _, texts in table.rows] == [
         [name, threads] for name in ("asio-callback", "epoll") for threads in "124"]
-    assert "scaling" in [chart["name"] for chart in charts.build(groups)]
+    assert "scaling" in [chart["name"] for chart in charts.build(groups, Palette())]
     assert any(note.startswith("NAME@THREADS") for note in notes(groups, stored))
     assert not any("nothing to scale to" in note for note in notes(groups, stored))
 
@@ -50,7 +51,8 @@ def test_a_step_without_a_figure_is_not_the_first(measure, many_cores):
     groups = summary.summarise(result.from_json(document), "epoll@1")
     texts = {(texts[0], texts[1]): texts[3:5] for _, texts in scaling_tables(groups)[0].rows}
     assert texts["epoll", "4"] == ["–", ""] and texts["epoll", "1"] == ["1", "its first step"]
-    points = next(chart["spec"]["data"]["values"] for chart in charts.build(groups) if chart["name"] == "scaling")
+    drawn = charts.build(groups, Palette())
+    points = next(chart["spec"]["data"]["values"] for chart in drawn if chart["name"] == "scaling")
     assert ("epoll", 4) not in {(point["variant"], point["threads"]) for point in points}
 
 
@@ -69,7 +71,7 @@ def test_one_core_has_one_step_and_a_note(measure, monkeypatch):
     groups = summary.summarise(stored, "epoll@1")
     assert [texts[3:5] for _, texts in scaling_tables(groups)[0].rows] == [["1", "its first step"]] * 2
     assert any("nothing to scale to" in note for note in notes(groups, stored))
-    assert "scaling" not in [chart["name"] for chart in charts.build(groups)]
+    assert "scaling" not in [chart["name"] for chart in charts.build(groups, Palette())]
 
 
 def test_the_shares_of_loops_are_as_the_server_reports_else_as_the_client_saw():
