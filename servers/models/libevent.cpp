@@ -8,7 +8,8 @@
 // not the copies: a reply is added by reference, which saves 35 instructions of 64 bytes; the input is copied
 // into the session's buffer.
 //
-// Connections are accepted when an event reports them: an evconnlistener accepts one beyond --max-connections.
+// Connections are accepted when an event reports them: an evconnlistener accepts one beyond
+// --max-connections.
 #include "servers/serving/event_loop.hpp"
 #include "servers/serving/nonblocking.hpp"
 #include "servers/serving/turns.hpp"
