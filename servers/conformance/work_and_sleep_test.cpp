@@ -94,6 +94,9 @@ TEST_P(work_and_sleep, offloaded_work_is_carried_out_when_no_thread_can_be_start
 
 TEST_P(work_and_sleep, offloaded_work_makes_do_with_the_threads_that_can_be_started) {
   NEEDS_OFFLOADING();
+#ifdef __SANITIZE_THREAD__
+  GTEST_SKIP() << "a thread needs much more than its stack with ThreadSanitizer";
+#endif
   serve({"--offload-threads", "4"});
   client& peer = connect();
   expect_exchange(peer, frame("hello", 0));

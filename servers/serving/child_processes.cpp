@@ -117,7 +117,8 @@ std::span<const server_totals> child_processes::run(const std::stop_token& stop)
   for (std::size_t i = 0; i < pids_.size(); ++i) {
     int status = 0;
     if (pids_[i] == nobody) continue;
-    ::waitpid(pids_[i], &status, 0);
+    while (::waitpid(pids_[i], &status, 0) < 0 && errno == EINTR) {
+    }
     pids_[i] = nobody;
     if (!ended_well(status)) totals_.get()[i].count(server_error::worker_lost);
   }
