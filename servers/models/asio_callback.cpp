@@ -110,8 +110,9 @@ private:
 struct plain final : loop<asio_executor, asio_sending::plain> {
   static constexpr description about{
       .name = asio_on_io_uring ? "asio-callback-uring" : "asio-callback",
-      .summary = asio_on_io_uring ? "Boost.Asio on io_uring, callbacks, an io_context for each thread"
-                                  : "Boost.Asio, callbacks, an io_context for each thread",
+      .summary = asio_on_io_uring
+                     ? "Boost.Asio on io_uring, patched; callbacks, an io_context for each thread"
+                     : "Boost.Asio, callbacks, an io_context for each thread",
       .family = model_family::callbacks,
       .waits = asio_waits,
       .threads = asio_threads,

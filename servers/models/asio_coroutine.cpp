@@ -104,8 +104,9 @@ private:
 struct plain final : loop<asio_executor, asio_sending::plain> {
   static constexpr description about{
       .name = asio_on_io_uring ? "asio-coroutine-uring" : "asio-coroutine",
-      .summary = asio_on_io_uring ? "Boost.Asio on io_uring, C++20 coroutines, an io_context for each thread"
-                                  : "Boost.Asio, C++20 coroutines, an io_context for each thread",
+      .summary = asio_on_io_uring
+                     ? "Boost.Asio on io_uring, patched; C++20 coroutines, an io_context for each thread"
+                     : "Boost.Asio, C++20 coroutines, an io_context for each thread",
       .family = model_family::coroutines,
       .waits = asio_waits,
       .threads = asio_threads,

@@ -85,6 +85,10 @@ private:
                 std::move(function), rethrow);
   }
 
+  bool has_memory_for_client() noexcept override {
+    return asio_loop::has_memory_for_client() && stacks.reserve();
+  }
+
   void accept(std::shared_ptr<asio_listener<asio_executor>> listener) override {
     spawn([this, listener](yield_context yield) { accept_clients(*listener, yield); });
   }
@@ -94,7 +98,6 @@ private:
       error_code error;
       error_code ignored;
       asio_socket<asio_executor> socket = listener.acceptor.async_accept(yield[error]);
-      if (!error && !stacks.reserve()) error = asio::error::no_memory;
       while (must_wait(listener, error)) listener.timer.async_wait(yield[ignored]);
       if (!error && !stopping()) serve(std::move(socket));
     }

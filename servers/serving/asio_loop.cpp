@@ -6,18 +6,6 @@
 
 namespace echobench {
 
-namespace {
-
-// For its connection and its largest message: so that those who are served never lack the little that an
-// operation takes.
-bool memory_for_a_client() noexcept {
-  void* const memory = ::operator new(buffer_pool::large_size, std::nothrow);
-  ::operator delete(memory);
-  return memory != nullptr;
-}
-
-}  // namespace
-
 std::string_view asio_unavailable_reason() {
 #ifdef ECHOBENCH_ASIO_ON_IO_URING
   constexpr unsigned entries = 16'384;  // as Asio's ring has
@@ -132,14 +120,29 @@ void asio_loop<Executor>::begin_accepting() {
 
 template <class Executor>
 bool asio_loop<Executor>::must_wait(asio_listener<Executor>& listener, error_code& error) {
-  if (!error && !memory_for_a_client()) error = asio::error::no_memory;
   const std::lock_guard lock(mutex_);
-  const bool waited = std::exchange(listener.pauses, false);
-  if (stopping()) return false;
-  listener.pauses = error ? !waited && accept_must_pause(error.value()) : !shared_.connections.try_add();
+  const bool paused = std::exchange(listener.pauses, false);
+  if (stopping() || (error && paused)) return false;
+  bool turned_away = false;
+  if (error) {
+    listener.pauses = accept_must_pause(error.value());
+    turned_away = listener.pauses && connection_waits(listener.acceptor.native_handle());
+  } else if (!has_memory_for_client()) {
+    error = asio::error::no_memory;
+    listener.pauses = turned_away = true;
+  } else {
+    listener.pauses = !shared_.connections.try_add();
+  }
+  if (turned_away) totals_.count(server_error::accept);
   if (listener.pauses) listener.timer.expires_after(accept_pause);
-  if (listener.pauses && error) totals_.count(server_error::accept);
   return listener.pauses;
+}
+
+template <class Executor>
+bool asio_loop<Executor>::has_memory_for_client() noexcept {
+  void* const memory = ::operator new(buffer_pool::large_size, std::nothrow);
+  ::operator delete(memory);
+  return memory != nullptr;
 }
 
 template <class Executor>
@@ -163,11 +166,11 @@ void asio_loop<Executor>::begin_draining() {
   }
   const std::lock_guard lock(mutex_);
   draining_ = true;
+  if (!connections_.empty()) watch_end();
   post_to_all([](asio_connection<Executor>& conn) {
     error_code ignored;
     if (conn.state.next() == connection_state::step::receive) conn.socket_.cancel(ignored);
   });
-  if (!connections_.empty()) watch_end();
 }
 
 template <class Executor>
@@ -177,11 +180,11 @@ void asio_loop<Executor>::watch_end() {
   end_.async_wait([this](error_code error) {
     const std::lock_guard lock(mutex_);
     if (error || connections_.empty()) return;
+    watch_end();
     post_to_all([](asio_connection<Executor>& conn) {
       conn.state.abort();
       conn.interrupt();
     });
-    watch_end();
   });
 }
 
@@ -205,10 +208,11 @@ void asio_loop<Executor>::left(asio_connection<Executor>& conn) {
   if (draining_ && connections_.empty()) end_.cancel();
 }
 
+// With mutex_ locked: dispatched, it might run what waits for that.
 template <class Executor>
 void asio_loop<Executor>::end_pause(asio_listener<Executor>& listener) noexcept {
   try {
-    asio::dispatch(listener.acceptor.get_executor(), [&listener] { listener.timer.cancel(); });
+    asio::post(listener.acceptor.get_executor(), [&listener] { listener.timer.cancel(); });
   } catch (const std::bad_alloc&) {  // it ends by itself
   }
 }

@@ -153,6 +153,9 @@ protected:
 
   // Accepts at the listener until the server stops; by operations that keep the pointer.
   virtual void accept(std::shared_ptr<asio_listener<Executor>> listener) = 0;
+  // For a connection and its largest message: so that those who are served never lack the little that an
+  // operation takes.
+  virtual bool has_memory_for_client() noexcept;
 
   // ---- what a model calls
 
