@@ -1,9 +1,9 @@
 // Asio with C++20 coroutines: an io_context for each thread; or one that all threads run, where a coroutine
 // stays on its strand.
 //
-// A connection's code is that of thread_per_connection.cpp, step by step. What differs is how it waits: there
-// the kernel suspends the thread in recv(2), with its stack; here co_await suspends the function, whose
-// locals are on the heap, and the thread runs another's.
+// A connection takes the same steps as that of thread_per_connection.cpp (connection_state.hpp) and differs
+// in how it waits: there the kernel suspends the thread, with its stack; here co_await suspends the function,
+// whose locals are on the heap, and the thread runs another's.
 #include "servers/serving/asio_loop.hpp"
 #include "servers/variants.hpp"
 

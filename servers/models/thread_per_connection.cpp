@@ -1,5 +1,8 @@
 // A thread for each connection: code as plain as the iterative server's, and as many stacks as clients.
 //
+// asio_coroutine.cpp takes the same steps (connection_state.hpp) and differs in how it waits: here the kernel
+// suspends the thread, with its stack; there co_await suspends a function, and the thread runs another's.
+//
 // With 10,000 clients in closed loop on one CPU the longest wait was 5 to 11 s, because the kernel did not
 // run the thread: among threads that were runnable for all of 9 s, some ran 8 times and the median thread
 // 42 times (/proc/PID/task/*/schedstat).
