@@ -18,6 +18,9 @@ namespace {
 sigset_t stop_signals() noexcept {
   sigset_t stop;
   sigemptyset(&stop);
+  struct sigaction hangup {};
+  ::sigaction(SIGHUP, nullptr, &hangup);
+  if (hangup.sa_handler != SIG_IGN) sigaddset(&stop, SIGHUP);
   sigaddset(&stop, SIGINT);
   sigaddset(&stop, SIGTERM);
   return stop;

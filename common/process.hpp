@@ -24,8 +24,9 @@ enum exit_status : int {
 // Raises RLIMIT_NOFILE's soft limit to the hard one and returns it.
 std::uint64_t raise_descriptor_limit() noexcept;
 
-// Blocks SIGINT and SIGTERM in this thread and those it starts later, and ignores SIGPIPE and SIGXFSZ, so
-// that a write fails instead; returns the blocked set, for sigwait(3) or signalfd(2).
+// Blocks SIGHUP (unless it is ignored, nohup(1)), SIGINT and SIGTERM in this thread and those it starts
+// later, and ignores SIGPIPE and SIGXFSZ, so that a write fails instead; returns the blocked set, for
+// sigwait(3) or signalfd(2).
 sigset_t block_stop_signals() noexcept;
 
 // Drops those that have come and are blocked: what they were to stop has ended.

@@ -62,7 +62,7 @@ private:
 // The addresses of a host, each once, never none: the one that `host` is, or those of a name, in the order of
 // the resolver but IPv4 first, because servers listen there by default. `host` may carry the brackets of
 // IPv6. Throws std::system_error that names the host when it has none. While a name is looked up, which may
-// take 10 s or longer, SIGINT and SIGTERM are not blocked: they end the program.
+// take 10 s or longer, SIGHUP, SIGINT and SIGTERM are not blocked: they end the program.
 std::vector<endpoint> resolve_all(std::string_view host, std::uint16_t port);
 
 // `HOST:PORT`, `[V6]:PORT`; throws std::invalid_argument when it is not of that form.

@@ -54,6 +54,13 @@ server_command parse_server_command(CLI::App& app, int argc, const char* const* 
   cli::add_duration(app, "--drain-timeout", server.drain_timeout, "Longest time that stopping may take", 0ns,
                     1h);
 
+  app.footer(
+      "SIGTERM, SIGINT and SIGHUP (unless it is ignored, nohup(1)) stop the server: it answers what it has\n"
+      "received, and prints its totals.\n"
+      "Exit status: 0 stopped; 1 could not run, or could not print (stderr says why); 2 usage; 77 "
+      "unavailable "
+      "here.");
+
   app.parse(argc, argv);
 
   if (app.count("--list") > 0) {

@@ -11,7 +11,8 @@
 
 namespace echobench {
 
-// Turns SIGINT and SIGTERM, which every thread blocks, into a request to stop. One at a time in a process.
+// Turns SIGHUP, SIGINT and SIGTERM, which every thread blocks, into a request to stop. One at a time in a
+// process.
 class stop_on_signal {
 public:
   // In a thread that waits for them; or in a signal handler, while the server's thread allows it: then the

@@ -10,8 +10,8 @@
 
 namespace echobench {
 
-// Once the targets are found it blocks SIGINT and SIGTERM in this thread for good: one of them ends the run
-// early with what is measured so far. Shows progress on stderr when that is a terminal. Throws
+// Once the targets are found it blocks SIGHUP, SIGINT and SIGTERM in this thread for good: one of them ends
+// the run early with what is measured so far. Shows progress on stderr when that is a terminal. Throws
 // std::invalid_argument when an option does not fit what was found (CPUs, target, server, slice),
 // std::system_error or std::runtime_error when the run cannot be done.
 measurement run(const options& asked);

@@ -1,4 +1,4 @@
-// SIGINT and SIGTERM as something to wait for.
+// SIGHUP, SIGINT and SIGTERM as something to wait for.
 #pragma once
 
 #include "common/socket.hpp"
@@ -7,7 +7,7 @@
 
 namespace echobench {
 
-// Readable when the user wants the run to end. Blocks both signals in this thread, and so in those that it
+// Readable when the user wants the run to end. Blocks these signals in this thread, and so in those that it
 // starts, for good. Throws std::system_error.
 unique_fd open_stop_signals();
 

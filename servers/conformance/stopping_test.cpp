@@ -40,6 +40,22 @@ TEST_P(stopping, stop_while_idle) {
   expect_end(server().wait());
 }
 
+TEST_P(stopping_process, stop_when_the_terminal_goes_unless_that_is_ignored) {
+  serve();
+  expect_exchange(connect(), frame("hello", 1));
+  server().signal_all(SIGHUP);
+  EXPECT_EQ(expect_end(server().wait(), nlohmann::json::object()).at("requests"), 1);
+
+  arguments nohup{"/bin/sh", "-c", "trap '' HUP; exec \"$0\" \"$@\""};
+  for (const std::string& part : command()) nohup.push_back(part);
+  server_process stays(nohup);
+  stays.signal_all(SIGHUP);
+  client peer(stays.address());
+  expect_exchange(peer, frame("hello", 2));
+  peer.close();
+  expect_end(stays.stop(), nlohmann::json::object());
+}
+
 // So many requests that numbers, reused objects and rings have wrapped around.
 TEST_P(stopping_process, stop_after_ten_thousand_requests) {
   const std::size_t count = at_once(20);
