@@ -29,18 +29,20 @@ struct refusal {
 };
 
 TEST(command_line, mistakes_are_named) {
-  for (const refusal& wrong :
-       std::vector<refusal>{{{}, "--variant"},
-                            {{"--variant", "nope"}, "nope"},
-                            {{"--variant", "epoll", "--port", "65536"}, "--port"},
-                            {{"--variant", "epoll", "--threads", "0"}, "--threads"},
-                            {{"--variant", "epoll", "--threads", "-1"}, "--threads"},
-                            {{"--variant", "epoll", "--framing", "morse"}, "--framing"},
-                            {{"--variant", "epoll", "--service", "upper"}, "--service"},
-                            {{"--variant", "epoll", "--max-sleep", "10"}, "--max-sleep"},
-                            {{"--variant", "epoll", "--cpus", "x"}, "--cpus"},
-                            {{"--variant", "epoll", "--frobnicate"}, "--frobnicate"},
-                            {{"--variant", "epoll", "stray"}, "stray"}}) {
+  for (const refusal& wrong : std::vector<refusal>{
+           {{}, "--variant"},
+           {{"--variant", "nope"}, "nope"},
+           {{"--variant", "epoll", "--port", "65536"}, "--port"},
+           {{"--variant", "epoll", "--bind", "127.0.0.1", "--bind", "::1", "--bind", "localhost"},
+            "127.0.0.1 and localhost are the same"},
+           {{"--variant", "epoll", "--threads", "0"}, "--threads"},
+           {{"--variant", "epoll", "--threads", "-1"}, "--threads"},
+           {{"--variant", "epoll", "--framing", "morse"}, "--framing"},
+           {{"--variant", "epoll", "--service", "upper"}, "--service"},
+           {{"--variant", "epoll", "--max-sleep", "10"}, "--max-sleep"},
+           {{"--variant", "epoll", "--cpus", "x"}, "--cpus"},
+           {{"--variant", "epoll", "--frobnicate"}, "--frobnicate"},
+           {{"--variant", "epoll", "stray"}, "stray"}}) {
     server_process server(wrong.command());
     const exit_report report = server.wait();
     EXPECT_EQ(report.status, 2) << wrong.named;

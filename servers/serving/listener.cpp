@@ -4,6 +4,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <system_error>
 
@@ -27,7 +28,15 @@ std::vector<unique_fd> bind_exclusively(std::vector<endpoint>& endpoints, std::u
 }  // namespace
 
 listener_set::listener_set(const server_options& options, unsigned loops) {
-  for (const std::string& address : options.bind) endpoints_.push_back(resolve(address, options.port));
+  for (const std::string& address : options.bind) {
+    endpoint where = resolve(address, options.port);
+    const auto same = [&](const endpoint& other) { return other.to_string() == where.to_string(); };
+    if (const auto first = std::ranges::find_if(endpoints_, same); first != endpoints_.end()) {
+      const auto& name = options.bind[static_cast<std::size_t>(first - endpoints_.begin())];
+      throw usage_error("--bind: " + name + " and " + address + " are the same address; name it once");
+    }
+    endpoints_.push_back(std::move(where));
+  }
 
   // A port that is free at the first address may be in use at the second: then another one is tried.
   constexpr int attempts = 16;
