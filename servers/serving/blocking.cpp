@@ -18,14 +18,20 @@ constexpr std::chrono::milliseconds shortest_pause{10};
 using clock = connection_state::clock;
 using step = connection_state::step;
 
-// The flags of the next call. Without a deadline the call itself blocks; with one, this waits before it.
-int wait_before_call(int socket, short events, const connection_state& state, const drain_clock& drain) {
-  if (state.deadline() == connection_state::never) return 0;
+// The call, with the flags that it needs. Without a deadline it blocks itself; with one, this waits before
+// it, and fails as the call would if nothing has been reported: send(2) may take a few bytes more, although
+// poll(2) does not say so, and that is no traffic.
+template <class Call>
+ssize_t call_in_time(int socket, short events, const connection_state& state, const drain_clock& drain,
+                     Call call) {
+  if (state.deadline() == connection_state::never) return call(0);
   const auto left = std::min(state.deadline(), drain.deadline()) - clock::now();
   const auto rounded = std::chrono::ceil<std::chrono::milliseconds>(left).count();
   pollfd ready{.fd = socket, .events = events, .revents = 0};
-  ::poll(&ready, 1, static_cast<int>(std::clamp<std::chrono::milliseconds::rep>(rounded, 0, 60'000)));
-  return MSG_DONTWAIT;
+  const int timeout = static_cast<int>(std::clamp<std::chrono::milliseconds::rep>(rounded, 0, 60'000));
+  const int reported = ::poll(&ready, 1, timeout);
+  if (reported == 0) errno = EAGAIN;
+  return reported > 0 ? call(MSG_DONTWAIT) : -1;
 }
 
 void sleep_until(clock::time_point end, const drain_clock& drain) {
@@ -149,16 +155,18 @@ void serve_blocking(int socket, connection_state& state, const drain_clock& drai
       case step::receive: {
         if (drain.stopping()) state.stop(bytes_readable(socket));
         if (state.next() != step::receive) break;
-        const int flags = wait_before_call(socket, POLLIN, state, drain);
-        const auto space = state.space();
-        const ssize_t n = ::recv(socket, space.data(), space.size(), flags);
+        const ssize_t n = call_in_time(socket, POLLIN, state, drain, [&](int flags) {
+          const auto space = state.space();
+          return ::recv(socket, space.data(), space.size(), flags);
+        });
         n >= 0 ? state.received(static_cast<std::size_t>(n)) : failed();
         break;
       }
       case step::send: {
-        const int flags = wait_before_call(socket, POLLOUT, state, drain);
-        const auto bytes = state.pending();
-        const ssize_t n = ::send(socket, bytes.data(), bytes.size(), flags | MSG_NOSIGNAL);
+        const ssize_t n = call_in_time(socket, POLLOUT, state, drain, [&](int flags) {
+          const auto bytes = state.pending();
+          return ::send(socket, bytes.data(), bytes.size(), flags | MSG_NOSIGNAL);
+        });
         n >= 0 ? state.sent(static_cast<std::size_t>(n)) : failed();
         break;
       }
