@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include <cstdio>
+#include <new>
 #include <system_error>
 
 namespace echobench {
@@ -28,9 +29,8 @@ int serve(const variant& chosen, const server_options& options, const sigset_t& 
   if (!options.cpus.empty()) restrict_to_cpus(options.cpus);
   raise_descriptor_limit();
   const auto server = chosen.make(options);
-  print_listening(chosen, *server);
   const stop_on_signal stop(stop_signals, chosen.stops);
-  print_stopped(chosen, server->run(stop.token()));
+  print_stopped(chosen, server->run(stop.token(), [&] { print_listening(chosen, *server); }));
   return exit_ok;
 }
 
@@ -64,6 +64,8 @@ int main(int argc, char** argv) try {
   const bool in_use = error.code() == std::errc::address_in_use;
   return echobench::fail(echobench::exit_failed, error.what(),
                          in_use ? "; --port 0 takes any free port" : "");
+} catch (const std::bad_alloc&) {
+  return echobench::fail(echobench::exit_failed, "out of memory (ulimit -v); fewer --threads need less");
 } catch (const std::exception& error) {
   return echobench::fail(echobench::exit_failed, error.what());
 }

@@ -9,6 +9,7 @@
 #include <chrono>
 #include <concepts>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <stdexcept>
 #include <stop_token>
@@ -63,17 +64,22 @@ public:
   using std::invalid_argument::invalid_argument;
 };
 
-// The constructor binds and listens, or throws std::system_error or usage_error. run() serves until the token
-// is stopped, then answers what has been received, closes, and returns within options.drain_timeout.
+// Called once, before a server serves, when it has all that it needs at its start: descriptors, threads,
+// processes.
+using on_ready = std::function<void()>;
+
+// The constructor binds and listens, or throws std::system_error or usage_error; so does run() before it is
+// ready. It serves until the token is stopped, then answers what has been received, closes, and returns
+// within options.drain_timeout.
 template <class S>
 concept echo_server = std::constructible_from<S, const server_options&> &&
-    requires(S s, const S cs, std::stop_token stop) {
+    requires(S s, const S cs, std::stop_token stop, const on_ready& ready) {
   { S::about } -> std::convertible_to<description>;
   { S::holds } -> std::convertible_to<clients>;
   { S::unavailable_reason() } -> std::same_as<std::string_view>;  // empty: usable here
   { cs.listeners() }
   noexcept->std::same_as<const listener_set&>;  // what was really bound
-  { s.run(stop) } -> std::same_as<server_outcome>;
+  { s.run(stop, ready) } -> std::same_as<server_outcome>;
 };
 
 // A server of any variant.
@@ -81,7 +87,7 @@ class any_server {
 public:
   virtual ~any_server() = default;
   virtual const listener_set& listeners() const noexcept = 0;
-  virtual server_outcome run(std::stop_token stop) = 0;
+  virtual server_outcome run(std::stop_token stop, const on_ready& ready) = 0;
 };
 
 // An entry of the list of variants.
@@ -99,7 +105,9 @@ constexpr variant describe() {
   public:
     explicit server(const server_options& options) : server_(options) {}
     const listener_set& listeners() const noexcept override { return server_.listeners(); }
-    server_outcome run(std::stop_token stop) override { return server_.run(std::move(stop)); }
+    server_outcome run(std::stop_token stop, const on_ready& ready) override {
+      return server_.run(std::move(stop), ready);
+    }
 
   private:
     Server server_;

@@ -1,4 +1,5 @@
 // The threads and processes that serve: as many as the model says, and what happens when one ends.
+#include "common/process.hpp"
 #include "servers/conformance/conformance.hpp"
 
 #include <algorithm>
@@ -40,6 +41,59 @@ TEST_P(workers, are_as_many_threads_as_the_model_says) {
   serve(clients(2));
   for (client* peer : connect_many(at_once(2))) expect_exchange(*peer, frame("hello", 1));
   EXPECT_EQ(server().processes().threads(), expected == more_than_one.end() ? 1 : expected->second);
+  expect_clean_stop();
+}
+
+// Each needs a stack, for which there is no room.
+TEST_P(workers, that_cannot_be_started_are_an_error_before_the_server_listens) {
+  if (sanitized) GTEST_SKIP() << "a sanitizer needs more address space than the limit leaves";
+  arguments limited{"/bin/sh", "-c", "ulimit -v 400000; exec \"$0\" \"$@\""};
+  for (const std::string& part : command({"--threads", "100"})) limited.push_back(part);
+  server_process server(limited);
+  if (!server.listening().is_null()) {
+    EXPECT_GT(server.processes().pids().size(), 100U) << "its processes need no memory of this one";
+    expect_end(server.stop());
+    return;
+  }
+  const exit_report report = server.wait();
+  if (report.status == exit_usage) GTEST_SKIP() << "has one thread";
+  EXPECT_EQ(report.status, exit_failed);
+  EXPECT_EQ(std::ranges::count(report.errors, '\n'), 1) << report.errors;
+  if (GetParam().name.find("uring") != std::string::npos) GTEST_SKIP() << "its rings need the memory before";
+  EXPECT_NE(report.errors.find("cannot start thread"), std::string::npos) << report.errors;
+  EXPECT_NE(report.errors.find("of 100"), std::string::npos) << report.errors;
+}
+
+TEST_P(workers, for_which_descriptors_are_lacking_are_an_error_before_the_server_listens) {
+  server_process server(command({"--threads", "100"}), 60);
+  if (!server.listening().is_null()) {
+    EXPECT_TRUE(server.processes().pids().size() > 100 || server.listening().at("loops") == 1)
+        << "each process has descriptors of its own";
+    EXPECT_FALSE(GetParam().holds == "threads" && server.processes().pids().size() == 1);
+    expect_end(server.stop());
+    return;
+  }
+  const exit_report report = server.wait();
+  if (report.status == exit_usage) GTEST_SKIP() << "has one thread";
+  EXPECT_EQ(report.status, exit_failed);
+  EXPECT_EQ(std::ranges::count(report.errors, '\n'), 1) << report.errors;
+  EXPECT_NE(report.errors.find("Too many open files"), std::string::npos) << report.errors;
+}
+
+// accept(2) reserves a descriptor before it looks for a client.
+TEST_P(workers, count_no_error_where_no_client_waits_for_a_descriptor) {
+  if (GetParam().holds == "any") GTEST_SKIP() << "holds any";
+  const std::size_t count = holds_several() ? 5 : 1;
+  serve(clients(count));
+  for (client* peer : connect_many(count)) expect_exchange(*peer, frame("hello", 1));
+  disconnect();
+  EXPECT_TRUE(eventually([&] { return !server().processes().busy(); }));
+  server().processes().limit_descriptors(0);
+  for (client* peer : connect_many(holds_several() ? count : 0)) expect_exchange(*peer, frame("hello", 1));
+  disconnect();  // and their threads try to accept again
+  EXPECT_TRUE(rests_while(server(), [] { std::this_thread::sleep_for(quiet_time); }));
+  server().processes().limit_descriptors(process_tree::unlimited);
+  expect_exchange(connect(), frame("hello", 2));
   expect_clean_stop();
 }
 

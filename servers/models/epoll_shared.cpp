@@ -23,11 +23,9 @@ public:
       : shared_loop(shared, index, offloaded_work::to_offload_pool) {}
 
   void run() {
-    run_on_threads(shared_.options.threads, [this](unsigned) {
-      epoll_reports reports;
-      while (!over()) take(wait(reports));
-      wake();
-    });
+    epoll_reports reports;
+    while (!over()) take(wait(reports));
+    wake();
   }
 
 private:

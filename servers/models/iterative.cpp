@@ -22,11 +22,12 @@ public:
 
   const listener_set& listeners() const noexcept { return listeners_; }
 
-  server_outcome run(const std::stop_token& stop) {
+  server_outcome run(const std::stop_token& stop, const on_ready& ready) {
     server_totals totals;
     const drain_clock drain(stop, options_.drain_timeout);
     blocking_acceptor acceptor(listeners_.of_loop(0), stop, blocking_acceptor::waits::in_poll);
     const interrupter wakes(stop);
+    ready();
     const stop_on_signal::allowed while_it_serves;
     serve_one_by_one(acceptor, options_.connection, drain, totals);
     return {totals};

@@ -22,10 +22,8 @@ public:
       : shared_loop(shared, index, offloaded_work::to_offload_pool) {}
 
   void run() {
-    run_on_threads(shared_.options.threads, [this](unsigned) {
-      while (!over()) take(lead());
-      wake();
-    });
+    while (!over()) take(lead());
+    wake();
   }
 
 private:

@@ -43,7 +43,8 @@ public:
 
   const listener_set& listeners() const noexcept { return listeners_; }
 
-  server_outcome run(const std::stop_token& stop) {
+  server_outcome run(const std::stop_token& stop, const on_ready& ready) {
+    ready();
     server_outcome outcome;
     for (const server_totals& of_child : children_.run(stop)) {
       outcome.totals += of_child;

@@ -23,13 +23,14 @@ public:
 
   const listener_set& listeners() const noexcept { return listeners_; }
 
-  server_outcome run(const std::stop_token& stop) {
+  server_outcome run(const std::stop_token& stop, const on_ready& ready) {
     const drain_clock drain(stop, options_.drain_timeout);
     std::vector<server_totals> totals(clients_at_once(options_));
+    require_descriptors(totals.size());
     interrupter wakes(stop);
     {
       const stop_on_signal::allowed while_they_serve;
-      run_on_threads(static_cast<unsigned>(totals.size()), [&](unsigned i) {
+      run_on_threads(static_cast<unsigned>(totals.size()), ready, [&](unsigned i) {
         const interrupter::registration registered(wakes);
         blocking_acceptor acceptor(listeners_.of_loop(0), stop, blocking_acceptor::waits::in_accept);
         serve_one_by_one(acceptor, options_.connection, drain, totals[i]);

@@ -51,9 +51,10 @@ public:
 
   const listener_set& listeners() const noexcept { return listeners_; }
 
-  server_outcome run(const std::stop_token& stop) {
+  server_outcome run(const std::stop_token& stop, const on_ready& ready) {
     const drain_clock drain(stop, options_.drain_timeout);
     interrupter wakes(stop);
+    ready();
     const stop_on_signal::allowed while_it_serves;
     server_totals accepting;
     blocking_acceptor acceptor(listeners_.of_loop(0), stop, blocking_acceptor::waits::in_poll);
@@ -93,15 +94,17 @@ private:
 
   void serve(unique_fd socket, const drain_clock& drain, interrupter& wakes) noexcept {
     server_totals totals;
-    try {
+    {
       const interrupter::registration registered(wakes);
       connection_state state(options_.connection, pool_, drain);
-      serve_blocking(socket.get(), state, drain);
+      try {
+        serve_blocking(socket.get(), state, drain);
+      } catch (const std::bad_alloc&) {
+        totals.count(server_error::accept);
+      }
       state.add_to(totals);
-    } catch (const std::bad_alloc&) {
-      totals.count(server_error::accept);
+      socket.reset();
     }
-    socket.reset();
     const std::lock_guard lock(mutex_);  // nothing else is used after this
     totals_ += totals;
     --live_;

@@ -17,14 +17,13 @@ public:
       .waits = "one thread for all clients; N workers serve those that are ready",
       .threads = "N workers and the thread that waits",
       .colour = "#1a7f37"};
+  static constexpr unsigned further_threads = 1;  // the one that waits
   static std::string_view unavailable_reason() { return ""; }
 
   pool(shared_by_loops& shared, unsigned index)
       : shared_loop(shared, index, offloaded_work::to_this_thread) {}
 
-  void run() {
-    run_on_threads(1 + shared_.options.threads, [this](unsigned i) { i == 0 ? dispatch() : work(); });
-  }
+  void run() { dispatches_.test_and_set() ? work() : dispatch(); }
 
 private:
   void dispatch() {
@@ -43,6 +42,7 @@ private:
     while (const auto conn = ready_.pop()) serve(**conn);
   }
 
+  std::atomic_flag dispatches_;
   blocking_queue<connection*> ready_;
 };
 

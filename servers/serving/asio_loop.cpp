@@ -88,18 +88,12 @@ asio_loop<Executor>::~asio_loop() {
 
 template <class Executor>
 void asio_loop<Executor>::run() {
-  run_on_threads(one_for_all_threads ? shared_.options.threads : 1, [this](unsigned) { run_context(); });
-}
-
-// What lacks memory throws out of run(). It has ended then: a connection; or accepting, which begins anew.
-template <class Executor>
-void asio_loop<Executor>::run_context() {
   for (auto pause = 0 * accept_pause; !context.stopped(); pause = accept_pause) {
     try {
       context.run_for(pause);
       begin_accepting();
       context.run();
-    } catch (const std::bad_alloc&) {
+    } catch (const std::bad_alloc&) {  // a connection has ended; or accepting, which begins anew
       const std::lock_guard lock(mutex_);
       totals_.count(server_error::accept);
     }

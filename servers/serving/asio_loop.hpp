@@ -142,7 +142,8 @@ public:
   // All threads run one context; otherwise each has its own.
   static constexpr bool one_for_all_threads = std::is_same_v<Executor, asio_strand>;
 
-  // Runs the context until the server has stopped and the last connection has ended.
+  // Runs the context until the server has stopped and the last connection has ended: on one thread, or on
+  // all.
   void run();
   const server_totals& totals() const noexcept { return totals_; }  // when it has run
 
@@ -186,7 +187,6 @@ private:
   // Whether many connections are served at each wake-up. Asked once for each request; by one thread.
   bool crowded();
   // On one of the threads.
-  void run_context();
   void begin_accepting();
 
   // With mutex_ locked.

@@ -3,10 +3,12 @@
 #include "common/timespec.hpp"
 #include "servers/serving/nonblocking.hpp"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <string>
 #include <system_error>
 
 namespace echobench {
@@ -51,6 +53,17 @@ const server_options& without_threads(const server_options& options, std::string
 
 unsigned clients_at_once(const server_options& options) noexcept {
   return options.max_connections == 0 ? options.threads : std::min(options.threads, options.max_connections);
+}
+
+void require_descriptors(std::size_t clients) {
+  std::vector<unique_fd> reserved;
+  while (reserved.size() < clients) {
+    reserved.emplace_back(::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0));
+    if (reserved.back()) continue;
+    throw std::system_error(errno, std::system_category(),
+                            "cannot reserve a descriptor for client " + std::to_string(reserved.size()) +
+                                " of " + std::to_string(clients) + " (ulimit -n)");
+  }
 }
 
 interrupter::timer::timer() {

@@ -20,6 +20,9 @@ const server_options& without_threads(const server_options& options, std::string
 // How many clients a model serves at once that has a thread or process for each.
 unsigned clients_at_once(const server_options& options) noexcept;
 
+// Throws std::system_error if the process is not allowed so many more descriptors, one for each client.
+void require_descriptors(std::size_t clients);
+
 // Makes the blocking calls of a stopping server fail with EINTR: by a signal to the thread that has made this
 // and to those that are registered. It is sent again and again, because a signal that comes just before the
 // call is lost. A timer sends it, and needs no further thread. One at a time in a process; made and destroyed

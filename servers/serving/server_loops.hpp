@@ -7,7 +7,10 @@
 #include <atomic>
 #include <cstddef>
 #include <deque>
+#include <string>
+#include <system_error>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace echobench {
@@ -50,11 +53,23 @@ struct shared_by_loops {
   server_totals* totals = nullptr;  // where its only loop counts; nullptr: each loop in itself
 };
 
-// Calls run(i) for each i below n, on a thread each, the first on this one, and returns when all have
-// returned. None begins before all threads exist: if the system gives too few, std::system_error is thrown
-// and nothing ran.
+// Starts thread `number`, counted from 1, of `of`; throws std::system_error that says so if the system gives
+// too few.
 template <class Run>
-void run_on_threads(unsigned n, Run run) {
+std::jthread start_thread(unsigned number, unsigned of, Run run) {
+  try {
+    return std::jthread(std::move(run));
+  } catch (const std::system_error& error) {
+    throw std::system_error(error.code(), "cannot start thread " + std::to_string(number) + " of " +
+                                              std::to_string(of) + " (ulimit -u, -v)");
+  }
+}
+
+// Calls run(i) for each i below n, on a thread each, the first on this one, and returns when all have
+// returned. None begins before all threads exist and ready() has returned: if the system gives too few, or
+// ready() throws, nothing ran.
+template <class Run>
+void run_on_threads(unsigned n, const on_ready& ready, Run run) {
   enum class signal : std::uint8_t { wait, go, give_up };
   std::atomic<signal> start{signal::wait};
   std::vector<std::jthread> others;
@@ -64,11 +79,12 @@ void run_on_threads(unsigned n, Run run) {
   };
   try {
     for (unsigned i = 1; i < n; ++i) {
-      others.emplace_back([&start, &run, i] {
+      others.push_back(start_thread(i + 1, n, [&start, &run, i] {
         start.wait(signal::wait);
         if (start == signal::go) run(i);
-      });
+      }));
     }
+    ready();
   } catch (...) {
     send(signal::give_up);
     throw;
@@ -79,7 +95,8 @@ void run_on_threads(unsigned n, Run run) {
 
 // A server with a loop for each of its threads: the kernel divides connections among them. A Loop has a
 // description and unavailable_reason(), as a server has (variant.hpp); Loop(shared, i) begins to accept from
-// the listeners of loop i; run() returns when the server has stopped and its last connection has ended.
+// the listeners of loop i; run(), on the loop's thread or, if there is one_for_all_threads, on all and on
+// further_threads, returns when the server has stopped and its last connection has ended.
 template <class Loop>
 class server_of_loops {
 public:
@@ -93,13 +110,14 @@ public:
 
   const listener_set& listeners() const noexcept { return listeners_; }
 
-  server_outcome run(const std::stop_token& stop) {
+  server_outcome run(const std::stop_token& stop, const on_ready& ready) {
     shared_by_loops shared(options_, listeners_, stop);
     std::deque<Loop> loops;
     for (unsigned i = 0; i < loops_; ++i) loops.emplace_back(shared, i);
     {
       const stop_on_signal::allowed while_they_run;
-      run_on_threads(loops_, [&](unsigned i) { loops[i].run(); });
+      run_on_threads(options_.threads + further_threads(), ready,
+                     [&](unsigned i) { loops[i % loops_].run(); });
     }
     shared.offload.finish();  // before the loops that it hands connections back to
     server_outcome outcome;
@@ -112,6 +130,10 @@ public:
   }
 
 private:
+  static constexpr unsigned further_threads() {
+    if constexpr (requires { Loop::further_threads; }) return Loop::further_threads;
+    return 0;
+  }
   static constexpr bool one_loop() {
     if constexpr (requires { Loop::one_for_all_threads; }) return Loop::one_for_all_threads;
     return false;

@@ -35,7 +35,7 @@ struct shared_connection : timer {
 class shared_loop {
 public:
   using connection = shared_connection;
-  // server_of_loops makes one loop, and its run() starts the threads.
+  // server_of_loops makes one loop, which all threads run.
   static constexpr bool one_for_all_threads = true;
 
   shared_loop(const shared_loop&) = delete;
