@@ -48,7 +48,7 @@ protected:
     const auto server = variants::io_uring.make(options);
     server_outcome outcome;
     {
-      std::jthread thread([&](const std::stop_token& stop) { outcome = server->run(stop); });
+      std::jthread thread([&](const std::stop_token& stop) { outcome = server->run(stop, [] {}); });
       drive(server->listeners().endpoints().front(), load);
       release();
     }
@@ -164,7 +164,7 @@ TEST_F(server_on_io_uring, a_connection_idles_from_its_reply_on) {
   options.connection.session.framing = framing::raw;
   options.connection.idle_timeout = std::chrono::milliseconds(800);
   const auto server = variants::io_uring.make(options);
-  const std::jthread thread([&](const std::stop_token& stop) { server->run(stop); });
+  const std::jthread thread([&](const std::stop_token& stop) { server->run(stop, [] {}); });
   bool in_time = false;
   for (int i = 0; i < 3 && !in_time; ++i) {
     const unique_fd socket = start_connect(server->listeners().endpoints().front(), nullptr);
