@@ -4,6 +4,9 @@
 #include "servers/serving/shared_loop.hpp"
 #include "servers/variants.hpp"
 
+#include <condition_variable>
+#include <mutex>
+
 namespace echobench {
 namespace {
 
@@ -28,14 +31,26 @@ public:
 
 private:
   std::span<const epoll_event> lead() {
-    thread_local epoll_event one;
-    const std::lock_guard leader(leadership_);
-    return wait(std::span(&one, 1));
+    thread_local epoll_event event;
+    {
+      std::unique_lock lock(mutex_);
+      promotes_.wait(lock, [this] { return !has_leader_; });
+      has_leader_ = true;
+    }
+    const auto reports = wait(std::span(&event, 1));
+    {
+      const std::lock_guard lock(mutex_);
+      has_leader_ = false;
+    }
+    promotes_.notify_one();
+    return reports;
   }
 
   void ready(connection& conn) override { serve(conn); }
 
-  std::mutex leadership_;
+  std::mutex mutex_;
+  std::condition_variable promotes_;
+  bool has_leader_ = false;
 };
 
 }  // namespace
