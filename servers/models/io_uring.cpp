@@ -1,49 +1,12 @@
-// The proactor: one io_uring for each thread. The kernel accepts and receives on its own (multishot), into
-// buffers that the ring provides; the loop answers, and enters the kernel once for a whole batch.
-//
-// A stream is received where it is answered, in pieces of up to 64 KiB, once there is something to receive.
-// So it needs none of the ring's buffers, which 500 streams would use up, and no copy from there: with 64
-// buffers of 32 KiB most of their receptions failed for want of one, and they took 1.6 times the CPU time.
-//
-// The loop waits for one completion. Waiting for four, or 100 us, would save 13 % of its CPU time at 40,000
-// requests a second over 100 connections, and double their median latency (from 42 to 92 us).
-#include "servers/serving/event_loop.hpp"
-#include "servers/serving/nonblocking.hpp"
-#include "servers/serving/uring.hpp"
+// The proactor: one io_uring for each thread. The kernel accepts and receives on its own; the loop takes the
+// next steps of a connection when something that it has asked for has completed.
+#include "servers/serving/uring_loop.hpp"
 #include "servers/variants.hpp"
-
-#include <poll.h>
-
-#include <algorithm>
-#include <cerrno>
-#include <deque>
 
 namespace echobench {
 namespace {
 
-// What the kernel has been asked for on a connection.
-enum class reception : std::uint8_t {
-  none,
-  multishot,  // to receive into the ring's buffers, until it is cancelled
-  readable,   // to wait until there is something to receive, or until that is cancelled
-  single,     // to receive into the session's buffer; or it is about to be
-};
-
-struct connection : loop_connection {
-  using loop_connection::loop_connection;
-  std::vector<std::byte> refused;  // received, but not yet taken by the session: the peer does not read
-  reception receiving = reception::none;
-  bool cancelled = false;   // the reception; it has not completed yet
-  bool streams = false;     // receives when all has been sent, as much as there is
-  bool readable = false;    // streams: there may be something to receive
-  std::size_t space = 0;    // bytes, of a single reception
-  bool sending = false;     // or about to
-  bool silently = false;    // the send that is in flight
-  bool blocked = false;     // the system's buffer was full
-  bool peer_ended = false;  // after what was refused
-};
-
-class uring_loop final : public event_loop<connection> {
+class completion_loop final : public uring_loop<uring_connection> {
 public:
   static constexpr description about{
       .name = "io-uring",
@@ -52,285 +15,31 @@ public:
       .waits = "a loop for completions: the kernel receives, the loop answers",
       .threads = "N rings",
       .colour = "#6e7781"};
-  static std::string_view unavailable_reason() { return uring::unavailable_reason(); }
 
-  uring_loop(shared_by_loops& shared, unsigned index)
-      : event_loop(shared, index, pool_), accepting_(listeners_.size()) {}
-
-  void run() {
-    ring_.enable();
-    watch_wake();
-    go_on_accepting();
-    while (!over() || std::ranges::count(accepting_, true) > 0) {
-      send_all();
-      receive_all();
-      ring_.submit_and_wait(wake_at());
-      ring_.reap([this](const io_uring_cqe& done) { completed(done); });
-      attend(std::exchange(woken_, false));
-    }
-  }
+  using uring_loop::uring_loop;
 
 private:
-  // What has completed: the low bits of a completion's user data; the others are the connection's address.
-  enum class operation : std::uint64_t { multishot, readable, single, send, accept, wake, cancel };
-  static std::uint64_t tag(operation what, const void* conn = nullptr) noexcept {
-    return reinterpret_cast<std::uintptr_t>(conn) | static_cast<std::uint64_t>(what);
-  }
-  static std::uint64_t accept_tag(unsigned listener) noexcept {
-    return tag(operation::accept) | listener << 8;
-  }
-  static connection& connection_of(const io_uring_cqe& done) noexcept {
-    return *reinterpret_cast<connection*>(done.user_data & ~std::uint64_t{7});
-  }
-
-  // ---- what the kernel is asked to do
-
-  void watch_wake() { ::io_uring_prep_poll_multishot(&ring_.next(tag(operation::wake)), wake_.fd(), POLLIN); }
-
-  void go_on_accepting() override {
-    for (unsigned i = 0; i < listeners_.size(); ++i) accept(i);
-  }
-
-  // If the number of connections is limited the loop accepts them itself, so that none is accepted beyond the
-  // limit.
-  bool limited() const noexcept { return shared_.options.max_connections > 0; }
-  void accept(unsigned listener) {
-    if (draining() || acceptor_.pauses() || accepting_[listener]) return;
-    io_uring_sqe& entry = ring_.next(accept_tag(listener));
-    const int socket = listeners_[listener].get();
-    limited() ? ::io_uring_prep_poll_add(&entry, socket, POLLIN)
-              : ::io_uring_prep_multishot_accept(&entry, socket, nullptr, nullptr, SOCK_CLOEXEC);
-    accepting_[listener] = true;
-  }
-
-  void receive(connection& conn) {
-    if (!conn.streams) {
-      conn.receiving = reception::multishot;
-      ring_.receive_on(conn.socket.get(), tag(operation::multishot, &conn));
-    } else if (!conn.readable) {
-      conn.receiving = reception::readable;
-      ring_.wait_readable(conn.socket.get(), tag(operation::readable, &conn));
-    } else {
-      conn.receiving = reception::single;
-      to_receive_.push_back(&conn);
-    }
-  }
-
-  // So few at once that their buffers stay in the cache until what was received has been sent.
-  void receive_all() {
-    constexpr std::size_t at_once = 16;
-    for (std::size_t n = std::min(at_once, to_receive_.size()); n > 0; --n) {
-      connection& conn = *to_receive_.front();
-      to_receive_.pop_front();
-      if (conn.state.next() != step::receive) {  // the connection has failed meanwhile
-        conn.receiving = reception::none;
-        take_steps(conn);
-        continue;
-      }
-      const auto space = conn.state.space();
-      conn.space = space.size();
-      ring_.receive_now(conn.socket.get(), space, tag(operation::single, &conn));
-    }
-  }
-
-  // A single reception need not be cancelled: it completes when it is submitted.
-  void stop_receiving(connection& conn) {
-    const bool multishot = conn.receiving == reception::multishot;
-    if (conn.cancelled || (!multishot && conn.receiving != reception::readable)) return;
-    const auto what = tag(multishot ? operation::multishot : operation::readable, &conn);
-    ::io_uring_prep_cancel64(&ring_.next(tag(operation::cancel)), what, 0);
-    conn.cancelled = true;
-  }
-
-  // A send is silent if only the next request can follow it: its completion need not wake the loop.
-  void send_all() {
-    to_send_.swap(batch_);
-    for (connection* conn : batch_) {
-      if (conn->state.next() != step::send) {  // the connection has failed meanwhile
-        conn->sending = false;
-        take_steps(*conn);
-        continue;
-      }
-      const bool then_receives = conn->receiving == reception::multishot && !conn->cancelled &&
-                                 conn->refused.empty() && conn->state.only_receives_then();
-      conn->silently = then_receives && !conn->blocked;
-      ring_.send(conn->socket.get(), conn->state.pending(), conn->silently, tag(operation::send, conn));
-    }
-    batch_.clear();
-  }
-
-  // ---- what has happened
-
-  void completed(const io_uring_cqe& done) {
-    const bool goes_on = (done.flags & IORING_CQE_F_MORE) != 0;
-    switch (static_cast<operation>(done.user_data & 7)) {
-      case operation::multishot: return received(connection_of(done), done, goes_on);
-      case operation::readable: return readable(connection_of(done), done.res);
-      case operation::single: return received(connection_of(done), done.res);
-      case operation::send: return sent(connection_of(done), done.res);
-      case operation::accept: return accepted(static_cast<unsigned>(done.user_data >> 8), done.res, goes_on);
-      case operation::wake:
-        woken_ = true;
-        if (!goes_on) watch_wake();
-        break;
-      case operation::cancel: break;
-    }
-  }
-
-  void accepted(unsigned listener, int result, bool goes_on) {
-    const auto admitted = [this](unique_fd socket) { take_steps(admit(std::move(socket))); };
-    accepting_[listener] = goes_on;
-    if (limited()) {
-      if (!draining() && !acceptor_.pauses())
-        acceptor_.accept_available(totals_, admitted, accepted_socket::blocking);
-    } else if (result >= 0) {
-      shared_.connections.try_add();
-      admitted(unique_fd(result));
-    } else if (!draining() && accept_must_pause(-result)) {
-      if (connection_waits(listeners_[listener].get())) totals_.count(server_error::accept);
-      acceptor_.pause();
-    }
-    accept(listener);
-  }
-
-  void received(connection& conn, const io_uring_cqe& done, bool goes_on) {
-    if (!goes_on) reception_ended(conn);
-    if (done.res > 0) {
-      take(conn, ring_.buffer_of(done));
-    } else if (done.res == 0) {
-      conn.peer_ended = true;
-    } else if (done.res == -ENOBUFS) {
-      conn.streams = conn.readable = true;  // a stream needs no buffer of the ring
-    } else if (done.res != -ECANCELED && done.res != -EINTR) {
-      conn.state.failed();
-    }
-    take_steps(conn);
-  }
-
-  void readable(connection& conn, int result) {
-    reception_ended(conn);
-    conn.readable = result > 0;
-    take_steps(conn);
-  }
-
-  // If space is left, this was all that there was; if it was little, the connection streams no more.
-  void received(connection& conn, int result) {
-    reception_ended(conn);
-    const auto bytes = static_cast<std::size_t>(std::max(result, 0));
-    conn.readable = bytes == conn.space || result == -EINTR;
-    if (!conn.readable && bytes > 0 && bytes <= uring::buffer_size) conn.streams = false;
-    if (result < 0 && result != -EAGAIN && result != -EINTR) {
-      conn.state.failed();
-    } else if (result >= 0 && conn.state.next() == step::receive) {
-      conn.state.received(bytes);
-    }
-    take_steps(conn);
-  }
-
-  static void reception_ended(connection& conn) noexcept {
-    conn.receiving = reception::none;
-    conn.cancelled = false;
-  }
-
-  // The session takes what it has room for. The rest waits until the peer has read some replies; nothing more
-  // is received meanwhile.
-  void take(connection& conn, std::span<const std::byte> bytes) {
-    constexpr std::size_t many = 16 * 1024;  // bytes that the peer has not read
-    const std::size_t taken = conn.refused.empty() ? conn.state.offer(bytes) : 0;
-    if (taken < bytes.size())
-      conn.refused.insert(conn.refused.end(), bytes.begin() + static_cast<std::ptrdiff_t>(taken),
-                          bytes.end());
-    if (conn.refused.empty() && conn.state.pending().size() <= many) return;
-    conn.streams = conn.readable = true;
-    stop_receiving(conn);
-  }
-
-  void sent(connection& conn, int result) {
-    conn.sending = false;
-    conn.blocked = result == -EAGAIN;
-    if (result > 0) {
-      const auto bytes = static_cast<std::size_t>(result);
-      conn.silently ? conn.state.sent_silently(bytes) : conn.state.sent(bytes);
-    }
-    if (result <= 0 && result != -EAGAIN && result != -EINTR) conn.state.failed();
-    take_steps(conn);
-  }
-
-  // ---- what is next
-
   void take_steps(connection& conn) override {
     for (;;) {
-      const step next = conn.state.next();
-      if (const auto refused = conn.refused.size(); refused > 0 && next <= step::send && !conn.sending) {
-        take(conn, std::exchange(conn.refused, {}));
-        if (conn.refused.size() < refused) continue;
-      }
-      switch (next) {
+      switch (conn.state.next()) {
         case step::receive:
-          if (conn.refused.empty() && std::exchange(conn.peer_ended, false)) {
-            conn.state.received(0);
-            continue;
-          }
-          if (conn.receiving == reception::single) break;
-          if (draining() && conn.receiving == reception::none) {
-            conn.state.stop(bytes_readable(conn.socket.get()));
-            if (conn.state.next() != step::receive) continue;
-          }
-          conn.state.park();
-          if (conn.receiving == reception::none) receive(conn);
+          if (receive(conn)) continue;
           break;
-        case step::send:
-          if (!std::exchange(conn.sending, true)) to_send_.push_back(&conn);
-          break;
-        case step::work:
-          if (conn.handed_out) break;
-          if (conn.state.offloads()) {
-            work_elsewhere(conn);
-          } else {
-            conn.state.burn();
-            conn.handed_out = true;
-            hand_back(conn);  // the others come first
-          }
-          break;
+        case step::send: send(conn); break;
+        case step::work: work(conn); break;
         case step::sleep: break;
-        case step::end_sending:
-          ::shutdown(conn.socket.get(), SHUT_WR);
-          conn.state.sending_ended();
-          continue;
-        case step::close: return close(conn);
+        case step::end_sending: end_sending(conn); continue;
+        case step::close:
+          if (close(conn)) return remove(conn);
+          break;
       }
       return follow(conn);
     }
   }
-
-  // The connection is removed when nothing refers to it any more.
-  void close(connection& conn) {
-    if (conn.sending) ::shutdown(conn.socket.get(), SHUT_RDWR);  // ends a send that waits
-    stop_receiving(conn);
-    if (conn.receiving != reception::none || conn.sending || conn.handed_out) return;
-    remove(conn);
-  }
-
-  void stop(connection& conn) override { stop_receiving(conn); }
-
-  void end_accepting() override {
-    for (unsigned i = 0; i < listeners_.size(); ++i) {  // not by descriptor, which may be closed before
-      ::io_uring_prep_cancel64(&ring_.next(tag(operation::cancel)), accept_tag(i), 0);
-    }
-    ring_.submit();
-  }
-
-  uring ring_;
-  buffer_pool pool_{buffer_pool::use::one_thread};
-  std::deque<connection*> to_receive_;
-  std::vector<connection*> to_send_;
-  std::vector<connection*> batch_;  // those that are being sent to; empty otherwise
-  std::vector<bool> accepting_;     // for each listener: the kernel accepts
-  bool woken_ = false;
 };
 
 }  // namespace
 
-const variant variants::io_uring = describe<server_of_loops<uring_loop>>();
+const variant variants::io_uring = describe<server_of_loops<completion_loop>>();
 
 }  // namespace echobench

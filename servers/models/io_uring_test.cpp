@@ -1,4 +1,4 @@
-// The server on io_uring, in this process, so that its ring can be looked at.
+// The servers on io_uring, in this process, so that its ring can be looked at.
 #include "common/process.hpp"
 #include "common/socket.hpp"
 #include "servers/serving/listener.hpp"
@@ -34,10 +34,10 @@ struct clients_load {
 };
 
 // Raw framing: every byte comes back.
-class server_on_io_uring : public ::testing::Test {
+class server_on_io_uring : public ::testing::TestWithParam<const variant*> {
 protected:
   void SetUp() override {
-    if (const auto reason = variants::io_uring.unavailable_reason(); !reason.empty()) GTEST_SKIP() << reason;
+    if (const auto reason = GetParam()->unavailable_reason(); !reason.empty()) GTEST_SKIP() << reason;
     while (text.size() < 2 * period) text += static_cast<char>(text.size() % period * 7 / 3);
   }
 
@@ -45,7 +45,7 @@ protected:
   void serve(const clients_load& load) {
     server_options options;
     options.connection.session.framing = framing::raw;
-    const auto server = variants::io_uring.make(options);
+    const auto server = GetParam()->make(options);
     server_outcome outcome;
     {
       std::jthread thread([&](const std::stop_token& stop) { outcome = server->run(stop, [] {}); });
@@ -132,7 +132,15 @@ private:
   std::atomic<bool> held_ = false;
 };
 
-TEST_F(server_on_io_uring, answers_with_the_same_bytes_whatever_submissions_fail) {
+std::string name_of(const ::testing::TestParamInfo<const variant*>& info) {
+  std::string name(info.param->about.name);
+  std::ranges::replace(name, '-', '_');
+  return name;
+}
+INSTANTIATE_TEST_SUITE_P(models, server_on_io_uring,
+                         ::testing::Values(&variants::io_uring, &variants::coroutine_uring), name_of);
+
+TEST_P(server_on_io_uring, answers_with_the_same_bytes_whatever_submissions_fail) {
   unsigned calls = 0;
   wrapped.submits = [&](unsigned entries) {
     ++calls;
@@ -143,7 +151,7 @@ TEST_F(server_on_io_uring, answers_with_the_same_bytes_whatever_submissions_fail
   EXPECT_GT(wrapped.incomplete, 20U);
 }
 
-TEST_F(server_on_io_uring, streams_do_not_run_out_of_buffers) {
+TEST_P(server_on_io_uring, streams_do_not_run_out_of_buffers) {
   // While the server is kept from its CPU, its clients fill all buffers at once: one run of three is enough.
   bool enough = false;
   for (int i = 0; i < 3 && !enough; ++i) {
@@ -158,12 +166,12 @@ TEST_F(server_on_io_uring, streams_do_not_run_out_of_buffers) {
 
 // A reply that was sent silently is reported when something else happens: here, when the time has passed. A
 // machine that stalls for so long makes it later: one connection of three is enough.
-TEST_F(server_on_io_uring, a_connection_idles_from_its_reply_on) {
+TEST_P(server_on_io_uring, a_connection_idles_from_its_reply_on) {
   using clock = std::chrono::steady_clock;
   server_options options;
   options.connection.session.framing = framing::raw;
   options.connection.idle_timeout = std::chrono::milliseconds(800);
-  const auto server = variants::io_uring.make(options);
+  const auto server = GetParam()->make(options);
   const std::jthread thread([&](const std::stop_token& stop) { server->run(stop, [] {}); });
   bool in_time = false;
   for (int i = 0; i < 3 && !in_time; ++i) {
@@ -183,7 +191,7 @@ TEST_F(server_on_io_uring, a_connection_idles_from_its_reply_on) {
 
 // All that they send at once needs more buffers than there are, and more entries than the ring holds. Each
 // time that the kernel is entered, something must have come of it.
-TEST_F(server_on_io_uring, enters_the_kernel_for_something_however_many_connections_stream) {
+TEST_P(server_on_io_uring, enters_the_kernel_for_something_however_many_connections_stream) {
   raise_descriptor_limit();
   wrapped.submits = [&](unsigned entries) {
     wait_while_held();
