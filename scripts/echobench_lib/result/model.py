@@ -234,9 +234,9 @@ class ExperimentVariant:
     one has a `command`."""
 
     name: str
-    variant: str | None = None
     framing: str | None = None
     command: list[str] | None = None
+    variant: str | None = None
 
     @classmethod
     def from_json(cls, entry: str | Json) -> "ExperimentVariant":
