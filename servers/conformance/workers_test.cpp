@@ -97,6 +97,19 @@ TEST_P(workers, count_no_error_where_no_client_waits_for_a_descriptor) {
   expect_clean_stop();
 }
 
+TEST_P(workers, accept_everybody_who_comes_at_once) {
+  if (GetParam().holds != "any") GTEST_SKIP() << "holds " << GetParam().holds;
+  server_process several(command({"--threads", "4"}));
+  if (several.listening().is_null()) GTEST_SKIP() << "has one thread";
+  const exchange hello = frame("hello", 1);
+  for (int i = 0; i < 10; ++i) {
+    std::list<client> peers;
+    for (int n = 0; n < 50; ++n) peers.emplace_back(several.address()).send(hello.request);
+    for (client& peer : peers) expect_same(peer.receive(hello.reply.size()), hello.reply);
+  }
+  expect_end(several.stop(), nlohmann::json::object());
+}
+
 TEST_P(workers, one_that_is_stopped_loses_no_client_and_is_replaced) {
   SERVE_BY_TWO_PROCESSES();
   const std::vector<client*> peers = connect_many(2);

@@ -184,9 +184,8 @@ void shared_loop::remove(connection& conn) {
 // ---- accepting
 
 void shared_loop::accept_available() {
-  const std::unique_lock accepts(accepting_,
-                                 std::try_to_lock);  // another thread has the listeners reported again
-  if (!accepts || draining_ || acceptor_.pauses()) return;
+  const std::lock_guard accepts(accepting_);
+  if (draining_ || acceptor_.pauses()) return;
   server_totals failures;
   const bool goes_on =
       acceptor_.accept_available(failures, [this](unique_fd socket) { admit(std::move(socket)); });
