@@ -134,9 +134,21 @@ void uring::wait_readable(int socket, std::uint64_t user_data) {
   ::io_uring_prep_poll_add(&next(user_data), socket, POLLIN);
 }
 
+bool uring::has_room_for_silent() noexcept try {
+  if (silent_.size() == silent_.capacity()) {
+    const std::size_t room = 2 * silent_.size() + 64;
+    sent_.reserve(room);
+    silent_.reserve(room);
+  }
+  return true;
+} catch (const std::bad_alloc&) {
+  return false;
+}
+
 // With MSG_DONTWAIT a send is done when it has been submitted; with MSG_WAITALL a short send is a failure, so
 // that IOSQE_CQE_SKIP_SUCCESS does not hide it (io_send() in the kernel's io_uring/net.c).
 void uring::send(int socket, std::span<const std::byte> bytes, bool silently, std::uint64_t user_data) {
+  silently = silently && has_room_for_silent();
   io_uring_sqe& entry = next(silently ? silent | (reported_ + silent_.size()) : user_data);
   const int flags = MSG_NOSIGNAL | (silently ? MSG_DONTWAIT | MSG_WAITALL : 0);
   ::io_uring_prep_send(&entry, socket, bytes.data(), bytes.size(), flags);

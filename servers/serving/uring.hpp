@@ -80,9 +80,9 @@ public:
   void receive_now(int socket, std::span<std::byte> space, std::uint64_t user_data);
   // Completes when there is something to receive.
   void wait_readable(int socket, std::uint64_t user_data);
-  // The bytes must stay as they are until reap() reports the send. Silently: never waits for the peer, and
-  // wakes nobody when all was sent. How much was sent, or -EAGAIN when the system's buffer is full, is
-  // reported by the first reap() after the kernel has consumed the entry.
+  // The bytes must stay as they are until reap() reports the send. Silently, if there is memory for that:
+  // never waits for the peer, and wakes nobody when all was sent. How much was sent, or -EAGAIN when the
+  // system's buffer is full, is reported by the first reap() after the kernel has consumed the entry.
   void send(int socket, std::span<const std::byte> bytes, bool silently, std::uint64_t user_data);
 
   // What receive_on() has brought; valid until reap() returns.
@@ -140,6 +140,7 @@ private:
     return prepared_ - waiting_.size() - ::io_uring_sq_ready(&ring_);
   }
   void move_into_ring() noexcept;
+  bool has_room_for_silent() noexcept;
 
   void note_failure(const io_uring_cqe& done) noexcept {
     const std::uint64_t number = done.user_data & ~silent;
@@ -174,7 +175,7 @@ private:
   std::deque<io_uring_sqe> waiting_;  // the last of them, until the ring has room
   std::vector<silent_send> silent_;   // those that have not been reported
   std::uint64_t reported_ = 0;        // silent sends: the number of the first in silent_
-  std::vector<silent_send> sent_;     // those that are being reported
+  std::vector<silent_send> sent_;     // those that are being reported; has room for all in silent_
 };
 
 }  // namespace echobench
