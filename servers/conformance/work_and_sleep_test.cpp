@@ -20,6 +20,15 @@ TEST_P(work_and_sleep, work_and_sleep_are_carried_out_in_order) {
   expect_clean_stop();
 }
 
+// Some are over when the loop is about to wait for them.
+TEST_P(work_and_sleep, every_short_sleep_ends) {
+  serve();
+  exchange e = frame("", 0, frame_op::sleep, 0us);
+  for (std::uint32_t i = 1; i < 200; ++i) e = e + frame("", i, frame_op::sleep, i % 25 * 1us);
+  expect_exchange(connect(), e);
+  expect_clean_stop();
+}
+
 TEST_P(work_and_sleep, work_burns_cpu_and_sleep_does_not) {
   serve();
   client& peer = connect();

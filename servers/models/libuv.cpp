@@ -1,6 +1,8 @@
 // libuv: a uv_loop_t for each thread. It waits in epoll_wait(2), reads into a buffer that it asks for when
 // there is something to read, and calls back. Replies are sent by uv_try_write(), and by uv_write() if the
-// system's buffer is full, as Node does it: 3 system calls for a single request, as in epoll.
+// system's buffer is full, as Node does it: 3 system calls for a single request, as in epoll, and 1.02 +-
+// 0.03 of its CPU time (raw, 100 connections, 10,000 and 25,000 requests a second). By uv_write() alone,
+// while reading stops, it was 1.08 and 1.23.
 //
 // Connections are accepted when a uv_poll_t reports them: uv_listen() would close those that come when no
 // descriptor is left, and hold one that it has accepted when --max-connections is reached. Times are whole
@@ -238,8 +240,13 @@ private:
     }
     ::uv_update_time(loop_.get());
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - clock::now()).count();
-    const auto on_time = [](uv_timer_t* timer) { of(timer).set_to_ = connection_state::never; };
     ::uv_timer_start(&timer_, on_time, static_cast<std::uint64_t>(std::max<decltype(left)>(left, 0)), 0);
+  }
+
+  // Time may be up before uv_run() waits: uv_stop() keeps it from waiting.
+  static void on_time(uv_timer_t* timer) {
+    of(timer).set_to_ = connection_state::never;
+    ::uv_stop(timer->loop);
   }
 
   buffer_pool pool_{buffer_pool::use::one_thread};
