@@ -6,13 +6,10 @@
 #include "servers/variants.hpp"
 
 #include <boost/fiber/fiber.hpp>
-#include <boost/fiber/fixedsize_stack.hpp>
 #include <boost/intrusive/list.hpp>
 
 namespace echobench {
 namespace {
-
-constexpr std::size_t stack_size = std::size_t{16} * 1024;  // bytes; two pages of it are used
 
 class connection : public boost::intrusive::list_base_hook<>, public fiber_waiter {
 public:
@@ -163,7 +160,7 @@ private:
   // Throws std::bad_alloc if there is no memory for a stack.
   template <class Function>
   void start(Function function) {
-    fibers::fiber(std::allocator_arg, fibers::fixedsize_stack(stack_size),
+    fibers::fiber(std::allocator_arg, guarded_stacks::allocator(scheduler_->stacks()),
                   [this, run = std::move(function)]() mutable {
                     run();
                     if (--fibers_ == 0) scheduler_->wake(main_);

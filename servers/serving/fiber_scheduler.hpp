@@ -4,6 +4,7 @@
 
 #include "servers/serving/edges.hpp"
 #include "servers/serving/epoll_set.hpp"
+#include "servers/serving/guarded_stacks.hpp"
 #include "servers/serving/listener.hpp"
 #include "servers/session/connection_state.hpp"
 
@@ -39,6 +40,9 @@ public:
   }
 
   // ---- by a fiber of this thread
+
+  // Boost.Fiber destroys fibers that have ended until its thread ends, and this scheduler afterwards.
+  guarded_stacks& stacks() noexcept { return stacks_; }
 
   // Until somebody wakes it, or the time has come.
   void wait(fiber_waiter& waiter, connection_state::clock::time_point until) {
@@ -103,6 +107,7 @@ private:
     }
   }
 
+  guarded_stacks stacks_;
   epoll_set set_;
   epoll_reports reports_;
   wake_event wake_;
