@@ -28,9 +28,12 @@ def table(listing: Iterable[Json]) -> str:
 
 
 def replaced(text: str, listing: Iterable[Json]) -> str:
-    """The README with the table as it should be."""
+    """The README with the table as it should be.  Raises Failure where it has none."""
     made = table(listing)
-    return re.sub(re.escape(_HEAD) + r"(\|.*\n)*", lambda _: made, text)
+    text, tables = re.subn(re.escape(_HEAD) + r"(\|.*\n)*", lambda _: made, text)
+    if tables != 1:
+        raise Failure(f"{FILE}: the head of the table of models is there {tables} times, not once; it is\n{_HEAD}")
+    return text
 
 
 def write(listing: Iterable[Json]) -> Path:

@@ -32,6 +32,11 @@ def test_only_the_table_of_the_readme_is_replaced():
     assert model_table.replaced(text, new) == f"# Models\n\n{model_table.table(new)}\n| another | table |\n"
 
 
+def test_a_readme_without_the_table_is_not_written():
+    with pytest.raises(Failure, match="there 0 times"):
+        model_table.replaced("# Models\n", [said("epoll", "a loop")])
+
+
 def test_a_model_that_is_not_built_says_nothing():
     with pytest.raises(Failure, match="needs all models, and libuv was built without libuv1-dev"):
         model_table.table([said("libuv", "", unavailable_reason="built without libuv1-dev")])

@@ -26,7 +26,13 @@ bool ready_within(int fd, short events, std::chrono::milliseconds time) {
   return ::poll(&waiting, 1, static_cast<int>(time.count())) == 1;
 }
 
-client::client(const endpoint& server) : fd_(::socket(server.family(), SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+client::client(const endpoint& server, buffers size)
+    : fd_(::socket(server.family(), SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+  if (size == buffers::small) {
+    constexpr int size_of_each = 64 * 1024;  // bytes
+    ::setsockopt(fd_.get(), SOL_SOCKET, SO_RCVBUF, &size_of_each, sizeof size_of_each);
+    ::setsockopt(fd_.get(), SOL_SOCKET, SO_SNDBUF, &size_of_each, sizeof size_of_each);
+  }
   const timeval timeout{.tv_sec = patience.count(), .tv_usec = 0};
   ::setsockopt(fd_.get(), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
   ::setsockopt(fd_.get(), SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);

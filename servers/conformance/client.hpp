@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -18,9 +19,12 @@ inline constexpr std::chrono::seconds patience{60};
 // Throws errno.
 [[noreturn]] void fail(const std::string& what);
 
+// The system's buffers for a connection: small ones are full soon if somebody does not read.
+enum class buffers : std::uint8_t { usual, small };
+
 class client {
 public:
-  explicit client(const endpoint& server);
+  explicit client(const endpoint& server, buffers size = buffers::usual);
 
   int fd() const noexcept { return fd_.get(); }
   void send(std::string_view data);

@@ -40,6 +40,8 @@ protected:
   static void TearDownTestSuite();
   server_process& server() { return *server_; }
   client& connect(std::size_t address = 0) { return peers_.emplace_back(server_->address(address)); }
+  // One that will not read for a while.
+  client& connect_slow_reader() { return peers_.emplace_back(server_->address(0), buffers::small); }
   std::vector<client*> connect_many(std::size_t n);
 
   static exchange message(std::size_t size, std::uint32_t seed) {

@@ -76,7 +76,7 @@ TEST_P(stopping_process, stop_after_ten_thousand_requests) {
 
 TEST_P(stopping, stop_while_busy) {
   serve();
-  client& peer = connect();
+  client& peer = connect_slow_reader();
   const exchange e = messages(200, 5000);
   std::atomic<bool> ended = false;
   auto sender = std::async(std::launch::async, [&] {

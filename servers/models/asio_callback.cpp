@@ -127,7 +127,7 @@ struct tuned final : loop<asio_executor, asio_sending::tuned> {
       .summary = "asio-callback that sends a single reply by send(2) instead of async_send",
       .family = model_family::callbacks,
       .waits =
-          "the same, but a single reply is sent by `send(2)`, which nobody writes: saves 3 to 6 % if "
+          "an `io_context`, but a single reply is sent by `send(2)`, which nobody writes: saves 3 to 6 % if "
           "requests come singly",
       .threads = asio_threads,
       .colour = "#80ccff"};

@@ -24,7 +24,7 @@ public:
       .name = "epoll-edge",
       .summary = "an edge-triggered epoll loop for each thread",
       .family = model_family::event_loops,
-      .waits = "the same, edge-triggered: what becomes possible is reported once",
+      .waits = "an event loop for all its clients, edge-triggered: what becomes possible is reported once",
       .threads = "N loops",
       .colour = "#57606a"};
   static std::string_view unavailable_reason() { return ""; }

@@ -196,7 +196,7 @@ TEST_P(server_on_io_uring, a_connection_idles_from_its_reply_on) {
 }
 
 // All that they send at once needs more buffers than there are, and more entries than the ring holds. Each
-// time that the kernel is entered, something must have come of it.
+// time that the kernel is entered, something must have been done.
 TEST_P(server_on_io_uring, enters_the_kernel_for_something_however_many_connections_stream) {
   raise_descriptor_limit();
   wrapped.submits = [&](unsigned entries) {

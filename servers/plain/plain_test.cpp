@@ -104,7 +104,7 @@ protected:
     peers_.remove_if([&](const client& other) { return &other == &peer; });
   }
 
-  // SIGTERM ends it, as if it had not thought of it; it has nothing to complain of.
+  // SIGTERM ends it, for which it has no handler; it reports nothing.
   void expect_end() {
     const exit_report report = server_->stop();
     EXPECT_EQ(report.status, 128 + SIGTERM);

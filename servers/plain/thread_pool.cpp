@@ -38,7 +38,7 @@ int main(int argc, char** argv) {  // plain-thread-pool [PORT [--upper] [--buffe
     for (epoll_event event;;) {
       if (epoll_wait(epoll, &event, 1, -1) != 1) continue;  // EINTR, after SIGCONT
       const bool lasts = serve(event.data.fd, buffer, upper);
-      event.events = EPOLLIN | EPOLLONESHOT;  // a client is one thread's, until it says so
+      event.events = EPOLLIN | EPOLLONESHOT;  // a client is one thread's, until that re-arms it
       lasts ? epoll_ctl(epoll, EPOLL_CTL_MOD, event.data.fd, &event) : close(event.data.fd);
     }
   };

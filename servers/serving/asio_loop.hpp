@@ -32,7 +32,7 @@ std::string_view asio_unavailable_reason();
 
 // What a model with a context for each thread says of itself.
 inline constexpr std::string_view asio_waits =
-    asio_on_io_uring ? "an `io_context` on io_uring, in `echo-server-uring`"
+    asio_on_io_uring ? "an `io_context` on io_uring, patched, in `echo-server-uring`"
                      : "an `io_context`; a connection is what runs when an operation completes";
 inline constexpr std::string_view asio_threads = "N contexts";
 inline constexpr std::string_view asio_remark =

@@ -53,7 +53,7 @@ struct shared_by_loops {
   server_totals* totals = nullptr;  // where its only loop counts; nullptr: each loop in itself
 };
 
-// Starts thread `number`, counted from 1, of `of`; throws std::system_error that says so if the system gives
+// Starts thread `number`, counted from 1, of `of`; throws std::system_error that names it if the system gives
 // too few.
 template <class Run>
 std::jthread start_thread(unsigned number, unsigned of, Run run) {

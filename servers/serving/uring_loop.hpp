@@ -7,7 +7,7 @@
 // buffers of 32 KiB most of their receptions failed for want of one, and they took 1.6 times the CPU time.
 //
 // Registered files save nothing: a multishot reception looks its file up once, and what a send's look-up
-// takes is less than 1 % of it, which could not be measured. A connection accepted by a direct descriptor
+// takes is less than 1 % of a request, which could not be measured. A connection accepted by a direct descriptor
 // takes 3.4 instead of 6.1 us to accept and close; but such a descriptor has no SIOCINQ before Linux 6.7, by
 // which stopping knows what has been received.
 //
@@ -95,7 +95,7 @@ protected:
   virtual void begin(connection& conn) { this->take_steps(conn); }
 
   // ---- what a model calls for the connection's next step, as often as it likes: take_steps() is called when
-  // ---- something has come of it
+  // ---- something has been done
 
   // False: to be waited for. True: that was not necessary, and there is another next step.
   bool receive(connection& conn);
@@ -302,7 +302,7 @@ private:
     conn.state.failed();
   }
 
-  // What was refused is offered again: true if some of it was taken.
+  // What was refused is offered again: true if some was taken.
   bool offer_refused(connection& conn) {
     const std::size_t refused = conn.refused.size();
     if (refused == 0 || conn.sending) return false;

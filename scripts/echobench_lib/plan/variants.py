@@ -5,6 +5,7 @@ import math
 import os
 import shutil
 import subprocess
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -92,21 +93,22 @@ def descriptions(listing: Iterable[Json]) -> tuple[Json, ...]:
 
 
 def resolve(name: str, entries: Sequence[str | Json], listed: Mapping[str, Json]) -> list[Json]:
-    """The experiment's entries as objects.  `all` is every one of `listed`, {name: what our programs list of it};
+    """The experiment's entries as objects.  `all` is every one of `listed`, {name: what our programs list};
     another plain name is one of them, else of the other runtimes.  Raises Usage for a name that is unknown, or given
     twice."""
     known = other_runtimes()
     resolved: list[Json] = []
+    given_names = Counter(map(_name, entries))
+    if twice := next((given for given, times in given_names.items() if times > 1), None):
+        raise Usage(f"experiment {name}: variant '{twice}' is named twice")
     for given in _with_all(entries, listed):
         if isinstance(given, str):
             entry = {"name": given, "variant": given} if given in listed or given not in known else known[given]
         else:
             entry = given
-        if any(entry["name"] == other["name"] for other in resolved):
-            raise Usage(f"experiment {name}: variant '{entry['name']}' is named twice")
         if "variant" in entry and entry["variant"] not in listed:
             raise Usage(f"experiment {name}: no variant '{entry['variant']}': there are {', '.join(listed)}"
-                        + (f"; other runtimes {', '.join(known)}" if known else "") + _not_built(entry["variant"])
+                        + (f"; other runtimes {', '.join(known)}" if known else "") + _not_built(entry["variant"], listed)
                         + '; or give an object with "name", "command" and "framing"')
         resolved.append(entry)
     return resolved
@@ -116,13 +118,19 @@ def _with_all(entries: Sequence[str | Json], listed: Iterable[str]) -> list[str 
     """With every listed name in the place of `all`; an entry of such a name stands there instead of elsewhere."""
     if ALL not in entries:
         return list(entries)
-    named = {entry if isinstance(entry, str) else entry["name"]: entry for entry in entries}
+    named = {_name(entry): entry for entry in entries}
     ours = [named.pop(name, name) for name in listed]
-    return [each for entry in named.values() for each in (ours if entry == ALL else [entry])]
+    return [member for entry in named.values() for member in (ours if entry == ALL else [entry])]
 
 
-def _not_built(variant: str) -> str:
-    return " (echo-server-uring is not in this build)" if variant.endswith("-uring") else ""
+def _not_built(variant: str, listed: Mapping[str, Json]) -> str:
+    second = "echo-server-uring"
+    built = any(entry["program"] == second for entry in listed.values())
+    return "" if built or not variant.endswith("-uring") else f" ({second} is not in this build)"
+
+
+def _name(entry: str | Json) -> str:
+    return entry if isinstance(entry, str) else entry["name"]
 
 
 def available(name: str, document: Json, listed: Mapping[str, Json],
@@ -184,7 +192,7 @@ def unmet(entry: Json) -> str:
     for need in needs if isinstance(needs, list) else [needs]:
         if isinstance(need, str):
             if not (shutil.which(need) or (REPOSITORY / need).exists()):
-                return f"{need} is not installed"
+                return f"{need} is not {'built' if '/' in need else 'installed'}"
         elif not _succeeds(need["command"], entry.get("env", {})):
             return need["reason"]
     return ""

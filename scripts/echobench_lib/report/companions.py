@@ -22,7 +22,7 @@ SHOWN = {"instructions": "instructions", "system_calls": "system calls", "alloca
 class Companion:
     """A part of the page: `heading`, `text`, the `verb` that measures it, and a `chart`, whose spec
     `draw(document, palette)` gives.  `load(path)` reads the document, `about(document)` is where it comes from: commit,
-    CPU, time, `lean(document)` what a lean report holds of it."""
+    CPU, time, `lean(document)` what a lean report keeps."""
 
     file_name: str
     load: Callable[[Path], Json]

@@ -51,8 +51,8 @@ def quick():
 
 def test_all_is_every_variant_of_ours_in_the_order_of_the_list(write, known_runtimes):
     pool = {"name": "thread-pool", "variant": "thread-pool", "threads": 2}
-    own = {"name": "deep-queue", "variant": "epoll", "options": ["--backlog", "9"]}
-    expanded = expand(write, closed_loop(1), [own, "all", pool, "python-streams", "epoll"])
+    deep = {"name": "deep-queue", "variant": "epoll", "options": ["--backlog", "9"]}
+    expanded = expand(write, closed_loop(1), [deep, "all", pool, "python-streams", "epoll"])
     names = [entry["name"] for entry in expanded.document["variants"]]
     assert names == ["deep-queue", *(entry["name"] for entry in LISTED), "python-streams"]
     assert pool in expanded.document["variants"] and expanded.variants["thread-pool"].threads == 2
@@ -313,7 +313,8 @@ def test_a_mistake_is_named_with_its_place(write, change, place_in_file, complai
 
 @pytest.mark.parametrize("variants, loads, complaint", [
     (("epol", "epoll"), closed_loop(1), "no variant 'epol'"), (("thread-pool",), closed_loop(1), "reference 'epoll'"),
-    (("epoll", "epoll"), closed_loop(1), "named twice"),
+    (("epoll", "epoll"), closed_loop(1), "named twice"), (("all", "epoll", "epoll"), closed_loop(1), "named twice"),
+    (("all", "all"), closed_loop(1), "'all' is named twice"),
     (("thread-pool", "epoll"), closed_loop(10_000), "at most 7,500"),
     (("epoll",), closed_loop(5) + closed_loop(5), "same cells"), (("epoll",), closed_loop(0), "1 or more")])
 def test_what_cannot_be_measured_is_refused(write, variants, loads, complaint):
