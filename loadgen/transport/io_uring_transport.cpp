@@ -1,6 +1,7 @@
 #include "loadgen/transport/io_uring_transport.hpp"
 
 #include "common/timespec.hpp"
+#include "common/uring_setup.hpp"
 
 #include <poll.h>
 #include <sys/socket.h>
@@ -89,11 +90,7 @@ std::string io_uring_unavailable_reason() {
   const int error = set_up(ring, 8, 16);
   if (error == 0) ::io_uring_queue_exit(&ring);
   if (error == 0) return {};
-  std::string why = std::string("io_uring cannot be set up: ") + std::strerror(error);
-  if (error == EPERM) why += " (kernel.io_uring_disabled, or a container's seccomp profile)";
-  if (error == EINVAL) why += " (it needs Linux 6.1)";
-  if (error == ENOMEM) why += " (ulimit -l)";
-  return why;
+  return std::string("io_uring cannot be set up: ") + std::strerror(error) + ring_advice(error);
 }
 
 io_uring_transport::io_uring_transport(const transport_settings& settings, transport_events& events)
@@ -107,7 +104,7 @@ io_uring_transport::io_uring_transport(const transport_settings& settings, trans
   const auto completions = std::clamp<std::size_t>(4 * settings.slots, 1024, 32U << 10);
   if (const int error = set_up(ring_, entries_of(send_size_), completions); error != 0) {
     throw std::system_error(error, std::system_category(),
-                            "io_uring_queue_init (--engine epoll goes without)");
+                            "io_uring_queue_init" + ring_advice(error) + " (--engine epoll goes without)");
   }
   entries_.resize(ring_.sq.ring_entries);
   scratch_.resize(entries_.size() * send_size_);

@@ -1,4 +1,5 @@
 // Stopping: what was received is answered, and the server does not wait for what cannot come.
+#include "common/proc_files.hpp"
 #include "servers/conformance/conformance.hpp"
 
 #include <atomic>
@@ -105,6 +106,30 @@ TEST_P(stopping, stop_while_busy) {
     const bytes part = got.substr(at, e.reply.size());
     ASSERT_TRUE(part == e.reply.substr(0, part.size())) << "near byte " << at;
   }
+}
+
+TEST_P(stopping, nobody_connects_while_a_reply_is_awaited) {
+  if (!GetParam().ours) GTEST_SKIP() << "closes at once";
+  serve({"--drain-timeout", "60s"});
+  client& peer = connect_slow_reader();
+  const exchange e = messages(16, 60'000);
+  std::size_t sent = 0;
+  while (peer.writable_within(50ms)) {  // until the server has stopped reading
+    sent += peer.send_some(std::string_view(e.request).substr(sent % e.request.size()));
+  }
+  server().signal(SIGTERM);
+  const auto refuses = [&] {
+    try {
+      client late(server().address());
+    } catch (const std::system_error& error) {
+      return error.code() == std::errc::connection_refused;
+    }
+    return false;
+  };
+  EXPECT_TRUE(eventually(refuses));
+  EXPECT_NE(read_stat(server().pid()).value_or(process_stat{.state = 'Z'}).state, 'Z') << "it has ended";
+  peer.reset();
+  expect_end(server().wait());
 }
 
 TEST_P(stopping, stop_in_the_middle_of_a_hundred_messages) {

@@ -5,9 +5,14 @@
 
 #include <algorithm>
 #include <csignal>
+#include <set>
 
 namespace echobench::testing {
 namespace {
+
+// Whichever thread is free serves a connection.
+const std::set<std::string> serve_any_connection{"thread-pool", "leader-followers", "epoll-shared",
+                                                 "asio-callback-shared", "asio-coroutine-shared"};
 
 class workers : public conformance {
 protected:
@@ -109,6 +114,73 @@ TEST_P(workers, accept_everybody_who_comes_at_once) {
     for (client& peer : peers) expect_same(peer.receive(hello.reply.size()), hello.reply);
   }
   expect_end(several.stop(), nlohmann::json::object());
+}
+
+// Whoever has as many as it may hold leaves the next to another.
+TEST_P(workers, serve_together_as_many_as_are_allowed) {
+  if (GetParam().holds != "any") GTEST_SKIP() << "holds " << GetParam().holds;
+  server_process several(command({"--threads", "2", "--max-connections", "4"}));
+  if (several.listening().is_null()) GTEST_SKIP() << "has one thread";
+  const exchange hello = frame("hello", 1);
+  std::list<client> peers;
+  for (int i = 0; i < 4; ++i) expect_exchange(peers.emplace_back(several.address()), hello);
+  expect_end(several.stop(), nlohmann::json::object());
+}
+
+// They meet the limit while another thread waits already.
+TEST_P(workers, accept_who_waits_when_descriptors_are_back) {
+  if (GetParam().holds != "any") GTEST_SKIP() << "holds " << GetParam().holds;
+  server_process several(command({"--threads", "2"}));
+  if (several.listening().is_null()) GTEST_SKIP() << "has one thread";
+  const exchange hello = frame("hello", 1);
+  client first(several.address());
+  expect_exchange(first, hello);
+  several.processes().limit_descriptors(8);
+  several.signal_all(SIGSTOP);
+  std::list<client> peers;
+  for (int i = 0; i < 20; ++i) peers.emplace_back(several.address()).send(hello.request);
+  several.signal_all(SIGCONT);
+  const auto answered = [](const client& peer) { return peer.readable_within(0ms); };
+  EXPECT_TRUE(eventually([&] { return std::ranges::any_of(peers, answered); }));
+  std::this_thread::sleep_for(quiet_time);
+  const bool kernel_accepts = GetParam().name.ends_with("uring");  // up to the limit of when it was asked to
+  EXPECT_TRUE(kernel_accepts || !std::ranges::all_of(peers, answered)) << "the limit is not met";
+  several.processes().limit_descriptors(process_tree::unlimited);
+  for (client& peer : peers) EXPECT_TRUE(peer.readable_within(patience));
+  peers.clear();
+  expect_end(several.stop());
+}
+
+TEST_P(workers, are_not_waited_for_while_others_wait) {
+  if (!serve_any_connection.contains(GetParam().name)) GTEST_SKIP() << "a connection is one thread's";
+  server_process several(command({"--threads", "3"}));
+  client worker(several.address());
+  std::list<client> others;
+  for (int i = 0; i < 12; ++i) others.emplace_back(several.address());
+  const exchange hello = frame("hello", 1);
+  const exchange work = frame("busy", 2, frame_op::work, 300ms);
+  for (client& peer : others) expect_exchange(peer, hello);
+  EXPECT_TRUE(in_one_of_several([&] {
+    several.signal(SIGSTOP);
+    worker.send(work.request);
+    for (client& peer : others) peer.send(hello.request);
+    EXPECT_TRUE(eventually([&] { return std::ranges::all_of(others, &client::delivered); }));
+    several.signal(SIGCONT);
+    for (client& peer : others) expect_same(peer.receive(hello.reply.size()), hello.reply);
+    const bool overtaken = !worker.readable_within(0ms);
+    expect_same(worker.receive(work.reply.size()), work.reply);
+    return overtaken;
+  }));
+  expect_end(several.stop(), nlohmann::json::object());
+}
+
+TEST_P(workers, one_that_is_suspended_does_not_keep_the_server) {
+  serve({"--threads", "2", "--drain-timeout", "100ms"});
+  if (server().listening().is_null() || server().processes().pids().size() < 3) {
+    GTEST_SKIP() << "serves in one process";
+  }
+  ::kill(server().processes().pids().back(), SIGSTOP);
+  expect_end(stop(), {{"worker_lost", 1}});
 }
 
 TEST_P(workers, one_that_is_stopped_loses_no_client_and_is_replaced) {

@@ -1,5 +1,6 @@
 // One epoll set for all threads, each of which waits for whatever comes next and serves it: no thread is idle
-// while a connection waits for one that is busy, and connections move between cores. The listeners are
+// while a connection waits for one that is busy, and connections move between cores. For that a thread takes
+// one report at a time: of several it would keep the others waiting. The listeners are
 // reported once, too (EPOLLONESHOT): EPOLLEXCLUSIVE would choose among sets, not among the threads that wait
 // in one.
 #include "servers/serving/shared_loop.hpp"
@@ -23,8 +24,8 @@ public:
       : shared_loop(shared, index, offloaded_work::to_offload_pool) {}
 
   void run() {
-    epoll_reports reports;
-    while (!over()) take(wait(reports));
+    epoll_event report;
+    while (!over()) take(wait(std::span(&report, 1)));
     wake();
   }
 

@@ -26,6 +26,7 @@ public:
     server_totals totals;
     const drain_clock drain(stop, options_.drain_timeout);
     blocking_acceptor acceptor(listeners_.of_loop(0), stop, blocking_acceptor::waits::in_poll);
+    const end_listening_on_stop refuses(stop, listeners_);
     const interrupter wakes(stop);
     ready();
     const stop_on_signal::allowed while_it_serves;

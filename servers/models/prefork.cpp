@@ -32,8 +32,10 @@ public:
 
   server_outcome run(const std::stop_token& stop, const on_ready& ready) {
     ready();
+    children_.replace_until(stop);
+    listeners_.end_listening();
     server_outcome outcome;
-    for (const server_totals& of_child : children_.run(stop)) outcome.totals += of_child;
+    for (const server_totals& of_child : children_.stop(options_.drain_timeout)) outcome.totals += of_child;
     return outcome;
   }
 

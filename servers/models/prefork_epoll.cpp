@@ -1,7 +1,8 @@
 // A process with an epoll loop for each core, forked beforehand: the shape of nginx. The processes share the
 // listeners; the kernel wakes one of them for a connection (EPOLLEXCLUSIVE), which accepts that one and
-// leaves others to the rest. What goes wrong in a process harms its own clients only: another process takes
-// its place.
+// leaves others to the rest. If it cannot accept, because it has its part of --max-connections or lacks a
+// descriptor, it wakes the others. What goes wrong in a process harms its own clients only: another process
+// takes its place.
 #include "servers/serving/child_processes.hpp"
 #include "servers/serving/epoll_loop.hpp"
 #include "servers/variants.hpp"
@@ -11,9 +12,13 @@ namespace {
 
 class process_loop final : public epoll_loop<> {
 public:
-  process_loop(shared_by_loops& shared, unsigned index)
-      : epoll_loop(shared, index, EPOLLIN | EPOLLEXCLUSIVE) {
+  // ask_others: what all processes of the server have in their sets.
+  process_loop(shared_by_loops& shared, const wake_event& ask_others)
+      : epoll_loop(shared, 0, EPOLLIN | EPOLLEXCLUSIVE), ask_others_(ask_others) {
     acceptor_.accept_at_once(1);
+    if (!set_.control(EPOLL_CTL_ADD, ask_others_.fd(), EPOLLIN | EPOLLET, listeners_tag())) {
+      throw std::system_error(errno, std::system_category(), "epoll_ctl");
+    }
   }
 
   void run() {
@@ -21,6 +26,14 @@ public:
       turn([this](connection& conn, std::uint32_t) { serve(conn); });
     }
   }
+
+private:
+  bool watch_listeners(bool wanted) noexcept override {
+    if (!wanted) ask_others_.signal();
+    return epoll_loop::watch_listeners(wanted);
+  }
+
+  const wake_event& ask_others_;
 };
 
 class prefork_epoll_server {
@@ -45,8 +58,10 @@ public:
 
   server_outcome run(const std::stop_token& stop, const on_ready& ready) {
     ready();
+    children_.replace_until(stop);
+    listeners_.end_listening();
     server_outcome outcome;
-    for (const server_totals& of_child : children_.run(stop)) {
+    for (const server_totals& of_child : children_.stop(options_.drain_timeout)) {
       outcome.totals += of_child;
       outcome.requests_of_loops.push_back(of_child.requests);
     }
@@ -67,7 +82,7 @@ private:
         options.max_connections / n + (child.index < options.max_connections % n ? 1 : 0);
     shared_by_loops shared(options, listeners_, child.stop);
     shared.totals = &child.totals;
-    process_loop loop(shared, 0);
+    process_loop loop(shared, ask_others_);
     {
       const stop_on_signal::allowed while_it_serves;
       child.ready();
@@ -79,6 +94,7 @@ private:
 
   server_options options_;
   listener_set listeners_;
+  wake_event ask_others_;
   child_processes children_;
 };
 

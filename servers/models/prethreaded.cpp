@@ -27,6 +27,7 @@ public:
     const drain_clock drain(stop, options_.drain_timeout);
     std::vector<server_totals> totals(clients_at_once(options_));
     require_descriptors(totals.size());
+    const end_listening_on_stop refuses(stop, listeners_);
     interrupter wakes(stop);
     {
       const stop_on_signal::allowed while_they_serve;

@@ -1,7 +1,7 @@
 #include "servers/serving/asio_loop.hpp"
 
 #ifdef ECHOBENCH_ASIO_ON_IO_URING
-#include "servers/serving/uring_setup.hpp"
+#include "common/uring_setup.hpp"
 #endif
 
 namespace echobench {

@@ -7,14 +7,17 @@
 #include "servers/stop_on_signal.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <climits>
 #include <exception>
 #include <stdexcept>
 #include <string>
@@ -23,11 +26,27 @@
 namespace echobench {
 namespace {
 
+using std::chrono::steady_clock;
+
 constexpr pid_t nobody = -1;
+constexpr std::chrono::seconds time_to_end{5};  // after the drain time-out, on a busy host
 
 [[noreturn]] void fail(const char* what) { throw std::system_error(errno, std::system_category(), what); }
 
 bool ended_well(int status) { return WIFEXITED(status) && WEXITSTATUS(status) == exit_ok; }
+
+// False: it still runs.
+bool ends_until(steady_clock::time_point last, pid_t child) {
+  const unique_fd process(static_cast<int>(::syscall(SYS_pidfd_open, child, 0)));
+  if (!process) return true;  // the system is out of descriptors: it is waited for without limit
+  pollfd ended{.fd = process.get(), .events = POLLIN, .revents = 0};
+  int reported = -1;
+  while (reported < 0) {  // a signal ends the call
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(last - steady_clock::now()).count();
+    reported = ::poll(&ended, 1, static_cast<int>(std::clamp<decltype(left + 0)>(left, 0, INT_MAX)));
+  }
+  return reported > 0;
+}
 
 std::string read_to_end(int fd) {
   std::string text;
@@ -69,11 +88,14 @@ child_processes::~child_processes() {
 void child_processes::start(std::size_t index) {
   std::array<int, 2> ends{};
   if (::pipe2(ends.data(), O_CLOEXEC) != 0) fail("a pipe to a child");
-  const unique_fd from_child(ends[0]);
+  unique_fd from_child(ends[0]);
   unique_fd to_parent(ends[1]);
   const auto place = std::to_string(index + 1) + " of " + std::to_string(pids_.size());
   const pid_t pid = fork_bound_to_parent("process " + place);
-  if (pid == 0) become_child(index, std::move(to_parent));
+  if (pid == 0) {
+    from_child.reset();
+    become_child(index, std::move(to_parent));
+  }
   pids_[index] = pid;
   to_parent.reset();
   if (const std::string why = read_to_end(from_child.get()); !why.empty()) {
@@ -106,17 +128,22 @@ void child_processes::become_child(std::size_t index, unique_fd to_parent) noexc
   }
 }
 
-std::span<const server_totals> child_processes::run(const std::stop_token& stop) {
+void child_processes::replace_until(const std::stop_token& stop) {
   for (const interrupter wakes(stop); !stop.stop_requested();) {
     wait_for_an_end();
     if (!stop.stop_requested()) replace_ended();
   }
+}
+
+std::span<const server_totals> child_processes::stop(std::chrono::nanoseconds drain_timeout) {
   for (const pid_t pid : pids_) {
     if (pid != nobody) ::kill(pid, SIGTERM);
   }
+  const auto last = steady_clock::now() + drain_timeout + time_to_end;
   for (std::size_t i = 0; i < pids_.size(); ++i) {
-    int status = 0;
     if (pids_[i] == nobody) continue;
+    if (!ends_until(last, pids_[i])) ::kill(pids_[i], SIGKILL);
+    int status = 0;
     while (::waitpid(pids_[i], &status, 0) < 0 && errno == EINTR) {
     }
     pids_[i] = nobody;

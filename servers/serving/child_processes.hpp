@@ -6,6 +6,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <cstddef>
 #include <functional>
 #include <memory>
@@ -36,10 +37,12 @@ public:
   child_processes& operator=(const child_processes&) = delete;
   ~child_processes();
 
-  // Returns when the server has been stopped, by a handler, and all children have ended: what each place has
-  // counted. Until then a child that ends by itself is counted, and another one takes its place after a
-  // pause.
-  std::span<const server_totals> run(const std::stop_token& stop);
+  // Returns when the server has been stopped, by a handler. Until then a child that ends by itself is
+  // counted, and another one takes its place after a pause.
+  void replace_until(const std::stop_token& stop);
+  // Stops all, and returns when they have ended: what each place has counted. A child that has not ended some
+  // seconds after the drain time-out is killed: it may be suspended.
+  std::span<const server_totals> stop(std::chrono::nanoseconds drain_timeout);
 
 private:
   struct unmap {

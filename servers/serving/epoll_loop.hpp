@@ -33,7 +33,7 @@ protected:
     for (const epoll_event& report : set_.wait(reports_, std::min(until, this->wake_at()))) {
       if (report.data.ptr == &this->wake_) {
         woken = true;
-      } else if (report.data.ptr == this) {
+      } else if (report.data.ptr == listeners_tag()) {
         acceptable = true;
       } else {
         ready(*static_cast<connection*>(report.data.ptr), report.events);
@@ -53,8 +53,12 @@ protected:
   }
 
   bool watch_listeners(bool wanted) noexcept override {
-    return set_.control_all(wanted ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, this->listeners_, listener_events_, this);
+    return set_.control_all(wanted ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, this->listeners_, listener_events_,
+                            listeners_tag());
   }
+
+  // With this tag a report means that there may be connections to accept.
+  void* listeners_tag() noexcept { return this; }
 
   epoll_set set_;
 

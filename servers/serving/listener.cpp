@@ -1,7 +1,10 @@
 #include "servers/serving/listener.hpp"
 
+#include "common/timespec.hpp"
+
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -56,6 +59,13 @@ listener_set::listener_set(const server_options& options, unsigned loops) {
   }
 }
 
+// inet_shutdown() in the kernel's net/ipv4/af_inet.c.
+void listener_set::end_listening() const noexcept {
+  for (const std::vector<unique_fd>& sockets : loops_) {
+    for (const unique_fd& socket : sockets) ::shutdown(socket.get(), SHUT_RD);
+  }
+}
+
 unique_fd accept_connection(int listener, accepted_socket mode) noexcept {
   return unique_fd(::accept4(listener, nullptr, nullptr,
                              SOCK_CLOEXEC | (mode == accepted_socket::non_blocking ? SOCK_NONBLOCK : 0)));
@@ -79,6 +89,16 @@ void wake_event::signal() const noexcept { ::eventfd_write(fd_.get(), 1); }
 void wake_event::clear() const noexcept {
   eventfd_t value = 0;
   ::eventfd_read(fd_.get(), &value);
+}
+
+timer_event::timer_event() : fd_(::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC)) {
+  if (!fd_) throw std::system_error(errno, std::system_category(), "timerfd_create");
+}
+
+void timer_event::set(clock::time_point at) const noexcept {
+  itimerspec time{};  // zero: never
+  if (at != clock::time_point::max()) time.it_value = to_timespec(at.time_since_epoch());
+  ::timerfd_settime(fd_.get(), TFD_TIMER_ABSTIME, &time, nullptr);
 }
 
 }  // namespace echobench

@@ -24,6 +24,9 @@ public:
   // The sockets of one loop, one for each address; they stay open until close().
   const std::vector<unique_fd>& of_loop(unsigned index) const noexcept { return loops_[index]; }
   void close(unsigned index) noexcept { loops_[index].clear(); }
+  // Nobody can connect any more, and who waits is refused: for every process that has the sockets, which stay
+  // open. Safe in a signal handler.
+  void end_listening() const noexcept;
   // Hands the sockets of one loop over.
   std::vector<unique_fd> take(unsigned index) noexcept { return std::exchange(loops_[index], {}); }
 
@@ -44,6 +47,20 @@ inline constexpr std::chrono::milliseconds accept_pause{100};
 // nobody does.
 bool connection_waits(int listener) noexcept;
 
+// Ends listening when the server is to stop, while threads or processes may still be in accept(2).
+class end_listening_on_stop {
+public:
+  end_listening_on_stop(const std::stop_token& stop, const listener_set& listeners)
+      : callback_(stop, ender{&listeners}) {}
+
+private:
+  struct ender {
+    const listener_set* listeners;
+    void operator()() const noexcept { listeners->end_listening(); }
+  };
+  std::stop_callback<ender> callback_;
+};
+
 // An eventfd that can be waited for with poll or epoll: written from any thread or from a stop request.
 class wake_event {
 public:
@@ -51,6 +68,21 @@ public:
   int fd() const noexcept { return fd_.get(); }
   void signal() const noexcept;
   void clear() const noexcept;
+
+private:
+  unique_fd fd_;
+};
+
+// A timerfd that can be waited for: readable when a time has come. EPOLLET reports it to one thread, and
+// again after the next set().
+class timer_event {
+public:
+  using clock = std::chrono::steady_clock;
+
+  timer_event();
+  int fd() const noexcept { return fd_.get(); }
+  // clock::time_point::max(): never.
+  void set(clock::time_point at) const noexcept;
 
 private:
   unique_fd fd_;

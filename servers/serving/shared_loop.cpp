@@ -13,54 +13,53 @@ shared_loop::shared_loop(shared_by_loops& shared, unsigned index, offloaded_work
       offloads_(offloaded == offloaded_work::to_offload_pool),
       acceptor_(shared.connections, listeners_) {
   if (!set_.control(EPOLL_CTL_ADD, wake_.fd(), EPOLLIN, &wake_) ||
+      !set_.control(EPOLL_CTL_ADD, timer_.fd(), EPOLLIN | EPOLLET, &timer_) ||
       !set_.control_all(EPOLL_CTL_ADD, listeners_, EPOLLIN | EPOLLONESHOT, this)) {
     throw std::system_error(errno, std::system_category(), "epoll_ctl");
   }
 }
 
-std::span<const epoll_event> shared_loop::wait(std::span<epoll_event> room) {
-  clock::time_point until;
-  {
-    const std::lock_guard lock(mutex_);
-    until = std::min(acceptor_.paused_until(), timers_.earliest());
-    if (draining_) {
-      until =
-          std::min(until, shared_.drain.expired() ? clock::now() + accept_pause : shared_.drain.deadline());
-    }
-    wait_until_ = until;
-    ++waiting_;
-  }
-  const auto reports = set_.wait(room, until);
-  --waiting_;
-  return reports;
-}
-
 void shared_loop::take(std::span<const epoll_event> reports) {
   bool acceptable = false;
+  bool attends = false;
   for (const epoll_event& report : reports) {
     if (report.data.ptr == &wake_) {
       wake_.clear();
+      attends = true;
+    } else if (report.data.ptr == &timer_) {
+      attends = true;
     } else if (report.data.ptr == this) {
       acceptable = true;
     } else {
       ready(*static_cast<connection*>(report.data.ptr));
     }
   }
-  attend();
+  if (attends) attend();
   if (acceptable) accept_available();
 }
 
 void shared_loop::attend() {
-  if (wait_until_.load() == connection_state::never && !shared_.stop.stop_requested()) return;
-  const auto now = clock::now();
-  const auto take_due = [&] {
-    const std::lock_guard lock(mutex_);
-    return timers_.take_due(now);
-  };
-  while (connection* due = take_due()) ready(*due);
-  if (acceptor_.paused_until() <= now) resume_accepting();
+  if (acceptor_.paused_until() <= clock::now()) resume_accepting();
   if (!draining_ && shared_.stop.stop_requested()) begin_draining();
   if (draining_ && shared_.drain.expired()) all_ready();
+  while (connection* due = take_due()) ready(*due);
+}
+
+// While this thread serves the connection, another one is woken for the next.
+shared_loop::connection* shared_loop::take_due() {
+  const std::lock_guard lock(mutex_);
+  connection* due = timers_.take_due(clock::now());
+  set_timer();
+  return due;
+}
+
+// With mutex_ locked.
+void shared_loop::set_timer() noexcept {
+  auto at = std::min(acceptor_.paused_until(), timers_.earliest());
+  if (draining_) {
+    at = std::min(at, shared_.drain.expired() ? clock::now() + accept_pause : shared_.drain.deadline());
+  }
+  if (at != std::exchange(timer_at_, at) || at <= clock::now()) timer_.set(at);
 }
 
 // ---- a connection
@@ -144,23 +143,22 @@ void shared_loop::follow(connection& conn) {
   if (deadline == connection_state::never) return;
   const std::lock_guard lock(mutex_);
   timers_.follow(conn, deadline);
-  if (deadline >= wait_until_.load()) return;
-  wait_until_ = deadline;
-  if (waiting_ > 0) wake();
+  if (deadline < timer_at_) set_timer();
 }
 
-void shared_loop::admit(unique_fd socket) {
+// Null: the connection waits, or has ended. Otherwise this thread has it, and is to carry on with it.
+shared_loop::connection* shared_loop::admit(unique_fd socket) {
   connection* conn = nullptr;
   {
     const std::lock_guard lock(mutex_);
     ++totals_.accepted;
-    conn = unused_ != nullptr ? std::exchange(unused_, unused_->next_unused) : &connections_.emplace_back();
+    conn = unused_ != nullptr ? std::exchange(unused_, unused_->next) : &connections_.emplace_back();
   }
   ++open_;
   conn->socket = std::move(socket);
   conn->state.emplace(shared_.options.connection, pool_, shared_.drain);
   conn->is = status::served;
-  if (wait_for_next(*conn) && !release(*conn)) carry_on(*conn);
+  return wait_for_next(*conn) && !release(*conn) ? conn : nullptr;
 }
 
 void shared_loop::remove(connection& conn) {
@@ -172,26 +170,33 @@ void shared_loop::remove(connection& conn) {
     conn.state->add_to(totals_);
     conn.state.reset();
     conn.is = status::unused;
-    conn.next_unused = std::exchange(unused_, &conn);
+    conn.next = std::exchange(unused_, &conn);
+    shared_.connections.remove();
+    if (acceptor_.pauses()) {
+      acceptor_.end_pause();
+      set_timer();
+    }
   }
-  shared_.connections.remove();
-  const bool room = acceptor_.pauses();
-  acceptor_.end_pause();
-  const bool last = --open_ == 0 && draining_;
-  if (room || last) wake();
+  if (--open_ == 0 && draining_) wake();
 }
 
 // ---- accepting
 
 void shared_loop::accept_available() {
-  const std::lock_guard accepts(accepting_);
-  if (draining_ || acceptor_.pauses()) return;
-  server_totals failures;
-  const bool goes_on =
-      acceptor_.accept_available(failures, [this](unique_fd socket) { admit(std::move(socket)); });
-  if (goes_on) watch_listeners();
-  const std::lock_guard lock(mutex_);
-  totals_ += failures;
+  connection* served = nullptr;  // those that something has happened to already: when others can accept
+  {
+    const std::lock_guard accepts(accepting_);
+    if (draining_ || acceptor_.pauses()) return;
+    server_totals failures;
+    const auto admitted = [&](unique_fd socket) {
+      if (connection* conn = admit(std::move(socket))) conn->next = std::exchange(served, conn);
+    };
+    if (acceptor_.accept_available(failures, admitted)) watch_listeners();
+    const std::lock_guard lock(mutex_);
+    totals_ += failures;
+    if (acceptor_.pauses()) set_timer();
+  }
+  while (served != nullptr) carry_on(*std::exchange(served, served->next));
 }
 
 void shared_loop::resume_accepting() {
@@ -199,6 +204,8 @@ void shared_loop::resume_accepting() {
   if (draining_ || !acceptor_.pauses()) return;
   acceptor_.resume();
   watch_listeners();
+  const std::lock_guard lock(mutex_);
+  set_timer();
 }
 
 // They are reported once: only then a single thread is woken.
@@ -217,7 +224,6 @@ void shared_loop::begin_draining() {
     draining_ = true;
   }
   all_ready();
-  wake();
 }
 
 // While the server stops: there are no new ones.

@@ -5,6 +5,9 @@
 // that serves it if nobody does, and otherwise leaves that to the thread that does. No thread waits for
 // another.
 //
+// Threads wait without a time: the set reports the next deadline, too (timerfd_create(2)), to a thread that
+// waits while others work.
+//
 // A connection stays in memory when it has ended, and is used again: a report that comes late finds it
 // unused, or open for another client, for which the report means nothing, because the sockets do not block.
 #pragma once
@@ -28,7 +31,7 @@ struct shared_connection : timer {
   unique_fd socket;  // what follows is used by the thread that serves the connection
   std::optional<connection_state> state;
   bool in_set = false;
-  shared_connection* next_unused = nullptr;
+  shared_connection* next = nullptr;  // in a list
 };
 
 // Safe from any thread. What it refers to must outlive it.
@@ -64,8 +67,10 @@ protected:
   bool over() const noexcept { return draining_ && open_ == 0; }
   void wake() const noexcept { wake_.signal(); }
 
-  // Waits until something is reported, or until there is something else to attend to.
-  std::span<const epoll_event> wait(std::span<epoll_event> room);
+  // Waits until something is reported.
+  std::span<const epoll_event> wait(std::span<epoll_event> room) {
+    return set_.wait(room, connection_state::never);
+  }
   // After each wait: calls ready() for the connections that were reported, and attends to everything else.
   void take(std::span<const epoll_event> reports);
   // Receives, if that is next, and takes the connection's steps, up to one that must wait.
@@ -77,13 +82,15 @@ private:
   using step = connection_state::step;
 
   void attend();
+  connection* take_due();
+  void set_timer() noexcept;
   bool claim(connection& conn) noexcept;
   bool release(connection& conn) noexcept;
   void carry_on(connection& conn);
   bool take_steps(connection& conn);
   bool wait_for_next(connection& conn);
   void follow(connection& conn);
-  void admit(unique_fd socket);
+  connection* admit(unique_fd socket);
   void remove(connection& conn);
 
   void accept_available();
@@ -97,11 +104,10 @@ private:
   const bool offloads_;
   buffer_pool pool_{buffer_pool::use::many_threads};
   epoll_set set_;
-  wake_event wake_;  // readable when a thread that waits must look again
+  wake_event wake_;  // readable when the server stops, or is over
+  timer_event timer_;
   std::atomic<bool> draining_ = false;
   std::atomic<std::size_t> open_ = 0;
-  std::atomic<unsigned> waiting_ = 0;                                    // threads
-  std::atomic<clock::time_point> wait_until_ = connection_state::never;  // written with mutex_ locked
 
   std::mutex accepting_;  // of the listeners and the acceptor
   acceptor acceptor_;
@@ -110,6 +116,7 @@ private:
   std::deque<connection> connections_;
   connection* unused_ = nullptr;
   timers<connection> timers_;
+  clock::time_point timer_at_ = connection_state::never;
   server_totals totals_;
   wake_on_stop on_stop_{shared_.stop, wake_};
 };

@@ -1,8 +1,8 @@
 #include "servers/serving/uring.hpp"
 
 #include "common/timespec.hpp"
+#include "common/uring_setup.hpp"
 #include "servers/serving/turns.hpp"
-#include "servers/serving/uring_setup.hpp"
 
 #include <poll.h>
 #include <sys/syscall.h>

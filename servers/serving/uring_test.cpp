@@ -1,7 +1,7 @@
 #include "servers/serving/uring.hpp"
 
 #include "common/socket.hpp"
-#include "servers/serving/uring_setup.hpp"
+#include "common/uring_setup.hpp"
 #include "servers/serving/wrapped_liburing.hpp"
 
 #include <gtest/gtest.h>
