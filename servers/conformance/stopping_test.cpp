@@ -108,30 +108,6 @@ TEST_P(stopping, stop_while_busy) {
   }
 }
 
-TEST_P(stopping, nobody_connects_while_a_reply_is_awaited) {
-  if (!GetParam().ours) GTEST_SKIP() << "closes at once";
-  serve({"--drain-timeout", "60s"});
-  client& peer = connect_slow_reader();
-  const exchange e = messages(16, 60'000);
-  std::size_t sent = 0;
-  while (peer.writable_within(50ms)) {  // until the server has stopped reading
-    sent += peer.send_some(std::string_view(e.request).substr(sent % e.request.size()));
-  }
-  server().signal(SIGTERM);
-  const auto refuses = [&] {
-    try {
-      client late(server().address());
-    } catch (const std::system_error& error) {
-      return error.code() == std::errc::connection_refused;
-    }
-    return false;
-  };
-  EXPECT_TRUE(eventually(refuses));
-  EXPECT_NE(read_stat(server().pid()).value_or(process_stat{.state = 'Z'}).state, 'Z') << "it has ended";
-  peer.reset();
-  expect_end(server().wait());
-}
-
 TEST_P(stopping, stop_in_the_middle_of_a_hundred_messages) {
   const std::size_t count = at_once(100);
   serve(clients(count));
@@ -165,6 +141,29 @@ TEST_P(stopping, reset_while_stopping) {
 
 // Two servers at once, because each takes a second: for the first, lingering and draining end at the same
 // time; the other drops a client that goes on sending.
+TEST_P(stopping_process, nobody_connects_while_a_reply_is_awaited) {
+  serve({"--drain-timeout", "60s"});
+  client& peer = connect_slow_reader();
+  const exchange e = messages(16, 60'000);
+  std::size_t sent = 0;
+  while (peer.writable_within(50ms)) {  // until the server has stopped reading
+    sent += peer.send_some(std::string_view(e.request).substr(sent % e.request.size()));
+  }
+  server().signal(SIGTERM);
+  const auto refuses = [&] {
+    try {
+      client late(server().address());
+    } catch (const std::system_error& error) {
+      return error.code() == std::errc::connection_refused;
+    }
+    return false;
+  };
+  EXPECT_TRUE(eventually(refuses));
+  EXPECT_NE(read_stat(server().pid()).value_or(process_stat{.state = 'Z'}).state, 'Z') << "it has ended";
+  peer.reset();
+  expect_end(server().wait());
+}
+
 TEST_P(stopping_process, stop_with_clients_that_stay) {
   server_process other(command());
   client sends_on(other.address());

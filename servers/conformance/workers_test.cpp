@@ -124,6 +124,7 @@ TEST_P(workers, serve_together_as_many_as_are_allowed) {
   const exchange hello = frame("hello", 1);
   std::list<client> peers;
   for (int i = 0; i < 4; ++i) expect_exchange(peers.emplace_back(several.address()), hello);
+  peers.clear();
   expect_end(several.stop(), nlohmann::json::object());
 }
 
@@ -148,6 +149,7 @@ TEST_P(workers, accept_who_waits_when_descriptors_are_back) {
   several.processes().limit_descriptors(process_tree::unlimited);
   for (client& peer : peers) EXPECT_TRUE(peer.readable_within(patience));
   peers.clear();
+  first.close();
   expect_end(several.stop());
 }
 
@@ -171,6 +173,8 @@ TEST_P(workers, are_not_waited_for_while_others_wait) {
     expect_same(worker.receive(work.reply.size()), work.reply);
     return overtaken;
   }));
+  others.clear();
+  worker.close();
   expect_end(several.stop(), nlohmann::json::object());
 }
 
