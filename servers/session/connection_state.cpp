@@ -3,6 +3,7 @@
 namespace echobench {
 
 std::size_t connection_state::offer(std::span<const std::byte> bytes) noexcept try {
+  if (next_ == step::close) return bytes.size();
   const std::size_t taken = session_.offer(bytes);
   if (taken > 0) touch();
   settle();

@@ -57,7 +57,8 @@ public:
   // Where to receive; never empty when that is the next step. The address is stable until received(). If
   // there is no memory, the client is turned away: the next step is to close.
   std::span<std::byte> space() noexcept;
-  // n bytes were put at the beginning of space(); 0: the peer will send no more.
+  // n bytes were put at the beginning of space(); 0: the peer will send no more. Does nothing if the
+  // connection has ended.
   void received(std::size_t n) noexcept;
   // Bytes that the transport owns have been received, whatever the next step: returns how many were taken.
   // The others must be offered again when all that is pending has been sent.
@@ -130,6 +131,7 @@ inline std::span<std::byte> connection_state::space() noexcept try {
 inline void connection_state::received(std::size_t n) noexcept {
   if (n > 0) {
     session_.received(n);
+  if (next_ == step::close) return;
   } else if (lingering_) {
     end({});
   } else {

@@ -187,6 +187,21 @@ TEST(connection_state, work_that_ends_after_the_connection_changes_nothing) {
   EXPECT_EQ(h.errors(server_error::drain_timeout), 1U);
 }
 
+// Reading may go on for a while: what it brings is no second error of this client.
+TEST(connection_state, what_is_received_after_its_end_changes_nothing) {
+  state_harness h;
+  h.receive(request("cut", 1).substr(0, frame_header_size + 1));
+  h.send();
+  h.state.failed();
+  h.state.received(0);
+  const bytes bad = encode({.version = 9});
+  EXPECT_EQ(h.state.offer(std::as_bytes(std::span(bad))), bad.size());
+  EXPECT_EQ(h.state.next(), step::close);
+  EXPECT_EQ(h.errors(server_error::reset), 1U);
+  EXPECT_EQ(h.errors(server_error::short_input), 0U);
+  EXPECT_EQ(h.errors(server_error::bad_version), 0U);
+}
+
 TEST(connection_state, a_failed_transport_ends_the_connection_at_any_step) {
   state_harness h;
   h.receive(request("", 1, frame_op::work, 1));
