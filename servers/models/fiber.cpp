@@ -22,7 +22,7 @@ public:
         socket_(std::move(socket)) {}
 
   void serve() {
-    if (!scheduler_.watch(socket_.get(), events, this)) return state.failed();
+    if (!scheduler_.watch(socket_.get(), events, this)) return state.turned_away();
     for (;;) {
       if (state.next() == step::receive && shared_.drain.stopping())
         state.stop(bytes_readable(socket_.get()));

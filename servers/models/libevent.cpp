@@ -20,6 +20,7 @@
 #include <event2/event.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <memory>
 #include <system_error>
 #include <utility>
@@ -41,6 +42,9 @@ Pointer checked(Pointer made, const char* what) {
   if (!made) throw std::system_error(errno != 0 ? errno : ENOMEM, std::system_category(), what);
   return made;
 }
+
+// Whether there was memory for it.
+bool add(const owned_event& watched) noexcept { return ::event_add(watched.get(), nullptr) == 0; }
 
 class libevent_loop;
 
@@ -73,8 +77,9 @@ public:
       listening_.emplace_back(checked(
           ::event_new(base_.get(), listener.get(), EV_READ | EV_PERSIST, on_acceptable, this), "event_new"));
     }
-    go_on_accepting();
-    ::event_add(waker_.get(), nullptr);
+    if (!watch_listeners() || !add(waker_)) {
+      throw std::system_error(errno, std::system_category(), "event_add");
+    }
   }
 
   void run() {
@@ -91,8 +96,12 @@ private:
 
   // ---- accepting
 
+  bool watch_listeners() noexcept { return std::ranges::all_of(listening_, add); }
+
   void go_on_accepting() override {
-    for (const owned_event& listener : listening_) ::event_add(listener.get(), nullptr);
+    if (watch_listeners()) return;
+    end_accepting();  // at those that it has watched
+    acceptor_.pause();
   }
   void end_accepting() override {
     for (const owned_event& listener : listening_) ::event_del(listener.get());
@@ -111,7 +120,7 @@ private:
     conn.loop = this;
     conn.buffers.reset(::bufferevent_socket_new(base_.get(), conn.socket.get(), BEV_OPT_CLOSE_ON_FREE));
     if (!conn.buffers) {
-      totals_.count(server_error::accept);
+      conn.state.turned_away();
       return remove(conn);
     }
     conn.socket.release();  // the bufferevent has it
@@ -127,11 +136,12 @@ private:
         case step::receive:
           if (take_input(conn)) break;
           conn.state.park();
-          if (!conn.ended) enable_reading(conn);
-          return follow(conn);
+          if (conn.ended || reads(conn) || watch(conn, EV_READ)) return follow(conn);
+          conn.state.turned_away();
+          break;
         case step::send:
           if (conn.sending > 0 || send(conn)) return wait(conn);
-          conn.state.failed();
+          conn.state.turned_away();
           break;
         case step::work:
           ::bufferevent_disable(conn.buffers.get(), EV_READ);  // no callbacks
@@ -162,10 +172,12 @@ private:
     follow(conn);
   }
 
-  static void enable_reading(connection& conn) {
-    if ((::bufferevent_get_enabled(conn.buffers.get()) & EV_READ) == 0) {
-      ::bufferevent_enable(conn.buffers.get(), EV_READ);
-    }
+  static bool reads(const connection& conn) noexcept {
+    return (::bufferevent_get_enabled(conn.buffers.get()) & EV_READ) != 0;
+  }
+  // False if there is no memory.
+  static bool watch(const connection& conn, short events) noexcept {
+    return ::bufferevent_enable(conn.buffers.get(), events) == 0;
   }
 
   // False if there is none.
@@ -182,11 +194,13 @@ private:
     return true;
   }
 
-  // False if there is no memory.
+  // False if there is no memory. A bufferevent that has output has its socket watched, and does not say
+  // whether that succeeded, which is certain only if the socket is watched already, to read.
   static bool send(connection& conn) {
     const auto bytes = conn.state.pending();
     conn.sending = bytes.size();
-    return ::evbuffer_add_reference(conn.output(), bytes.data(), bytes.size(), nullptr, nullptr) == 0;
+    return ::evbuffer_add_reference(conn.output(), bytes.data(), bytes.size(), nullptr, nullptr) == 0 &&
+           (reads(conn) || watch(conn, EV_WRITE));
   }
 
   static void on_read(bufferevent*, void* data) { serve(*static_cast<connection*>(data)); }

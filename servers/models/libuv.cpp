@@ -7,6 +7,9 @@
 // Connections are accepted when a uv_poll_t reports them: uv_listen() would close those that come when no
 // descriptor is left, and hold one that it has accepted when --max-connections is reached. Times are whole
 // milliseconds.
+//
+// If epoll_ctl(2) lacks memory for a client, or the user's watches are used up
+// (/proc/sys/fs/epoll/max_user_watches), libuv ends the process: uv__io_poll() calls abort(3).
 #include "servers/serving/event_loop.hpp"
 #include "servers/serving/nonblocking.hpp"
 #include "servers/serving/turns.hpp"
@@ -126,7 +129,7 @@ private:
     if (::uv_tcp_open(&conn.tcp, conn.socket.get()) == 0) {
       conn.socket.release();  // the handle has it
     } else {
-      conn.state.failed();
+      conn.state.turned_away();
     }
     take_steps(conn);
   }

@@ -300,7 +300,7 @@ private:
   static void keep(connection& conn, std::span<const std::byte> bytes) try {
     conn.refused.insert(conn.refused.end(), bytes.begin(), bytes.end());
   } catch (const std::bad_alloc&) {
-    conn.state.failed();
+    conn.state.turned_away();
   }
 
   // What was refused is offered again: true if some was taken.

@@ -9,7 +9,7 @@ std::size_t connection_state::offer(std::span<const std::byte> bytes) noexcept t
   settle();
   return taken;
 } catch (const std::bad_alloc&) {
-  end(server_error::accept);
+  turned_away();
   return bytes.size();
 }
 

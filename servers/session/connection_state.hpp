@@ -89,6 +89,8 @@ public:
 
   void time_passed() noexcept;                          // does nothing before the deadline
   void failed() noexcept { end(server_error::reset); }  // the transport did, mostly because of a reset
+  // The system lacks memory for the connection, or for waiting for it.
+  void turned_away() noexcept { end(server_error::accept); }
 
   // The server stops: `readable` more bytes are accepted, those that the system has received already. May be
   // called again.
@@ -124,14 +126,14 @@ private:
 inline std::span<std::byte> connection_state::space() noexcept try {
   return session_.recv_space();
 } catch (const std::bad_alloc&) {
-  end(server_error::accept);
+  turned_away();
   return {};
 }
 
 inline void connection_state::received(std::size_t n) noexcept {
+  if (next_ == step::close) return;
   if (n > 0) {
     session_.received(n);
-  if (next_ == step::close) return;
   } else if (lingering_) {
     end({});
   } else {
