@@ -90,6 +90,16 @@ std::size_t process_tree::descriptors() const {
   return sum(pids_, [](pid_t pid) { return entries_of(proc_of(pid) / "fd").size(); });
 }
 
+std::size_t process_tree::epoll_sets() const {
+  return sum(pids_, [](pid_t pid) {
+    return static_cast<std::size_t>(
+        std::ranges::count_if(entries_of(proc_of(pid) / "fd"), [](const fs::path& descriptor) {
+          std::error_code closed;
+          return fs::read_symlink(descriptor, closed) == "anon_inode:[eventpoll]";
+        }));
+  });
+}
+
 std::size_t process_tree::threads() const {
   return sum(pids_, [](pid_t pid) { return entries_of(proc_of(pid) / "task").size(); });
 }

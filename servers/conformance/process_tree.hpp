@@ -22,6 +22,7 @@ public:
 
   const std::vector<pid_t>& pids() const noexcept { return pids_; }  // the root first
   std::size_t descriptors() const;
+  std::size_t epoll_sets() const;
   std::size_t threads() const;
   // A page that several processes share counts once.
   std::size_t resident_bytes() const;

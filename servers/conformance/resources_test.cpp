@@ -1,6 +1,7 @@
 // What a server uses: CPU time, memory, descriptors and threads; and what it does when they are lacking.
 #include "servers/conformance/conformance.hpp"
 
+#include <cstdlib>
 #include <system_error>
 
 namespace echobench::testing {
@@ -121,6 +122,44 @@ TEST_P(exhaustion, without_memory_turns_clients_away_and_keeps_those_it_has) {
   std::size_t counted = 0;
   for (const auto& [kind, times] : totals.at("errors").items()) counted += times.get<std::size_t>();
   EXPECT_GE(counted, others.size() - served);
+}
+
+// The second and the third connection that is added to an epoll set is refused: to some servers that is one
+// that has slept, and a new one.
+TEST_P(exhaustion, clients_that_cannot_be_waited_for_are_turned_away_and_counted) {
+  if (GetParam().name == "libuv") GTEST_SKIP() << "libuv ends the process";
+  const char* const set = std::getenv("ASAN_OPTIONS");
+  const std::string options = set == nullptr ? "" : set;
+  // GLIBC_TUNABLES: what is freed is overwritten, so that using it again shows (mallopt(3), M_PERTURB).
+  arguments preloaded{"/usr/bin/env", "LD_PRELOAD=" REFUSING_EPOLL_PATH,
+                      "GLIBC_TUNABLES=glibc.malloc.tcache_count=0:glibc.malloc.perturb=165",
+                      "ASAN_OPTIONS=" + options + ":verify_asan_link_order=0"};
+  for (const std::string& part : command()) preloaded.push_back(part);
+  server_process server(preloaded);
+  const auto served = [&] {
+    const exchange sleep = frame("", 1, frame_op::sleep, 1us);
+    const exchange hello = frame("hello", 2);
+    try {
+      client peer(server.address());
+      peer.send(sleep.request);
+      if (peer.receive(sleep.reply.size()) != sleep.reply) return false;
+      peer.send(hello.request);
+      return peer.receive(hello.reply.size()) == hello.reply;
+    } catch (const std::system_error&) {  // a reset
+      return false;
+    }
+  };
+  std::size_t turned_away = 0;
+  for (int i = 0; i < 4; ++i) turned_away += served() ? 0 : 1;
+  EXPECT_TRUE(served());
+  EXPECT_EQ(turned_away, server.processes().epoll_sets() > 0 ? 2U : 0U);
+  exit_report report = server.stop();
+  if (GetParam().name == "libevent") report.errors.clear();  // the library itself writes a warning
+  // Asio itself closes those that it cannot wait for, before it reports a client.
+  const std::size_t unseen = GetParam().name.starts_with("asio") ? turned_away : 0;
+  auto errors = nlohmann::json::object();
+  if (turned_away > unseen) errors["accept"] = turned_away;
+  EXPECT_EQ(expect_end(report, errors).at("accepted"), 5 - unseen);
 }
 
 // If there is a thread or a process for each client: one that waits in accept(2) has reserved a descriptor

@@ -35,13 +35,13 @@ public:
 
 private:
   // Until the system is ready for the connection's next step, its time has come, or the server stops: the
-  // state then determines what is next.
+  // state then determines what is next. Not at all if the system lacks memory: that is to close then.
   struct event {
     coroutine_loop& loop;
     connection& conn;
 
     bool await_ready() const noexcept { return false; }
-    void await_suspend(std::coroutine_handle<>) const { loop.wait_for_next(conn); }
+    bool await_suspend(std::coroutine_handle<>) const { return loop.wait_for_next(conn); }
     void await_resume() const noexcept {}
   };
 
@@ -61,9 +61,8 @@ private:
 
   void begin(connection& conn) override {
     conn.task = serve(conn);
-    if (conn.task) return;
-    totals_.count(server_error::accept);
-    destroy(conn);
+    if (!conn.task) conn.state.turned_away();
+    if (!conn.task || conn.task.done()) destroy(conn);
   }
 
   void take_steps(connection& conn) override {

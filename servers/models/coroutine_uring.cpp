@@ -61,9 +61,8 @@ private:
 
   void begin(connection& conn) override {
     conn.task = serve(conn);
-    if (conn.task) return;
-    totals_.count(server_error::accept);
-    remove(conn);
+    if (!conn.task) conn.state.turned_away();
+    if (!conn.task || conn.task.done()) remove(conn);
   }
 
   void take_steps(connection& conn) override {

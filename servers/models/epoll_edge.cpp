@@ -65,7 +65,7 @@ private:
       }
     }
     if (others_first && !conn.again_hook::is_linked()) again_.push_back(conn);
-    wait_for_next(conn);
+    if (!wait_for_next(conn)) destroy(conn);
   }
 
   bool watch(connection& conn, interest) noexcept override {

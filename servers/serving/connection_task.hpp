@@ -7,7 +7,7 @@
 
 namespace echobench {
 
-// Owns the coroutine. False if there was no memory for it.
+// Owns the coroutine, and is not destroyed while that runs. False if there was no memory for it.
 class connection_task {
 public:
   struct promise_type;

@@ -41,7 +41,9 @@ protected:
   // memory.
   virtual bool watch_listeners(bool wanted) noexcept = 0;
   // The connection begins.
-  virtual void begin(connection& conn) { wait_for_next(conn); }
+  virtual void begin(connection& conn) {
+    if (!wait_for_next(conn)) destroy(conn);
+  }
   // The connection ends.
   virtual void forget(connection&) noexcept {}
 
@@ -53,8 +55,9 @@ protected:
   void accept_available();
   // The connection is ready: receives, if that is next, and takes its steps.
   void serve(connection& conn);
-  // Has the system report what the connection's next step needs; or destroys it, if that is next.
-  void wait_for_next(connection& conn);
+  // Has the system report what the connection's next step needs. False: that is to close, perhaps because the
+  // system lacks memory; the caller destroys the connection, once nothing refers to it any more.
+  bool wait_for_next(connection& conn);
 
   void destroy(connection& conn);
   void take_steps(connection& conn) override;
@@ -92,11 +95,11 @@ void readiness_loop<Connection>::serve(connection& conn) {
 template <class Connection>
 void readiness_loop<Connection>::take_steps(connection& conn) {
   advance(conn.state, conn.socket.get());
-  wait_for_next(conn);
+  if (!wait_for_next(conn)) destroy(conn);
 }
 
 template <class Connection>
-void readiness_loop<Connection>::wait_for_next(connection& conn) {
+bool readiness_loop<Connection>::wait_for_next(connection& conn) {
   interest wanted = interest::nothing;
   switch (conn.state.next()) {
     case step::receive:
@@ -110,15 +113,19 @@ void readiness_loop<Connection>::wait_for_next(connection& conn) {
       break;
     case step::sleep:  // watching nothing: a peer that resets meanwhile would be reported without end
     case step::end_sending: break;
-    case step::close: return destroy(conn);
+    case step::close: return false;
   }
   if (wanted != conn.watched && !watch(conn, wanted)) {
-    this->totals_.count(server_error::accept);
-    return destroy(conn);
+    conn.state.turned_away();
+    return false;
   }
   conn.watched = wanted;
-  if (conn.state.next() == step::work && wanted == interest::nothing) return this->work_elsewhere(conn);
-  this->follow(conn);
+  if (conn.state.next() == step::work && wanted == interest::nothing) {
+    this->work_elsewhere(conn);
+  } else {
+    this->follow(conn);
+  }
+  return true;
 }
 
 template <class Connection>
