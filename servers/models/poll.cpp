@@ -5,6 +5,7 @@
 #include "servers/variants.hpp"
 
 #include <cerrno>
+#include <new>
 #include <system_error>
 
 namespace echobench {
@@ -68,8 +69,21 @@ private:
     return true;
   }
 
+  // For one more connection.
+  bool has_room() noexcept try {
+    if (connections_.size() == connections_.capacity()) {
+      const std::size_t room = 2 * connections_.size();
+      places_.reserve(room);
+      connections_.reserve(room);
+    }
+    return true;
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
+
   bool watch(connection& conn, interest what) noexcept override {
     if (conn.place == 0) {
+      if (!has_room()) return false;
       conn.place = places_.size();
       places_.push_back({});
       connections_.push_back(&conn);
