@@ -29,6 +29,26 @@ TEST_P(stopping, stop_answers_what_was_received) {
   expect_end(server().wait(), nlohmann::json::object());
 }
 
+// The system reports only what comes before them as readable.
+TEST_P(stopping, stop_answers_what_was_received_behind_urgent_data) {
+  if (GetParam().framing != "raw") GTEST_SKIP() << "urgent data are no part of a message";
+  serve();
+  client& peer = connect();
+  expect_exchange(peer, message(64, 1));
+  server().signal_all(SIGSTOP);
+  const bytes before = text(100, 1);
+  const bytes after = text(100, 2);
+  peer.send(before);
+  ASSERT_EQ(::send(peer.fd(), "!", 1, MSG_OOB), 1);
+  peer.send(after);
+  EXPECT_TRUE(eventually([&] { return peer.delivered(); }));
+  server().signal(SIGTERM);
+  server().signal_all(SIGCONT);
+  expect_same(peer.receive_to_end(), before + after);
+  peer.close();
+  expect_end(server().wait(), nlohmann::json::object());
+}
+
 TEST_P(stopping, stop_while_idle) {
   serve(clients(at_once(20)));
   const std::vector<client*> peers = connect_many(at_once(20));

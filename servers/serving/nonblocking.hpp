@@ -12,7 +12,8 @@ void receive_available(connection_state& state, int fd);
 // then to receive, to send (the system's buffer is full), to sleep, to work, or to close.
 void advance(connection_state& state, int fd);
 
-// Bytes that the system has received and nobody has read (tcp(7), SIOCINQ).
+// Bytes that the system has received and nobody has read (tcp(7), SIOCINQ), those behind urgent data
+// included. Not while anybody receives from the socket.
 std::size_t bytes_readable(int fd) noexcept;
 
 }  // namespace echobench
