@@ -116,6 +116,7 @@ public:
 
   loop(shared_by_loops& shared, unsigned index)
       : shared_(shared), index_(index), acceptors_(shared.listeners.of_loop(index).size()) {
+    if (!scheduler_->stacks().reserve(acceptors_.size())) throw std::bad_alloc();
     for (std::size_t i = 0; i < acceptors_.size(); ++i) {
       if (!scheduler_->watch(listener(i), EPOLLIN | EPOLLET, &acceptors_[i])) {
         throw std::system_error(errno, std::system_category(), "watching a listener");
@@ -126,9 +127,11 @@ public:
     }
   }
 
-  // On the thread whose fibers serve.
+  // On the thread whose fibers serve. Boost.Fiber makes what it keeps for a thread when it is first used
+  // there.
+  void prepare() { fibers::context::active()->get_scheduler()->set_algo(scheduler_); }
+
   void run() {
-    fibers::context::active()->get_scheduler()->set_algo(scheduler_);
     for (std::size_t i = 0; i < acceptors_.size(); ++i) {
       start([this, socket = listener(i), &acceptor = acceptors_[i]] { accept(socket, acceptor); });
     }

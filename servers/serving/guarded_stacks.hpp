@@ -25,12 +25,14 @@ public:
     while (first_ != nullptr) unmap(take());
   }
 
-  // Whether there is memory for one more.
-  bool reserve() noexcept {
-    if (first_ == nullptr) {
-      if (std::byte* top = map()) keep(top);
+  // Whether there is memory for n more.
+  bool reserve(std::size_t n = 1) noexcept {
+    while (kept_ < n) {
+      std::byte* const top = map();
+      if (top == nullptr) return false;
+      keep(top);
     }
-    return first_ != nullptr;
+    return true;
   }
 
   // What Boost.Context and what is built on it copy and call.

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstddef>
 #include <deque>
+#include <future>
 #include <string>
 #include <system_error>
 #include <thread>
@@ -66,12 +67,13 @@ std::jthread start_thread(unsigned number, unsigned of, Run run) {
 }
 
 // Calls run(i) for each i below n, on a thread each, the first on this one, and returns when all have
-// returned. None begins before all threads exist and ready() has returned: if the system gives too few, or
-// ready() throws, nothing ran.
-template <class Run>
-void run_on_threads(unsigned n, const on_ready& ready, Run run) {
+// returned. Before that each thread calls prepare(i). None runs before all are prepared and ready() has
+// returned: if the system gives too few threads, or prepare() or ready() throws, nothing ran.
+template <class Run, class Prepare>
+void run_on_threads(unsigned n, const on_ready& ready, Run run, Prepare prepare) {
   enum class signal : std::uint8_t { wait, go, give_up };
   std::atomic<signal> start{signal::wait};
+  std::vector<std::future<void>> prepared;
   std::vector<std::jthread> others;
   const auto send = [&](signal what) {
     start = what;
@@ -79,11 +81,16 @@ void run_on_threads(unsigned n, const on_ready& ready, Run run) {
   };
   try {
     for (unsigned i = 1; i < n; ++i) {
-      others.push_back(start_thread(i + 1, n, [&start, &run, i] {
+      std::packaged_task<void()> preparation([&prepare, i] { prepare(i); });
+      prepared.push_back(preparation.get_future());
+      others.push_back(start_thread(i + 1, n, [&start, &run, i, first = std::move(preparation)]() mutable {
+        first();
         start.wait(signal::wait);
         if (start == signal::go) run(i);
       }));
     }
+    prepare(0);
+    for (std::future<void>& other : prepared) other.get();
     ready();
   } catch (...) {
     send(signal::give_up);
@@ -92,11 +99,16 @@ void run_on_threads(unsigned n, const on_ready& ready, Run run) {
   send(signal::go);
   run(0);
 }
+template <class Run>
+void run_on_threads(unsigned n, const on_ready& ready, Run run) {
+  run_on_threads(n, ready, std::move(run), [](unsigned) {});
+}
 
 // A server with a loop for each of its threads: the kernel divides connections among them. A Loop has a
 // description and unavailable_reason(), as a server has (variant.hpp); Loop(shared, i) begins to accept from
 // the listeners of loop i; run(), on the loop's thread or, if there is one_for_all_threads, on all and on
-// further_threads, returns when the server has stopped and its last connection has ended.
+// further_threads, returns when the server has stopped and its last connection has ended. If it needs
+// something that belongs to the thread, prepare() makes that before the server says that it listens.
 template <class Loop>
 class server_of_loops {
 public:
@@ -116,8 +128,11 @@ public:
     for (unsigned i = 0; i < loops_; ++i) loops.emplace_back(shared, i);
     {
       const stop_on_signal::allowed while_they_run;
-      run_on_threads(options_.threads + further_threads(), ready,
-                     [&](unsigned i) { loops[i % loops_].run(); });
+      run_on_threads(
+          options_.threads + further_threads(), ready, [&](unsigned i) { loops[i % loops_].run(); },
+          [&](unsigned i) {
+            if constexpr (requires { loops.front().prepare(); }) loops[i % loops_].prepare();
+          });
     }
     shared.offload.finish();  // before the loops that it hands connections back to
     server_outcome outcome;
