@@ -97,11 +97,7 @@ private:
     {
       const interrupter::registration registered(wakes);
       connection_state state(options_.connection, pool_, drain);
-      try {
-        serve_blocking(socket.get(), state, drain);
-      } catch (const std::bad_alloc&) {
-        totals.count(server_error::accept);
-      }
+      serve_blocking(socket.get(), state, drain);
       state.add_to(totals);
       socket.reset();
     }
