@@ -130,10 +130,7 @@ bool shared_loop::wait_for_next(connection& conn) {
   const std::uint32_t events = next == step::receive ? EPOLLIN : EPOLLOUT;  // for work: reported at once
   const int operation = std::exchange(conn.in_set, true) ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
   if (set_.control(operation, conn.socket.get(), events | EPOLLONESHOT, &conn)) return true;
-  {
-    const std::lock_guard lock(mutex_);
-    totals_.count(server_error::accept);
-  }
+  conn.state->turned_away();
   remove(conn);
   return false;
 }
