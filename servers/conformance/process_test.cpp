@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <fstream>
 #include <sstream>
+#include <utility>
 
 namespace echobench::testing {
 namespace {
@@ -135,6 +136,13 @@ TEST_P(process, holds_no_more_than_max_connections) {
 TEST_P(process, addresses_share_max_connections) {
   NEEDS_SEVERAL_CLIENTS();
   serve(clients(3, {"--max-connections", "3", "--bind", "127.0.0.1", "--bind", "::1"}));
+  for (const std::size_t address : {0, 1}) expect_exchange(connect(address), frame("hello", 1));
+  disconnect();
+  std::size_t descriptors = 0;
+  EXPECT_TRUE(eventually([&] {
+    return std::exchange(descriptors, server().processes().descriptors()) == descriptors &&
+           !server().processes().busy();
+  }));
   std::vector<client*> waiting;
   for (std::size_t i = 0; i < 8; ++i) {
     waiting.push_back(&connect(i % 2));
@@ -143,6 +151,7 @@ TEST_P(process, addresses_share_max_connections) {
   const auto served = [](const client* peer) { return peer->readable_within(0ms); };
   EXPECT_TRUE(eventually([&] { return std::ranges::count_if(waiting, served) == 3; }));
   std::this_thread::sleep_for(150ms);  // longer than accepting pauses
+  EXPECT_LE(server().processes().descriptors(), descriptors + 3) << "more are accepted than served";
   while (!waiting.empty()) {
     EXPECT_LE(std::ranges::count_if(waiting, served), 3);
     EXPECT_TRUE(eventually([&] { return std::ranges::any_of(waiting, served); }));

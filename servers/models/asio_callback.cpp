@@ -79,30 +79,29 @@ public:
   using base::base;
 
 private:
-  using base::must_wait, base::new_executor, base::stopping;
+  using base::accepted, base::must_wait, base::new_executor, base::places_are_limited, base::stopping;
   using listener_pointer = std::shared_ptr<asio_listener<Executor>>;
 
   void accept(listener_pointer listener) override {
+    if (!places_are_limited()) return accept_one(listener);
+    listener->acceptor.async_wait(asio_acceptor<Executor>::wait_read,
+                                  [this, listener](error_code) { accept_one(listener); });
+  }
+
+  void accept_one(const listener_pointer& listener) {
+    if (must_wait(*listener)) {
+      return listener->timer.async_wait([this, listener](error_code) { accept_one(listener); });
+    }
+    if (stopping()) return;
     listener->acceptor.async_accept(new_executor(),
                                     [this, listener](error_code error, asio_socket<Executor> socket) {
-                                      accepted(listener, error, std::move(socket));
+                                      if (accepted(*listener, error)) serve(*listener, std::move(socket));
+                                      if (!stopping()) accept(listener);
                                     });
   }
 
-  void accepted(const listener_pointer& listener, error_code error, asio_socket<Executor> socket) {
-    if (must_wait(*listener, error)) {
-      return listener->timer.async_wait(
-          [this, listener, error, socket = std::move(socket)](error_code) mutable {
-            accepted(listener, error, std::move(socket));
-          });
-    }
-    if (stopping()) return;
-    if (!error) serve(std::move(socket));
-    accept(listener);
-  }
-
-  void serve(asio_socket<Executor> socket) {
-    const auto conn = base::template admit<connection<Executor, How>>(std::move(socket));
+  void serve(asio_listener<Executor>& listener, asio_socket<Executor> socket) {
+    const auto conn = base::template admit<connection<Executor, How>>(listener, std::move(socket));
     asio::dispatch(conn->executor(), [conn] { conn->serve(); });
   }
 };

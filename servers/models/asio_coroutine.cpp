@@ -79,7 +79,7 @@ public:
   using base::base;
 
 private:
-  using base::must_wait, base::new_executor, base::stopping;
+  using base::accepted, base::must_wait, base::new_executor, base::places_are_limited, base::stopping;
   using listener_pointer = std::shared_ptr<asio_listener<Executor>>;
 
   void accept(listener_pointer listener) override {
@@ -88,14 +88,16 @@ private:
 
   asio::awaitable<void, Executor> accept_clients(listener_pointer listener) {
     while (!stopping()) {
+      if (places_are_limited())
+        co_await listener->acceptor.async_wait(listener->acceptor.wait_read, as_value);
+      while (must_wait(*listener)) co_await listener->timer.async_wait(as_value);
       auto [error, socket] = co_await listener->acceptor.async_accept(new_executor(), as_value);
-      while (must_wait(*listener, error)) co_await listener->timer.async_wait(as_value);
-      if (!error && !stopping()) serve(std::move(socket));
+      if (accepted(*listener, error)) serve(*listener, std::move(socket));
     }
   }
 
-  void serve(asio_socket<Executor> socket) {
-    const auto conn = base::template admit<connection<Executor, How>>(std::move(socket));
+  void serve(asio_listener<Executor>& listener, asio_socket<Executor> socket) {
+    const auto conn = base::template admit<connection<Executor, How>>(listener, std::move(socket));
     asio::co_spawn(conn->executor(), conn->serve(),
                    [conn](const std::exception_ptr& error) { rethrow(error); });
   }

@@ -96,15 +96,16 @@ private:
   void accept_clients(asio_listener<asio_executor>& listener, yield_context yield) {
     while (!stopping()) {
       error_code error;
-      error_code ignored;
+      if (places_are_limited()) listener.acceptor.async_wait(listener.acceptor.wait_read, yield[error]);
+      while (must_wait(listener)) listener.timer.async_wait(yield[error]);
       asio_socket<asio_executor> socket = listener.acceptor.async_accept(yield[error]);
-      while (must_wait(listener, error)) listener.timer.async_wait(yield[ignored]);
-      if (!error && !stopping()) serve(std::move(socket));
+      if (accepted(listener, error)) serve(listener, std::move(socket));
     }
   }
 
-  void serve(asio_socket<asio_executor> socket) {
-    spawn([conn = admit<connection>(std::move(socket))](yield_context yield) { conn->serve(yield); });
+  void serve(asio_listener<asio_executor>& listener, asio_socket<asio_executor> socket) {
+    spawn(
+        [conn = admit<connection>(listener, std::move(socket))](yield_context yield) { conn->serve(yield); });
   }
 };
 

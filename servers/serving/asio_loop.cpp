@@ -107,29 +107,50 @@ void asio_loop<Executor>::begin_accepting() {
   for (asio_listener<Executor>& listener : listeners_) {
     asio::dispatch(listener.acceptor.get_executor(), [this, &listener] {
       if (stopping() || !listener.weak_from_this().expired()) return;
+      {
+        const std::lock_guard lock(mutex_);
+        give_up_place(listener);
+      }
       accept(std::shared_ptr<asio_listener<Executor>>(&listener, [](auto*) {}));
     });
   }
 }
 
 template <class Executor>
-bool asio_loop<Executor>::must_wait(asio_listener<Executor>& listener, error_code& error) {
+bool asio_loop<Executor>::must_wait(asio_listener<Executor>& listener) {
   const std::lock_guard lock(mutex_);
-  const bool paused = std::exchange(listener.pauses, false);
-  if (stopping() || (error && paused)) return false;
-  bool turned_away = false;
-  if (error) {
-    listener.pauses = accept_must_pause(error.value());
-    turned_away = listener.pauses && connection_waits(listener.acceptor.native_handle());
+  listener.pauses = false;
+  if (stopping()) return false;
+  if (std::exchange(listener.failed, false)) {
+    listener.pauses = true;
   } else if (!has_memory_for_client()) {
-    error = asio::error::no_memory;
-    listener.pauses = turned_away = true;
-  } else {
-    listener.pauses = !shared_.connections.try_add();
+    listener.pauses = true;
+    if (connection_waits(listener.acceptor.native_handle())) totals_.count(server_error::accept);
+  } else if (!listener.has_place) {
+    listener.has_place = shared_.connections.try_add();
+    listener.pauses = !listener.has_place;
   }
-  if (turned_away) totals_.count(server_error::accept);
   if (listener.pauses) listener.timer.expires_after(accept_pause);
   return listener.pauses;
+}
+
+template <class Executor>
+bool asio_loop<Executor>::accepted(asio_listener<Executor>& listener, error_code error) {
+  const std::lock_guard lock(mutex_);
+  if (stopping()) return false;
+  const bool turned_away = !error && !has_memory_for_client();
+  if (!error && !turned_away) return true;
+  give_up_place(listener);
+  listener.failed = turned_away || accept_must_pause(error.value());
+  if (turned_away || (listener.failed && connection_waits(listener.acceptor.native_handle()))) {
+    totals_.count(server_error::accept);
+  }
+  return false;
+}
+
+template <class Executor>
+void asio_loop<Executor>::give_up_place(asio_listener<Executor>& listener) noexcept {
+  if (std::exchange(listener.has_place, false)) shared_.connections.remove();
 }
 
 template <class Executor>
@@ -183,8 +204,9 @@ void asio_loop<Executor>::watch_end() {
 }
 
 template <class Executor>
-void asio_loop<Executor>::joined(asio_connection<Executor>& conn) {
+void asio_loop<Executor>::joined(asio_connection<Executor>& conn, asio_listener<Executor>& listener) {
   const std::lock_guard lock(mutex_);
+  listener.has_place = false;  // it is the connection's now
   ++totals_.accepted;
   connections_.push_back(conn);
   if (draining_) watch_end();

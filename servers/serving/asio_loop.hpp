@@ -128,7 +128,11 @@ struct asio_listener : std::enable_shared_from_this<asio_listener<Executor>> {
 
   asio_acceptor<Executor> acceptor;
   asio_timer<Executor> timer;
-  bool pauses = false;  // guarded by the loop's mutex
+
+  // Guarded by the loop's mutex:
+  bool failed = false;     // to accept, for want of something
+  bool has_place = false;  // among --max-connections, for the next client
+  bool pauses = false;
 };
 
 template <class Executor>
@@ -168,15 +172,19 @@ protected:
       return context.get_executor();
     }
   }
-  // async_accept has ended with this: whether to wait for the listener's timer now, and then to ask again. An
-  // accepted client waits for its place among --max-connections; that is why each listener may have one more.
-  // Memory that is lacking is an error; the client is turned away.
-  bool must_wait(asio_listener<Executor>& listener, error_code& error);
-  // A client that was accepted, and needs no longer wait.
+  // Whether to wait, before all else, until the listener is readable: where places are limited, none is taken
+  // for a client that may not come.
+  bool places_are_limited() const noexcept { return shared_.options.max_connections > 0; }
+  // Before async_accept: whether to wait for the listener's timer now, and then to ask again. Otherwise there
+  // are memory and a place for a client.
+  bool must_wait(asio_listener<Executor>& listener);
+  // async_accept has ended with this: whether the client is to be admitted. One for whom memory is lacking is
+  // turned away.
+  bool accepted(asio_listener<Executor>& listener, error_code error);
   template <class Connection>
-  std::shared_ptr<Connection> admit(asio_socket<Executor> socket) {
+  std::shared_ptr<Connection> admit(asio_listener<Executor>& listener, asio_socket<Executor> socket) {
     auto conn = std::make_shared<Connection>(std::move(socket), *this);
-    joined(*conn);
+    joined(*conn, listener);
     return conn;
   }
   bool stopping() const noexcept { return shared_.drain.stopping(); }
@@ -193,9 +201,10 @@ private:
   template <class Function>
   void post_to_all(Function function);
   void watch_end();
+  void give_up_place(asio_listener<Executor>& listener) noexcept;
 
   void begin_draining();
-  void joined(asio_connection<Executor>& conn);
+  void joined(asio_connection<Executor>& conn, asio_listener<Executor>& listener);
   void left(asio_connection<Executor>& conn);
   static void end_pause(asio_listener<Executor>& listener) noexcept;
 
