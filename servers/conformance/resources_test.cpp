@@ -162,6 +162,25 @@ TEST_P(exhaustion, clients_that_cannot_be_waited_for_are_turned_away_and_counted
   EXPECT_EQ(expect_end(report, errors).at("accepted"), 5 - unseen);
 }
 
+// Wherever memory comes to an end, which depends on the limit; while clients that the server has served stay.
+TEST_P(exhaustion, without_memory_the_server_stops) {
+  if (GetParam().holds != "any") GTEST_SKIP() << "holds " << GetParam().holds;
+  if (sanitized) GTEST_SKIP() << "a sanitizer needs address space itself";
+  const exchange large = frame(text(30'000, 1), 1);
+  for (std::uint64_t kilobytes = 1536; kilobytes < 5000; kilobytes += 768) {
+    SCOPED_TRACE(std::to_string(kilobytes) + " KiB");
+    serve({"--drain-timeout", "200ms"});
+    client& kept = connect();
+    expect_exchange(kept, frame("hello", 1));
+    server().processes().limit_address_space(kilobytes * 1024);
+    for (int i = 0; i < 300; ++i) connect().send_some(large.request);
+    EXPECT_TRUE(eventually([&] { return !server().processes().busy(); }));
+    expect_exchange(kept, frame("hello", 2));
+    expect_end(server().stop());
+    if (HasFailure()) return;
+  }
+}
+
 // If there is a thread or a process for each client: one that waits in accept(2) has reserved a descriptor
 // for its next client, and none can get another descriptor.
 TEST_P(exhaustion, all_threads_wait_for_descriptors_without_spinning) {

@@ -86,7 +86,7 @@ private:
   }
 
   bool has_memory_for_client() noexcept override {
-    return asio_loop::has_memory_for_client() && stacks.reserve();
+    return stacks.reserve() && asio_loop::has_memory_for_client();
   }
 
   void accept(std::shared_ptr<asio_listener<asio_executor>> listener) override {

@@ -67,7 +67,8 @@ void asio_connection<Executor>::interrupt() {
 template <class Executor>
 asio_loop<Executor>::asio_loop(shared_by_loops& shared, unsigned index)
     : shared_(shared),
-      pool_(one_for_all_threads ? buffer_pool::use::many_threads : buffer_pool::use::one_thread),
+      pool_(one_for_all_threads ? buffer_pool::use::many_threads : buffer_pool::use::one_thread,
+            [this] { return reserve(shared_.connections.live()); }),
       context(one_for_all_threads ? static_cast<int>(shared.options.threads) : 1) {
   for (unique_fd& listener : shared.listeners.take(index)) {
     const auto protocol =
@@ -153,11 +154,16 @@ void asio_loop<Executor>::give_up_place(asio_listener<Executor>& listener) noexc
   if (std::exchange(listener.has_place, false)) shared_.connections.remove();
 }
 
+// An attempt writes behind the memory that it tries, and that page stays: the memory of all connections is
+// tried for each 64 of them, not for each.
 template <class Executor>
 bool asio_loop<Executor>::has_memory_for_client() noexcept {
-  void* const memory = ::operator new(buffer_pool::large_size, std::nothrow);
-  ::operator delete(memory);
-  return memory != nullptr;
+  constexpr std::size_t more = 64;
+  if (const std::size_t live = shared_.connections.live(); live >= reserved_for_) {
+    if (!can_allocate(buffer_pool::large_size + reserve(live + more))) return false;
+    reserved_for_ = live + more;
+  }
+  return can_allocate(reserve(0));
 }
 
 template <class Executor>

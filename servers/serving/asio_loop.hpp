@@ -158,8 +158,7 @@ protected:
 
   // Accepts at the listener until the server stops; by operations that keep the pointer.
   virtual void accept(std::shared_ptr<asio_listener<Executor>> listener) = 0;
-  // For a connection and its largest message: so that those who are served never lack the little that an
-  // operation takes.
+  // For a connection and its largest message, and what that must leave (reserve()).
   virtual bool has_memory_for_client() noexcept;
 
   // ---- what a model calls
@@ -197,6 +196,14 @@ private:
   // On one of the threads.
   void begin_accepting();
 
+  // Bytes that must be left to so many connections when a client or a large buffer has been given its memory.
+  // Asio does not survive if operations find none: a strand stays locked for ever, a coroutine ends the
+  // process. Each connection may need memory for one at the same time, when the server stops.
+  std::size_t reserve(std::size_t connections) const noexcept {
+    constexpr std::size_t of_connection = 1024;  // an operation of 300 bytes, twice if there is a strand
+    return (shared_.options.threads + 1) * buffer_pool::large_size + connections * of_connection;
+  }
+
   // With mutex_ locked.
   template <class Function>
   void post_to_all(Function function);
@@ -217,6 +224,7 @@ private:
   server_totals totals_;
   boost::intrusive::list<asio_connection<Executor>> connections_;
   bool draining_ = false;
+  std::size_t reserved_for_ = 0;  // so many connections there was memory
 
   std::deque<asio_listener<Executor>> listeners_;
 

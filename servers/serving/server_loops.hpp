@@ -29,6 +29,7 @@ public:
   }
   // The connection has ended, or there was none to accept.
   void remove() noexcept { live_.fetch_sub(1, std::memory_order_relaxed); }
+  std::size_t live() const noexcept { return live_.load(std::memory_order_relaxed); }
 
 private:
   std::size_t limit_;

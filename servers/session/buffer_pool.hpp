@@ -2,15 +2,26 @@
 //
 // Two sizes: one for small requests, and the most that a session ever holds. Returned buffers are kept for
 // the next borrower up to a bound; beyond it they are freed. A pool must outlive its borrowers.
+//
+// Large buffers are what uses memory up. A pool can leave some of it to those who cannot do without.
 #pragma once
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <mutex>
 #include <new>
+#include <utility>
 
 namespace echobench {
+
+// Whether there is memory for so many bytes, now.
+inline bool can_allocate(std::size_t bytes) noexcept {
+  void* const memory = ::operator new(bytes, std::nothrow);
+  ::operator delete(memory);
+  return memory != nullptr;
+}
 
 class buffer_pool {
 public:
@@ -18,7 +29,9 @@ public:
   static constexpr std::uint32_t large_size = 64 * 1024;  // bytes
   enum class use { one_thread, many_threads };
 
-  explicit buffer_pool(use threads) noexcept : shared_(threads == use::many_threads) {}
+  // reserve: returns how many bytes large buffers must leave free; from any thread that borrows.
+  explicit buffer_pool(use threads, std::function<std::size_t()> reserve = {}) noexcept
+      : shared_(threads == use::many_threads), reserve_(std::move(reserve)) {}
   buffer_pool(const buffer_pool&) = delete;
   buffer_pool& operator=(const buffer_pool&) = delete;
   ~buffer_pool() {
@@ -27,12 +40,13 @@ public:
     }
   }
 
-  // size: small_size or large_size. The contents are undefined.
+  // size: small_size or large_size. The contents are undefined. Throws std::bad_alloc.
   std::byte* borrow(std::uint32_t size) {
     {
       const auto lock = guard();
       if (kept_buffers& kept = kept_of(size); kept.first != nullptr) return take(kept);
     }
+    if (size == large_size && reserve_ && !can_allocate(size + reserve_())) throw std::bad_alloc();
     return static_cast<std::byte*>(::operator new(size));
   }
 
@@ -71,6 +85,7 @@ private:
   }
 
   bool shared_;
+  std::function<std::size_t()> reserve_;
   std::mutex mutex_;
   std::array<kept_buffers, 2> kept_{kept_buffers{small_size}, kept_buffers{large_size}};
 };

@@ -213,5 +213,17 @@ TEST(buffer_pool, lends_again_what_was_returned) {
   pool.give_back(second, buffer_pool::small_size);
 }
 
+TEST(buffer_pool, leaves_a_reserve_to_others) {
+  std::size_t reserve = 1;
+  buffer_pool pool(buffer_pool::use::one_thread, [&reserve] { return reserve; });
+  std::byte* const large = pool.borrow(buffer_pool::large_size);
+  reserve = std::size_t{1} << 60;  // more than there is
+  EXPECT_THROW(pool.borrow(buffer_pool::large_size), std::bad_alloc);
+  pool.give_back(pool.borrow(buffer_pool::small_size), buffer_pool::small_size);
+  pool.give_back(large, buffer_pool::large_size);
+  EXPECT_EQ(pool.borrow(buffer_pool::large_size), large) << "takes no more memory";
+  pool.give_back(large, buffer_pool::large_size);
+}
+
 }  // namespace
 }  // namespace echobench::testing
