@@ -194,6 +194,7 @@ void asio_loop<Executor>::begin_draining() {
   });
 }
 
+// Connections that do not end when told to, whatever the reason, are left behind.
 template <class Executor>
 void asio_loop<Executor>::watch_end() {
   const auto& drain = shared_.drain;
@@ -201,12 +202,23 @@ void asio_loop<Executor>::watch_end() {
   end_.async_wait([this](error_code error) {
     const std::lock_guard lock(mutex_);
     if (error || connections_.empty()) return;
+    if (std::exchange(aborted_, true)) return context.stop();
     watch_end();
     post_to_all([](asio_connection<Executor>& conn) {
       conn.state.abort();
       conn.interrupt();
     });
   });
+}
+
+template <class Executor>
+server_totals asio_loop<Executor>::totals() {
+  server_totals all = totals_;
+  for (asio_connection<Executor>& conn : connections_) {  // left behind
+    conn.state.abort();
+    conn.state.add_to(all);
+  }
+  return all;
 }
 
 template <class Executor>

@@ -149,7 +149,7 @@ public:
   // Runs the context until the server has stopped and the last connection has ended: on one thread, or on
   // all.
   void run();
-  const server_totals& totals() const noexcept { return totals_; }  // when it has run
+  server_totals totals();  // when it has run
 
 protected:
   ~asio_loop();
@@ -224,6 +224,7 @@ private:
   server_totals totals_;
   boost::intrusive::list<asio_connection<Executor>> connections_;
   bool draining_ = false;
+  bool aborted_ = false;          // the connections, because the time to stop was over
   std::size_t reserved_for_ = 0;  // so many connections there was memory
 
   std::deque<asio_listener<Executor>> listeners_;

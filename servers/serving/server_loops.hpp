@@ -137,9 +137,10 @@ public:
     }
     shared.offload.finish();  // before the loops that it hands connections back to
     server_outcome outcome;
-    for (const Loop& loop : loops) {
-      outcome.totals += loop.totals();
-      outcome.requests_of_loops.push_back(loop.totals().requests);
+    for (Loop& loop : loops) {
+      const server_totals totals = loop.totals();
+      outcome.totals += totals;
+      outcome.requests_of_loops.push_back(totals.requests);
     }
     shared.offload.add_to(outcome.totals);
     return outcome;
