@@ -108,7 +108,8 @@ def resolve(name: str, entries: Sequence[str | Json], listed: Mapping[str, Json]
             entry = given
         if "variant" in entry and entry["variant"] not in listed:
             raise Usage(f"experiment {name}: no variant '{entry['variant']}': there are {', '.join(listed)}"
-                        + (f"; other runtimes {', '.join(known)}" if known else "") + _not_built(entry["variant"], listed)
+                        + (f"; other runtimes {', '.join(known)}" if known else "")
+                        + _not_built(entry["variant"], listed)
                         + '; or give an object with "name", "command" and "framing"')
         resolved.append(entry)
     return resolved

@@ -8,8 +8,8 @@ from ..result import Result
 from ..result.model import ExperimentVariant, Model
 
 OTHERS = "others"  # the family of servers that are not ours, and of results that describe no models
-_COLOURS = ("#00838f", "#c62828", "#5d7a00", "#37618e", "#8e24aa", "#00695c", "#9a5b00", "#ad1457", "#4e6b52", "#283593",
-            "#795548", "#d05a00")  # of those that have none, in turn
+_COLOURS = ("#00838f", "#c62828", "#5d7a00", "#37618e", "#8e24aa", "#00695c", "#9a5b00", "#ad1457", "#4e6b52",
+            "#283593", "#795548", "#d05a00")  # of those that have none, in turn
 
 
 class Palette:

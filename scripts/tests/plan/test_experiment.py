@@ -2,10 +2,11 @@ import json
 
 import pytest
 
-from echobench_lib import Usage, pattern
+from echobench_lib import REPOSITORY, Usage, pattern
 from echobench_lib.plan import blocks, experiment, variants
 from echobench_lib.plan.placement import place
 from echobench_lib.plan.topology import Topology
+from echobench_lib.report.palette import Palette
 from echobench_lib.run.runner import Runner
 from echobench_lib.units import parse_time_ns
 
@@ -327,6 +328,14 @@ def test_defaults_are_filled_in(write):
     assert document["framing"] == "frame" and document["payloads"] == [64] and document["reference"] == "epoll"
     assert document["placement"] == {"server_threads": 1, "server_cpus": "auto", "client_cpus": "auto"}
     assert document["loads"][0]["rounds"] == 5 and document["controls"] == ["epoll"] and document["burns"] == ["20%"]
+
+
+def test_plain_has_every_plain_server_and_each_in_a_colour_of_its_own():
+    document = experiment.load_document("plain")[1]
+    plain = [entry["name"] for entry in document["variants"] if "command" in entry]
+    files = {path.stem for path in (REPOSITORY / "servers" / "plain").glob("*.cpp")} - {"client", "plain_test"}
+    assert {name.removeprefix("plain-").replace("-", "_") for name in plain} == files
+    assert len(set(Palette().colours([*plain, "epoll+20%"]).values())) == len(plain) + 1
 
 
 def test_every_stored_experiment_is_valid():
