@@ -5,8 +5,14 @@
 #include "servers/serving/server_loops.hpp"
 #include "servers/variants.hpp"
 
+#include <boost/context/stack_traits.hpp>
 #include <boost/fiber/fiber.hpp>
 #include <boost/intrusive/list.hpp>
+#include <sys/mman.h>
+
+#include <memory>
+#include <mutex>
+#include <new>
 
 namespace echobench {
 namespace {
@@ -128,8 +134,14 @@ public:
   }
 
   // On the thread whose fibers serve. Boost.Fiber makes what it keeps for a thread when it is first used
-  // there.
-  void prepare() { fibers::context::active()->get_scheduler()->set_algo(scheduler_); }
+  // there, by a function that cannot throw: it ends the process if memory is lacking. So that is looked for
+  // before, by one thread at a time.
+  void prepare() {
+    static std::mutex preparing;
+    const std::lock_guard one(preparing);
+    if (!has_memory_for_thread()) throw std::bad_alloc();
+    fibers::context::active()->get_scheduler()->set_algo(scheduler_);
+  }
 
   void run() {
     for (std::size_t i = 0; i < acceptors_.size(); ++i) {
@@ -149,6 +161,16 @@ public:
   const server_totals& totals() const noexcept { return totals_; }
 
 private:
+  // For some objects and a stack. That is mapped: an allocation might change what malloc(3) does later.
+  static bool has_memory_for_thread() noexcept {
+    constexpr std::size_t objects = 8192;  // bytes; they take less
+    const std::size_t stack = 2 * boost::context::stack_traits::default_size();
+    const std::unique_ptr<std::byte[]> allocated(new (std::nothrow) std::byte[objects]);
+    void* const mapped = ::mmap(nullptr, stack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (mapped != MAP_FAILED) ::munmap(mapped, stack);
+    return allocated != nullptr && mapped != MAP_FAILED;
+  }
+
   int listener(std::size_t i) const { return shared_.listeners.of_loop(index_)[i].get(); }
   static connection_state::clock::time_point soon() { return connection_state::clock::now() + accept_pause; }
 
