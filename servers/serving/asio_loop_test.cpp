@@ -83,7 +83,12 @@ private:
 
 template <class Model>
 class asio_connections : public ::testing::Test {};
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+// They do not know the stacks that are left.
+using models = ::testing::Types<callbacks, coroutines>;
+#else
 using models = ::testing::Types<callbacks, coroutines, stackful_coroutines>;
+#endif
 TYPED_TEST_SUITE(asio_connections, models);
 
 TYPED_TEST(asio_connections, that_do_not_end_are_left_behind) {
