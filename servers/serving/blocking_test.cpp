@@ -65,6 +65,7 @@ TEST(serve_blocking, what_fits_into_a_full_buffer_when_time_is_over_is_no_traffi
 // they were when the first one came.
 [[noreturn]] void stop_threads_by(int signal, unsigned count) {
   ::alarm(60);
+  ::signal(SIGHUP, SIG_DFL);  // whatever nohup(1) has done to this process
   const stop_on_signal stop(block_stop_signals(), stop_on_signal::by::handler);
   {
     interrupter wakes(stop.token());
