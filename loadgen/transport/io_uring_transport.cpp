@@ -11,7 +11,6 @@
 #include <algorithm>
 #include <bit>
 #include <cerrno>
-#include <cstring>
 #include <new>
 #include <system_error>
 #include <tuple>
@@ -43,11 +42,11 @@ constexpr std::size_t receive_memory = 64U << 20;
 
 constexpr std::chrono::milliseconds retry_interval(1);  // of a submission that the kernel refused
 
-int set_up(io_uring& ring, unsigned entries, std::size_t completions) {
+io_uring_params parameters(std::size_t completions) {
   io_uring_params params{};
   params.flags = setup_flags;
   params.cq_entries = static_cast<unsigned>(completions);
-  return -::io_uring_queue_init_params(entries, &ring, &params);
+  return params;
 }
 
 void check(int result, const char* what) {
@@ -85,13 +84,7 @@ bool may_be_retried(int result) noexcept {
 
 }  // namespace
 
-std::string io_uring_unavailable_reason() {
-  io_uring ring{};
-  const int error = set_up(ring, 8, 16);
-  if (error == 0) ::io_uring_queue_exit(&ring);
-  if (error == 0) return {};
-  return std::string("io_uring cannot be set up: ") + std::strerror(error) + ring_advice(error);
-}
+std::string io_uring_unavailable_reason() { return why_no_ring(8, parameters(16)); }
 
 io_uring_transport::io_uring_transport(const transport_settings& settings, transport_events& events)
     : handler_(events),
@@ -102,10 +95,9 @@ io_uring_transport::io_uring_transport(const transport_settings& settings, trans
       stop_fd_(settings.stop_fd),
       slots_(settings.slots) {
   const auto completions = std::clamp<std::size_t>(4 * settings.slots, 1024, 32U << 10);
-  if (const int error = set_up(ring_, entries_of(send_size_), completions); error != 0) {
-    throw std::system_error(error, std::system_category(),
-                            "io_uring_queue_init" + ring_advice(error) + " (--engine epoll goes without)");
-  }
+  io_uring_params params = parameters(completions);
+  check_ring(::io_uring_queue_init_params(entries_of(send_size_), &ring_, &params),
+             "io_uring_queue_init (--engine epoll goes without)");
   entries_.resize(ring_.sq.ring_entries);
   scratch_.resize(entries_.size() * send_size_);
   provided_.reset(static_cast<io_uring_buf_ring*>(allocate(most_buffers_ * sizeof(io_uring_buf))));

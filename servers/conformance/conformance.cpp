@@ -61,6 +61,14 @@ std::vector<client*> conformance::connect_many(std::size_t n) {
   return many;
 }
 
+std::size_t conformance::send_until_unread(client& peer, const exchange& e) {
+  std::size_t sent = 0;
+  while (peer.writable_within(50ms)) {
+    sent += peer.send_some(std::string_view(e.request).substr(sent % e.request.size()));
+  }
+  return sent;
+}
+
 exchange conformance::messages(std::size_t count, std::size_t size, std::uint32_t seed) {
   exchange all;
   for (std::size_t i = 0; i < count; ++i) all += message(size, seed + static_cast<std::uint32_t>(i));

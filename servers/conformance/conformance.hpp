@@ -26,6 +26,11 @@ protected:
 #define NEEDS_SEVERAL_CLIENTS() \
   if (!holds_several()) GTEST_SKIP() << "holds one client"
 
+  // Ends the test if a thread that waits in accept(2) does not keep the descriptor that is reserved there.
+#define NEEDS_RESERVED_DESCRIPTORS()                    \
+  if (thread_sanitized && GetParam().name == "prefork") \
+  GTEST_SKIP() << "for ThreadSanitizer a timer ends accept(2) (stop_on_signal.hpp)"
+
   // How many of n clients the server can be asked to hold: hundreds of threads or processes need more memory
   // than there is with a sanitizer.
   static std::size_t at_once(std::size_t n);
@@ -43,6 +48,9 @@ protected:
   // One that will not read for a while.
   client& connect_slow_reader() { return peers_.emplace_back(server_->address(0), buffers::small); }
   std::vector<client*> connect_many(std::size_t n);
+  // Sends the request again and again, until the server has stopped reading. Returns how many bytes were
+  // sent.
+  static std::size_t send_until_unread(client& peer, const exchange& e);
 
   static exchange message(std::size_t size, std::uint32_t seed) {
     return testing::message(GetParam().framing, size, seed);

@@ -17,10 +17,7 @@ TEST_P(neighbours, a_peer_that_does_not_read_delays_nobody_else) {
   client& greedy = connect();
   const std::vector<client*> others = connect_many(2);
   const exchange e = messages(16, 60'000);
-  std::size_t sent = 0;
-  while (greedy.writable_within(50ms)) {  // until the server has stopped reading
-    sent += greedy.send_some(std::string_view(e.request).substr(sent % e.request.size()));
-  }
+  const std::size_t sent = send_until_unread(greedy, e);
   for (std::uint32_t i = 0; i < 20; ++i) {
     for (client* other : others) expect_exchange(*other, message(1000, i));
   }

@@ -185,10 +185,7 @@ TEST_P(exhaustion, without_memory_the_server_stops) {
 // for its next client, and none can get another descriptor.
 TEST_P(exhaustion, all_threads_wait_for_descriptors_without_spinning) {
   if (GetParam().holds != "threads") GTEST_SKIP() << "holds " << GetParam().holds;
-#ifdef __SANITIZE_THREAD__
-  if (GetParam().name == "prefork")
-    GTEST_SKIP() << "for ThreadSanitizer a timer ends accept(2) (stop_on_signal.hpp)";
-#endif
+  NEEDS_RESERVED_DESCRIPTORS();
   serve(clients(10));
   for (client* peer : connect_many(10)) expect_exchange(*peer, frame("hello", 1));
   disconnect();

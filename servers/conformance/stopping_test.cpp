@@ -165,11 +165,7 @@ TEST_P(stopping, reset_while_stopping) {
 TEST_P(stopping_process, nobody_connects_while_a_reply_is_awaited) {
   serve({"--drain-timeout", "60s"});
   client& peer = connect_slow_reader();
-  const exchange e = messages(16, 60'000);
-  std::size_t sent = 0;
-  while (peer.writable_within(50ms)) {  // until the server has stopped reading
-    sent += peer.send_some(std::string_view(e.request).substr(sent % e.request.size()));
-  }
+  send_until_unread(peer, messages(16, 60'000));
   server().signal(SIGTERM);
   const auto refuses = [&] {
     try {

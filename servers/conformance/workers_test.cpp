@@ -17,11 +17,17 @@ const std::set<std::string> serve_any_connection{"thread-pool", "leader-follower
 class workers : public conformance {
 protected:
   // Starts a server with two processes for clients; ends the test if the model has one process.
-#define SERVE_BY_TWO_PROCESSES()                                                  \
-  serve({"--threads", "2"});                                                      \
+#define SERVE_BY_TWO_PROCESSES(...)                                               \
+  serve({"--threads", "2" __VA_OPT__(, ) __VA_ARGS__});                           \
   if (server().listening().is_null() || server().processes().pids().size() < 3) { \
     GTEST_SKIP() << "serves in one process";                                      \
   }
+  // Starts a server for any number of clients, with these options; ends the test if it holds a number of
+  // them, or has one thread.
+#define SERVE_ANY_BY_THREADS(...)                                              \
+  if (GetParam().holds != "any") GTEST_SKIP() << "holds " << GetParam().holds; \
+  serve({__VA_ARGS__});                                                        \
+  if (server().listening().is_null()) GTEST_SKIP() << "has one thread"
 
   void end_one_by(int signal) {
     const pid_t ended = server().processes().pids().back();
@@ -89,10 +95,7 @@ TEST_P(workers, for_which_descriptors_are_lacking_are_an_error_before_the_server
 // accept(2) reserves a descriptor before it looks for a client.
 TEST_P(workers, count_no_error_where_no_client_waits_for_a_descriptor) {
   if (GetParam().holds == "any") GTEST_SKIP() << "holds any";
-#ifdef __SANITIZE_THREAD__
-  if (GetParam().name == "prefork")
-    GTEST_SKIP() << "for ThreadSanitizer a timer ends accept(2) (stop_on_signal.hpp)";
-#endif
+  NEEDS_RESERVED_DESCRIPTORS();
   const std::size_t count = holds_several() ? 5 : 1;
   serve(clients(count));
   for (client* peer : connect_many(count)) expect_exchange(*peer, frame("hello", 1));
@@ -108,70 +111,64 @@ TEST_P(workers, count_no_error_where_no_client_waits_for_a_descriptor) {
 }
 
 TEST_P(workers, accept_everybody_who_comes_at_once) {
-  if (GetParam().holds != "any") GTEST_SKIP() << "holds " << GetParam().holds;
-  server_process several(command({"--threads", "4"}));
-  if (several.listening().is_null()) GTEST_SKIP() << "has one thread";
+  SERVE_ANY_BY_THREADS("--threads", "4");
   const exchange hello = frame("hello", 1);
   for (int i = 0; i < 10; ++i) {
     std::list<client> peers;
-    for (int n = 0; n < 50; ++n) peers.emplace_back(several.address()).send(hello.request);
+    for (int n = 0; n < 50; ++n) peers.emplace_back(server().address()).send(hello.request);
     for (client& peer : peers) expect_same(peer.receive(hello.reply.size()), hello.reply);
   }
-  expect_end(several.stop(), nlohmann::json::object());
+  expect_clean_stop();
 }
 
 // Whoever has as many as it may hold leaves the next to another.
 TEST_P(workers, serve_together_as_many_as_are_allowed) {
-  if (GetParam().holds != "any") GTEST_SKIP() << "holds " << GetParam().holds;
-  server_process several(command({"--threads", "2", "--max-connections", "4"}));
-  if (several.listening().is_null()) GTEST_SKIP() << "has one thread";
+  SERVE_ANY_BY_THREADS("--threads", "2", "--max-connections", "4");
   const exchange hello = frame("hello", 1);
   std::list<client> peers;
-  for (int i = 0; i < 4; ++i) expect_exchange(peers.emplace_back(several.address()), hello);
+  for (int i = 0; i < 4; ++i) expect_exchange(peers.emplace_back(server().address()), hello);
   peers.clear();
-  expect_end(several.stop(), nlohmann::json::object());
+  expect_clean_stop();
 }
 
 // They meet the limit while another thread waits already.
 TEST_P(workers, accept_who_waits_when_descriptors_are_back) {
-  if (GetParam().holds != "any") GTEST_SKIP() << "holds " << GetParam().holds;
-  server_process several(command({"--threads", "2"}));
-  if (several.listening().is_null()) GTEST_SKIP() << "has one thread";
+  SERVE_ANY_BY_THREADS("--threads", "2");
   const exchange hello = frame("hello", 1);
-  client first(several.address());
+  client first(server().address());
   expect_exchange(first, hello);
-  several.processes().limit_descriptors(8);
-  several.signal_all(SIGSTOP);
+  server().processes().limit_descriptors(8);
+  server().signal_all(SIGSTOP);
   std::list<client> peers;
-  for (int i = 0; i < 20; ++i) peers.emplace_back(several.address()).send(hello.request);
-  several.signal_all(SIGCONT);
+  for (int i = 0; i < 20; ++i) peers.emplace_back(server().address()).send(hello.request);
+  server().signal_all(SIGCONT);
   const auto answered = [](const client& peer) { return peer.readable_within(0ms); };
   EXPECT_TRUE(eventually([&] { return std::ranges::any_of(peers, answered); }));
   std::this_thread::sleep_for(quiet_time);
   const bool kernel_accepts = GetParam().name.ends_with("uring");  // up to the limit of when it was asked to
   EXPECT_TRUE(kernel_accepts || !std::ranges::all_of(peers, answered)) << "the limit is not met";
-  several.processes().limit_descriptors(process_tree::unlimited);
+  server().processes().limit_descriptors(process_tree::unlimited);
   for (client& peer : peers) EXPECT_TRUE(peer.readable_within(patience));
   peers.clear();
   first.close();
-  expect_end(several.stop());
+  expect_end(stop());
 }
 
 TEST_P(workers, are_not_waited_for_while_others_wait) {
   if (!serve_any_connection.contains(GetParam().name)) GTEST_SKIP() << "a connection is one thread's";
-  server_process several(command({"--threads", "3"}));
-  client worker(several.address());
+  serve({"--threads", "3"});
+  client worker(server().address());
   std::list<client> others;
-  for (int i = 0; i < 12; ++i) others.emplace_back(several.address());
+  for (int i = 0; i < 12; ++i) others.emplace_back(server().address());
   const exchange hello = frame("hello", 1);
   const exchange work = frame("busy", 2, frame_op::work, 300ms);
   for (client& peer : others) expect_exchange(peer, hello);
   EXPECT_TRUE(in_one_of_several([&] {
-    several.signal(SIGSTOP);
+    server().signal(SIGSTOP);
     worker.send(work.request);
     for (client& peer : others) peer.send(hello.request);
     EXPECT_TRUE(eventually([&] { return std::ranges::all_of(others, &client::delivered); }));
-    several.signal(SIGCONT);
+    server().signal(SIGCONT);
     for (client& peer : others) expect_same(peer.receive(hello.reply.size()), hello.reply);
     const bool overtaken = !worker.readable_within(0ms);
     expect_same(worker.receive(work.reply.size()), work.reply);
@@ -179,14 +176,11 @@ TEST_P(workers, are_not_waited_for_while_others_wait) {
   }));
   others.clear();
   worker.close();
-  expect_end(several.stop(), nlohmann::json::object());
+  expect_clean_stop();
 }
 
 TEST_P(workers, one_that_is_suspended_does_not_keep_the_server) {
-  serve({"--threads", "2", "--drain-timeout", "100ms"});
-  if (server().listening().is_null() || server().processes().pids().size() < 3) {
-    GTEST_SKIP() << "serves in one process";
-  }
+  SERVE_BY_TWO_PROCESSES("--drain-timeout", "100ms");
   ::kill(server().processes().pids().back(), SIGSTOP);
   expect_end(stop(), {{"worker_lost", 1}});
 }

@@ -1,8 +1,7 @@
 // One epoll set for all threads, each of which waits for whatever comes next and serves it: no thread is idle
 // while a connection waits for one that is busy, and connections move between cores. For that a thread takes
-// one report at a time: of several it would keep the others waiting. The listeners are
-// reported once, too (EPOLLONESHOT): EPOLLEXCLUSIVE would choose among sets, not among the threads that wait
-// in one.
+// one report at a time: of several it would keep the others waiting. The listeners are reported once, too
+// (EPOLLONESHOT): EPOLLEXCLUSIVE would choose among sets, not among the threads that wait in one.
 #include "servers/serving/shared_loop.hpp"
 #include "servers/variants.hpp"
 

@@ -10,7 +10,6 @@
 #include <boost/intrusive/list.hpp>
 #include <sys/mman.h>
 
-#include <memory>
 #include <mutex>
 #include <new>
 
@@ -165,10 +164,11 @@ private:
   static bool has_memory_for_thread() noexcept {
     constexpr std::size_t objects = 8192;  // bytes; they take less
     const std::size_t stack = 2 * boost::context::stack_traits::default_size();
-    const std::unique_ptr<std::byte[]> allocated(new (std::nothrow) std::byte[objects]);
     void* const mapped = ::mmap(nullptr, stack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (mapped != MAP_FAILED) ::munmap(mapped, stack);
-    return allocated != nullptr && mapped != MAP_FAILED;
+    if (mapped == MAP_FAILED) return false;
+    const bool allocated = can_allocate(objects);
+    ::munmap(mapped, stack);
+    return allocated;
   }
 
   int listener(std::size_t i) const { return shared_.listeners.of_loop(index_)[i].get(); }

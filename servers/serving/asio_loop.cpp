@@ -194,7 +194,7 @@ void asio_loop<Executor>::begin_draining() {
   });
 }
 
-// Connections that do not end when told to, whatever the reason, are left behind.
+// Connections that do not end when they are aborted, whatever the reason, are left behind.
 template <class Executor>
 void asio_loop<Executor>::watch_end() {
   const auto& drain = shared_.drain;

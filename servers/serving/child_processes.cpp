@@ -43,7 +43,8 @@ bool ends_until(steady_clock::time_point last, pid_t child) {
   int reported = -1;
   while (reported < 0) {  // a signal ends the call
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(last - steady_clock::now()).count();
-    reported = ::poll(&ended, 1, static_cast<int>(std::clamp<decltype(left + 0)>(left, 0, INT_MAX)));
+    reported =
+        ::poll(&ended, 1, static_cast<int>(std::clamp<std::chrono::milliseconds::rep>(left, 0, INT_MAX)));
   }
   return reported > 0;
 }

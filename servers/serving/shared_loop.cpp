@@ -38,6 +38,7 @@ void shared_loop::take(std::span<const epoll_event> reports) {
   if (acceptable) accept_available();
 }
 
+// Its last step sets the timer anew, whatever the others have changed.
 void shared_loop::attend() {
   if (acceptor_.paused_until() <= clock::now()) resume_accepting();
   if (!draining_ && shared_.stop.stop_requested()) begin_draining();
@@ -201,8 +202,6 @@ void shared_loop::resume_accepting() {
   if (draining_ || !acceptor_.pauses()) return;
   acceptor_.resume();
   watch_listeners();
-  const std::lock_guard lock(mutex_);
-  set_timer();
 }
 
 // They are reported once: only then a single thread is woken.
