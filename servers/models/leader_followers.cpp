@@ -1,6 +1,10 @@
 // Leader/followers: the threads take turns at waiting. The leader waits for one event; before it serves the
 // connection it lets a follower lead. Unlike in a pool no connection passes from a thread to another, and no
 // queue is needed.
+//
+// A leader wakes the next one for each event. CPU time was 1.3 to 1.55 times that of epoll at equal load
+// (raw, 100 and 1,000 connections, two threads on one CPU), and 1.2 at saturation. Threads that all wait in
+// the set need no turns: epoll-shared.
 #include "servers/serving/shared_loop.hpp"
 #include "servers/variants.hpp"
 

@@ -4,9 +4,9 @@
 //
 // For a single request these are 7 system calls, where epoll makes 3: the size of the input is asked for, the
 // socket watched for writing, waited for, and no longer watched; and 4.1 thousand instructions, where libuv
-// has 1.1. CPU time was 1.15 +- 0.04 times that of epoll at 10,000 requests a second (raw, 100 connections),
-// and 1.55 +- 0.05 at 25,000. It is not the copies: a reply is added by reference, which saves 35
-// instructions of 64 bytes; the input is copied into the session's buffer.
+// has 1.1. CPU time was 1.4 to 1.6 times that of epoll at equal load (raw, 100 and 1,000 connections),
+// and 1.5 at saturation. It is not the copies: a reply is added by reference, which saves 35 instructions of
+// 64 bytes; the input is copied into the session's buffer.
 //
 // Connections are accepted when an event reports them: an evconnlistener accepts one beyond
 // --max-connections.

@@ -1,6 +1,10 @@
 // Half-sync/half-async: one thread waits for all connections and queues those that are ready for a pool of
 // workers. These receive, answer and send without ever waiting for a peer, and then have epoll(7) report the
 // connection again. So the pool serves any number of clients.
+//
+// A request that comes singly wakes two threads, the one that waits and a worker. CPU time was 1.55 to 1.65
+// times that of epoll at equal load (raw, 100 and 1,000 connections, two workers on one CPU), and 1.8 at
+// saturation. Workers could wait in the set themselves, and need no queue: that is epoll-shared.
 #include "servers/serving/blocking_queue.hpp"
 #include "servers/serving/shared_loop.hpp"
 #include "servers/variants.hpp"
