@@ -7,7 +7,7 @@ from conftest import SCRIPTS, run_echobench
 
 REPOSITORY = SCRIPTS.parent
 PUBLISHED = REPOSITORY / "results" / "published"
-MOST_BYTES = 5_000_000
+MOST_BYTES = 7_000_000  # 5.9 of them the page: 20 servers, 1,900 cells
 
 
 def test_its_figures_follow_from_its_results():
