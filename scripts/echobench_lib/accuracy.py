@@ -211,7 +211,7 @@ def conclusions(even: Mapping[Row, Sequence[Reading]], delays: Mapping[DelayRow,
 def _off(readings: Sequence[Reading], percent: float) -> str:
     mark = "" if all(reading.is_true(percent) for reading in readings) else " *"
     us = sorted(reading.off(percent) / 1000 for reading in readings)
-    return f"{median(us):.1f} \\[{us[0]:.1f} {us[-1]:.1f}]" + mark
+    return f"{median(us):.1f} [{us[0]:.1f} {us[-1]:.1f}]" + mark
 
 
 def _us(time_ns: float) -> str:

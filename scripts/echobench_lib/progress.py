@@ -27,7 +27,7 @@ class Progress:
         if self._console.is_terminal:
             self._bar.update(self._task, completed=done, total=len(steps), description=text, left=left)
         elif text:
-            self._console.print(f"[{done + 1}/{len(steps)}] {left} left  {text}", markup=False)
+            self._console.print(f"[{done + 1}/{len(steps)}] {left} left  {text}")
             self._console.file.flush()
 
     def __enter__(self) -> "Progress":

@@ -187,11 +187,11 @@ def show(comparison: Comparison, console: Console) -> None:
         console.print(table)
         for change in changes:
             for text in _others(change):
-                console.print(f"{change.variant}: {text}", soft_wrap=True, markup=False)
+                console.print(f"{change.variant}: {text}", soft_wrap=True)
         console.print()
     for title, texts in (("missing", comparison.missing), ("note", comparison.remarks)):
         for text in texts:
-            console.print(f"{title}: {text}", soft_wrap=True, markup=False)
+            console.print(f"{title}: {text}", soft_wrap=True)
 
 
 def _others(change: Change) -> Iterator[str]:

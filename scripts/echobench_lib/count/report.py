@@ -43,7 +43,7 @@ def show(result: Result, console: Console, with_functions: bool = False) -> None
                 console.print(_functions(_where(variant, connections), cell))
         console.print()
     for text in notes(result):
-        console.print(text, soft_wrap=True, markup=False)
+        console.print(text, soft_wrap=True)
 
 
 def _texts(cell: Counts) -> list[str]:

@@ -120,7 +120,7 @@ def _build(name: str, commit: str, place: Path, wanted: Sequence[str], console: 
         done = _git(repository, "worktree", "add", "--detach", "--force", str(source), commit)
         if done.returncode != 0:
             raise Failure(f"{built.label}: no work tree: {last_line(done.stderr)}")
-    console.print(f"building {built.label}: {', '.join(wanted)}", soft_wrap=True, markup=False)
+    console.print(f"building {built.label}: {', '.join(wanted)}", soft_wrap=True)
     with (place / "build.log").open("w") as log:
         _run(built, log, "cmake", "-S", source, "-B", built.folder, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release")
         known = subprocess.run(["cmake", "--build", built.folder, "--target", "help"], capture_output=True,

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from xml.etree import ElementTree
 
 from rich.console import Console
+from rich.text import Text
 
 from ..report.columns import ABSENT, Heading
 from ..report.terminal import plain_table
@@ -20,18 +21,18 @@ STYLES: dict[Verdict, str] = {BROKE: "red", MISSING: "red", REGRESSED: "red", UN
 
 def show(title: str, judgements: Sequence[Judgement], console: Console) -> None:
     """A table for each tier, those that changed first; below it, why."""
-    console.print(title, style="bold", soft_wrap=True, markup=False)
+    console.print(title, style="bold", soft_wrap=True)
     for tier, of_tier in tiers(judgements).items():
         columns: list[Heading] = [(name, "left" if name in ("variant", "load") else "right")
                                   for name in headings(of_tier)]
         table = plain_table(f"{tier} tier", [*columns, ("verdict", "left")])
         for judgement in by_weight(of_tier):
             verdict, style = judgement.verdict, STYLES.get(judgement.verdict)
-            table.add_row(*texts(judgement, of_tier), f"[{style}]{verdict}[/]" if style else verdict)
+            table.add_row(*texts(judgement, of_tier), Text(verdict, style or ""))
         console.print(table)
     for judgement in by_weight(judgements):
         for why in judgement.why:
-            console.print(f"{judgement.cell}: {judgement.verdict}: {why}", soft_wrap=True, markup=False)
+            console.print(f"{judgement.cell}: {judgement.verdict}: {why}", soft_wrap=True)
     console.print(counts(judgements), soft_wrap=True)
 
 

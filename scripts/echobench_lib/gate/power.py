@@ -105,7 +105,7 @@ def run(options: Namespace, console: Console) -> int:
         documents.write(document, folder / FILE_NAME)
         outcomes = "; ".join(f"{attempt.side} {attempt.verdict} ({attempt.figure})"
                              for attempt in tries[-len(study.sides):])
-        console.print(f"{number + 1} of {options.tries}: {outcomes}", soft_wrap=True, markup=False)
+        console.print(f"{number + 1} of {options.tries}: {outcomes}", soft_wrap=True)
     power = from_json(document)
     show(power, console)
     origin = charts.origin(*power.about)

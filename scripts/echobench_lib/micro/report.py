@@ -76,7 +76,7 @@ def show(sections: Iterable[Section], answers: Mapping[Question, str], console: 
             printed.add_row(*map(Text, texts), style=_STYLES.get(_class(row)))
         console.print(printed)
         if text := answers[section.question]:
-            console.print(text, markup=False)
+            console.print(text)
         console.print()
     console.print("time: of the fastest round, of cpus:2 the median; ratio: to the floor, Null, or Switch_Futex/cpus:2 "
                   "for what wakes another CPU; spread: to the upper quartile of the rounds, of cpus:2 the "

@@ -34,9 +34,9 @@ def explain(options: Namespace, console: Console) -> int:
         group.workload.rate in ("", MAIN_RATE) or group.workload.is_number)]
     lines = [line for group in groups for line in _of_group(group, counted)]
     for text in lines or ["no cost was measured, so there is nothing to explain"]:
-        console.print(text, soft_wrap=True, markup=False, highlight=False)
+        console.print(text, soft_wrap=True, highlight=False)
     if groups:
-        console.print(_where_counted(counted), soft_wrap=True, markup=False, highlight=False)
+        console.print(_where_counted(counted), soft_wrap=True, highlight=False)
     return 0
 
 

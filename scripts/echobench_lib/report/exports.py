@@ -70,7 +70,7 @@ def export(options: Namespace, console: Console) -> int:
         columns = append_row(options.append, origin, figures)
         configuration = configure(options.append, columns)
         console.print(f"{options.append}: {len(figures)} figures of {origin.commit}", soft_wrap=True)
-        console.print(f"OTAVA_CONFIG={configuration} otava analyze {options.append.stem}", soft_wrap=True, markup=False)
+        console.print(f"OTAVA_CONFIG={configuration} otava analyze {options.append.stem}", soft_wrap=True)
         return 0
     if options.append:
         raise Usage("--append is for --as otava")

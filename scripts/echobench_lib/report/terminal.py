@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from ..analyse.summary import Group, summarise
 from ..result import Result
@@ -31,7 +32,7 @@ def for_terminal(shown: table.Table) -> Table:
     for row, texts in shown.rows:
         style = STYLES.get(row.verdict, "red") if row else ""
         *cells, last = texts
-        printed.add_row(*cells, f"[{style}]{last}[/]" if style and last != ABSENT else last)
+        printed.add_row(*cells, Text(last, style if last != ABSENT else ""))
     return printed
 
 

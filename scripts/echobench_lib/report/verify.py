@@ -40,11 +40,11 @@ def verify(options: Namespace, console: Console) -> int:
     for number, ours, present in differences[:SHOWN]:
         console.print(f"{file}:{number}: the page has {_around(present, ours)}, its result gives "
                       f"{_around(ours, present)}",
-                      soft_wrap=True, markup=False)
+                      soft_wrap=True)
     if len(differences) > SHOWN:
         console.print(f"and {len(differences) - SHOWN} more lines")
     for name in separate:
-        console.print(f"{name}: this chart does not follow from the result", soft_wrap=True, markup=False)
+        console.print(f"{name}: this chart does not follow from the result", soft_wrap=True)
     if differences or separate:
         console.print(f"{file}: not every figure follows from its result (a report of another version of echobench may "
                       f"differ in its words: this one was measured by {stored.tool.commit or 'an unknown commit'})",

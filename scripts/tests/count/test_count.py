@@ -164,7 +164,7 @@ def test_calls_that_do_not_grow_with_requests_are_not_shown():
 
 
 def test_the_table_shows_what_is_exact(capsys):
-    console = Console(width=130)
+    console = Console(width=130, markup=False)
     loose = cell((1000, 1001, 1021), {"futex": 3}, variant="thread-pool")
     exact = cell(calls={"recvfrom": 1, "epoll_wait": 0.016})
     report.show(document.result_of(result(exact, loose)), console, with_functions=True)

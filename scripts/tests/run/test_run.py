@@ -292,8 +292,8 @@ def test_a_foreign_server_gets_the_options_of_echo_server(measure, write):
     ("", {"needs": {"command": ["/usr/bin/python3", "-c", "import nosuch"],
                     "reason": "python3-nosuch is not installed"}}, "python3-nosuch is not installed"),
     ("", {"needs": ["/usr/bin/python3", "nosuch-program"]}, "nosuch-program is not installed"),
-    ("import sys\nprint('one')\nprint('two', file=sys.stderr)\nprint('no such ring', file=sys.stderr)\nsys.exit(77)",
-     {}, "no such ring"),
+    ("import sys\nprint('one')\nprint('two', file=sys.stderr)\nprint('no such [/ring] :x:', file=sys.stderr)\n"
+     "sys.exit(77)", {}, "no such [/ring] :x:"),
     ("import sys\nsys.exit(77)", {"announces": True}, "it gave no reason")])
 def test_an_unavailable_server_is_listed_and_fails_no_run(echobench, write, tmp_path, script, more, reason):
     done = echobench("run", write(foreign(write, script, **more)), "--out", tmp_path / "r", "--no-report")
