@@ -8,7 +8,7 @@ import json
 import os
 import re
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 import jsonschema
 
 from . import REPOSITORY, Failure, Usage
+from .units import parse_count
 
 Json = dict[str, Any]  # a document as it is in its file
 PAGE = "index.html"  # of a report
@@ -96,23 +97,49 @@ def require_version(document: object, version: int, path: str | Path) -> None:
                     f"{remedy}")
 
 
+FORMATS = jsonschema.FormatChecker(())  # what a pattern cannot say: "1.5k" is a whole number, "1.5" is none
+
+
+@FORMATS.checks("whole", ValueError)
+def _is_whole(value: object) -> bool:
+    if isinstance(value, str):
+        parse_count(value)
+    return True
+
+
+@FORMATS.checks("positive", ValueError)
+def _is_positive(value: object) -> bool:
+    if isinstance(value, str) and parse_count(value) < 1:
+        raise ValueError(f"'{value}' is less than 1")
+    return True
+
+
 def check(document: object, schema_file: Path, path: str | Path, definition: str | None = None) -> None:
     """Raises Usage that names the place where the document read from `path` is not as its schema, or a definition in
     it, has it."""
     schema = json.loads(schema_file.read_text())
     if definition:
         schema = {**schema["$defs"][definition], "$defs": schema["$defs"]}
-    _explain(jsonschema.Draft202012Validator(schema).iter_errors(document), path)
+    _explain(jsonschema.Draft202012Validator(schema, format_checker=FORMATS).iter_errors(document), path)
 
 
 def _explain(errors: Iterable[jsonschema.ValidationError], path: str | Path) -> None:
-    """Raises Usage for the error that lies deepest in the file, where the mistake most likely is."""
-    leaves = [leaf for error in errors for leaf in ([error, *error.context] if error.context else [error])]
-    if leaves:
-        error = max(leaves, key=lambda leaf: len(leaf.absolute_path))
+    """Raises Usage for the error that lies deepest in the file, where the mistake most likely is; of several there, for
+    that which says more than that another type, or form, was possible."""
+    found = [each for error in errors for each in _with_causes(error)]
+    if found:
+        error = max(found, key=lambda each: (len(each.absolute_path), each.cause is not None,
+                                             each.validator not in ("type", "anyOf")))
         where = "/".join(str(part) for part in error.absolute_path) or "top level"
         meant = error.schema.get("description", "") if isinstance(error.schema, dict) else ""
-        raise Usage(f"{path}: at {where}: {error.message[:300]}" + (f" ({meant})" if meant else ""))
+        what = str(error.cause or error.message)[:300]
+        raise Usage(f"{path}: at {where}: {what}" + (f" ({meant})" if meant else ""))
+
+
+def _with_causes(error: jsonschema.ValidationError) -> Iterator[jsonschema.ValidationError]:
+    yield error
+    for cause in error.context:
+        yield from _with_causes(cause)
 
 
 def write(document: Json, path: Path) -> None:

@@ -105,8 +105,6 @@ def expand(name: str, document: Json, listing: Iterable[Json], placement: Placem
     unserved: list[dividing.Unserved] = []
     for load in document["loads"]:
         for connections in map(parse_count, load["connections"]):
-            if connections < 1:
-                raise Usage(f"experiment {name}: connections must be 1 or more")
             for payload in map(parse_count, document["payloads"]):
                 made, left = dividing.blocks_of(name, document, variants, load, connections, payload, placement)
                 blocks += made

@@ -71,8 +71,11 @@ def parse_cpu_list(text: str) -> list[int]:
     """`0,2-3` as a sorted list.  ValueError when it is not of that form."""
     cpus: set[int] = set()
     for part in text.split(","):
-        first, _, last = part.partition("-")
-        cpus.update(range(int(first), int(last or first) + 1))
+        first, dash, last = part.partition("-")
+        run = range(int(first), int(last if dash else first) + 1)
+        if not run:
+            raise ValueError(f"'{part}' ends before it begins")
+        cpus.update(run)
     return sorted(cpus)
 
 

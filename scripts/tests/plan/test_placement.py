@@ -64,6 +64,14 @@ def test_cpu_lists_read_as_they_are_written():
     assert format_cpu_list([4, 0, 2, 3]) == "0,2-4"
 
 
+@pytest.mark.parametrize("text", ["", "a", "1-", "1-0", "0,3-2"])
+def test_what_is_no_cpu_list_is_refused(text):
+    with pytest.raises(ValueError):
+        parse_cpu_list(text)
+    with pytest.raises(Usage, match="must be lists of CPUs such as 0,2-3"):
+        place(cores((0,), (1,)), 1, "0", text)
+
+
 def test_a_server_that_fits_one_node_stays_there(machine):
     """Two nodes of 16 cores with SMT: what is wanted fits one node, then the server alone does, then neither."""
     topology = machine({0: smt(0, 16, 32), 1: smt(16, 16, 32)})
