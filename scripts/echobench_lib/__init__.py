@@ -25,6 +25,14 @@ class Failure(Exception):
     exit_status = 1
 
 
+def failure_of(error: OSError) -> Failure:
+    """What the system refused: a file, or a program that is not there."""
+    name = str(error.filename or "")
+    if isinstance(error, FileNotFoundError) and name and "/" not in name:
+        return Failure(f"{name} is not installed, or not on PATH: scripts/dependencies installs what is missing")
+    return Failure(f"{name}: {error.strerror}" if name and error.strerror else str(error))
+
+
 class Usage(Failure):
     """The command line, an experiment or a file is not what it must be.  Exit status 2."""
 

@@ -1,20 +1,23 @@
 """The command line: verbs, options, exit statuses."""
 
 import argparse
+import contextlib
 import os
 import re
 import signal
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO, cast
 
 from rich.console import Console
+from rich.text import Text
 
-from . import Failure, accuracy, count, doctor, gate, micro, model_table
+from . import Failure, Usage, accuracy, count, doctor, failure_of, gate, micro, model_table
 from .gate import power, primitives, timed
 from .gate import verb as gating
+from .gate.judgement import NOT_MEASURABLE
 from .plan import experiment
 from .plan.variants import HOLDS, other_runtimes, unmet
 from .report import explain, exports, verify
@@ -27,24 +30,55 @@ from .units import parse_count, parse_time_ns
 INTERRUPTED = 130
 
 
+class ReaderMayLeave:
+    """A stream to a program that may end before this one, as in `gate | head -1`: what it would have read then goes
+    nowhere, and the work goes on.  Raises OSError, once, if the stream cannot be written for another reason."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        with self._until_it_ends():
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with self._until_it_ends():
+            self._stream.flush()
+
+    @contextlib.contextmanager
+    def _until_it_ends(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+            if not isinstance(error, BrokenPipeError):
+                raise OSError(error.errno, error.strerror, self._stream.name) from None
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs what the command line asks for; the exit status."""
-    options = parser().parse_args(arguments)
-    console = Console(highlight=False)
-    console.width = max(console.width, WIDTH)  # a table that wraps is ugly, one that is cut is useless
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(INTERRUPTED))  # so that servers are stopped on the way out
-    try:
-        status: int = options.verb(options, console)
-        return status
-    except Failure as failure:
-        print(f"echobench: {failure}", file=sys.stderr)
-        return failure.exit_status
-    except KeyboardInterrupt:
-        print("echobench: interrupted", file=sys.stderr)
-        return INTERRUPTED
-    except BrokenPipeError:  # the reader has seen enough: `echobench report R | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    stdout, stderr = (cast(TextIO, ReaderMayLeave(stream)) for stream in (sys.stdout, sys.stderr))
+    with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
+        options = parser().parse_args(arguments)
+        # Texts are what servers and files say, and no markup.
+        console = Console(highlight=False, markup=False, emoji=False)
+        console.width = max(console.width, WIDTH)  # a table that wraps is ugly, one that is cut is useless
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(INTERRUPTED))  # so that servers are stopped on the way out
+        try:
+            status: int = options.verb(options, console)
+            sys.stdout.flush()
+            return status
+        except (Failure, OSError) as error:
+            failure = failure_of(error) if isinstance(error, OSError) else error
+            print(f"echobench: {failure}", file=sys.stderr)
+            return options.failed(options) if failure.exit_status == Failure.exit_status else failure.exit_status
+        except KeyboardInterrupt:
+            print("echobench: interrupted", file=sys.stderr)
+            return INTERRUPTED
 
 
 def parser() -> argparse.ArgumentParser:
@@ -57,9 +91,13 @@ def parser() -> argparse.ArgumentParser:
         "environment: ECHOBENCH_BUILD, the build folder that is measured (default: build/release)")
     verbs = top.add_subparsers(title="verbs", required=True, metavar="VERB")
 
+    def failed(options: Namespace) -> int:
+        """Where 1 is a regression, it is nothing else."""
+        return Usage.exit_status if getattr(options, "fail_over", None) is not None else Failure.exit_status
+
     def verb(name: str, function: Callable[[Namespace, Console], int], **keywords: Any) -> argparse.ArgumentParser:
         added = verbs.add_parser(name, formatter_class=text, description=keywords["help"], **keywords)
-        added.set_defaults(verb=function)
+        added.set_defaults(verb=function, failed=failed)
         return added
 
     run = verb("run", running.run, help="measure an experiment, print its tables, write its report",
@@ -154,6 +192,7 @@ def parser() -> argparse.ArgumentParser:
                  epilog="exit status: 0 pass, 1 regression, 2 broken or missing (also: nothing to compare, usage), 3 "
                  "something could not be measured, or the gate could not work here, 4 something is inconclusive (with "
                  "--strict), or everything is")
+    gates.set_defaults(failed=lambda _: NOT_MEASURABLE)
     gates.add_argument("variants", nargs="*", metavar="VARIANT", help="what to judge (default: every variant)")
     gates.add_argument("--base", required=True, metavar="REV", help="the revision before the change")
     gates.add_argument("--head", default="HEAD", metavar="REV", help="the revision to judge (default: HEAD)")
@@ -302,14 +341,14 @@ def list_all(options: Namespace, console: Console) -> int:
     for entry in list_variants():
         reason = entry["unavailable_reason"]
         console.print(f"  {entry['name']:<24}{entry['summary']}; serves {HOLDS[entry['holds']]}"
-                      + (f" \\[{entry['remark']}]" if entry.get("remark") else "")
-                      + (f" \\[unavailable: {reason}]" if reason else ""), soft_wrap=True)
+                      + (f" [{entry['remark']}]" if entry.get("remark") else "")
+                      + (f" [unavailable: {reason}]" if reason else ""), soft_wrap=True)
     if known := other_runtimes():
         console.print("other runtimes", style="bold")
     for entry in known.values():
         reason = unmet(entry)
         console.print(f"  {entry['name']:<24}{entry['framing']}; serves {HOLDS[entry.get('holds', 'any')]}"
-                      + (f" \\[unavailable: {reason}]" if reason else ""), soft_wrap=True)
+                      + (f" [unavailable: {reason}]" if reason else ""), soft_wrap=True)
     return 0
 
 
@@ -319,9 +358,10 @@ def examine(options: Namespace, console: Console) -> int:
     order = ("warning", "note", "ok")
     for finding in sorted(findings, key=lambda finding: order.index(finding.level)):
         style = {"warning": "red", "note": "yellow", "ok": "green"}[finding.level]
-        console.print(f"[{style}]{finding.level:<8}[/]{finding.subject}: {finding.what}", soft_wrap=True)
+        console.print(Text.assemble((f"{finding.level:<8}", style), f"{finding.subject}: {finding.what}"),
+                      soft_wrap=True)
         if finding.advice:
-            console.print(f"        {finding.advice}", style="dim", soft_wrap=True, markup=False)
+            console.print(f"        {finding.advice}", style="dim", soft_wrap=True)
     warnings = sum(finding.level == "warning" for finding in findings)
     console.print(f"{warnings} to fix before figures from here are published" if warnings else "nothing to fix")
     return 0

@@ -5,7 +5,7 @@ import os
 import subprocess
 
 import pytest
-from conftest import SCRIPTS
+from conftest import FAKES, SCRIPTS, SMALL
 
 from echobench_lib import doctor, model_table
 from echobench_lib.plan import variants
@@ -19,6 +19,49 @@ from echobench_lib.plan import variants
 def test_mistakes_on_the_command_line(echobench, arguments, status, complaint):
     done = echobench(*arguments)
     assert done.returncode == status and complaint in done.stderr
+
+
+def with_output_to(descriptor, *arguments, **environment):
+    """The exit status of the launcher, whose output goes there, and what it printed on stderr unless that does, too."""
+    done = subprocess.run([SCRIPTS / "echobench", *arguments], stdout=descriptor, stderr=subprocess.PIPE, text=True,
+                          env={**os.environ, "ECHOBENCH_BUILD": str(FAKES), **environment})
+    return done.returncode, done.stderr
+
+
+@pytest.fixture
+def closed_pipe():
+    reader, writer = os.pipe()
+    os.close(reader)
+    yield writer
+    os.close(writer)
+
+
+def test_a_reader_that_leaves_changes_neither_files_nor_exit_status(write, tmp_path, closed_pipe):
+    ran = with_output_to(closed_pipe, "run", write(SMALL), "--out", tmp_path / "a", "--no-report")
+    assert ran == (0, "") and json.loads((tmp_path / "a/result.json").read_text())["complete"]
+    assert with_output_to(closed_pipe, "report", tmp_path / "a", "--no-page") == (0, "")
+    assert with_output_to(closed_pipe, "compare", tmp_path / "a", tmp_path / "nothing")[0] == 2
+    judged = with_output_to(closed_pipe, "compare", tmp_path / "a", tmp_path / "a", "--fail-over", "1%")
+    assert judged == with_output_to(subprocess.DEVNULL, "compare", tmp_path / "a", tmp_path / "a", "--fail-over", "1%")
+    assert judged[0] == 2  # no control: there is nothing to judge
+
+
+def test_output_that_cannot_be_written_is_a_failure():
+    with open("/dev/full", "w") as full:
+        status, complaint = with_output_to(full, "list")
+    assert status == 1 and complaint == "echobench: <stdout>: No space left on device\n"
+
+
+@pytest.mark.parametrize("arguments, status", [
+    (["run", "quick", "--out", "/dev/null/r"], 1), (["gate", "--base", "HEAD", "--out", "/dev/null/r"], 3)])
+def test_a_file_that_cannot_be_written_is_no_regression(echobench, arguments, status):
+    done = echobench(*arguments)
+    assert (done.returncode, done.stderr) == (status, "echobench: /dev/null/r: Not a directory\n")
+
+
+def test_a_program_that_is_not_installed_is_named(echobench, tmp_path):
+    done = echobench("gate", "--base", "HEAD", "--out", tmp_path / "gate", PATH="/nonexistent")
+    assert done.returncode == 3 and done.stderr.startswith("echobench: git is not installed, or not on PATH")
 
 
 def test_list_shows_why_a_variant_cannot_run(echobench):

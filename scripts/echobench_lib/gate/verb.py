@@ -1,13 +1,14 @@
 """What `echobench gate` is asked for."""
 
 import os
+import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
-from .. import Failure, documents
+from .. import Failure, documents, failure_of
 from ..micro.questions import plain
 from ..progress import Progress
 from ..run.programs import require_descriptors
@@ -25,11 +26,10 @@ def run(options: Namespace, console: Console) -> int:
     judgements: list[Judgement] = []
     try:
         return _judge(options, folder, judgements, console)
-    except Failure as failure:
-        if failure.exit_status == judgement.REGRESSION:
-            failure.exit_status = judgement.NOT_MEASURABLE
+    except (Failure, OSError) as error:
+        failure = failure_of(error) if isinstance(error, OSError) else error
         _publish(folder, f"{options.head} against {options.base}: not finished", judgements, str(failure))
-        raise
+        raise failure from None
 
 
 def _judge(options: Namespace, folder: Path, judgements: list[Judgement], console: Console) -> int:
@@ -76,5 +76,8 @@ def _publish(folder: Path, title: str, judgements: Sequence[Judgement], error: s
         for line in outputs.annotations(judgements, error):
             print(line)
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
-        with Path(summary).open("a") as file:
-            file.write(text)
+        try:
+            with Path(summary).open("a") as file:
+                file.write(text)
+        except OSError as refused:  # the verdict stands
+            print(f"echobench: warning: GITHUB_STEP_SUMMARY: {failure_of(refused)}", file=sys.stderr)

@@ -140,6 +140,13 @@ def test_a_regression_fails_and_is_reported_everywhere(gate, tmp_path):
     assert ElementTree.fromstring((out / "gate.xml").read_text()).get("failures") == "1"
 
 
+def test_a_summary_that_cannot_be_written_does_not_change_the_verdict(gate):
+    for judged, status in ((cell(), 0), (cell(600), 1)):
+        done, out = gate({"epoll": cell()}, {"epoll": judged}, GITHUB_STEP_SUMMARY="/dev/null/summary")
+        assert done.returncode == status and (out / "gate.md").exists()
+        assert done.stderr == "echobench: warning: GITHUB_STEP_SUMMARY: /dev/null/summary: Not a directory\n"
+
+
 def test_what_is_not_counted_is_reported_and_changes_nothing(gate):
     done, out = gate({"epoll": cell()}, {"epoll": cell()}, uncounted={"prefork": "it serves with 3 processes"})
     assert done.returncode == 0 and "prefork: not judged: it serves with 3 processes" in done.stdout
