@@ -120,6 +120,36 @@ def test_the_launcher_finds_a_python_that_can(tmp_path):
     assert "python3-scipy" in done.stderr and "scripts/dependencies" in done.stderr
 
 
+def test_the_launcher_is_found_and_finds_its_own(tmp_path):
+    """Through a symbolic link, with CDPATH, next to files that are called like Python's modules."""
+    (tmp_path / "csv.py").write_text("raise SystemExit('not the csv of Python')\n")
+    (tmp_path / "numpy.py").write_text("raise SystemExit('not numpy')\n")
+    (tmp_path / "linked").symlink_to(SCRIPTS / "echobench")
+    done = subprocess.run(["./linked", "--help"], cwd=tmp_path, capture_output=True, text=True,
+                          env={**os.environ, "CDPATH": f"{tmp_path}:/"})
+    assert done.returncode == 0 and done.stdout.startswith("usage: echobench"), done.stderr
+
+
+def test_a_module_that_cannot_be_imported_is_named_with_its_error(tmp_path):
+    (tmp_path / "numpy.py").write_text("raise ImportError('built for another Python')\n")
+    done = subprocess.run([SCRIPTS / "echobench", "--help"], capture_output=True, text=True,
+                          env={**os.environ, "PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}",
+                               "ECHOBENCH_PYTHON": "/usr/bin/python3"})
+    assert done.returncode == 1 and "cannot import numpy: ImportError: built for another Python" in done.stderr
+    assert "packages missing" not in done.stderr
+
+
+@pytest.mark.parametrize("script", ["quickstart", "test", "publish", "fuzz", "dependencies"])
+def test_scripts_explain_themselves_and_refuse_what_they_do_not_know(tmp_path, script):
+    (tmp_path / script).symlink_to(SCRIPTS / script)
+    environment = {**os.environ, "CDPATH": "/:/tmp", "PATH": "/usr/bin:/bin"}
+    done = subprocess.run([f"./{script}", "--help"], cwd=tmp_path, capture_output=True, text=True, env=environment)
+    first = (SCRIPTS / script).read_text().splitlines()[1].removeprefix("# ")
+    assert done.returncode == 0 and done.stdout.splitlines()[0] == first and "\n==" not in done.stdout
+    done = subprocess.run([f"./{script}", "--nosuch"], cwd=tmp_path, capture_output=True, text=True, env=environment)
+    assert (done.returncode, done.stdout) == (2, "") and f"{script}: unknown option '--nosuch'" in done.stderr
+
+
 @pytest.mark.parametrize("verb", ["", "run", "report", "compare", "micro", "count", "list", "doctor"])
 def test_help_exists_for_every_verb(echobench, verb):
     done = echobench(*([verb] if verb else []), "--help")
