@@ -1,9 +1,12 @@
 """JSON documents and the folders they lie in: results of every kind, experiments, lists.  Reading, checking against a
 schema, writing whole."""
 
+import atexit
 import base64
 import binascii
+import contextlib
 import gzip
+import itertools
 import json
 import os
 import re
@@ -34,12 +37,29 @@ def locate(path: str | Path, name: str) -> Path:
 
 def new_folder(wanted: Path | None, name: str, *results: str) -> Path:
     """The folder for the `results`, files or folders, of a new run: what the user wanted, else one of runs/ with the
-    time and `name`.  Raises Usage where a result exists there already."""
-    folder = wanted or REPOSITORY / "runs" / f"{datetime.now():%Y%m%d-%H%M%S}-{name}"
-    if present := [result for result in results if (folder / result).exists()]:
-        raise Usage(f"--out {folder}: {present[0]} exists there already; give another folder")
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    time and `name`, which no other run gets.  If nothing is written into it, it is removed at the end.  Raises Usage
+    where a result exists there already."""
+    if wanted and (present := [result for result in results if (wanted / result).exists()]):
+        raise Usage(f"--out {wanted}: {present[0]} exists there already; give another folder")
+    place = REPOSITORY / "runs" / f"{datetime.now():%Y%m%d-%H%M%S}-{name}"
+    places = [wanted] if wanted else (place.with_name(f"{place.name}{again}") for again in _endings())
+    for folder in places:
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(parents=True)
+            atexit.register(_remove_empty, folder)
+            return folder
+    assert wanted
+    return wanted
+
+
+def _endings() -> Iterator[str]:
+    yield ""
+    yield from (f"-{number}" for number in itertools.count(2))
+
+
+def _remove_empty(folder: Path) -> None:
+    with contextlib.suppress(OSError):  # it is not
+        folder.rmdir()
 
 
 def folder_of_report(file: Path, name: str) -> Path:
@@ -48,11 +68,20 @@ def folder_of_report(file: Path, name: str) -> Path:
     return file.parent if file.name in (name, PAGE) else file.with_name(f"{file.stem}-report")
 
 
-def require_no_report(folder: Path) -> None:
-    """Raises Usage where a page lies that holds a result: it may be the only copy."""
+def has_report(folder: Path) -> bool:
+    """Whether a report of ours lies there, which may be written anew.  Raises Usage where another page does."""
     page = folder / PAGE
-    if page.is_file() and 'id="result"' in page.read_text():
-        raise Usage(f"{page}: a report that holds a result would be overwritten; give another folder by --out")
+    if not page.is_file():
+        return False
+    if 'id="charts"' not in page.read_text(errors="replace"):
+        raise Usage(f"{page}: a page that is no report would be overwritten; give another folder by --out")
+    return True
+
+
+def require_no_report(folder: Path) -> None:
+    """Raises Usage where a page lies that is none of ours, or holds a result: it may be the only copy."""
+    if has_report(folder) and 'id="result"' in (folder / PAGE).read_text():
+        raise Usage(f"{folder / PAGE}: a report that holds a result would be overwritten; give another folder by --out")
 
 
 def read(file: Path, name: str = "result") -> Any:

@@ -64,11 +64,12 @@ _LINKS = {"tables": "Tables", "verdicts": "Verdicts", "reading": "How to read",
 def write(result: Result, groups: Sequence[Group], folder: Path, attached: Mapping[str, Json]) -> Path:
     """Writes charts/*.svg and index.html into `folder` and returns the page's path.  `attached` {name: document} are
     companions."""
+    replaces = documents.has_report(folder)
     charts.install()
     specs = specs_of(result, groups, attached)
     drawn = charts.draw(specs, folder / "charts")
-    for name in charts.names() - drawn.keys():
-        (folder / "charts" / f"{name}.svg").unlink(missing_ok=True)  # of a report that was here before
+    for name in charts.names() - drawn.keys() if replaces else ():
+        (folder / "charts" / f"{name}.svg").unlink(missing_ok=True)  # of that report
     path = folder / documents.PAGE
     documents.write_text(render(result, groups, drawn, specs, charts.libraries(), attached), path)
     return path
