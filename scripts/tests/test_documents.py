@@ -28,7 +28,8 @@ def test_runs_that_begin_at_the_same_time_have_folders_of_their_own(repository, 
 
 
 @pytest.mark.parametrize("before, then, stays", [
-    ("", "", False), ("", "raise SystemExit(130)", False), ("mkdir", "", True), ("", "(out / 'gate.md').touch()", True)])
+    ("", "", False), ("", "raise SystemExit(130)", False), ("mkdir", "", True),
+    ("", "(out / 'gate.md').touch()", True)])
 def test_a_folder_into_which_nothing_was_written_is_removed(tmp_path, before, then, stays):
     out = tmp_path / "out"
     if before:

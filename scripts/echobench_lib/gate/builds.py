@@ -75,10 +75,26 @@ def ask(base: Build, head: Build, question: Callable[[Build], Answer]) -> dict[B
 def resolve(name: str, repository: Path = REPOSITORY) -> str:
     """The commit that a revision stands for.  Raises Usage when there is no such revision."""
     done = _git(repository, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
+    if done.returncode != 0 and done.stderr:  # it is not the revision: "dubious ownership", "not a git repository"
+        raise Failure(f"git: {done.stderr.strip()}")
     if done.returncode != 0:
         raise Usage(f"'{name}' is no revision of {repository}: give a branch, a tag or a commit (CI: fetch its "
                     "history, too)")
     return done.stdout.strip()
+
+
+def beginning(base: str, head: str, repository: Path = REPOSITORY) -> str:
+    """The commit that the change from `base` to `head`, two commits, began with: what the base's branch has been given
+    since is not of that change.  The base itself, if it contains the head, for comparing backwards.  Raises Usage where
+    the history in this clone has no such commit."""
+    done = _git(repository, "merge-base", base, head)
+    if done.returncode == 0:
+        common = done.stdout.strip()
+        return base if common == head else common
+    shallow = _git(repository, "rev-parse", "--is-shallow-repository").stdout.strip() == "true"
+    raise Usage(f"{head[:SHORT]} and {base[:SHORT]} have no commit in common" + (
+        " in this clone, which is shallow: `git fetch --unshallow` (actions/checkout: fetch-depth: 0)" if shallow else
+        ": give a base that the change began with"))
 
 
 def has_changes(repository: Path = REPOSITORY) -> bool:
@@ -88,9 +104,14 @@ def has_changes(repository: Path = REPOSITORY) -> bool:
 
 def build(names: Sequence[str], console: Console, repository: Path = REPOSITORY,
           more: Sequence[str] = ()) -> tuple[Build, Build]:
-    """A Build for each of two revisions: their servers, and `more` programs; work trees of others are removed.  A
-    revision against itself is built twice: what differs then is chance, which is what a gate must be shown to bear."""
+    """A Build for the commit that the change from the first to the second of two revisions began with, and for the
+    second: their servers, and `more` programs; work trees of others are removed.  A revision against itself is built
+    twice: what differs then is chance, which is what a gate must be shown to bear."""
     commits = [resolve(name, repository) for name in names]
+    if (began := beginning(*commits, repository)) != commits[0]:
+        console.print(f"{names[1]} is compared with {began[:SHORT]}, where it left {names[0]}: what that has been "
+                      "given since is not of the change", soft_wrap=True)
+        names, commits[0] = [f"{names[0]} where {names[1]} left it", names[1]], began
     places = [commit[:SHORT] for commit in commits]
     if places[0] == places[1]:
         places[1] = places[1][:-len(AGAIN)] + AGAIN

@@ -222,7 +222,7 @@ def repository(tmp_path):
 
     folder.mkdir()
     git("init", "-b", "main")
-    return SimpleNamespace(folder=folder, commit=commit)
+    return SimpleNamespace(folder=folder, commit=commit, git=git)
 
 
 QUIET = SimpleNamespace(print=lambda *_, **__: None)
@@ -238,6 +238,46 @@ def test_each_revision_is_built_from_its_own_files(repository):
     assert len(str(base.folder)) == len(str(head.folder))
     builds.build(["main~2", "main"], QUIET, repository.folder)
     assert not base.folder.exists() and head.folder.exists(), "what is no longer asked for is gone"
+
+
+def test_a_change_is_compared_with_what_it_began_with(repository):
+    """The base's branch has gone on: that is not of the change."""
+    said = []
+    for text in ("one", "two"):
+        repository.commit(text)
+    repository.git("checkout", "-b", "change")
+    repository.commit("change")
+    repository.git("checkout", "main")
+    repository.commit("three")
+    console = SimpleNamespace(print=lambda text, **_: said.append(text))
+    base, head = builds.build(["main", "change"], console, repository.folder)
+    assert [(build.folder / "servers" / "echo-server").read_text() for build in (base, head)] == ["two", "change"]
+    assert said[0].startswith(f"change is compared with {base.commit[:12]}, where it left main")
+    assert base.label == f"main where change left it ({base.commit[:12]})"
+
+
+def test_what_has_no_beginning_in_this_clone_is_a_mistake(repository, tmp_path):
+    repository.commit("one")
+    repository.git("checkout", "-b", "change")
+    repository.commit("change")
+    repository.git("checkout", "main")
+    repository.commit("two")
+    clone = tmp_path / "clone"
+    subprocess.run(["git", "clone", "--depth", "1", "--no-single-branch", f"file://{repository.folder}", clone],
+                   check=True, capture_output=True)
+    with pytest.raises(Usage, match="no commit in common in this clone, which is shallow: `git fetch --unshallow`"):
+        builds.build(["origin/main", "origin/change"], QUIET, clone)
+    repository.git("checkout", "--orphan", "other")
+    repository.commit("other")
+    with pytest.raises(Usage, match="have no commit in common: give a base"):
+        builds.build(["main", "other"], QUIET, repository.folder)
+
+
+def test_what_git_refuses_is_in_its_words(repository, monkeypatch):
+    repository.commit("one")
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    with pytest.raises(Failure, match="git: fatal: detected dubious ownership in repository(.|\n)*safe.directory"):
+        builds.build(["main", "main"], QUIET, repository.folder)
 
 
 def test_a_revision_against_itself_is_built_twice(repository):
