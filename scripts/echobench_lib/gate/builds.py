@@ -98,8 +98,19 @@ def beginning(base: str, head: str, repository: Path = REPOSITORY) -> str:
 
 
 def has_changes(repository: Path = REPOSITORY) -> bool:
-    """Whether the work tree has changes that no commit has."""
-    return bool(_git(repository, "status", "--porcelain", "--untracked-files=no").stdout.strip())
+    """Whether the work tree has changes that no commit has, or none can be read."""
+    done = _git(repository, "status", "--porcelain", "--untracked-files=no")
+    return done.returncode != 0 or bool(done.stdout.strip())
+
+
+def toolchain() -> str:
+    """What CMake takes from the environment, and the compiler that it finds, as a text.  Headers need not be in it: the
+    build looks at each that was read, and builds again what is older."""
+    taken = {name: os.environ[name] for name in sorted(os.environ)
+             if name in ("CC", "CXX", "CFLAGS", "CXXFLAGS", "LDFLAGS") or name.startswith("CMAKE_")}
+    compiler = taken.get("CXX", "c++")
+    done = subprocess.run([*compiler.split(), "--version"], capture_output=True, text=True)
+    return "".join(f"{name}={value}\n" for name, value in taken.items()) + done.stdout
 
 
 def build(names: Sequence[str], console: Console, repository: Path = REPOSITORY,
@@ -108,7 +119,7 @@ def build(names: Sequence[str], console: Console, repository: Path = REPOSITORY,
     second: their servers, and `more` programs; work trees of others are removed.  A revision against itself is built
     twice: what differs then is chance, which is what a gate must be shown to bear."""
     commits = [resolve(name, repository) for name in names]
-    if (began := beginning(*commits, repository)) != commits[0]:
+    if (began := beginning(commits[0], commits[1], repository)) != commits[0]:
         console.print(f"{names[1]} is compared with {began[:SHORT]}, where it left {names[0]}: what that has been "
                       "given since is not of the change", soft_wrap=True)
         names, commits[0] = [f"{names[0]} where {names[1]} left it", names[1]], began
@@ -133,14 +144,18 @@ def load_generator(sides: Sequence[Build], console: Console, repository: Path = 
 
 
 def _build(name: str, commit: str, place: Path, wanted: Sequence[str], console: Console, repository: Path) -> Build:
-    """Those of the `wanted` programs that the revision has."""
-    source, built = place / "source", Build(name, commit, place / "build")
-    if not (source / "CMakeLists.txt").exists():
+    """Those of the `wanted` programs that the revision has.  What is there already is used if its files are those of
+    the commit, and it was built by the same toolchain."""
+    source, built, stamp = place / "source", Build(name, commit, place / "build"), place / "toolchain.txt"
+    with_what = toolchain()
+    unchanged = stamp.is_file() and stamp.read_text() == with_what and not has_changes(source)
+    if not unchanged:
         shutil.rmtree(place, ignore_errors=True)
         _git(repository, "worktree", "prune")
         done = _git(repository, "worktree", "add", "--detach", "--force", str(source), commit)
         if done.returncode != 0:
             raise Failure(f"{built.label}: no work tree: {last_line(done.stderr)}")
+        stamp.write_text(with_what)
     console.print(f"building {built.label}: {', '.join(wanted)}", soft_wrap=True)
     with (place / "build.log").open("w") as log:
         _run(built, log, "cmake", "-S", source, "-B", built.folder, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release")

@@ -240,6 +240,27 @@ def test_each_revision_is_built_from_its_own_files(repository):
     assert not base.folder.exists() and head.folder.exists(), "what is no longer asked for is gone"
 
 
+def test_what_was_built_is_used_again_if_nothing_has_changed(repository, monkeypatch):
+    repository.commit("one")
+    repository.commit("two")
+
+    def built():
+        sides = builds.build(["main~1", "main"], QUIET, repository.folder)
+        assert [(side.folder / "servers" / "echo-server").read_text() for side in sides] == ["one", "two"]
+        used_again = [(side.folder / "mark").exists() for side in sides]
+        for side in sides:
+            (side.folder / "mark").touch()
+        return used_again, sides[0].folder.parent / "source" / "server"
+
+    assert built()[0] == [False, False]
+    used_again, source = built()
+    assert used_again == [True, True]
+    source.write_text("changed under the commit's name")
+    assert built()[0] == [False, True]
+    monkeypatch.setenv("CXXFLAGS", "-fno-inline")
+    assert built()[0] == [False, False], "one toolchain for both"
+
+
 def test_a_change_is_compared_with_what_it_began_with(repository):
     """The base's branch has gone on: that is not of the change."""
     said = []
