@@ -2,6 +2,7 @@
 so that nothing but the code differs; what is built already is used again."""
 
 import contextlib
+import fcntl
 import os
 import re
 import shutil
@@ -126,9 +127,10 @@ def build(names: Sequence[str], console: Console, repository: Path = REPOSITORY,
     places = [commit[:SHORT] for commit in commits]
     if places[0] == places[1]:
         places[1] = places[1][:-len(AGAIN)] + AGAIN
-    for old in sorted((repository / FOLDER).glob("*")):
-        if old.name not in (*places, resolve("HEAD", repository)[:SHORT]):
+    for old in sorted(path for path in (repository / FOLDER).glob("*") if path.is_dir()):
+        if old.name not in (*places, resolve("HEAD", repository)[:SHORT]) and _lock(old, fcntl.LOCK_EX | fcntl.LOCK_NB):
             shutil.rmtree(old)
+            _lock(old, fcntl.LOCK_UN)
     _git(repository, "worktree", "prune")
     base, head = (_build(name, commit, repository / FOLDER / place, (*SERVERS, *more), console, repository)
                   for name, commit, place in zip(names, commits, places, strict=True))
@@ -147,6 +149,9 @@ def _build(name: str, commit: str, place: Path, wanted: Sequence[str], console: 
     """Those of the `wanted` programs that the revision has.  What is there already is used if its files are those of
     the commit, and it was built by the same toolchain."""
     source, built, stamp = place / "source", Build(name, commit, place / "build"), place / "toolchain.txt"
+    if not _lock(place, fcntl.LOCK_EX | fcntl.LOCK_NB):
+        console.print(f"waiting for another gate, which uses {built.label}", soft_wrap=True)
+        _lock(place, fcntl.LOCK_EX)
     with_what = toolchain()
     unchanged = stamp.is_file() and stamp.read_text() == with_what and not has_changes(source)
     if not unchanged:
@@ -165,7 +170,24 @@ def _build(name: str, commit: str, place: Path, wanted: Sequence[str], console: 
         if not targets:
             raise BrokenBuild(f"{built.label} has none of {', '.join(wanted)}")
         _run(built, log, "cmake", "--build", built.folder, "--target", *targets)
+    _lock(place, fcntl.LOCK_SH)  # until this process ends
     return built
+
+
+def _lock(place: Path, how: int) -> bool:
+    """Of a revision's place, for this process: exclusive to change it, shared to use it.  False if another process has
+    it, and LOCK_NB says not to wait."""
+    if place not in _locks:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        _locks[place] = place.with_name(f"{place.name}.lock").open("w")
+    try:
+        fcntl.flock(_locks[place], how)
+    except BlockingIOError:
+        return False
+    return True
+
+
+_locks: dict[Path, IO[str]] = {}
 
 
 def _run(built: Build, log: IO[str], *command: str | Path) -> None:

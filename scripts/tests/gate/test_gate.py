@@ -1,7 +1,9 @@
 """`gate`: what is found of a cell, exit statuses, what is written, and revisions that are built."""
 
 import json
+import os
 import subprocess
+import sys
 from types import SimpleNamespace
 from xml.etree import ElementTree
 
@@ -259,6 +261,25 @@ def test_what_was_built_is_used_again_if_nothing_has_changed(repository, monkeyp
     assert built()[0] == [False, True]
     monkeypatch.setenv("CXXFLAGS", "-fno-inline")
     assert built()[0] == [False, False], "one toolchain for both"
+
+
+def test_a_second_gate_leaves_the_first_its_builds(repository):
+    for text in ("one", "two", "three"):
+        repository.commit(text)
+    script = ("import sys\nfrom pathlib import Path\nfrom types import SimpleNamespace\n"
+              "from echobench_lib.gate import builds\n"
+              "quiet = SimpleNamespace(print=lambda *_, **__: None)\n"
+              f"builds.build(['main~2', 'main~1'], quiet, Path('{repository.folder}'))\n"
+              "print('built', flush=True)\nsys.stdin.read()\n")
+    with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                          env={**os.environ, "PYTHONPATH": ":".join(sys.path)}) as first:
+        assert first.stdout.readline() == "built\n"
+        places = [path for path in (repository.folder / builds.FOLDER).iterdir() if path.is_dir()]
+        builds.build(["main", "main"], QUIET, repository.folder)
+        assert all((place / "build" / "servers" / "echo-server").exists() for place in places)
+        first.stdin.close()
+    builds.build(["main", "main"], QUIET, repository.folder)
+    assert not any(place.exists() for place in places)
 
 
 def test_a_change_is_compared_with_what_it_began_with(repository):
