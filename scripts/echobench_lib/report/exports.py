@@ -9,6 +9,7 @@ control passed; counts, which are exact.
 import csv
 import io
 import json
+import sys
 from argparse import Namespace
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -62,6 +63,9 @@ def export(options: Namespace, console: Console) -> int:
     else:
         stored = result.load(path)
         figures, origin = of_result(stored, result.reference_of(stored)), origin_of_result(stored)
+        if any(cell.workload.rate.endswith("%") for cell in stored.cells):
+            print("echobench: rates are percentages of a capacity that the run measured, so its series are not "
+                  "those of another run: for a history, give the experiment's rates as numbers", file=sys.stderr)
     if not figures:
         raise Usage(f"{path}: it has no valid figure to export")
     if options.form == "otava":
@@ -85,7 +89,7 @@ def of_result(stored: Result, reference: str) -> list[Figure]:
         for row in group.rows:
             if row.verdict != "valid" or row.control_of:
                 continue
-            name = f"{row.variant}/{workload.name}"
+            name = f"{row.variant}/{workload.at(group.rate_per_s).name}"  # 50 % is another load in each run
             if workload.load != "closed-loop" and not group.doubt(COST):
                 if row.cost_ns is not None and row.cost_interval:
                     figures.append(_with_bounds(name, "cpu-per-request", "ns", row.cost_interval))

@@ -106,6 +106,10 @@ class Workload:
             return f"{int(self.rate):,}/s" if self.rate else ""
         return f"{self._percent} ({rate_per_s:,.0f}/s)"
 
+    def at(self, rate_per_s: float | None) -> "Workload":
+        """The same, with its rate as a number."""
+        return replace(self, rate=f"{rate_per_s:.0f}") if self.rate and rate_per_s else self
+
     @property
     def without_background(self) -> "Workload":
         return replace(self, background="")

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 
 import pytest
 from conftest import SMALL, run_echobench
@@ -26,9 +27,11 @@ def exported(result, form, *more):
 
 def test_bencher_gets_benchmarks_with_measures_and_bounds(result):
     benchmarks = json.loads(exported(result, "bmf"))
-    cost = benchmarks["thread-pool/equal-load/50%/c100/64B/frame"]["cpu-per-request"]
+    load, = {name.split("/", 1)[1] for name in benchmarks if "equal-load" in name}
+    assert re.fullmatch(r"equal-load/[1-9]\d+/c100/64B/frame", load), "the rate that it was, not 50%"
+    cost = benchmarks[f"thread-pool/{load}"]["cpu-per-request"]
     assert cost["lower_value"] < cost["value"] < cost["upper_value"]
-    ratio = benchmarks["thread-pool/equal-load/50%/c100/64B/frame"]["cpu-per-request-to-epoll"]["value"]
+    ratio = benchmarks[f"thread-pool/{load}"]["cpu-per-request-to-epoll"]["value"]
     assert 2.2 < ratio < 2.8
     assert benchmarks["thread-pool/closed-loop/c100/64B/frame"]["throughput"]["value"] > 0
 
