@@ -67,7 +67,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Texts are what servers and files say, and no markup.
         console = Console(highlight=False, markup=False, emoji=False)
         console.width = max(console.width, WIDTH)  # a table that wraps is ugly, one that is cut is useless
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(INTERRUPTED))  # so that servers are stopped on the way out
+        for stop in (signal.SIGTERM, signal.SIGHUP):  # servers are stopped on the way out
+            if signal.getsignal(stop) != signal.SIG_IGN:  # by nohup
+                signal.signal(stop, lambda *_: sys.exit(INTERRUPTED))
         try:
             status: int = options.verb(options, console)
             sys.stdout.flush()

@@ -20,6 +20,7 @@ from echobench_lib import cli, result  # noqa: E402
 
 # A shell starts what it puts in the background with SIGINT ignored, and the programs under test would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # as nohup has it
 
 SMALL = {
     "summary": "three models, two sizes", "variants": ["asio-callback", "thread-pool", "epoll"], "controls": [],

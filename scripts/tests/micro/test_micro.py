@@ -219,7 +219,7 @@ def test_a_process_that_fails_is_named_and_complete_rounds_are_kept(micro, tmp_p
 
 
 @pytest.mark.parametrize("waits_at, kept", [(3, 1), (0, 0)])
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupted_run_keeps_its_complete_rounds(tmp_path, waits_at, kept, stop):
     environment = {**os.environ, "ECHOBENCH_BUILD": str(FAKES), "FAKE_PROCESSES": str(tmp_path / "processes"),
                    "FAKE_BENCH_WAITS_AT": str(waits_at)}

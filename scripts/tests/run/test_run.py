@@ -213,7 +213,7 @@ def test_wrong_replies_give_no_figure(echobench, write, tmp_path):
     assert "closed-loop/c10/64B/frame, restart 1: wrong replies from thread-pool" in done.stderr
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupted_run_keeps_its_cells_and_leaves_no_server(write, tmp_path, stop):
     experiment = {**SMALL, "restarts": 1, "loads": [
         {"load": "closed-loop", "connections": [10], "duration": "1s"},
