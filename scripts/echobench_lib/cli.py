@@ -338,7 +338,11 @@ def list_all(options: Namespace, console: Console) -> int:
         return 0
     console.print("experiments", style="bold")
     for name in experiment.names():
-        console.print(f"  {name:<24}{experiment.load_document(name)[1]['summary']}", soft_wrap=True)
+        try:
+            summary = experiment.load_document(name)[1]["summary"]
+        except Usage as error:
+            summary = f"unavailable: {error}"
+        console.print(f"  {name:<24}{summary}", soft_wrap=True)
     console.print("variants", style="bold")
     for entry in list_variants():
         reason = entry["unavailable_reason"]

@@ -8,7 +8,7 @@ import pytest
 from conftest import FAKES, SCRIPTS, SMALL
 
 from echobench_lib import doctor, model_table
-from echobench_lib.plan import variants
+from echobench_lib.plan import experiment, variants
 
 
 @pytest.mark.parametrize("arguments, status, complaint", [
@@ -68,6 +68,15 @@ def test_list_shows_why_a_variant_cannot_run(echobench):
     done = echobench("list", FAKE_UNAVAILABLE="thread-pool")
     assert done.returncode == 0 and "quick" in done.stdout
     assert next(line for line in done.stdout.splitlines() if "thread-pool" in line).endswith("[unavailable: not here]")
+
+
+def test_one_broken_experiment_leaves_the_list(echobench, tmp_path, monkeypatch):
+    monkeypatch.setattr(experiment, "FOLDER", tmp_path)
+    (tmp_path / "fine.json").write_text(json.dumps({**SMALL, "summary": "one that can be read"}))
+    (tmp_path / "broken.json").write_text("{")
+    done = echobench("list")
+    assert done.returncode == 0 and "one that can be read" in done.stdout
+    assert "broken                  unavailable:" in done.stdout and "not JSON" in done.stdout
 
 
 def test_list_shows_what_must_be_known_of_a_variant(echobench):

@@ -23,6 +23,7 @@ from ..analyse.summary import COST, TIME, summarise
 from ..count import document as counts
 from ..documents import Json
 from ..result import Result
+from .terminal import UNFINISHED
 
 FORMATS = ("bmf", "github", "otava")
 WHEN, COMMIT, HOST = "time", "commit", "host"  # of a history
@@ -63,6 +64,8 @@ def export(options: Namespace, console: Console) -> int:
     else:
         stored = result.load(path)
         figures, origin = of_result(stored, result.reference_of(stored)), origin_of_result(stored)
+        if not stored.complete:
+            print(f"echobench: {path}: {UNFINISHED}", file=sys.stderr)
         if any(cell.workload.rate.endswith("%") for cell in stored.cells):
             print("echobench: rates are percentages of a capacity that the run measured, so its series are not "
                   "those of another run: for a history, give the experiment's rates as numbers", file=sys.stderr)

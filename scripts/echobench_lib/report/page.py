@@ -22,6 +22,7 @@ from .columns import (
 from .notes import notes
 from .palette import Palette
 from .table import Table
+from .terminal import UNFINISHED
 
 VERDICTS = {
     "valid": "No check found anything wrong with this row.",
@@ -103,7 +104,8 @@ def render(result: Result, groups: Sequence[Group], drawn: Mapping[str, str], sp
                               *(row.scaled.of for row in rows if row.scaled)])
     return whole("report.html", f"echobench: {result.experiment.name or 'echo-load'}", _subtitle(result), links, specs,
                  libraries, document=result.document, held=held["result"], reference=reference,
-                 drawn=dict.fromkeys(drawn, _WITHOUT_SCRIPT) if result.lean else drawn, companions=parts,
+                 unfinished=UNFINISHED, companions=parts,
+                 drawn=dict.fromkeys(drawn, _WITHOUT_SCRIPT) if result.lean else drawn,
                  chart_names=[chart["name"] for chart in specs if chart["name"] not in of_parts],
                  failed=[run for run in result.runs if run.error is not None], tables=_tables(groups),
                  recoveries=tables.recoveries(groups),

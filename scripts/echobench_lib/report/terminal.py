@@ -12,6 +12,7 @@ from . import scaling, table, tables
 from .columns import ABSENT
 from .notes import notes
 
+UNFINISHED = "This run was not finished: it holds the cells that were measured until then."
 WIDTH = 200  # columns of a terminal that the widest table needs
 STYLES = {"valid": "", "client-bound": "yellow", "overloaded": "yellow", "unsaturated": "yellow"}  # the others: red
 
@@ -39,6 +40,8 @@ def for_terminal(shown: table.Table) -> Table:
 def show(result: Result, reference: str, console: Console) -> list[Group]:
     """Prints one table per workload, then what the reader must know.  Returns the groups."""
     groups = summarise(result, reference)
+    if not result.complete:
+        console.print(UNFINISHED, style="red", soft_wrap=True)
     for made in [*tables.build(groups), *scaling.tables(groups), *tables.recoveries(groups)]:
         console.print(made.title, style="bold", highlight=False, soft_wrap=True)
         console.print(for_terminal(made))

@@ -44,6 +44,13 @@ def test_what_is_not_valid_is_not_exported(result, measure):
     assert not any("+1us" in name for name in benchmarks), "a control is made slower on purpose"
 
 
+def test_a_run_that_was_not_finished_is_called_that_everywhere(result):
+    document = json.loads((result / "result.json").read_text())
+    (result / "result.json").write_text(json.dumps({**document, "complete": False}))
+    assert run_echobench("report", result, "--no-page").stdout.startswith("This run was not finished: ")
+    assert "This run was not finished: " in run_echobench("export", result, "--as", "bmf").stderr
+
+
 def test_github_gets_what_is_better_when_it_is_less(result):
     entries = json.loads(exported(result, "github"))
     assert {"name", "unit", "value"} <= entries[0].keys() and any("range" in entry for entry in entries)
