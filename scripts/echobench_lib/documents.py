@@ -84,6 +84,13 @@ def require_no_report(folder: Path) -> None:
         raise Usage(f"{folder / PAGE}: a report that holds a result would be overwritten; give another folder by --out")
 
 
+def portable(document: Json) -> Json:
+    """Without the folder that the project had where it was measured: paths below it become relative."""
+    text = json.dumps(document)
+    built = re.search(r'"(/[^" ]*/)build/[^"/ ]+/(?:servers|loadgen|bench)/echo-', text)
+    return json.loads(text.replace(built[1], "")) if built else document
+
+
 def read(file: Path, name: str = "result") -> Any:
     """The JSON in a file that the user named; of a report, what it holds by that `name`.  Raises Usage if it is not
     JSON."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..count import document as counts
 from ..count.report import figure_text
-from ..documents import Json
+from ..documents import Json, portable
 from ..gate import power
 from ..micro import answers, figures, questions
 from ..micro import document as micro
@@ -46,7 +46,7 @@ def load(file: Path) -> dict[str, Json]:
 
 def lean(documents: Mapping[str, Json]) -> dict[str, Json]:
     """{name: document}, as a lean report holds them."""
-    return {name: ALL[name].lean(document) for name, document in documents.items()}
+    return {name: portable(ALL[name].lean(document)) for name, document in documents.items()}
 
 
 def origin(name: str, document: Json) -> str:

@@ -56,9 +56,10 @@ def described(result: Result, models: Callable[[], Sequence[Json]]) -> Result:
 
 
 def lean(result: Result) -> Result:
-    """For a report that is published: slices to five significant digits, histograms to two, which is within 1 %, and
-    none that no figure of a report is computed from: their summaries are in the cells anyway."""
-    document = result.document
+    """For a report that is published: paths relative to the project, slices to five significant digits, histograms to
+    two, which is within 1 %, and none that no figure of a report is computed from: their summaries are in the cells
+    anyway."""
+    document = documents.portable(result.document)
     return from_json({**document, "lean": True, "cells": [_lean_cell(cell) for cell in document["cells"]]})
 
 

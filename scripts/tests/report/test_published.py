@@ -1,9 +1,12 @@
 """The report that is published, and the README that shows it."""
 
+import json
 import re
 import shutil
 
 from conftest import SCRIPTS, run_echobench
+
+from echobench_lib import documents
 
 REPOSITORY = SCRIPTS.parent
 PUBLISHED = REPOSITORY / "results" / "published"
@@ -14,6 +17,13 @@ def test_its_figures_follow_from_its_results():
     """A change of what reports print changes it: scripts/publish --again"""
     done = run_echobench("verify", PUBLISHED)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_no_path_of_the_machine_is_in_it():
+    page = (PUBLISHED / "index.html").read_text()
+    held = [json.dumps(documents.held(PUBLISHED, page, name)) for name in ("result", "result-count", "result-micro")]
+    assert all("build/release/" in text for text in held)
+    assert not any(re.search(r"/build/release/", text) for text in (page, *held))
 
 
 def test_one_digit_that_is_changed_is_found(tmp_path):
