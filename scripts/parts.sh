@@ -1,4 +1,4 @@
-# For scripts that do their work in parts: sourced by quickstart, test, publish and fuzz.
+# What the scripts share: sourced by all of them.
 
 # help ARGUMENT...: -h and --help print the comment at the top of the script, and end it.
 help() {

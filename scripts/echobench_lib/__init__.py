@@ -25,8 +25,10 @@ class Failure(Exception):
     exit_status = 1
 
 
-def failure_of(error: OSError) -> Failure:
-    """What the system refused: a file, or a program that is not there."""
+def failure_of(error: Failure | OSError) -> Failure:
+    """What the system refused, a file, or a program that is not there, as a Failure."""
+    if isinstance(error, Failure):
+        return error
     name = str(error.filename or "")
     if isinstance(error, FileNotFoundError) and name and "/" not in name:
         return Failure(f"{name} is not installed, or not on PATH: scripts/dependencies installs what is missing")

@@ -75,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
             return status
         except (Failure, OSError) as error:
-            failure = failure_of(error) if isinstance(error, OSError) else error
+            failure = failure_of(error)
             print(f"echobench: {failure}", file=sys.stderr)
             return options.failed(options) if failure.exit_status == Failure.exit_status else failure.exit_status
         except KeyboardInterrupt:

@@ -42,7 +42,8 @@ def new_folder(wanted: Path | None, name: str, *results: str) -> Path:
     if wanted and (present := [result for result in results if (wanted / result).exists()]):
         raise Usage(f"--out {wanted}: {present[0]} exists there already; give another folder")
     place = REPOSITORY / "runs" / f"{datetime.now():%Y%m%d-%H%M%S}-{name}"
-    places = [wanted] if wanted else (place.with_name(f"{place.name}{again}") for again in _endings())
+    places = [wanted] if wanted else itertools.chain(
+        [place], (place.with_name(f"{place.name}-{number}") for number in itertools.count(2)))
     for folder in places:
         with contextlib.suppress(FileExistsError):
             folder.mkdir(parents=True)
@@ -50,11 +51,6 @@ def new_folder(wanted: Path | None, name: str, *results: str) -> Path:
             return folder
     assert wanted
     return wanted
-
-
-def _endings() -> Iterator[str]:
-    yield ""
-    yield from (f"-{number}" for number in itertools.count(2))
 
 
 def _remove_empty(folder: Path) -> None:
@@ -70,18 +66,22 @@ def folder_of_report(file: Path, name: str) -> Path:
 
 def has_report(folder: Path) -> bool:
     """Whether a report of ours lies there, which may be written anew.  Raises Usage where another page does."""
-    page = folder / PAGE
-    if not page.is_file():
-        return False
-    if 'id="charts"' not in page.read_text(errors="replace"):
-        raise Usage(f"{page}: a page that is no report would be overwritten; give another folder by --out")
-    return True
+    return bool(_report_in(folder))
 
 
 def require_no_report(folder: Path) -> None:
     """Raises Usage where a page lies that is none of ours, or holds a result: it may be the only copy."""
-    if has_report(folder) and 'id="result"' in (folder / PAGE).read_text():
+    if 'id="result"' in _report_in(folder):
         raise Usage(f"{folder / PAGE}: a report that holds a result would be overwritten; give another folder by --out")
+
+
+def _report_in(folder: Path) -> str:
+    """Its text; empty if there is none."""
+    page = folder / PAGE
+    text = page.read_text(errors="replace") if page.is_file() else ""
+    if page.is_file() and 'id="charts"' not in text:
+        raise Usage(f"{page}: a page that is no report would be overwritten; give another folder by --out")
+    return text
 
 
 def portable(document: Json) -> Json:

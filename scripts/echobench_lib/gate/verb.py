@@ -27,7 +27,7 @@ def run(options: Namespace, console: Console) -> int:
     try:
         return _judge(options, folder, judgements, console)
     except (Failure, OSError) as error:
-        failure = failure_of(error) if isinstance(error, OSError) else error
+        failure = failure_of(error)
         _publish(folder, f"{options.head} against {options.base}: not finished", judgements, str(failure))
         raise failure from None
 
