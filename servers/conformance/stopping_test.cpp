@@ -61,6 +61,14 @@ TEST_P(stopping, stop_while_idle) {
   expect_end(server().wait());
 }
 
+// While it begins to wait.
+TEST_P(stopping_process, stop_as_soon_as_it_says_where_it_listens) {
+  for (int i = 0; i < 10; ++i) {
+    serve();
+    expect_end(server().stop());
+  }
+}
+
 TEST_P(stopping_process, stop_when_the_terminal_goes_unless_that_is_ignored) {
   ::signal(SIGHUP, SIG_DFL);  // the server inherits what nohup(1) may have done to this process
   serve();
