@@ -6,11 +6,11 @@ namespace echobench::variants {
 
 // They stay in the list, with the reason.
 #define MODEL(model)
-#define NOT_BUILT(model, listed, package)                                                                  \
+#define NOT_BUILT(model, listed, library)                                                                  \
   const variant model{.about = {.name = listed, .summary = "a model on a library that was missing"},       \
                       .holds = clients::any,                                                               \
                       .stops = stop_on_signal::by::thread,                                                 \
-                      .unavailable_reason = []() -> std::string_view { return "built without " package; }, \
+                      .unavailable_reason = []() -> std::string_view { return "built without " library; }, \
                       .make = nullptr};
 #include "models.inc"
 #undef MODEL

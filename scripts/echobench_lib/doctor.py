@@ -3,6 +3,7 @@
 import ctypes
 import errno
 import os
+import re
 import resource
 import time
 from collections.abc import Iterator
@@ -18,6 +19,11 @@ from .plan.topology import read_quota, read_topology
 LEAST_DESCRIPTORS = 15_200   # a sliced run of 15,000 connections and what the programs need in addition
 LEAST_BACKLOG = 4096         # what echo-server asks listen(2) for
 SYS_IO_URING_SETUP = 425     # the same on every architecture
+LEAST_LINUX = (5, 19)
+# What a kernel before each version does not have, and what it is needed for; the latest first.
+LOST_BEFORE = {(6, 1): "io-uring, coroutine-uring and io_uring in echo-load are unavailable (DEFER_TASKRUN)",
+               (5, 19): "asio-*-uring and plain-io-uring are unavailable (COOP_TASKRUN)",
+               (5, 11): "echo-load and the servers on epoll do not start (epoll_pwait2)"}
 
 
 @dataclass(frozen=True)
@@ -38,7 +44,18 @@ def host_facts() -> Json:
 
 def examine(seconds: float = 1.0) -> list[Finding]:
     """All findings; watches the CPUs for `seconds`."""
-    return [*_cpus(), *_activity(seconds), *_power(), _mitigations(), *_limits(), *_network(), _io_uring(), _memory()]
+    return [kernel(os.uname().release), *_cpus(), *_activity(seconds), *_power(), _mitigations(), *_limits(),
+            *_network(), _io_uring(), _memory()]
+
+
+def kernel(release: str) -> Finding:
+    """What this version of Linux (`6.1.0-18-amd64`) cannot do."""
+    version = tuple(int(part) for part in re.findall(r"\d+", release)[:2])
+    lost = [what for least, what in LOST_BEFORE.items() if version < least]
+    if not lost:
+        return Finding("ok", "Linux", release)
+    return Finding("warning" if version < LEAST_LINUX else "note", "Linux", f"{release}: {'; '.join(lost)}",
+                   f"Linux {'.'.join(map(str, next(iter(LOST_BEFORE))))} or later has all of it")
 
 
 def _cpus() -> Iterator[Finding]:

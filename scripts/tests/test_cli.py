@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 
 import pytest
@@ -117,6 +118,15 @@ def test_doctor_counts_the_ports_that_can_be_taken(reserved, ports):
     assert doctor.local_ports(100, 110, reserved) == ports
 
 
+@pytest.mark.parametrize("release, level, lost", [
+    ("6.1.0-18-amd64", "ok", []), ("6.18.5", "ok", []), ("6.0.19", "note", ["io-uring"]),
+    ("5.15.0-91-generic", "warning", ["io-uring", "asio-*-uring"]), ("4.19", "warning", ["echo-load and the servers"])])
+def test_doctor_says_what_an_older_kernel_cannot_do(release, level, lost):
+    finding = doctor.kernel(release)
+    assert finding.level == level and all(part in finding.what for part in lost)
+    assert lost or finding.what == release
+
+
 def test_the_launcher_finds_a_python_that_can(tmp_path):
     done = subprocess.run([SCRIPTS / "echobench", "--help"], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0 and "usage: echobench" in done.stdout
@@ -165,19 +175,69 @@ def test_help_exists_for_every_verb(echobench, verb):
     assert done.returncode == 0 and "usage: echobench" in done.stdout
 
 
-def test_dependencies_of_other_runtimes_are_checked_only_when_asked_for(tmp_path):
-    def check(*options):
-        done = subprocess.run([SCRIPTS / "dependencies", "--check", *options], capture_output=True, text=True,
-                              env={**os.environ, "PATH": path})
-        return done.returncode, set(done.stdout.split()) - {"missing:"}, done.stderr
-    path = os.environ["PATH"]
-    everything = check()[1]
-    (tmp_path / "dpkg-query").write_text("#!/bin/sh\nexit 1\n")  # no package is there
-    (tmp_path / "dpkg-query").chmod(0o755)
-    path = f"{tmp_path}:{path}"
-    status, plain, _ = check()
-    assert status == 1 and "python3-uvloop" not in plain and everything <= plain
-    status, more, _ = check("--other-runtimes")
-    assert status == 1 and more - plain <= {"python3-uvloop", "golang-go"} and "python3-uvloop" in more
-    status, _, complaint = check("--other")
-    assert status == 2 and "unknown option '--other'" in complaint
+@pytest.fixture
+def dependencies(tmp_path):
+    """Runs scripts/dependencies where there are only the tools of its own, and what is given as name=script."""
+    for name in ("bash", "dirname", "readlink", "sed", "sort", "grep", "head", "cat", "fmt", "env"):
+        (tmp_path / name).symlink_to(shutil.which(name))
+
+    def run(*options, **programs):
+        for name, script in {"uname": "echo Linux", "id": "echo 1000", **programs}.items():
+            (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+            (tmp_path / name).chmod(0o755)
+        return subprocess.run([SCRIPTS / "dependencies", *options], capture_output=True, text=True,
+                              env={"PATH": str(tmp_path), "ECHOBENCH_PYTHON": str(tmp_path / "python")})
+    return run
+
+
+def missing(done):
+    assert done.returncode == 1 and done.stdout.startswith("missing: "), done.stderr
+    return set(done.stdout.removeprefix("missing: ").strip().split(", "))
+
+
+def test_dependencies_of_a_part_are_looked_for_only_when_asked_for(dependencies):
+    always = missing(dependencies("--check"))
+    assert {"g++ 12", "boost_fiber 1.81", "liburing 2.3", "scipy"} <= always
+    assert missing(dependencies("--check", "--other-runtimes")) - always == {"go", "uvloop"}
+    assert missing(dependencies("--check", "--fuzzing")) - always == {"clang++", "fuzzer"}
+    assert {"pytest", "chromium"} <= missing(dependencies("--check", "--tests")) - always
+
+
+def test_what_is_there_in_the_least_version_is_enough(dependencies):
+    def lacks(liburing):
+        programs = {"pkg-config": f'[ "$2" = liburing ] && echo {liburing}', "cmake": "echo cmake version 3.31.6"}
+        return missing(dependencies("--check", **programs))
+    assert "liburing 2.3" in lacks("2.2") and "cmake 3.25" not in lacks("2.2")
+    assert "liburing 2.3" not in lacks("2.3") and "liburing 2.3" not in lacks("2.10")
+    assert "libuv 1.44" in lacks("2.3")
+
+
+EVERYTHING = {"g++": "case $1 in --version) echo g++ 14.2.0;; *) cat >/dev/null; echo 1_83;; esac",
+              "cmake": "echo 3.25.1", "ninja": "", "pkg-config": "echo 99", "git": "", "node": "echo v18.19.0",
+              "npm": "", "valgrind": "", "strace": "", "ip": ""}
+
+
+def test_without_apt_get_it_says_what_to_install(dependencies):
+    programs = {**EVERYTHING, "node": "echo v16.20.2",
+                "python": "case $* in *rich*) exit 1;; *) echo 3.11.2; esac"}
+    done = dependencies(**programs)
+    assert done.returncode == 1 and len(done.stderr.splitlines()) <= 10, done.stderr
+    assert done.stderr.splitlines()[0].endswith(": node 18, rich"), done.stderr
+    done = dependencies(**{**programs, "node": "echo v18.0.0", "python": "echo 3.11.2"})
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_what_needs_root_is_named(dependencies):
+    programs = {**EVERYTHING, "apt-get": "exit 9", "python": "case $* in *scipy*) exit 1;; *) echo 3.11.2; esac"}
+    done = dependencies(**programs)
+    assert (done.returncode, done.stderr) == (1, "dependencies: needs root or sudo to install: scipy\n")
+
+
+def test_another_kernel_is_refused(dependencies):
+    done = dependencies(uname="echo Darwin")
+    assert done.returncode == 1 and "Linux (5.19 or later" in done.stderr and "on Darwin" in done.stderr
+
+
+def test_dependencies_refuse_an_unknown_option(dependencies):
+    done = dependencies("--other")
+    assert done.returncode == 2 and "unknown option '--other'" in done.stderr
