@@ -18,6 +18,10 @@
 #include <boost/lockfree/queue.hpp>
 #include <boost/lockfree/spsc_queue.hpp>
 #include <boost/thread/concurrent_queues/sync_bounded_queue.hpp>
+#include <boost/version.hpp>
+#if BOOST_VERSION >= 108200
+#include <boost/asio/bind_immediate_executor.hpp>
+#endif
 
 #include <array>
 #include <condition_variable>
@@ -240,14 +244,27 @@ void thread_latency(benchmark::State& state) {
 using channel = asio::experimental::channel<executor, void(error_code, item)>;
 using concurrent_channel = asio::experimental::concurrent_channel<executor, void(error_code, item)>;
 
+// An operation that need not wait completes through its coroutine's loop, too. Since Boost 1.82 it goes
+// through the channel's, unless it is told otherwise.
+auto on(executor loop) {
+#if BOOST_VERSION >= 108200
+  return asio::bind_immediate_executor(asio::require(loop, asio::execution::blocking.never), asio::deferred);
+#else
+  static_cast<void>(loop);
+  return asio::deferred;
+#endif
+}
+
 template <class Channel>
 awaitable send_all(Channel& queue, source& from, std::size_t count) {
-  for (; count != 0; --count) co_await queue.async_send(error_code(), from.next(), asio::deferred);
+  const executor loop = co_await asio::this_coro::executor;
+  for (; count != 0; --count) co_await queue.async_send(error_code(), from.next(), on(loop));
 }
 
 template <class Channel>
 awaitable receive_all(Channel& queue, sink& to, std::size_t count) {
-  for (; count != 0; --count) to.take(co_await queue.async_receive(asio::deferred));
+  const executor loop = co_await asio::this_coro::executor;
+  for (; count != 0; --count) to.take(co_await queue.async_receive(on(loop)));
 }
 
 template <class Channel>
@@ -298,23 +315,25 @@ void BM_Queue_AsioConcurrentChannel(benchmark::State& state) {
 
 template <class Channel>
 awaitable ask_through(Channel& there, Channel& back, benchmark::State& state) {
+  const executor loop = co_await asio::this_coro::executor;
   std::uint32_t asked = 0;
   bool same = true;
   while (state.KeepRunningBatch(2)) {
-    co_await there.async_send(error_code(), item{0, ++asked}, asio::deferred);
-    const item got = co_await back.async_receive(asio::deferred);
+    co_await there.async_send(error_code(), item{0, ++asked}, on(loop));
+    const item got = co_await back.async_receive(on(loop));
     same = got.number == asked && same;
   }
-  co_await there.async_send(error_code(), farewell, asio::deferred);
+  co_await there.async_send(error_code(), farewell, on(loop));
   check(state, same, "another item came back");
 }
 
 template <class Channel>
 awaitable answer_through(Channel& there, Channel& back) {
+  const executor loop = co_await asio::this_coro::executor;
   for (;;) {
-    const item got = co_await there.async_receive(asio::deferred);
+    const item got = co_await there.async_receive(on(loop));
     if (got.producer == farewell.producer) break;
-    co_await back.async_send(error_code(), got, asio::deferred);
+    co_await back.async_send(error_code(), got, on(loop));
   }
 }
 
