@@ -96,7 +96,7 @@ def coarser(text: str, digits: int) -> str:
     indices, where = numpy.unique(_indices(histogram.values, digits), return_inverse=True)
     counts = numpy.bincount(where, weights=histogram.counts, minlength=len(indices)).astype(numpy.int64)
     numbers, at = bytearray(), 0
-    for index, count in zip(indices.tolist(), counts.tolist()):
+    for index, count in zip(map(int, indices), map(int, counts)):
         if index > at:
             numbers += _zigzag(at - index)
         numbers += _zigzag(count)

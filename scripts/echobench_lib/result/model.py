@@ -31,7 +31,7 @@ def _maker(hint: Any) -> Callable[[Any], Any]:
     optional value that of its parts."""
     if hasattr(hint, "from_json"):
         return hint.from_json
-    if is_dataclass(hint):
+    if isinstance(hint, type) and is_dataclass(hint):
         return partial(build, hint)
     origin, arguments = get_origin(hint), get_args(hint)
     if origin not in (list, dict) and NoneType not in arguments:
