@@ -169,15 +169,10 @@ private:
       return;
     }
     const auto now = clock::now();
-    std::vector<std::byte> whole;
-    auto bytes = std::span(buffer_).first(static_cast<std::size_t>(n));
-    if (!from.partial.empty()) {
-      whole = std::exchange(from.partial, {});
-      whole.insert(whole.end(), bytes.begin(), bytes.end());
-      bytes = whole;
-    }
-    const auto rest = take_requests(from, bytes, stamp, now);
-    from.partial.assign(rest.begin(), rest.end());
+    std::vector<std::byte>& partial = from.partial;
+    partial.insert(partial.end(), buffer_.begin(), buffer_.begin() + n);
+    const auto rest = take_requests(from, partial, stamp, now);
+    partial.erase(partial.begin(), partial.end() - std::ssize(rest));
   }
 
   // Takes the requests that have arrived as a whole; returns what is left.

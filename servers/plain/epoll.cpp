@@ -13,7 +13,7 @@
 #include <unordered_map>
 
 // Receives if all has been sent, then sends; returns what to wait for next, 0 when the connection is over.
-std::uint32_t serve(int client, std::string& unsent, std::string& buffer, bool upper) {
+uint32_t serve(int client, std::string& unsent, std::string& buffer, bool upper) {
   if (unsent.empty()) {
     const ssize_t n = recv(client, &buffer[0], buffer.size(), MSG_DONTWAIT);
     if (n < 0 && errno == EAGAIN) return EPOLLIN;
