@@ -14,8 +14,9 @@ const cpu_list& all_cpus() {
 cpu_list home() { return {all_cpus().front()}; }
 
 cpu_list others() {
-  const cpu_list& all = all_cpus();
-  return all.size() == 1 ? all : cpu_list(all.begin() + 1, all.end());
+  cpu_list cpus = all_cpus();
+  if (cpus.size() > 1) cpus.erase(cpus.begin());
+  return cpus;
 }
 
 void place_partner(std::int64_t cpus) { restrict_to_cpus(cpus == 1 ? home() : others()); }
