@@ -4,7 +4,7 @@
 #include "loadgen/probe/host_info.hpp"
 #include "loadgen/record/hdr_encoding.hpp"
 
-#include <CLI/CLI.hpp>
+#include <CLI/Version.hpp>
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
