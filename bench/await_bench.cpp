@@ -59,7 +59,7 @@ private:
 
 // ---- the floor: three calls, or one wait in the kernel ----
 
-[[gnu::noipa]] int callee(std::size_t which) { return result_of(which); }
+ECHOBENCH_OPAQUE int callee(std::size_t which) { return result_of(which); }
 
 void BM_Await_Null(benchmark::State& state) {
   std::int64_t results = 0;

@@ -192,7 +192,11 @@ void BM_Executor_Threads(benchmark::State& state) {
   bool over = false;  // written between two phases of the barrier
   std::barrier<> phase(many_clients.clients + 1);
   const auto serve_batches = [&] {
-    for (phase.arrive_and_wait(); !over; phase.arrive_and_wait()) {
+    const auto goes_on = [&] {
+      phase.arrive_and_wait();
+      return !over;
+    };
+    while (goes_on()) {
       for (unsigned question = 0; question < batch / many_clients.clients; ++question) {
         burn(many_clients.share);
         if (compute(question, cost) == question + 1) right.fetch_add(1, std::memory_order_relaxed);

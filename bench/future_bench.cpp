@@ -51,7 +51,7 @@ struct slot {
   bool ready;
 };
 
-[[gnu::noipa]] void store(slot& where, std::uint64_t value) { where = {value, true}; }
+ECHOBENCH_OPAQUE void store(slot& where, std::uint64_t value) { where = {value, true}; }
 
 void BM_Future_Null(benchmark::State& state) {
   results all;

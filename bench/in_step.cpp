@@ -25,7 +25,11 @@ void threads_in_step(benchmark::State& state, std::size_t batch, const seats& wh
     if (more) prepare();
   });
   const auto threads = start_threads(where, [&](std::size_t index) {
-    for (together.arrive_and_wait(); more; together.arrive_and_wait()) share(index);
+    const auto goes_on = [&] {
+      together.arrive_and_wait();
+      return more;
+    };
+    while (goes_on()) share(index);
   });
 }
 
@@ -35,7 +39,11 @@ void fibers_in_step(benchmark::State& state, std::size_t batch, std::size_t coun
   std::vector<boost::fibers::fiber> fibers;
   while (fibers.size() < count) {
     fibers.emplace_back([&, index = fibers.size()] {
-      for (together.wait(); more; together.wait()) {
+      const auto goes_on = [&] {
+        together.wait();
+        return more;
+      };
+      while (goes_on()) {
         share(index);
         together.wait();
       }

@@ -319,7 +319,8 @@ awaitable ask_through(Channel& there, Channel& back, benchmark::State& state) {
   std::uint32_t asked = 0;
   bool same = true;
   while (state.KeepRunningBatch(2)) {
-    co_await there.async_send(error_code(), item{0, ++asked}, on(loop));
+    ++asked;
+    co_await there.async_send(error_code(), item{0, asked}, on(loop));
     const item got = co_await back.async_receive(on(loop));
     same = got.number == asked && same;
   }

@@ -36,7 +36,7 @@ namespace {
 using yield_context = asio::basic_yield_context<executor>;
 
 // What every task does. Calling it is the floor: a call that the compiler cannot see through.
-[[gnu::noipa]] void task(std::uint64_t& ran) { ++ran; }
+ECHOBENCH_OPAQUE void task(std::uint64_t& ran) { ++ran; }
 
 void check_all_ran(benchmark::State& state, std::uint64_t ran) {
   check(state, ran == static_cast<std::uint64_t>(state.iterations()), "a task was lost, or ran twice");
@@ -177,7 +177,7 @@ struct eager {
   };
 };
 
-[[gnu::noipa]] eager run_eagerly(std::uint64_t& ran) {
+ECHOBENCH_OPAQUE eager run_eagerly(std::uint64_t& ran) {
   task(ran);
   co_return;
 }

@@ -13,6 +13,13 @@
 #include <cstdint>
 #include <string>
 
+// Before a function that is called as if nothing were known of it.
+#if __has_cpp_attribute(gnu::noipa)
+#define ECHOBENCH_OPAQUE [[gnu::noipa]]
+#else
+#define ECHOBENCH_OPAQUE [[gnu::noinline]]
+#endif
+
 namespace echobench::bench {
 
 // The CPUs that the process was given at its start, ascending.

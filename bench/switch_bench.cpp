@@ -28,7 +28,7 @@ namespace echobench::bench {
 namespace {
 
 // The floor: a call that the compiler cannot see through, and its return.
-[[gnu::noipa]] void callee(std::uint64_t& count) { ++count; }
+ECHOBENCH_OPAQUE void callee(std::uint64_t& count) { ++count; }
 
 void BM_Switch_Null(benchmark::State& state) {
   std::uint64_t calls = 0;

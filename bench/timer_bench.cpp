@@ -137,7 +137,10 @@ void BM_Timer_AsioFire(benchmark::State& state) {
   };
   const auto sleeper = [&]() -> awaitable {
     asio_timer timer(loop);
-    for (; !over; ++woken) co_await sleep(timer);
+    while (!over) {
+      co_await sleep(timer);
+      ++woken;
+    }
   };
   const auto timed = [&]() -> awaitable {
     asio_timer timer(loop);

@@ -15,7 +15,6 @@ namespace echobench {
 namespace {
 
 using nlohmann::json;
-using message = fixture_server::message;
 using namespace std::chrono_literals;
 
 // Twenty of its replies are a window.

@@ -47,7 +47,7 @@ protected:
 
   fs::path folder_;
   std::atomic<int> replies_ = 0;
-  fixture_server server_{behaviours::tamper([this](std::size_t, std::size_t, fixture_server::message reply) {
+  fixture_server server_{behaviours::tamper([this](std::size_t, std::size_t, message reply) {
     ++replies_;
     return reply;
   })};
@@ -135,7 +135,7 @@ TEST_F(delivery, intervals_that_cannot_be_written_are_reported_once_and_fail) {
 }
 
 TEST_F(delivery, replies_that_are_wrong_are_worse_than_a_file_that_cannot_be_written) {
-  fixture_server wrong(behaviours::tamper([](std::size_t, std::size_t number, fixture_server::message reply) {
+  fixture_server wrong(behaviours::tamper([](std::size_t, std::size_t number, message reply) {
     if (number == 2) reply.back() ^= std::byte{1};
     return reply;
   }));

@@ -19,7 +19,6 @@ namespace {
 using nlohmann::json;
 using testing::AllOf;
 using testing::HasSubstr;
-using message = fixture_server::message;
 using namespace std::chrono_literals;
 
 // Good servers.

@@ -18,7 +18,6 @@ namespace {
 using nlohmann::json;
 using testing::AllOf;
 using testing::HasSubstr;
-using message = fixture_server::message;
 using namespace std::chrono_literals;
 
 TEST(echo_load, nobody_listening_is_named) {

@@ -17,7 +17,6 @@ namespace echobench {
 
 using std::chrono::nanoseconds;
 using namespace std::chrono_literals;
-using message = fixture_server::message;
 
 message fixture_server::connection::read_some(std::size_t most) {
   message bytes(most);

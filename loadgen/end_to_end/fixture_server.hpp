@@ -16,10 +16,10 @@
 
 namespace echobench {
 
+using message = std::vector<std::byte>;
+
 class fixture_server {
 public:
-  using message = std::vector<std::byte>;
-
   // A connection as a behaviour sees it. Calls return false or empty when the peer or the fixture has ended.
   class connection {
   public:
@@ -76,7 +76,7 @@ private:
 };
 
 // The reply to a request frame, as a correct server makes it.
-fixture_server::message frame_reply(fixture_server::message request);
+message frame_reply(message request);
 
 namespace behaviours {
 
@@ -88,7 +88,7 @@ void greet(fixture_server::connection& peer);  // speaks first, as SSH and SMTP 
 
 // echo_frames with something done to each reply: given the connection's number, the reply's and its bytes,
 // returns the bytes to send instead; none closes the connection.
-using tampering = std::function<fixture_server::message(std::size_t, std::size_t, fixture_server::message)>;
+using tampering = std::function<message(std::size_t, std::size_t, message)>;
 fixture_server::behaviour tamper(tampering with);
 
 // Answers each request so long after it was read, on each connection by itself.

@@ -14,7 +14,6 @@ namespace {
 using nlohmann::json;
 using testing::AllOf;
 using testing::HasSubstr;
-using message = fixture_server::message;
 using namespace std::chrono_literals;
 
 // Answers after 2 ms: four connections get 2,000 a second at most, however fast the machine.

@@ -24,7 +24,6 @@ namespace {
 using nlohmann::json;
 using testing::AllOf;
 using testing::HasSubstr;
-using message = fixture_server::message;
 using namespace std::chrono_literals;
 
 std::string reasons_of(const json& cell) {

@@ -18,7 +18,6 @@ namespace {
 using nlohmann::json;
 using testing::AllOf;
 using testing::HasSubstr;
-using message = fixture_server::message;
 using namespace std::chrono_literals;
 
 // Notes something of each request, and answers it.

@@ -117,6 +117,13 @@ struct plain final : loop<asio_executor, asio_sending::plain> {
   using loop::loop;
 };
 
+}  // namespace
+
+#ifdef ECHOBENCH_ASIO_ON_IO_URING
+const variant variants::asio_coroutine_uring = describe<server_of_loops<plain>>();
+#else
+namespace {
+
 struct tuned final : loop<asio_executor, asio_sending::tuned> {
   static constexpr description about{
       .name = "asio-coroutine-tuned",
@@ -143,9 +150,6 @@ struct shared final : loop<asio_strand, asio_sending::plain> {
 
 }  // namespace
 
-#ifdef ECHOBENCH_ASIO_ON_IO_URING
-const variant variants::asio_coroutine_uring = describe<server_of_loops<plain>>();
-#else
 const variant variants::asio_coroutine = describe<server_of_loops<plain>>();
 const variant variants::asio_coroutine_tuned = describe<server_of_loops<tuned>>();
 const variant variants::asio_coroutine_shared = describe<server_of_loops<shared>>();
