@@ -4,8 +4,11 @@
 // it.
 #define BOOST_THREAD_PROVIDES_FUTURE
 #define BOOST_THREAD_PROVIDES_FUTURE_CONTINUATION
+// Since version 19 Clang refuses the executors, for a wrong name in Boost's future.hpp: no row for them then.
+#if !defined(__clang__) || __clang_major__ < 19
 #define BOOST_THREAD_PROVIDES_EXECUTORS
 #define BOOST_THREAD_USES_MOVE  // or the executors are left out
+#endif
 #include "bench/asio_loop.hpp"
 #include "bench/support.hpp"
 
@@ -142,11 +145,13 @@ void continuation(benchmark::State& state) {
 constexpr auto in_place = [](auto future, auto next) {
   return future.then(boost::launch::sync, std::move(next));
 };
+#ifdef BOOST_THREAD_PROVIDES_EXECUTORS
 // So does this executor, through the interface that all executors have.
 constexpr auto by_executor = [](auto future, auto next) {
   static boost::executors::inline_executor here;
   return future.then(here, std::move(next));
 };
+#endif
 // launch::async, which is also the default for the future of a promise: set_value() starts a thread that runs
 // the continuation and is never joined.
 constexpr auto on_a_thread = [](auto future, auto next) {
@@ -252,7 +257,9 @@ BENCHMARK(set_and_get<std::promise<std::uint64_t>>)->Name("BM_Future_Promise");
 BENCHMARK(BM_Future_PromiseHandedOver)->Apply(on_one_and_two_cpus);
 BENCHMARK(set_and_get<boost::promise<std::uint64_t>>)->Name("BM_Future_BoostPromise");
 BENCHMARK(continuation<in_place>)->Name("BM_Future_BoostThenSync");
+#ifdef BOOST_THREAD_PROVIDES_EXECUTORS
 BENCHMARK(continuation<by_executor>)->Name("BM_Future_BoostThenExecutor");
+#endif
 BENCHMARK(continuation<on_a_thread>)->Name("BM_Future_BoostThenAsync")->Apply(threaded);
 BENCHMARK(BM_Future_AsioUseFuture)->Apply(on_one_and_two_cpus);
 BENCHMARK(BM_Future_AsioCoSpawnUseFuture)->Apply(on_one_and_two_cpus);

@@ -189,7 +189,7 @@ TEST_F(echo_client, a_reset_is_reported) {
 TEST_F(echo_client, a_server_that_sends_and_never_reads_is_printed) {
   std::atomic<bool> enough = false;
   fixture_server server([&](auto& peer) {
-    const fixture_server::message chatter(64U << 10, std::byte{'x'});
+    const message chatter(64U << 10, std::byte{'x'});
     while (!enough && peer.write(chatter)) {
     }
   });
@@ -217,7 +217,7 @@ TEST_F(echo_client, a_slow_reader_of_the_output_holds_up_nothing_else) {
   // The output is full and unread; a line that is typed must reach the server all the same.
   std::atomic<bool> arrived = false;
   fixture_server server([&](auto& peer) {
-    peer.write(fixture_server::message(80U << 10, std::byte{'x'}));  // more than a pipe holds
+    peer.write(message(80U << 10, std::byte{'x'}));  // more than a pipe holds
     arrived = !peer.read_some().empty();
     behaviours::echo_bytes(peer);
   });
@@ -255,7 +255,7 @@ TEST_F(echo_client, an_output_that_cannot_be_written_is_reported_as_such) {
 // Notes what it receives, and answers it, after a line of its own.
 fixture_server::behaviour greeting_and_noting(std::atomic<std::size_t>& received) {
   return [&received](fixture_server::connection& peer) {
-    peer.write(fixture_server::message(1, std::byte{'\n'}));
+    peer.write(message(1, std::byte{'\n'}));
     for (auto bytes = peer.read_some(); !bytes.empty(); bytes = peer.read_some()) {
       received += bytes.size();
       peer.write(bytes);
