@@ -148,14 +148,14 @@ std::vector<endpoint> resolve_all(std::string_view host, std::uint16_t port) {
   }
   const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owner(answer, &::freeaddrinfo);
   std::vector<endpoint> addresses;
+  std::ptrdiff_t of_ipv4 = 0;  // they come first
   for (const addrinfo* entry = answer; entry != nullptr; entry = entry->ai_next) {
     endpoint address;
     std::memcpy(address.address(), entry->ai_addr, entry->ai_addrlen);
     address.set_port(port);
-    if (std::ranges::find(addresses, address) == addresses.end()) addresses.push_back(address);
+    if (std::ranges::find(addresses, address) != addresses.end()) continue;
+    addresses.insert(address.family() == AF_INET ? addresses.begin() + of_ipv4++ : addresses.end(), address);
   }
-  std::stable_partition(addresses.begin(), addresses.end(),
-                        [](const endpoint& address) { return address.family() == AF_INET; });
   return addresses;
 }
 
