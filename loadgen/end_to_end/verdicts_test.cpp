@@ -199,18 +199,24 @@ TEST(verdicts, a_client_that_is_kept_from_running_in_the_open_loop) {
 
 TEST(verdicts, a_client_that_was_stopped_for_half_of_the_time) {
   for (const auto& loop : all_loops()) {
-    fixture_server server(behaviours::echo_frames);
-    program run(together({"-c", "1", "-d", "3s", "--warmup", "100ms", server.address()}, loop));
-    server.wait_until_asked();
-    std::this_thread::sleep_for(500ms);
-    run.signal(SIGSTOP);
-    std::this_thread::sleep_for(1500ms);
-    run.signal(SIGCONT);
-    ASSERT_EQ(run.wait(), exit_ok) << run.err();
-    EXPECT_EQ(run.cell()["verdict"], "client-bound") << testing::PrintToString(loop);
-    EXPECT_THAT(reasons_of(run.cell()), HasSubstr("kept from its CPU")) << testing::PrintToString(loop);
-    EXPECT_GE(run.cell()["client_kept_away"], 0.3);
-    EXPECT_LE(run.cell()["client_kept_away"], 1.0);
+    // A stall of this process may make the stop begin so late that the client's time is over before its end.
+    EXPECT_TRUE(one_of_three([&] {
+      fixture_server server(behaviours::echo_frames);
+      program run(together({"-c", "1", "-d", "3s", "--warmup", "100ms", server.address()}, loop));
+      server.wait_until_asked();
+      std::this_thread::sleep_for(500ms);
+      const auto stopped = std::chrono::steady_clock::now();
+      run.signal(SIGSTOP);
+      std::this_thread::sleep_for(1500ms);
+      const std::chrono::nanoseconds away = std::chrono::steady_clock::now() - stopped;
+      run.signal(SIGCONT);
+      EXPECT_EQ(run.wait(), exit_ok) << run.err();
+      EXPECT_EQ(run.cell()["verdict"], "client-bound") << testing::PrintToString(loop);
+      EXPECT_THAT(reasons_of(run.cell()), HasSubstr("kept from its CPU")) << testing::PrintToString(loop);
+      const double kept_away = run.cell()["client_kept_away"];
+      EXPECT_LE(kept_away, 1.0);
+      return kept_away * run.cell()["elapsed_ns"].get<double>() >= 0.9 * static_cast<double>(away.count());
+    })) << testing::PrintToString(loop);
   }
 }
 

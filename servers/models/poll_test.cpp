@@ -22,8 +22,11 @@ std::atomic<std::size_t> largest = std::numeric_limits<std::size_t>::max();  // 
 }  // namespace
 }  // namespace echobench::testing
 
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+  return size > echobench::testing::largest ? nullptr : std::malloc(size);
+}
 void* operator new(std::size_t size) {
-  void* const memory = size > echobench::testing::largest ? nullptr : std::malloc(size);
+  void* const memory = ::operator new(size, std::nothrow);
   if (memory == nullptr) throw std::bad_alloc();
   return memory;
 }
